@@ -1,0 +1,18 @@
+//! Tinsmith: an LwM2M server with a model compiler inside.
+//!
+//! A constrained device bootstraps and registers over CoAP; the server reads what it is made of,
+//! compiles a model into a module for exactly that device, pushes it over the air, watches its
+//! trial and commits or rolls back.
+
+#[cfg(feature = "compiler")]
+pub mod compiler;
+#[cfg(feature = "server")]
+pub mod lwm2m;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
+pub mod transport;
+#[cfg(feature = "server")]
+pub mod update;

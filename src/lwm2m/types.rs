@@ -1,0 +1,215 @@
+//! What the LwM2M core and its users (reconcile, HTTP) say to each other.
+//!
+//! A request to a device is a record with an expiry and its outcome is an [`Event`], never a
+//! future: whoever asked may be gone, and may come back, before the device answers.
+
+use std::sync::Arc;
+
+use lwm2m_objects::{OwnedValue, Path};
+
+/// Two clocks: deadlines inside a process use `mono`, stored deadlines use `wall`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    /// Milliseconds of a monotonic clock with an arbitrary origin.
+    pub mono: u64,
+    /// Milliseconds since the Unix epoch.
+    pub wall: u64,
+}
+
+/// The name a device registers under; it stays when addresses and locations change.
+pub type Endpoint = Arc<str>;
+
+/// Chosen by the asker; unique among the open requests of one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Something asked of a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceRequest {
+    /// Comes back in [`Event::Completed`] and [`Event::Progress`].
+    pub id: RequestId,
+    /// The device.
+    pub endpoint: Endpoint,
+    /// What it is asked to do.
+    pub operation: Operation,
+    /// Wall time (ms) after which the request is answered with [`Outcome::Expired`].
+    pub expires: u64,
+}
+
+/// Device management and information reporting (LwM2M TS 1.1 §6.3, §6.4).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Read a resource, an instance or an object.
+    Read {
+        /// What to read.
+        path: Path,
+    },
+    /// Write resources; the core chooses a content format that the device takes.
+    Write {
+        /// The target of the request: a resource (instance) or an object instance.
+        path: Path,
+        /// Complete paths below `path` with their values.
+        values: Vec<(Path, OwnedValue)>,
+        /// Replace (PUT) or partial update (POST).
+        replace: bool,
+    },
+    /// Write one opaque resource block-wise from a file the core does not hold in memory.
+    Push {
+        /// The resource.
+        path: Path,
+        /// The bytes; shared, so that a thousand devices can be sent the same package.
+        body: Arc<[u8]>,
+        /// First byte to send; a multiple of the block size that is used.
+        from: u32,
+        /// Value of the Request-Tag option (RFC 9175 §3).
+        tag: [u8; 8],
+    },
+    /// Execute a resource.
+    Execute {
+        /// The resource.
+        path: Path,
+        /// Arguments as LwM2M TS 1.1 §6.3.5 writes them; may be empty.
+        arguments: String,
+    },
+    /// Start an observation; kept and restored until it is cancelled or the device is gone.
+    Observe {
+        /// What to observe.
+        path: Path,
+    },
+    /// Stop an observation.
+    CancelObserve {
+        /// What was observed.
+        path: Path,
+    },
+    /// Discover objects, instances and resources.
+    Discover {
+        /// Where to look.
+        path: Path,
+    },
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// 2.05 with decoded values, complete paths.
+    Content(Vec<(Path, OwnedValue)>),
+    /// 2.05 to a Discover: the link-format text.
+    Links(String),
+    /// 2.01, 2.02, 2.04.
+    Done,
+    /// The device answered with an error.
+    Rejected {
+        /// CoAP code, class * 32 + detail.
+        code: u8,
+        /// The diagnostic payload, if it is text.
+        diagnostic: String,
+    },
+    /// The device answered with something that can't be understood.
+    Malformed(String),
+    /// No answer after all retransmissions; `sent` bytes of a Push were acknowledged.
+    TimedOut {
+        /// Acknowledged bytes.
+        sent: u32,
+    },
+    /// The device answered Reset.
+    Reset,
+    /// The registration ended, was replaced, or the asker withdrew the request.
+    Cancelled(String),
+    /// The expiry passed before the request could be sent or answered.
+    Expired,
+    /// No such registration.
+    NotRegistered,
+}
+
+/// What the LwM2M core tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A Register was accepted (and is stored), or a registration was restored after a restart.
+    Registered {
+        /// The device.
+        endpoint: Endpoint,
+        /// A copy of what is known about it.
+        registration: Arc<Registration>,
+        /// False after a restart of the server: the device itself noticed nothing.
+        new: bool,
+    },
+    /// An Update was accepted.
+    Updated {
+        /// The device.
+        endpoint: Endpoint,
+        /// As it is now.
+        registration: Arc<Registration>,
+    },
+    /// Deregistered, or the lifetime passed.
+    Deregistered {
+        /// The device.
+        endpoint: Endpoint,
+        /// True if the lifetime passed without an Update.
+        expired: bool,
+    },
+    /// A notification of an observation that is known.
+    Notified {
+        /// The device.
+        endpoint: Endpoint,
+        /// What is observed.
+        path: Path,
+        /// Complete paths and values.
+        values: Vec<(Path, OwnedValue)>,
+    },
+    /// A request ended; sent once for each request.
+    Completed {
+        /// The device.
+        endpoint: Endpoint,
+        /// Which.
+        id: RequestId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// More bytes of a Push were acknowledged.
+    Progress {
+        /// The device.
+        endpoint: Endpoint,
+        /// Which.
+        id: RequestId,
+        /// Acknowledged bytes, counted from the start of the body.
+        sent: u32,
+        /// Size of the body.
+        total: u32,
+    },
+    /// A device finished its bootstrap, or failed to.
+    Bootstrapped {
+        /// The device.
+        endpoint: Endpoint,
+        /// Empty after success, else the step that failed and why.
+        error: Option<String>,
+    },
+}
+
+/// A device that is registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// The device.
+    pub endpoint: Endpoint,
+    /// The path of the registration below `/rd/`.
+    pub location: String,
+    /// Seconds.
+    pub lifetime: u32,
+    /// e.g. "1.1".
+    pub version: String,
+    /// e.g. "U".
+    pub binding: String,
+    /// Where it sent from last, as text.
+    pub address: String,
+    /// Objects and instances with the object version where one was given.
+    pub objects: Vec<(Path, Option<String>)>,
+    /// Content formats of the root link's `ct`, if any.
+    pub formats: Vec<u16>,
+    /// Unknown parameters of the Register, kept.
+    pub parameters: Vec<(String, String)>,
+    /// Wall time (ms) of the Register.
+    pub registered: u64,
+    /// Wall time (ms) of the last sign of life.
+    pub seen: u64,
+    /// Wall time (ms) at which it expires.
+    pub expires: u64,
+}

@@ -1,0 +1,2 @@
+//! The `tinsmith` command.
+fn main() {}
