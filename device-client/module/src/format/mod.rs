@@ -1,0 +1,98 @@
+//! The container: header, sections, tensors, golden inputs (`docs/module-format.md`).
+
+/// Version of the container that this crate reads and writes.
+pub const CONTAINER_VERSION: u16 = 1;
+/// Version of the arithmetic, `reference/numerics.md` (27300/x/3 does not cover it).
+pub const NUMERICS_VERSION: u16 = 1;
+/// Version of the interface between client and module (27300/x/3).
+pub const ABI_VERSION: u16 = 1;
+/// Bytes that the address of an image must be a multiple of.
+pub const IMAGE_ALIGN: usize = 32;
+
+/// What an arena segment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SegmentKind {
+    /// Undefined between runs.
+    Scratch = 0,
+    /// Kept between the steps of a sequence.
+    State = 1,
+    /// Scratch in the fastest memory there is.
+    Fast = 2,
+    /// Scratch that an accelerator reads and writes.
+    Dma = 3,
+}
+
+/// One segment of the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Bytes.
+    pub size: u32,
+    /// A power of two up to 4096, in bytes.
+    pub align: u32,
+    /// Purpose.
+    pub kind: SegmentKind,
+}
+
+/// Stored type of a tensor's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Dtype {
+    /// Signed 8-bit.
+    Int8 = 0,
+    /// Signed 16-bit.
+    Int16 = 1,
+    /// Signed 32-bit.
+    Int32 = 2,
+}
+
+/// What an output tensor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Task {
+    /// Inputs have no task.
+    None = 0,
+    /// One score per class; the highest is the class.
+    Classify = 1,
+    /// Real numbers.
+    Regress = 2,
+    /// The input again; the error is the score.
+    Reconstruct = 3,
+}
+
+/// Where an input or output tensor lies, and the part of its descriptor that a device uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tensor {
+    /// Index of the arena segment.
+    pub segment: u8,
+    /// Offset in the segment, in bytes.
+    pub offset: u32,
+    /// Bytes, dense.
+    pub bytes: u32,
+    /// Stored type.
+    pub dtype: Dtype,
+    /// Task; [`Task::None`] for inputs.
+    pub task: Task,
+    /// Scale, of the first index of the quantization axis if there is one.
+    pub scale: f32,
+    /// Zero point, likewise.
+    pub zero_point: i32,
+}
+
+/// Bits of the required instruction sets in the header.
+pub mod isa {
+    /// Thumb of ARMv6-M.
+    pub const THUMB: u32 = 1 << 0;
+    /// Thumb-2 of ARMv7-M.
+    pub const THUMB2: u32 = 1 << 1;
+    /// DSP extension of ARMv7E-M.
+    pub const DSP: u32 = 1 << 2;
+    /// Single precision floating point.
+    pub const FP_SINGLE: u32 = 1 << 3;
+    /// Double precision floating point.
+    pub const FP_DOUBLE: u32 = 1 << 4;
+    /// Integer vectors of ARMv8.1-M.
+    pub const MVE_INT: u32 = 1 << 5;
+    /// Floating point vectors of ARMv8.1-M.
+    pub const MVE_FLOAT: u32 = 1 << 6;
+}
