@@ -1,2 +1,40 @@
-//! The SUIT package that carries a module to a device
+//! The package that carries a module or a firmware image to a device: a SUIT envelope
+//! (draft-ietf-suit-manifest) in deterministic CBOR, with the payload last.
+//!
+//! Everything before the payload is the *head*, at most [`MAX_HEAD`] bytes, so a device can refuse
+//! a package before it erases anything. [`Head::parse`] needs neither heap nor copies: feed it the
+//! first bytes as they arrive. The byte layout is in `docs/package-format.md`.
+//!
+//! The manifest is held to one profile: every head has exactly one encoding. What a full SUIT
+//! interpreter would decide by running commands, this reader decides by comparing with the only
+//! command sequences the profile allows; anything else is [`PackageError::Unsupported`].
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod cbor;
+#[cfg(feature = "alloc")]
+mod encode;
+mod error;
+mod head;
+mod identity;
+mod profile;
+
+pub use crate::error::{PackageError, Refusal, Unsupported};
+pub use crate::head::{Head, Kind, Parsed, Receiver};
+pub use crate::identity::{
+    VENDOR_ID, firmware_class_id, module_class_id, request_tag, sha256, vendor_uuid,
+};
+
+#[cfg(feature = "alloc")]
+pub use crate::encode::{EncodeError, encode, encode_prefix};
+
+/// Longest head (everything before the first byte of the payload), in bytes.
+pub const MAX_HEAD: usize = 1024;
+/// Longest model name, in bytes of UTF-8 (27303/x/0).
+pub const MAX_MODEL_NAME: usize = 64;
+/// Longest model version, in bytes of UTF-8 (27303/x/1).
+pub const MAX_MODEL_VERSION: usize = 32;
+/// Longest compiler string, in bytes of UTF-8 (27303/x/4).
+pub const MAX_COMPILER: usize = 64;

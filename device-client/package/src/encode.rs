@@ -1,0 +1,186 @@
+//! Building packages, on the server.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::cbor::Writer;
+use crate::head::Head;
+use crate::identity::sha256;
+use crate::profile as p;
+use crate::{MAX_COMPILER, MAX_HEAD, MAX_MODEL_NAME, MAX_MODEL_VERSION};
+
+/// A head that cannot be encoded: a mistake of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// Model name, model version or compiler is too long.
+    TextTooLong {
+        /// Which one.
+        field: &'static str,
+        /// Its length, bytes.
+        len: usize,
+        /// Its limit, bytes.
+        limit: usize,
+    },
+    /// Size or digest in the head are not those of the payload.
+    PayloadMismatch,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TextTooLong { field, len, limit } => {
+                write!(
+                    f,
+                    "{field} has {len} bytes, a package carries at most {limit}"
+                )
+            }
+            Self::PayloadMismatch => f.write_str("the head describes another payload"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// The whole package.
+///
+/// # Errors
+/// A text that is too long, or a payload that is not the one the head describes.
+pub fn encode(head: &Head<'_>, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    if u64::from(head.size) != payload.len() as u64 || head.digest != sha256(payload) {
+        return Err(EncodeError::PayloadMismatch);
+    }
+    let mut package = encode_prefix(head)?;
+    package.extend_from_slice(payload);
+    Ok(package)
+}
+
+/// Everything before the payload; the package is this and then the payload's bytes.
+///
+/// # Errors
+/// A text that is too long.
+pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
+    for (field, text, limit) in [
+        ("model name", head.model_name, MAX_MODEL_NAME),
+        ("model version", head.model_version, MAX_MODEL_VERSION),
+        ("compiler", head.compiler, MAX_COMPILER),
+    ] {
+        let len = text.len();
+        if len > limit {
+            return Err(EncodeError::TextTooLong { field, len, limit });
+        }
+    }
+    let manifest = manifest(head);
+    let authentication = Writer::new()
+        .array(1)
+        .bytes(&suit_digest(&sha256(&manifest)))
+        .take();
+    let prefix = Writer::new()
+        .tag(p::TAG_ENVELOPE)
+        .map(3)
+        .unsigned(p::AUTHENTICATION)
+        .bytes(&authentication)
+        .unsigned(p::MANIFEST)
+        .bytes(&manifest)
+        .text(p::PAYLOAD_KEY)
+        .bytes_header(u64::from(head.size))
+        .take();
+    debug_assert!(prefix.len() <= MAX_HEAD);
+    Ok(prefix)
+}
+
+fn manifest(head: &Head<'_>) -> Vec<u8> {
+    let validate = Writer::new()
+        .array(2)
+        .unsigned(p::IMAGE_MATCH)
+        .unsigned(p::REPORT_ALL)
+        .take();
+    let install = Writer::new()
+        .array(8)
+        .integer(p::CONDITION_RUNTIME)
+        .unsigned(p::REPORT_ALL)
+        .unsigned(p::OVERRIDE_PARAMETERS)
+        .map(1)
+        .unsigned(p::URI)
+        .text(p::PAYLOAD_KEY)
+        .unsigned(p::FETCH)
+        .unsigned(p::REPORT_ALL)
+        .unsigned(p::IMAGE_MATCH)
+        .unsigned(p::REPORT_ALL)
+        .take();
+    Writer::new()
+        .map(5)
+        .unsigned(p::VERSION)
+        .unsigned(1)
+        .unsigned(p::SEQUENCE_NUMBER)
+        .unsigned(head.sequence)
+        .unsigned(p::COMMON)
+        .bytes(&common(head))
+        .unsigned(p::VALIDATE)
+        .bytes(&validate)
+        .unsigned(p::INSTALL)
+        .bytes(&install)
+        .take()
+}
+
+fn common(head: &Head<'_>) -> Vec<u8> {
+    Writer::new()
+        .map(2)
+        .unsigned(p::COMPONENTS)
+        .array(1)
+        .array(1)
+        .bytes(head.kind.component().as_bytes())
+        .unsigned(p::SHARED_SEQUENCE)
+        .bytes(&shared_sequence(head))
+        .take()
+}
+
+fn shared_sequence(head: &Head<'_>) -> Vec<u8> {
+    let slots = u64::from(head.slot.is_some());
+    let mut w = Writer::new();
+    w.array(6 + 2 * slots)
+        .unsigned(p::OVERRIDE_PARAMETERS)
+        .map(11 + slots)
+        .unsigned(p::VENDOR_IDENTIFIER)
+        .bytes(&head.vendor_id)
+        .unsigned(p::CLASS_IDENTIFIER)
+        .bytes(&head.class_id)
+        .unsigned(p::IMAGE_DIGEST)
+        .bytes(&suit_digest(&head.digest));
+    if let Some(slot) = head.slot {
+        w.unsigned(p::COMPONENT_SLOT).unsigned(u64::from(slot));
+    }
+    w.unsigned(p::IMAGE_SIZE)
+        .unsigned(u64::from(head.size))
+        .integer(p::ABI)
+        .unsigned(u64::from(head.abi))
+        .integer(p::ARENA)
+        .unsigned(u64::from(head.arena_bytes))
+        .integer(p::TRIAL)
+        .unsigned(u64::from(head.trial_s))
+        .integer(p::MODEL_NAME)
+        .text(head.model_name)
+        .integer(p::MODEL_VERSION)
+        .text(head.model_version)
+        .integer(p::SOURCE_DIGEST)
+        .bytes(&head.source_digest)
+        .integer(p::COMPILER)
+        .text(head.compiler)
+        .unsigned(p::VENDOR_IDENTIFIER)
+        .unsigned(p::REPORT_ALL)
+        .unsigned(p::CLASS_IDENTIFIER)
+        .unsigned(p::REPORT_ALL);
+    if head.slot.is_some() {
+        w.unsigned(p::COMPONENT_SLOT).unsigned(p::REPORT_ALL);
+    }
+    w.take()
+}
+
+/// `[-16, h'digest']`.
+fn suit_digest(digest: &[u8; 32]) -> Vec<u8> {
+    Writer::new()
+        .array(2)
+        .integer(p::SHA_256)
+        .bytes(digest)
+        .take()
+}
