@@ -1,0 +1,12 @@
+//! What a device is made of: objects 27300 (Compute Platform), 27301 (Compute Unit) and 27302
+//! (Memory Region), and the digest over what of it stays constant between two boots.
+
+mod digest;
+mod kernels;
+#[cfg(feature = "std")]
+mod owned;
+
+pub use digest::{DIGEST_LEN, digest};
+pub use kernels::{Kernels, KernelsError, encode_kernels, kernels};
+#[cfg(feature = "std")]
+pub use owned::{Capability, CapabilityError, Platform, Region, Unit};
