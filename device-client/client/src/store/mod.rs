@@ -1,0 +1,3 @@
+//! What survives a reset: the journal and the records in it.
+
+pub(crate) mod journal;
