@@ -275,37 +275,44 @@ fn range(text: &str, value_type: &str) -> Result<String, String> {
 }
 
 fn tables(objects: &BTreeMap<u16, Object>) -> String {
-    let mut out = String::from("pub(super) static MODELS: &[ObjectModel] = &[\n");
+    let mut out = String::new();
+    let mut all = String::new();
     for object in objects.values() {
+        let static_name = constant(&object.name);
         let _ = writeln!(
             out,
-            "ObjectModel {{ id: {}, name: {:?}, version: Version {{ major: {}, minor: {} }}, \
-             multiple: {}, mandatory: {}, resources: &[",
-            object.id,
+            "/// {} (object {}).\npub static {static_name}: ObjectModel = ObjectModel {{ \
+             id: {}, version: Version {{ major: {}, minor: {} }}, \
+             multiple: {}, mandatory: {}, #[cfg(feature = \"alloc\")] name: {:?}, \
+             resources: &[",
             object.name,
+            object.id,
+            object.id,
             object.version.0,
             object.version.1,
             object.multiple,
             object.mandatory,
+            object.name,
         );
         for (id, item) in &object.resources {
             let _ = writeln!(
                 out,
-                "ResourceModel {{ id: {id}, name: {:?}, operations: Operations::{}, \
-                 multiple: {}, mandatory: {}, value_type: ValueType::{}, range: Range::{}, \
-                 unit: {:?} }},",
-                item.name,
+                "ResourceModel {{ id: {id}, operations: Operations::{}, \
+                 multiple: {}, mandatory: {}, value_type: ValueType::{}, range: &Range::{}, \
+                 #[cfg(feature = \"alloc\")] name: {:?}, #[cfg(feature = \"alloc\")] unit: {:?} }},",
                 item.operations,
                 item.multiple,
                 item.mandatory,
                 item.value_type,
                 item.range,
+                item.name,
                 item.unit,
             );
         }
-        out.push_str("] },\n");
+        out.push_str("] };\n");
+        let _ = write!(all, "&{static_name}, ");
     }
-    out.push_str("];\n");
+    let _ = writeln!(out, "pub(super) static ALL: &[&ObjectModel] = &[{all}];");
     out
 }
 

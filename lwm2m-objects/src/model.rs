@@ -135,12 +135,14 @@ impl core::error::Error for RangeError {}
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResourceModel {
     pub(crate) id: u16,
-    pub(crate) name: &'static str,
     pub(crate) operations: Operations,
     pub(crate) multiple: bool,
     pub(crate) mandatory: bool,
     pub(crate) value_type: ValueType,
-    pub(crate) range: Range,
+    pub(crate) range: &'static Range,
+    #[cfg(feature = "alloc")]
+    pub(crate) name: &'static str,
+    #[cfg(feature = "alloc")]
     pub(crate) unit: &'static str,
 }
 
@@ -151,7 +153,8 @@ impl ResourceModel {
         self.id
     }
 
-    /// Name in the registry.
+    /// Name in the registry; a device does without.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub const fn name(&self) -> &str {
         self.name
@@ -184,10 +187,11 @@ impl ResourceModel {
     /// Which values it takes.
     #[must_use]
     pub const fn range(&self) -> Range {
-        self.range
+        *self.range
     }
 
-    /// Unit as SenML writes it (RFC 8428 §12.1, RFC 8798); empty where there is none.
+    /// Unit, mostly as SenML writes it (RFC 8428 §12.1, RFC 8798); empty where there is none.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub const fn unit(&self) -> &str {
         self.unit
@@ -203,7 +207,7 @@ impl ResourceModel {
         if value.value_type() != self.value_type {
             return Err(mismatch);
         }
-        match self.range {
+        match *self.range {
             Range::Any => Ok(()),
             Range::Integer(min, max) => {
                 let inside = match *value {
@@ -213,11 +217,11 @@ impl ResourceModel {
                     }
                     _ => return Err(mismatch),
                 };
-                if inside { Ok(()) } else { Err(RangeError::OutOfRange(self.range)) }
+                if inside { Ok(()) } else { Err(RangeError::OutOfRange(*self.range)) }
             }
             Range::Float(min, max) => match *value {
                 Value::Float(value) if (min..=max).contains(&value) => Ok(()),
-                _ => Err(RangeError::OutOfRange(self.range)),
+                _ => Err(RangeError::OutOfRange(*self.range)),
             },
             Range::Length(min, max) => {
                 let found = match *value {
@@ -239,11 +243,12 @@ impl ResourceModel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ObjectModel {
     pub(crate) id: u16,
-    pub(crate) name: &'static str,
     pub(crate) version: Version,
     pub(crate) multiple: bool,
     pub(crate) mandatory: bool,
     pub(crate) resources: &'static [ResourceModel],
+    #[cfg(feature = "alloc")]
+    pub(crate) name: &'static str,
 }
 
 impl ObjectModel {
@@ -253,7 +258,8 @@ impl ObjectModel {
         self.id
     }
 
-    /// Name in the registry.
+    /// Name in the registry; a device does without.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub const fn name(&self) -> &str {
         self.name
@@ -321,6 +327,17 @@ impl Models for Builtin {
     }
 }
 
+/// Some of the definitions of [`objects`], so that a device carries what it has and no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Subset<'a>(pub &'a [&'static ObjectModel]);
+
+impl Models for Subset<'_> {
+    fn object(&self, id: u16, version: Option<Version>) -> Option<&ObjectModel> {
+        let mut matching = self.0.iter().filter(|model| model.id == id);
+        matching.find(|model| version.is_none_or(|version| model.version == version)).copied()
+    }
+}
+
 /// No definitions: values are decoded by what the format itself says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoModels;
@@ -333,18 +350,19 @@ impl Models for NoModels {
 
 /// The definitions built into this crate by ascending object id.
 #[must_use]
-pub fn models() -> &'static [ObjectModel] {
-    tables::MODELS
+pub fn models() -> &'static [&'static ObjectModel] {
+    objects::ALL
 }
 
 /// The definition of an object that is built into this crate.
 #[must_use]
 pub fn object(id: u16) -> Option<&'static ObjectModel> {
-    let at = tables::MODELS.binary_search_by_key(&id, |model| model.id).ok()?;
-    tables::MODELS.get(at)
+    let at = objects::ALL.binary_search_by_key(&id, |model| model.id).ok()?;
+    objects::ALL.get(at).copied()
 }
 
-mod tables {
+/// The definitions one by one, by the names of [`ids`].
+pub mod objects {
     use super::{ObjectModel, Operations, Range, ResourceModel, Version};
     use crate::ValueType;
 
@@ -354,4 +372,79 @@ mod tables {
 /// Ids of objects and, in a module for each object, of their resources.
 pub mod ids {
     include!(concat!(env!("OUT_DIR"), "/ids.rs"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Objlnk;
+
+    #[test]
+    fn tables_are_sorted_and_found() {
+        assert_eq!(models().len(), 14);
+        assert!(models().is_sorted_by_key(|model| model.id()));
+        for model in models() {
+            assert_eq!(object(model.id()), Some(*model));
+            assert!(model.resources().is_sorted_by_key(|resource| resource.id()));
+            for resource in model.resources() {
+                assert_eq!(model.resource(resource.id()), Some(resource));
+                let executable = resource.operations().executable();
+                assert_eq!(executable, resource.value_type() == ValueType::None);
+            }
+        }
+        assert_eq!(object(8), None);
+    }
+
+    #[test]
+    fn some_facts() {
+        let device = object(ids::DEVICE).unwrap();
+        assert_eq!(device.version(), Version::V1_1);
+        assert!(!device.multiple() && device.mandatory());
+        let level = device.resource(ids::device::BATTERY_LEVEL).unwrap();
+        assert_eq!(level.range(), Range::Integer(0, 100));
+        assert_eq!(level.operations(), Operations::R);
+        let unit = object(ids::COMPUTE_UNIT).unwrap();
+        assert!(unit.multiple());
+        assert!(unit.resource(ids::compute_unit::EXTENSIONS).unwrap().multiple());
+        assert_eq!(ids::ml_model::RECEIVED_BYTES, 22);
+    }
+
+    #[test]
+    fn versions() {
+        assert!(Builtin.object(3, Some(Version::V1_1)).is_some());
+        assert!(Builtin.object(3, Some(Version::V1_0)).is_none());
+        assert!(NoModels.object(3, None).is_none());
+        let subset = Subset(&[&objects::DEVICE]);
+        assert!(subset.resource(3, 0).is_some());
+        assert!(subset.object(3, Some(Version::V1_0)).is_none());
+        assert!(subset.object(5, None).is_none());
+        assert_eq!(Version::parse("1.1"), Some(Version::V1_1));
+        for bad in ["", "1", "1.", ".1", "1.1.1", "+1.0", "1.256"] {
+            assert_eq!(Version::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn checks() {
+        let model = |object: u16, resource| Builtin.resource(object, resource).copied().unwrap();
+        let level = model(3, 9);
+        assert_eq!(level.check(&Value::Integer(100)), Ok(()));
+        let range = Range::Integer(0, 100);
+        assert_eq!(level.check(&Value::Integer(101)), Err(RangeError::OutOfRange(range)));
+        let wrong = RangeError::WrongType {
+            expected: ValueType::Integer,
+            found: ValueType::Objlnk,
+        };
+        assert_eq!(level.check(&Value::Objlnk(Objlnk::NULL)), Err(wrong));
+        let digest = model(27300, 13);
+        assert_eq!(digest.check(&Value::Opaque(&[0; 16])), Ok(()));
+        let length = RangeError::WrongLength { found: 15, min: 16, max: 16 };
+        assert_eq!(digest.check(&Value::Opaque(&[0; 15])), Err(length));
+        let slots = model(27300, 9);
+        assert!(slots.check(&Value::UnsignedInteger(u64::MAX)).is_err());
+        assert!(slots.check(&Value::UnsignedInteger(255)).is_ok());
+        let threshold = model(27304, 11);
+        assert!(threshold.check(&Value::Float(0.5)).is_ok());
+        assert!(threshold.check(&Value::Float(f64::NAN)).is_err());
+    }
 }
