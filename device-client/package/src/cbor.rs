@@ -77,6 +77,11 @@ impl<'a> Reader<'a> {
         self.position
     }
 
+    /// What was read since the cursor stood at `start`.
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
+        self.input.get(start..self.position).unwrap_or(&[])
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.position == self.input.len()
     }
@@ -177,6 +182,12 @@ impl Writer {
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.head(TEXT, text.len() as u64);
         self.output.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// Items that are encoded already.
+    pub(crate) fn encoded(&mut self, items: &[u8]) -> &mut Self {
+        self.output.extend_from_slice(items);
         self
     }
 

@@ -70,7 +70,7 @@ pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
             return Err(EncodeError::TextTooLong { field, len, limit });
         }
     }
-    let manifest = manifest(head);
+    let manifest = Writer::new().bytes(&manifest(head)).take();
     let authentication = Writer::new()
         .array(1)
         .bytes(&suit_digest(&sha256(&manifest)))
@@ -81,7 +81,7 @@ pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
         .unsigned(p::AUTHENTICATION)
         .bytes(&authentication)
         .unsigned(p::MANIFEST)
-        .bytes(&manifest)
+        .encoded(&manifest)
         .text(p::PAYLOAD_KEY)
         .bytes_header(u64::from(head.size))
         .take();
@@ -183,4 +183,62 @@ fn suit_digest(digest: &[u8; 32]) -> Vec<u8> {
         .integer(p::SHA_256)
         .bytes(digest)
         .take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    }
+
+    /// Example 0 of draft-ietf-suit-manifest: what the digest of a manifest is taken over.
+    #[test]
+    fn the_manifest_digest_is_that_of_the_draft() {
+        let image = hex("00112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210");
+        let shared = Writer::new()
+            .array(6)
+            .unsigned(p::OVERRIDE_PARAMETERS)
+            .map(4)
+            .unsigned(p::VENDOR_IDENTIFIER)
+            .bytes(&hex::<16>("fa6b4a53d5ad5fdfbe9de663e4d41ffe"))
+            .unsigned(p::CLASS_IDENTIFIER)
+            .bytes(&hex::<16>("1492af1425695e48bf429b2d51f2ab45"))
+            .unsigned(p::IMAGE_DIGEST)
+            .bytes(&suit_digest(&image))
+            .unsigned(p::IMAGE_SIZE)
+            .unsigned(34_768)
+            .unsigned(p::VENDOR_IDENTIFIER)
+            .unsigned(p::REPORT_ALL)
+            .unsigned(p::CLASS_IDENTIFIER)
+            .unsigned(p::REPORT_ALL)
+            .take();
+        let common = Writer::new()
+            .map(2)
+            .unsigned(p::COMPONENTS)
+            .array(1)
+            .array(1)
+            .bytes(&[0])
+            .unsigned(p::SHARED_SEQUENCE)
+            .bytes(&shared)
+            .take();
+        let manifest = Writer::new()
+            .map(5)
+            .unsigned(p::VERSION)
+            .unsigned(1)
+            .unsigned(p::SEQUENCE_NUMBER)
+            .unsigned(0)
+            .unsigned(p::COMMON)
+            .bytes(&common)
+            .unsigned(p::VALIDATE)
+            .bytes(&[0x82, 3, 15])
+            .unsigned(9)
+            .bytes(&[0x82, 23, 2])
+            .take();
+        assert_eq!(
+            sha256(&Writer::new().bytes(&manifest).take()),
+            hex("6658ea560262696dd1f13b782239a064da7c6c5cbaf52fded428a6fc83c7e5af")
+        );
+    }
 }

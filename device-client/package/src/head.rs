@@ -296,12 +296,13 @@ impl<'a> Outer<'a> {
         if self.item(Reader::unsigned)? != p::AUTHENTICATION {
             return Err(envelope.into());
         }
-        let digest = authentication(self.string()?)?;
+        let (_, authentication) = self.string()?;
+        let digest = manifest_digest(authentication)?;
         if self.item(Reader::unsigned)? != p::MANIFEST {
             return Err(envelope.into());
         }
-        let manifest = self.string()?;
-        if sha256(manifest) != digest {
+        let (wrapped, manifest) = self.string()?;
+        if sha256(wrapped) != digest {
             return Err(PackageError::ManifestDigest.into());
         }
         let head = Head::manifest(manifest)?;
@@ -317,8 +318,10 @@ impl<'a> Outer<'a> {
         Ok((head, self.reader.position(), size))
     }
 
-    /// A byte string of the head; one that cannot end within [`MAX_HEAD`] is refused at once.
-    fn string(&mut self) -> Result<&'a [u8], Stop> {
+    /// A byte string of the head, with and without its CBOR head; one that cannot end within
+    /// [`MAX_HEAD`] is refused at once.
+    fn string(&mut self) -> Result<(&'a [u8], &'a [u8]), Stop> {
+        let start = self.reader.position();
         let mut ahead = self.reader.clone();
         let len = ahead.bytes_header();
         if let Ok(len) = len
@@ -326,7 +329,8 @@ impl<'a> Outer<'a> {
         {
             return Err(PackageError::HeadTooLong.into());
         }
-        self.item(Reader::bytes)
+        let inner = self.item(Reader::bytes)?;
+        Ok((self.reader.since(start), inner))
     }
 
     fn item<T>(
@@ -348,8 +352,8 @@ impl From<CborError> for PackageError {
     }
 }
 
-/// The manifest's digest, from `[digest]`.
-fn authentication(bytes: &[u8]) -> Result<[u8; 32], PackageError> {
+/// The digest of the wrapped manifest, from `[digest]` (draft-ietf-suit-manifest 8.3).
+fn manifest_digest(bytes: &[u8]) -> Result<[u8; 32], PackageError> {
     let mut reader = Reader::new(bytes);
     if reader.array()? != 1 {
         return Err(Unsupported::Authentication.into());
