@@ -32,6 +32,7 @@ mod platform;
 mod store;
 mod text;
 mod update;
+mod uri;
 
 pub use client::{Client, Observation, Peer};
 pub use flash::{

@@ -23,7 +23,7 @@ pub struct Now {
 /// Everything that takes long or may fail is an [`Output`] instead.
 pub trait Platform: FlashRead {
     /// Microseconds of a clock with any origin; only differences are used, for latencies.
-    fn micros(&mut self) -> u64;
+    fn micros(&self) -> u64;
 
     /// Unpredictable bits, for tokens, message ids and jitter.
     fn random(&mut self) -> u32;

@@ -2,3 +2,4 @@
 
 pub(crate) mod firmware;
 pub(crate) mod slot;
+pub(crate) mod state;

@@ -1,0 +1,397 @@
+//! Accounts: the instances of LwM2M Security (0) and LwM2M Server (1), as bootstrap writes them.
+//!
+//! They are staged while a bootstrap runs and swapped in one step at its end; in the journal they
+//! are one record, so a cut leaves the old set or the new one.
+
+use lwm2m_objects::{Path, Value};
+
+use crate::store::codec::{Reader, Writer};
+use crate::text::{Bytes, Text};
+
+/// Instances of each of the two objects: the bootstrap server and two management servers.
+pub(crate) const MAX_INSTANCES: usize = 3;
+
+const SCHEMA: u8 = 1;
+
+/// One instance of object 0 (LwM2M TS 1.1 appendix E.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Security {
+    pub(crate) id: u16,
+    pub(crate) uri: Text<96>,
+    pub(crate) bootstrap: bool,
+    /// 3: NoSec. Other modes are kept for the layer that knows them.
+    pub(crate) mode: u8,
+    pub(crate) identity: Bytes<64>,
+    pub(crate) server_key: Bytes<64>,
+    pub(crate) secret: Bytes<64>,
+    pub(crate) short_id: u16,
+    /// Seconds before a Bootstrap-Request.
+    pub(crate) hold_off: u32,
+}
+
+impl Security {
+    pub(crate) const fn new(id: u16) -> Self {
+        Self {
+            id,
+            uri: Text::EMPTY,
+            bootstrap: false,
+            mode: 3,
+            identity: Bytes::EMPTY,
+            server_key: Bytes::EMPTY,
+            secret: Bytes::EMPTY,
+            short_id: 0,
+            hold_off: 0,
+        }
+    }
+
+    fn set(&mut self, resource: u16, value: Value<'_>) -> Option<()> {
+        match resource {
+            0 => self.uri = Text::new(value.as_str()?)?,
+            1 => self.bootstrap = value.as_bool()?,
+            2 => self.mode = u8::try_from(value.as_i64()?).ok().filter(|m| *m <= 4)?,
+            3 => self.identity = Bytes::new(value.as_bytes()?)?,
+            4 => self.server_key = Bytes::new(value.as_bytes()?)?,
+            5 => self.secret = Bytes::new(value.as_bytes()?)?,
+            10 => self.short_id = u16::try_from(value.as_i64()?).ok()?,
+            11 => self.hold_off = u32::try_from(value.as_i64()?).ok()?,
+            // SMS, bootstrap account timeout, SNI, OSCORE: accepted, without a use yet.
+            6..=9 | 12..=17 => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// One instance of object 1 (LwM2M TS 1.1 appendix E.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) id: u16,
+    pub(crate) short_id: u16,
+    /// Seconds.
+    pub(crate) lifetime: u32,
+    /// Default Minimum Period, seconds.
+    pub(crate) pmin: u32,
+    /// Default Maximum Period, seconds; 0: none.
+    pub(crate) pmax: u32,
+    /// Seconds.
+    pub(crate) disable_timeout: u32,
+    pub(crate) store_notifications: bool,
+    pub(crate) binding: Text<8>,
+}
+
+impl Server {
+    pub(crate) const fn new(id: u16) -> Self {
+        Self {
+            id,
+            short_id: 0,
+            lifetime: 86_400,
+            pmin: 0,
+            pmax: 0,
+            disable_timeout: 86_400,
+            store_notifications: false,
+            binding: Text::EMPTY,
+        }
+    }
+
+    /// Takes a value; none if the resource is not there or does not take it.
+    pub(crate) fn set(&mut self, resource: u16, value: Value<'_>) -> Option<()> {
+        let seconds = |v: Value<'_>| u32::try_from(v.as_i64()?).ok();
+        match resource {
+            0 => self.short_id = u16::try_from(value.as_i64()?).ok().filter(|s| *s > 0)?,
+            1 => self.lifetime = seconds(value)?.max(1),
+            2 => self.pmin = seconds(value)?,
+            3 => self.pmax = seconds(value)?,
+            5 => self.disable_timeout = seconds(value)?,
+            6 => self.store_notifications = value.as_bool()?,
+            7 => {
+                let text = value.as_str().filter(|t| t.contains('U'))?;
+                self.binding = Text::new(text)?;
+            }
+            // Priorities, retry timers, preferred transport: accepted, without a use yet.
+            10..=26 => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// A set of accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accounts {
+    pub(crate) security: [Option<Security>; MAX_INSTANCES],
+    pub(crate) server: [Option<Server>; MAX_INSTANCES],
+}
+
+/// Why a bootstrap server's write is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccountError {
+    /// No room for another instance.
+    Full,
+    /// The resource does not exist or does not take the value.
+    Value,
+}
+
+impl Accounts {
+    pub(crate) const EMPTY: Self =
+        Self { security: [None; MAX_INSTANCES], server: [None; MAX_INSTANCES] };
+
+    /// What a device leaves the factory with: the bootstrap server.
+    pub(crate) fn factory(uri: &str) -> Option<Self> {
+        let mut new = Self::EMPTY;
+        let mut bootstrap = Security::new(0);
+        bootstrap.uri = Text::new(uri)?;
+        bootstrap.bootstrap = true;
+        new.security[0] = Some(bootstrap);
+        Some(new)
+    }
+
+    /// The account of the bootstrap server.
+    pub(crate) fn bootstrap(&self) -> Option<&Security> {
+        self.security.iter().flatten().find(|s| s.bootstrap)
+    }
+
+    /// The management servers with their security instances, by instance of object 1.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = (&Server, &Security)> {
+        self.server.iter().flatten().filter_map(|server| {
+            let security = self.security.iter().flatten();
+            let security = security.filter(|s| !s.bootstrap).find(|s| s.short_id == server.short_id);
+            Some((server, security?))
+        })
+    }
+
+    pub(crate) fn server_mut(&mut self, id: u16) -> Option<&mut Server> {
+        self.server.iter_mut().flatten().find(|s| s.id == id)
+    }
+
+    /// Makes an instance as if it had never been written.
+    pub(crate) fn create(&mut self, object: u16, id: u16) -> Result<(), AccountError> {
+        let room = match object {
+            0 => place(&mut self.security, Security::new(id), |s| s.id == id),
+            1 => place(&mut self.server, Server::new(id), |s| s.id == id),
+            _ => return Err(AccountError::Value),
+        };
+        if room { Ok(()) } else { Err(AccountError::Full) }
+    }
+
+    /// Takes one value of an instance that was created.
+    pub(crate) fn set(&mut self, path: &Path, value: Value<'_>) -> Result<(), AccountError> {
+        let (Some(object), Some(id), Some(resource)) =
+            (path.object_id(), path.instance_id(), path.resource_id())
+        else {
+            return Err(AccountError::Value);
+        };
+        let done = match object {
+            0 => self
+                .security
+                .iter_mut()
+                .flatten()
+                .find(|s| s.id == id)
+                .and_then(|s| s.set(resource, value)),
+            1 => self.server_mut(id).and_then(|s| s.set(resource, value)),
+            _ => None,
+        };
+        done.ok_or(AccountError::Value)
+    }
+
+    /// Bootstrap-Delete; the bootstrap server's own account stays (LwM2M TS 1.1 6.1.7.6).
+    ///
+    /// False if the path names something that can't be deleted.
+    pub(crate) fn delete(&mut self, path: &Path) -> bool {
+        let (object, id) = (path.object_id(), path.instance_id());
+        if path.depth() > 2 || !matches!(object, None | Some(0 | 1)) {
+            return false;
+        }
+        for s in &mut self.security {
+            let here = |s: &Security| object != Some(1) && id.is_none_or(|id| s.id == id);
+            if s.as_ref().is_some_and(|s| !s.bootstrap && here(s)) {
+                *s = None;
+            }
+        }
+        for s in &mut self.server {
+            let here = |s: &Server| object != Some(0) && id.is_none_or(|id| s.id == id);
+            if s.as_ref().is_some_and(here) {
+                *s = None;
+            }
+        }
+        true
+    }
+
+    /// What Bootstrap-Finish asks: exactly one bootstrap account, at least one management server,
+    /// and every server with an address that can be used.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let bootstrap = self.security.iter().flatten().filter(|s| s.bootstrap).count();
+        let servers = self.servers().count();
+        let all = self.server.iter().flatten().count();
+        let addresses = self.servers().all(|(_, s)| {
+            s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some()
+        });
+        let mut ids = self.server.iter().flatten().map(|s| s.short_id);
+        let unique = ids.clone().all(|id| ids.by_ref().filter(|other| *other == id).count() <= 1);
+        bootstrap == 1 && servers > 0 && servers == all && addresses && unique
+    }
+
+    pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
+        let mut w = Writer::new(buf);
+        w.u8(SCHEMA);
+        w.u8(self.security.iter().flatten().count() as u8);
+        for s in self.security.iter().flatten() {
+            w.u16(s.id);
+            w.short(s.uri.as_str().as_bytes());
+            w.u8(u8::from(s.bootstrap));
+            w.u8(s.mode);
+            w.short(s.identity.as_slice());
+            w.short(s.server_key.as_slice());
+            w.short(s.secret.as_slice());
+            w.u16(s.short_id);
+            w.u32(s.hold_off);
+        }
+        w.u8(self.server.iter().flatten().count() as u8);
+        for s in self.server.iter().flatten() {
+            w.u16(s.id);
+            w.u16(s.short_id);
+            w.u32(s.lifetime);
+            w.u32(s.pmin);
+            w.u32(s.pmax);
+            w.u32(s.disable_timeout);
+            w.u8(u8::from(s.store_notifications));
+            w.short(s.binding.as_str().as_bytes());
+        }
+        w.finish()
+    }
+
+    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(data);
+        if r.u8()? != SCHEMA {
+            return None;
+        }
+        let mut new = Self::EMPTY;
+        for i in 0..usize::from(r.u8()?) {
+            *new.security.get_mut(i)? = Some(Security {
+                id: r.u16()?,
+                uri: r.text()?,
+                bootstrap: r.u8()? != 0,
+                mode: r.u8()?,
+                identity: r.short_bytes()?,
+                server_key: r.short_bytes()?,
+                secret: r.short_bytes()?,
+                short_id: r.u16()?,
+                hold_off: r.u32()?,
+            });
+        }
+        for i in 0..usize::from(r.u8()?) {
+            *new.server.get_mut(i)? = Some(Server {
+                id: r.u16()?,
+                short_id: r.u16()?,
+                lifetime: r.u32()?,
+                pmin: r.u32()?,
+                pmax: r.u32()?,
+                disable_timeout: r.u32()?,
+                store_notifications: r.u8()? != 0,
+                binding: r.text()?,
+            });
+        }
+        Some(new)
+    }
+}
+
+/// Puts `new` in the place of the one that `same` finds, or into a free one.
+fn place<T: Copy>(all: &mut [Option<T>], new: T, same: impl Fn(&T) -> bool) -> bool {
+    let at = all
+        .iter()
+        .position(|s| s.as_ref().is_some_and(&same))
+        .or_else(|| all.iter().position(Option::is_none));
+    match at {
+        Some(at) => {
+            all[at] = Some(new);
+            true
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::MAX_DATA;
+
+    fn full() -> Accounts {
+        let mut a = Accounts::factory("coap://127.0.0.1:5683").unwrap();
+        a.create(0, 1).unwrap();
+        a.set(&Path::resource(0, 1, 0), Value::String("coap://127.0.0.1:5783")).unwrap();
+        a.set(&Path::resource(0, 1, 10), Value::Integer(7)).unwrap();
+        a.create(1, 0).unwrap();
+        a.set(&Path::resource(1, 0, 0), Value::Integer(7)).unwrap();
+        a.set(&Path::resource(1, 0, 1), Value::Integer(300)).unwrap();
+        a.set(&Path::resource(1, 0, 7), Value::String("U")).unwrap();
+        a
+    }
+
+    #[test]
+    fn accounts_survive_the_journal() {
+        let a = full();
+        let mut buf = [0; MAX_DATA];
+        let n = a.encode(&mut buf).unwrap();
+        assert_eq!(Accounts::decode(&buf[..n]), Some(a));
+        for short in 0..n {
+            assert_ne!(Accounts::decode(&buf[..short]), Some(a));
+        }
+    }
+
+    #[test]
+    fn the_largest_set_fits_a_record() {
+        let mut a = Accounts::EMPTY;
+        for i in 0..MAX_INSTANCES {
+            let mut s = Security::new(i as u16);
+            s.uri = Text::new(&"u".repeat(96)).unwrap();
+            s.identity = Bytes::new(&[1; 64]).unwrap();
+            s.server_key = s.identity;
+            s.secret = s.identity;
+            a.security[i] = Some(s);
+            a.server[i] = Some(Server::new(i as u16));
+        }
+        assert!(a.encode(&mut [0; MAX_DATA]).is_some());
+    }
+
+    #[test]
+    fn delete_spares_the_bootstrap_account() {
+        let mut a = full();
+        assert!(a.is_consistent());
+        assert!(a.delete(&Path::ROOT));
+        assert_eq!(a, Accounts::factory("coap://127.0.0.1:5683").unwrap());
+        assert!(!a.is_consistent());
+        assert!(!a.delete(&Path::object(3)));
+        let mut a = full();
+        assert!(a.delete(&Path::object(1)));
+        assert!(a.server.iter().all(Option::is_none));
+        assert_eq!(a.security.iter().flatten().count(), 2);
+    }
+
+    #[test]
+    fn a_server_without_security_is_inconsistent() {
+        let mut a = full();
+        a.create(1, 1).unwrap();
+        a.set(&Path::resource(1, 1, 0), Value::Integer(8)).unwrap();
+        assert!(!a.is_consistent());
+        let mut a = full();
+        a.set(&Path::resource(0, 1, 2), Value::Integer(0)).unwrap();
+        assert!(!a.is_consistent(), "PSK without DTLS");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let mut a = full();
+        for (path, value) in [
+            (Path::resource(1, 0, 0), Value::Integer(0)),
+            (Path::resource(1, 0, 1), Value::Integer(-1)),
+            (Path::resource(1, 0, 7), Value::String("S")),
+            (Path::resource(0, 1, 2), Value::Integer(9)),
+            (Path::resource(0, 1, 99), Value::Integer(9)),
+            (Path::resource(0, 9, 0), Value::String("x")),
+        ] {
+            assert_eq!(a.set(&path, value), Err(AccountError::Value), "{path:?}");
+        }
+        assert_eq!(a.create(1, 1), Ok(()));
+        assert_eq!(a.create(1, 2), Ok(()));
+        assert_eq!(a.create(1, 3), Err(AccountError::Full));
+    }
+}

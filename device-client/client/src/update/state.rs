@@ -1,0 +1,379 @@
+//! Object 5, the slots and the sequence floor: what changes together and is one record of the
+//! journal.
+
+use crate::flash::SLOTS;
+use crate::store::codec::{Reader, Writer};
+use crate::update::firmware::{Firmware, FirmwareState, Trigger, UpdateResult};
+use crate::update::slot::{ModelResult, Slot, SlotEvent, SlotState};
+
+const SCHEMA: u8 = 1;
+const NO_SLOT: u8 = 0xFF;
+
+/// A request that the state machines do not allow now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotAllowed;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UpdateState {
+    pub(crate) firmware: Firmware,
+    pub(crate) slots: [Slot; SLOTS],
+    /// The slot that the package of Object 5 is in, from its head until the update ends.
+    pub(crate) target: Option<u8>,
+    /// The slot that a rollback of the running module returns to.
+    pub(crate) previous: Option<u8>,
+    /// Highest sequence number ever committed.
+    pub(crate) floor: u64,
+}
+
+impl UpdateState {
+    pub(crate) const NEW: Self = Self {
+        firmware: Firmware::NEW,
+        slots: [Slot::EMPTY; SLOTS],
+        target: None,
+        previous: None,
+        floor: 0,
+    };
+
+    fn find(&self, state: SlotState) -> Option<u8> {
+        self.slots.iter().position(|s| s.state == state).map(|i| i as u8)
+    }
+
+    /// The committed module.
+    pub(crate) fn active(&self) -> Option<u8> {
+        self.find(SlotState::Active)
+    }
+
+    /// The module on trial.
+    pub(crate) fn trial(&self) -> Option<u8> {
+        self.find(SlotState::Trial)
+    }
+
+    /// The module that inference runs: the one on trial, else the committed one.
+    pub(crate) fn running(&self) -> Option<u8> {
+        self.trial().or_else(|| self.active())
+    }
+
+    /// Where the next package goes: never over the committed module.
+    pub(crate) fn free_slot(&self) -> Option<u8> {
+        let cost = |s: &Slot| match s.state {
+            SlotState::Empty => Some(0),
+            SlotState::Failed | SlotState::RolledBack => Some(1),
+            SlotState::Verified => Some(2),
+            SlotState::Receiving | SlotState::Trial | SlotState::Active => None,
+        };
+        let all = self.slots.iter().enumerate();
+        all.filter_map(|(i, s)| Some((cost(s)?, i as u8))).min().map(|(_, i)| i)
+    }
+
+    /// Moves Object 5 on.
+    pub(crate) fn trigger(&mut self, trigger: Trigger) -> Result<(), NotAllowed> {
+        self.firmware = self.firmware.next(trigger).ok_or(NotAllowed)?;
+        Ok(())
+    }
+
+    fn slot_mut(&mut self, slot: u8) -> Result<&mut Slot, NotAllowed> {
+        self.slots.get_mut(usize::from(slot)).ok_or(NotAllowed)
+    }
+
+    fn apply(&mut self, slot: u8, event: SlotEvent) -> Result<(), NotAllowed> {
+        if self.slot_mut(slot)?.apply(event) { Ok(()) } else { Err(NotAllowed) }
+    }
+
+    /// The head of a package was accepted; what the slot held is gone.
+    pub(crate) fn receive(&mut self, slot: u8, module: Slot) -> Result<(), NotAllowed> {
+        self.apply(slot, SlotEvent::Receive)?;
+        *self.slot_mut(slot)? =
+            Slot { state: SlotState::Receiving, result: ModelResult::None, ..module };
+        self.target = Some(slot);
+        if self.previous == Some(slot) {
+            self.previous = None;
+        }
+        Ok(())
+    }
+
+    /// The package is complete and checked.
+    pub(crate) fn verified(&mut self) -> Result<(), NotAllowed> {
+        let slot = self.target.ok_or(NotAllowed)?;
+        self.apply(slot, SlotEvent::Verified)?;
+        self.trigger(Trigger::PackageComplete)
+    }
+
+    /// The package is refused; `slot` shows why.
+    pub(crate) fn refuse(&mut self, slot: Option<u8>, result: UpdateResult, why: ModelResult) {
+        let _ = self.trigger(Trigger::Refused(result));
+        self.target = None;
+        let Some(slot) = slot else { return };
+        if self.apply(slot, SlotEvent::Fail).is_ok() {
+            self.slots[usize::from(slot)].result = why;
+        }
+    }
+
+    /// Reset or Cancel of Object 5: the package is thrown away.
+    pub(crate) fn abandon(&mut self, trigger: Trigger) -> Result<(), NotAllowed> {
+        self.trigger(trigger)?;
+        if let Some(slot) = self.target.take() {
+            self.apply(slot, SlotEvent::Drop)?;
+            self.slots[usize::from(slot)] = Slot::EMPTY;
+        }
+        Ok(())
+    }
+
+    /// Execute /5/0/2. Gives the slot whose trial begins.
+    pub(crate) fn start_update(&mut self) -> Result<u8, NotAllowed> {
+        let slot = self.target.ok_or(NotAllowed)?;
+        if self.firmware.state != FirmwareState::Downloaded || self.trial().is_some() {
+            return Err(NotAllowed);
+        }
+        self.activate(slot, None)?;
+        Ok(slot)
+    }
+
+    /// Execute /27303/x/9 (or /5/0/2): VERIFIED to TRIAL.
+    pub(crate) fn activate(&mut self, slot: u8, trial_s: Option<u32>) -> Result<(), NotAllowed> {
+        if self.trial().is_some() {
+            return Err(NotAllowed);
+        }
+        self.apply(slot, SlotEvent::Activate)?;
+        let entry = self.slot_mut(slot)?;
+        entry.result = ModelResult::None;
+        if let Some(s) = trial_s {
+            entry.trial_s = s;
+        }
+        if self.target == Some(slot) && self.firmware.state == FirmwareState::Downloaded {
+            self.trigger(Trigger::UpdateStarted)?;
+        }
+        Ok(())
+    }
+
+    /// TRIAL to ACTIVE; the floor rises, the module before stays to return to.
+    pub(crate) fn commit(&mut self, slot: u8) -> Result<(), NotAllowed> {
+        let before = self.active();
+        self.apply(slot, SlotEvent::Commit)?;
+        let entry = self.slot_mut(slot)?;
+        entry.result = ModelResult::Success;
+        let sequence = entry.sequence;
+        self.floor = self.floor.max(sequence);
+        if let Some(old) = before {
+            self.apply(old, SlotEvent::Supersede)?;
+        }
+        self.previous = before;
+        self.end_update(slot, Trigger::Committed);
+        Ok(())
+    }
+
+    /// TRIAL or ACTIVE back to the module before.
+    pub(crate) fn roll_back(&mut self, slot: u8, why: ModelResult) -> Result<(), NotAllowed> {
+        let was_active = self.active() == Some(slot);
+        self.apply(slot, SlotEvent::RollBack)?;
+        self.slot_mut(slot)?.result = why;
+        self.restore(was_active);
+        self.end_update(slot, Trigger::RolledBack);
+        Ok(())
+    }
+
+    /// TRIAL (or, at boot, ACTIVE) to FAILED; the module before runs again.
+    pub(crate) fn fail(&mut self, slot: u8, why: ModelResult) -> Result<(), NotAllowed> {
+        let was_active = self.active() == Some(slot);
+        self.apply(slot, SlotEvent::Fail)?;
+        self.slot_mut(slot)?.result = why;
+        self.restore(was_active);
+        self.end_update(slot, Trigger::RolledBack);
+        Ok(())
+    }
+
+    fn restore(&mut self, was_active: bool) {
+        if !was_active {
+            return;
+        }
+        if let Some(previous) = self.previous.take() {
+            let _ = self.apply(previous, SlotEvent::Restore);
+        }
+    }
+
+    fn end_update(&mut self, slot: u8, trigger: Trigger) {
+        if self.target == Some(slot) {
+            let _ = self.trigger(trigger);
+            self.target = None;
+        }
+    }
+
+    /// After a reset: a trial that nobody committed is over.
+    ///
+    /// True if something changed.
+    pub(crate) fn after_reset(&mut self) -> bool {
+        let before = *self;
+        if let Some(slot) = self.trial() {
+            let _ = self.roll_back(slot, ModelResult::ResetInTrial);
+        }
+        let receiving = self.find(SlotState::Receiving);
+        let downloading = self.firmware.state == FirmwareState::Downloading;
+        if downloading && (self.target.is_none() || receiving != self.target) {
+            let _ = self.trigger(Trigger::Refused(UpdateResult::ConnectionLost));
+            self.target = None;
+        }
+        for slot in &mut self.slots {
+            if slot.state == SlotState::Receiving
+                && self.firmware.state != FirmwareState::Downloading
+            {
+                *slot = Slot::EMPTY;
+            }
+        }
+        *self != before
+    }
+
+    pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
+        let mut w = Writer::new(buf);
+        w.u8(SCHEMA);
+        w.u8(self.firmware.state as u8);
+        w.u8(self.firmware.result as u8);
+        w.u8(self.target.unwrap_or(NO_SLOT));
+        w.u8(self.previous.unwrap_or(NO_SLOT));
+        w.u64(self.floor);
+        for s in &self.slots {
+            w.u8(s.state as u8);
+            w.u8(s.result as u8);
+            w.u32(s.size);
+            w.u64(s.sequence);
+            w.u32(s.arena);
+            w.u32(s.trial_s);
+            w.bytes(&s.digest);
+            w.bytes(&s.source);
+            w.bytes(&s.built_for);
+            w.short(s.name.as_str().as_bytes());
+            w.short(s.version.as_str().as_bytes());
+            w.short(s.compiler.as_str().as_bytes());
+        }
+        w.finish()
+    }
+
+    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(data);
+        if r.u8()? != SCHEMA {
+            return None;
+        }
+        let slot = |n: u8| Some(n).filter(|n| usize::from(*n) < SLOTS);
+        let mut new = Self::NEW;
+        new.firmware = Firmware {
+            state: FirmwareState::from_u8(r.u8()?)?,
+            result: UpdateResult::from_u8(r.u8()?)?,
+        };
+        new.target = slot(r.u8()?);
+        new.previous = slot(r.u8()?);
+        new.floor = r.u64()?;
+        for s in &mut new.slots {
+            *s = Slot {
+                state: SlotState::from_u8(r.u8()?)?,
+                result: ModelResult::from_u8(r.u8()?)?,
+                size: r.u32()?,
+                sequence: r.u64()?,
+                arena: r.u32()?,
+                trial_s: r.u32()?,
+                digest: r.array()?,
+                source: r.array()?,
+                built_for: r.array()?,
+                name: r.text()?,
+                version: r.text()?,
+                compiler: r.text()?,
+            };
+        }
+        Some(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Text;
+
+    fn module(sequence: u64) -> Slot {
+        Slot { sequence, size: 100, name: Text::new("m").unwrap(), ..Slot::EMPTY }
+    }
+
+    fn install(u: &mut UpdateState, sequence: u64) -> u8 {
+        let slot = u.free_slot().unwrap();
+        u.trigger(Trigger::PackageStarted).unwrap();
+        u.receive(slot, module(sequence)).unwrap();
+        u.verified().unwrap();
+        assert_eq!(u.start_update(), Ok(slot));
+        slot
+    }
+
+    fn running_one() -> UpdateState {
+        let mut u = UpdateState::NEW;
+        let slot = install(&mut u, 5);
+        u.commit(slot).unwrap();
+        assert_eq!((u.active(), u.floor, u.previous), (Some(0), 5, None));
+        assert_eq!(u.firmware.result, UpdateResult::Success);
+        u
+    }
+
+    #[test]
+    fn commit_keeps_the_module_before_and_rollback_returns_to_it() {
+        let mut u = running_one();
+        let slot = install(&mut u, 6);
+        assert_eq!((slot, u.running(), u.active()), (1, Some(1), Some(0)));
+        assert_eq!(u.floor, 5);
+        u.commit(slot).unwrap();
+        assert_eq!((u.active(), u.previous, u.floor), (Some(1), Some(0), 6));
+        assert_eq!(u.slots[0].state, SlotState::Verified);
+        u.roll_back(1, ModelResult::None).unwrap();
+        assert_eq!((u.active(), u.previous), (Some(0), None));
+        assert_eq!(u.slots[1].state, SlotState::RolledBack);
+    }
+
+    #[test]
+    fn a_failed_trial_leaves_the_old_module_active() {
+        for reset in [false, true] {
+            let mut u = running_one();
+            let slot = install(&mut u, 6);
+            if reset {
+                assert!(u.after_reset());
+                assert_eq!(u.slots[1].result, ModelResult::ResetInTrial);
+            } else {
+                u.fail(slot, ModelResult::SelfTest).unwrap();
+                assert_eq!(u.slots[1].state, SlotState::Failed);
+            }
+            assert_eq!((u.active(), u.floor), (Some(0), 5));
+            let idle = Firmware { state: FirmwareState::Idle, result: UpdateResult::Failed };
+            assert_eq!(u.firmware, idle);
+            assert_eq!(u.free_slot(), Some(1));
+            assert!(!u.after_reset());
+        }
+    }
+
+    #[test]
+    fn the_state_survives_the_journal() {
+        let mut u = running_one();
+        install(&mut u, 7);
+        let mut buf = [0; crate::store::journal::MAX_DATA];
+        let n = u.encode(&mut buf).unwrap();
+        assert_eq!(UpdateState::decode(&buf[..n]), Some(u));
+        assert_eq!(UpdateState::decode(&buf[..n - 1]), None);
+    }
+
+    #[test]
+    fn abandoning_empties_the_slot() {
+        for trigger in [Trigger::Reset, Trigger::Cancel] {
+            let mut u = running_one();
+            u.trigger(Trigger::PackageStarted).unwrap();
+            u.receive(1, module(9)).unwrap();
+            u.abandon(trigger).unwrap();
+            assert_eq!(u.slots[1], Slot::EMPTY);
+            assert_eq!((u.active(), u.target), (Some(0), None));
+        }
+        let mut u = running_one();
+        assert_eq!(u.abandon(Trigger::Cancel), Err(NotAllowed));
+    }
+
+    #[test]
+    fn every_byte_of_a_record_may_be_wrong() {
+        let u = running_one();
+        let mut buf = [0; crate::store::journal::MAX_DATA];
+        let n = u.encode(&mut buf).unwrap();
+        for i in 0..n {
+            let mut bad = buf;
+            bad[i] ^= 0xFF;
+            let _ = UpdateState::decode(&bad[..n]);
+        }
+    }
+}
