@@ -51,6 +51,7 @@
 
 pub mod block;
 mod endpoint;
+mod hash;
 mod message;
 pub mod observe;
 mod time;

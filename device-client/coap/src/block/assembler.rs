@@ -1,5 +1,9 @@
 //! Server role of Block1: takes a body in order, chunk by chunk.
 
+use core::cmp::Ordering;
+use core::fmt;
+
+use crate::hash::fingerprint;
 use crate::{Block, Code, Instant, Message, Szx};
 
 /// A Request-Tag (RFC 9175), 0 to 8 bytes; same form as a token.
@@ -82,15 +86,29 @@ impl Refusal {
     }
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadRequest => f.write_str("payload's length doesn't fit its block"),
+            Self::Incomplete => f.write_str("blocks before this one are missing"),
+            Self::TooLarge { max_body } => write!(f, "body is larger than {max_body} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
 /// What to do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The payload is the next part of the body. When it is taken, call [`Assembler::advance`] and
-    /// answer with `reply`, and 2.31 unless `last`.
+pub enum Verdict<'a> {
+    /// The next part of the body. When it is taken, call [`Assembler::advance`] and answer with
+    /// `reply`, and 2.31 unless `last`. Until then the same request has the same verdict.
     Deliver {
-        /// Position of the payload in the body; 0 begins a body.
+        /// Position of the chunk in the body; 0 begins a body.
         offset: u32,
-        /// The body is complete with this payload.
+        /// The payload, without what was taken before (a resumed transfer may overlap).
+        chunk: &'a [u8],
+        /// The body is complete with this chunk.
         last: bool,
         /// Block1 of the response.
         reply: Option<Block>,
@@ -103,24 +121,51 @@ pub enum Verdict {
         /// Block1 of the response.
         reply: Option<Block>,
     },
-    /// The first block of another body while one is under way: [`Assembler::reset`] and ask again
+    /// The beginning of another body while one is under way: [`Assembler::reset`] and check again
     /// to take it, or refuse it.
     Another,
     /// Answer with this error.
     Refuse(Refusal),
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    tag: Option<Tag>,
+    size1: Option<u32>,
+    received: u32,
+    complete: bool,
+    /// Position and fingerprint of the block taken last.
+    last: Option<(u32, u32)>,
+    at: Instant,
+}
+
+impl Body {
+    fn is_of(&self, incoming: &Incoming<'_>) -> bool {
+        let sizes = self.size1.zip(incoming.size1);
+        self.tag == incoming.tag && sizes.is_none_or(|(known, told)| known == told)
+    }
+}
+
 /// Takes one body at a time, in order. The caller keeps one for each (peer, resource).
+///
+/// Without Request-Tag a first block that comes again can't be told for certain from the first
+/// block of another body with the same beginning; it is taken for a repetition if its bytes are
+/// those of the block taken last, and for another body otherwise.
+///
+/// A completed body is remembered, so that repetitions of its last block (of all blocks, if it has
+/// a Request-Tag) are answered as before: [`Assembler::reset`] when its content has been given up
+/// and the same body may come again.
 #[derive(Clone, Debug)]
 pub struct Assembler {
     limits: AssemblerLimits,
+    body: Option<Body>,
 }
 
 impl Assembler {
     /// No body under way.
     #[must_use]
     pub const fn new(limits: AssemblerLimits) -> Self {
-        Self { limits }
+        Self { limits, body: None }
     }
 
     /// A body under way, as after a restart: `received` bytes of the body with `tag` are there.
@@ -131,30 +176,360 @@ impl Assembler {
         tag: Option<Tag>,
         received: u32,
     ) -> Self {
-        let _ = (now, tag, received);
-        Self { limits }
+        let body = Body {
+            tag,
+            size1: None,
+            received,
+            complete: false,
+            last: None,
+            at: now,
+        };
+        Self {
+            limits,
+            body: Some(body),
+        }
     }
 
     /// Looks at a request; changes nothing but forgetting a body that is too old.
-    pub fn check(&mut self, now: Instant, incoming: &Incoming<'_>) -> Verdict {
-        let _ = (now, incoming, self.limits);
-        todo!()
+    pub fn check<'a>(&mut self, now: Instant, incoming: &Incoming<'a>) -> Verdict<'a> {
+        if let (Some(body), Some(lifetime)) = (&self.body, self.limits.lifetime_ms)
+            && now.millis_since(body.at) >= u64::from(lifetime)
+        {
+            self.body = None;
+        }
+        self.verdict(incoming).unwrap_or_else(Verdict::Refuse)
+    }
+
+    fn verdict<'a>(&self, incoming: &Incoming<'a>) -> Result<Verdict<'a>, Refusal> {
+        let Incoming {
+            block1,
+            tag,
+            size1,
+            payload,
+        } = *incoming;
+        let max_body = self.limits.max_body;
+        let too_large = Refusal::TooLarge { max_body };
+        let len = u32::try_from(payload.len()).map_err(|_| too_large)?;
+        let offset = block1.map_or(0, Block::offset);
+        let more = block1.is_some_and(|block| block.more);
+        if let Some(block) = block1 {
+            let size = block.szx.size();
+            if payload.len() > size || more && payload.len() != size {
+                return Err(Refusal::BadRequest);
+            }
+        }
+        let end = offset.checked_add(len).ok_or(too_large)?;
+        if end > max_body || more && end == max_body || size1 > Some(max_body) {
+            return Err(too_large);
+        }
+        let reply = block1.map(|block| match block.num {
+            0 => Block {
+                szx: block.szx.min(self.limits.preferred),
+                ..block
+            },
+            _ => block,
+        });
+        let whole = Verdict::Deliver {
+            offset,
+            chunk: payload,
+            last: !more,
+            reply,
+        };
+        let Some(body) = self.body else {
+            return if offset == 0 {
+                Ok(whole)
+            } else {
+                Err(Refusal::Incomplete)
+            };
+        };
+        let duplicate = Verdict::Duplicate { last: !more, reply };
+        if block1.is_none() || !body.is_of(incoming) {
+            return match offset {
+                0 if body.complete => Ok(whole),
+                0 => Ok(Verdict::Another),
+                _ => Err(Refusal::Incomplete),
+            };
+        }
+        if !body.complete && offset == body.received {
+            return Ok(whole);
+        }
+        if offset > body.received {
+            return Err(Refusal::Incomplete);
+        }
+        if tag.is_some() {
+            return match end.cmp(&body.received) {
+                // The end of the body is where the last block ended, and nowhere else.
+                Ordering::Less if !more => Err(Refusal::BadRequest),
+                Ordering::Equal if more == body.complete => Err(Refusal::BadRequest),
+                Ordering::Less | Ordering::Equal => Ok(duplicate),
+                Ordering::Greater if body.complete => Err(Refusal::BadRequest),
+                Ordering::Greater => {
+                    let chunk = &payload[(body.received - offset) as usize..];
+                    Ok(Verdict::Deliver {
+                        offset: body.received,
+                        chunk,
+                        last: !more,
+                        reply,
+                    })
+                }
+            };
+        }
+        if body.last == Some((offset, fingerprint(&[payload]))) && more != body.complete {
+            return Ok(duplicate);
+        }
+        match offset {
+            0 if body.complete => Ok(whole),
+            0 => Ok(Verdict::Another),
+            _ => Err(Refusal::Incomplete),
+        }
     }
 
     /// The payload that [`Verdict::Deliver`] was about has been taken.
     pub fn advance(&mut self, now: Instant, incoming: &Incoming<'_>) {
-        let _ = (now, incoming);
-        todo!()
+        let Incoming {
+            block1,
+            tag,
+            size1,
+            payload,
+        } = *incoming;
+        let Some(block) = block1 else {
+            self.body = None;
+            return;
+        };
+        let known = self
+            .body
+            .filter(|body| !body.complete)
+            .and_then(|body| body.size1);
+        self.body = Some(Body {
+            tag,
+            size1: size1.or(known),
+            received: block.offset() + payload.len() as u32,
+            complete: !block.more,
+            last: Some((block.offset(), fingerprint(&[payload]))),
+            at: now,
+        });
     }
 
     /// Forgets the body under way.
-    pub fn reset(&mut self) {
-        todo!()
+    pub const fn reset(&mut self) {
+        self.body = None;
     }
 
     /// Contiguous bytes taken of the body under way (or just completed) and its tag.
     #[must_use]
     pub fn progress(&self) -> Option<(u32, Option<Tag>)> {
-        todo!()
+        self.body.map(|body| (body.received, body.tag))
+    }
+
+    /// Whether a body is under way and not complete.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        self.body.is_some_and(|body| !body.complete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: AssemblerLimits = AssemblerLimits {
+        max_body: 100,
+        preferred: Szx::MIN,
+        lifetime_ms: Some(1_000),
+    };
+    const NOW: Instant = Instant::ZERO;
+
+    fn block<'a>(num: u32, more: bool, tag: &[u8], payload: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            block1: Block::new(num, more, Szx::MIN),
+            tag: (!tag.is_empty()).then(|| Tag::new(tag).unwrap()),
+            size1: None,
+            payload,
+        }
+    }
+
+    fn take(assembler: &mut Assembler, incoming: &Incoming<'_>) -> (u32, bool) {
+        let verdict = assembler.check(NOW, incoming);
+        let Verdict::Deliver { offset, last, .. } = verdict else {
+            panic!("{verdict:?}")
+        };
+        assembler.advance(NOW, incoming);
+        (offset, last)
+    }
+
+    #[test]
+    fn delivers_in_order_once() {
+        for tag in [&b""[..], b"tag"] {
+            let mut assembler = Assembler::new(LIMITS);
+            let (first, second) = (block(0, true, tag, &[0; 16]), block(1, true, tag, &[1; 16]));
+            let last = block(2, false, tag, &[2; 5]);
+            assert_eq!(take(&mut assembler, &first), (0, false));
+            assert_eq!(take(&mut assembler, &second), (16, false));
+            let reply = second.block1;
+            let again = Verdict::Duplicate { last: false, reply };
+            assert_eq!(assembler.check(NOW, &second), again);
+            assert_eq!(take(&mut assembler, &last), (32, true));
+            let again = Verdict::Duplicate {
+                last: true,
+                reply: last.block1,
+            };
+            assert_eq!(assembler.check(NOW, &last), again);
+            assert_eq!(assembler.progress().unwrap().0, 37);
+            assert!(!assembler.is_receiving());
+        }
+    }
+
+    #[test]
+    fn with_a_tag_every_old_block_is_a_duplicate() {
+        let mut assembler = Assembler::new(LIMITS);
+        let first = block(0, true, b"t", &[0; 16]);
+        take(&mut assembler, &first);
+        take(&mut assembler, &block(1, true, b"t", &[1; 16]));
+        let again = Verdict::Duplicate {
+            last: false,
+            reply: first.block1,
+        };
+        assert_eq!(assembler.check(NOW, &first), again);
+        take(&mut assembler, &block(2, false, b"t", &[1; 16]));
+        assert_eq!(assembler.check(NOW, &first), again);
+        let bad = Verdict::Refuse(Refusal::BadRequest);
+        assert_eq!(assembler.check(NOW, &block(1, false, b"t", &[1; 16])), bad);
+        assert_eq!(assembler.check(NOW, &block(2, true, b"t", &[1; 16])), bad);
+    }
+
+    #[test]
+    fn without_a_tag_another_first_block_is_another_body() {
+        let mut assembler = Assembler::new(LIMITS);
+        take(&mut assembler, &block(0, true, b"", &[0; 16]));
+        let again = assembler.check(NOW, &block(0, true, b"", &[0; 16]));
+        assert!(matches!(again, Verdict::Duplicate { last: false, .. }));
+        assert_eq!(
+            assembler.check(NOW, &block(0, true, b"", &[9; 16])),
+            Verdict::Another
+        );
+        take(&mut assembler, &block(1, true, b"", &[0; 16]));
+        assert_eq!(
+            assembler.check(NOW, &block(0, true, b"", &[0; 16])),
+            Verdict::Another
+        );
+        take(&mut assembler, &block(2, false, b"", &[0; 16]));
+        take(&mut assembler, &block(0, true, b"", &[0; 16]));
+    }
+
+    #[test]
+    fn another_tag_or_size_is_another_body() {
+        let mut assembler = Assembler::new(LIMITS);
+        take(
+            &mut assembler,
+            &Incoming {
+                size1: Some(40),
+                ..block(0, true, b"a", &[0; 16])
+            },
+        );
+        let other = block(0, true, b"b", &[0; 16]);
+        assert_eq!(assembler.check(NOW, &other), Verdict::Another);
+        let size = Incoming {
+            size1: Some(41),
+            ..block(0, true, b"a", &[0; 16])
+        };
+        assert_eq!(assembler.check(NOW, &size), Verdict::Another);
+        let late = block(1, true, b"b", &[0; 16]);
+        assert_eq!(
+            assembler.check(NOW, &late),
+            Verdict::Refuse(Refusal::Incomplete)
+        );
+        assembler.reset();
+        assert_eq!(take(&mut assembler, &other), (0, false));
+    }
+
+    #[test]
+    fn gap_is_incomplete_and_length_must_fit() {
+        let mut assembler = Assembler::new(LIMITS);
+        let incomplete = Verdict::Refuse(Refusal::Incomplete);
+        assert_eq!(
+            assembler.check(NOW, &block(1, true, b"", &[0; 16])),
+            incomplete
+        );
+        take(&mut assembler, &block(0, true, b"", &[0; 16]));
+        assert_eq!(
+            assembler.check(NOW, &block(2, true, b"", &[0; 16])),
+            incomplete
+        );
+        let bad = Verdict::Refuse(Refusal::BadRequest);
+        assert_eq!(assembler.check(NOW, &block(1, true, b"", &[0; 15])), bad);
+        assert_eq!(assembler.check(NOW, &block(1, false, b"", &[0; 17])), bad);
+    }
+
+    #[test]
+    fn too_large_is_refused_early() {
+        let mut assembler = Assembler::new(LIMITS);
+        let refusal = Refusal::TooLarge { max_body: 100 };
+        assert_eq!(refusal.code(), Code::REQUEST_ENTITY_TOO_LARGE);
+        assert_eq!(refusal.size1(), Some(100));
+        let told = Incoming {
+            size1: Some(101),
+            ..block(0, true, b"", &[0; 16])
+        };
+        assert_eq!(assembler.check(NOW, &told), Verdict::Refuse(refusal));
+        let whole = Incoming {
+            block1: None,
+            ..block(0, false, b"", &[0; 101])
+        };
+        assert_eq!(assembler.check(NOW, &whole), Verdict::Refuse(refusal));
+        let far = block(Block::MAX_NUM, false, b"", &[0; 16]);
+        assert_eq!(assembler.check(NOW, &far), Verdict::Refuse(refusal));
+    }
+
+    #[test]
+    fn asks_for_smaller_blocks_with_the_first() {
+        let mut assembler = Assembler::new(LIMITS);
+        let szx = Szx::new(1).unwrap();
+        let first = Incoming {
+            block1: Block::new(0, true, szx),
+            ..block(0, true, b"", &[0; 32])
+        };
+        let Verdict::Deliver { reply, .. } = assembler.check(NOW, &first) else {
+            panic!()
+        };
+        assert_eq!(reply, Block::new(0, true, Szx::MIN));
+        assembler.advance(NOW, &first);
+        assert_eq!(
+            take(&mut assembler, &block(2, false, b"", &[0; 3])),
+            (32, true)
+        );
+    }
+
+    #[test]
+    fn old_body_is_forgotten() {
+        let mut assembler = Assembler::new(LIMITS);
+        take(&mut assembler, &block(0, true, b"", &[0; 16]));
+        let later = Instant::from_millis(1_000);
+        let next = block(1, true, b"", &[0; 16]);
+        assert_eq!(
+            assembler.check(later, &next),
+            Verdict::Refuse(Refusal::Incomplete)
+        );
+        assert_eq!(assembler.progress(), None);
+    }
+
+    #[test]
+    fn resumed_body_takes_an_overlapping_block_from_where_it_was() {
+        let mut assembler = Assembler::resume(LIMITS, NOW, Tag::new(b"t"), 24);
+        let payload: Vec<u8> = (16..32).collect();
+        let overlapping = block(1, true, b"t", &payload);
+        let Verdict::Deliver { offset, chunk, .. } = assembler.check(NOW, &overlapping) else {
+            panic!()
+        };
+        assert_eq!((offset, chunk), (24, &payload[8..]));
+        assembler.advance(NOW, &overlapping);
+        assert_eq!(
+            take(&mut assembler, &block(2, false, b"t", &[1])),
+            (32, true)
+        );
+        let mut fresh = Assembler::resume(LIMITS, NOW, Tag::new(b"t"), 0);
+        assert_eq!(
+            take(&mut fresh, &block(0, true, b"t", &[0; 16])),
+            (0, false)
+        );
     }
 }

@@ -15,3 +15,10 @@ pub use assembler::{Assembler, AssemblerLimits, Incoming, Refusal, Tag, Verdict}
 pub use download::{Chunk, Download, DownloadError};
 pub use source::{Source, SourceError, Window};
 pub use upload::{Upload, UploadBlock, UploadError, UploadStep};
+
+use crate::Szx;
+
+/// The last block boundary at or before `received`.
+const fn boundary(received: u32, szx: Szx) -> u32 {
+    received & !(szx.size() as u32 - 1)
+}

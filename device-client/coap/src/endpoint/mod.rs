@@ -1,13 +1,20 @@
 //! Reliability and exchanges of one peer: RFC 7252 sections 4 and 5.
 
 mod buffer;
+mod dedup;
+mod outgoing;
 mod parameters;
+mod receive;
+mod send;
 pub mod stateless;
 
 pub use buffer::{Buffer, FixedBuffer};
 pub use parameters::{Numbering, Parameters};
 
-use crate::{BuildError, Builder, Code, Instant, Message, MessageId, ParseError, Token};
+use dedup::Dedup;
+use outgoing::Outgoing;
+
+use crate::{BuildError, Code, Instant, Message, MessageId, MessageType, ParseError, Token};
 
 /// How a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +44,7 @@ pub struct Request {
 pub struct RequestHandle {
     id: MessageId,
     token: Token,
-    confirmable: bool,
+    serial: u16,
 }
 
 /// A notification (or unexpected response) that waits for [`Endpoint::accept`] or
@@ -45,6 +52,7 @@ pub struct RequestHandle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotificationHandle {
     id: MessageId,
+    serial: Option<u16>,
     confirmable: bool,
 }
 
@@ -157,10 +165,41 @@ pub enum SendError {
     Build(BuildError),
 }
 
-/// The CoAP state of one peer.
+/// A request of ours whose response is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    token: Token,
+    id: MessageId,
+    response_timeout_ms: u32,
+    /// `None` while the request is being retransmitted.
+    deadline: Option<Instant>,
+}
+
+/// A datagram that [`Endpoint::poll`] sends at once.
+#[derive(Clone, Copy, Debug)]
+enum Control {
+    Empty(MessageType, MessageId),
+    Reply(u16),
+}
+
+/// The CoAP state of one peer; the crate's documentation has the order of calls.
+///
+/// `T` keeps confirmable messages for retransmission (two of them), `R` replies for duplicates
+/// (`DEDUP` of them). `EXCHANGES` is how many requests of ours may wait for a response, `DEDUP` how
+/// many messages of the peer are remembered, hence how many of its requests may wait for us.
+#[derive(Clone, Debug)]
 pub struct Endpoint<T, R, const EXCHANGES: usize = 2, const DEDUP: usize = 4> {
-    transmit: T,
-    reply: R,
+    parameters: Parameters,
+    numbering: Numbering,
+    counter: u16,
+    random: u32,
+    control: Option<Control>,
+    /// A confirmable request or ping.
+    request: Option<Outgoing<T>>,
+    /// A separate response or confirmable notification.
+    message: Option<Outgoing<T>>,
+    exchanges: [Option<Exchange>; EXCHANGES],
+    dedup: Dedup<R, DEDUP>,
 }
 
 impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
@@ -170,150 +209,80 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     /// gives the first message id and the jitter of time-outs.
     #[must_use]
     pub fn new(parameters: Parameters, numbering: Numbering, seed: u32) -> Self {
-        let _ = (parameters, numbering, seed);
         Self {
-            transmit: T::default(),
-            reply: R::default(),
+            parameters,
+            numbering,
+            counter: (seed ^ seed >> 16) as u16,
+            random: seed.wrapping_mul(0x9e37_79b9) | 1,
+            control: None,
+            request: None,
+            message: None,
+            exchanges: [None; EXCHANGES],
+            dedup: Dedup::new(),
         }
-    }
-
-    /// Takes a datagram from the peer.
-    pub fn handle<'a>(&mut self, now: Instant, datagram: &'a [u8]) -> Received<'a> {
-        todo!("{now:?} {datagram:?}")
-    }
-
-    /// Takes a message that was parsed already.
-    pub fn handle_message<'a>(&mut self, now: Instant, message: Message<'a>) -> Received<'a> {
-        todo!("{now:?} {message:?}")
-    }
-
-    /// Answers a request; `build` adds options and payload.
-    ///
-    /// # Errors
-    /// [`SendError`]; the request still waits (but for [`SendError::UnknownRequest`]).
-    pub fn respond(
-        &mut self,
-        now: Instant,
-        handle: RequestHandle,
-        code: Code,
-        out: &mut [u8],
-        build: impl FnOnce(&mut Builder<'_>) -> Result<(), BuildError>,
-    ) -> Result<Respond, SendError> {
-        let _ = (now, handle, code, out, build);
-        todo!()
-    }
-
-    /// Acknowledges a confirmable request now, so that its response will be separate. Returns the
-    /// datagram's length, `None` if there is nothing to send. [`Endpoint::poll`] does the same
-    /// by itself after [`Parameters::piggyback_window_ms`].
-    pub fn defer(&mut self, now: Instant, handle: RequestHandle, out: &mut [u8]) -> Option<usize> {
-        let _ = (now, handle, out);
-        todo!()
-    }
-
-    /// Leaves a request without response; a confirmable one is answered with Reset. Returns the
-    /// datagram's length, `None` if there is nothing to send.
-    pub fn refuse(&mut self, now: Instant, handle: RequestHandle, out: &mut [u8]) -> Option<usize> {
-        let _ = (now, handle, out);
-        todo!()
-    }
-
-    /// Acknowledges a notification. Returns the datagram's length, `None` if there is nothing to
-    /// send (non-confirmable).
-    pub fn accept(
-        &mut self,
-        now: Instant,
-        handle: NotificationHandle,
-        out: &mut [u8],
-    ) -> Option<usize> {
-        let _ = (now, handle, out);
-        todo!()
-    }
-
-    /// Rejects a notification with Reset: the peer forgets the observation (RFC 7641 section 3.6).
-    pub fn reject(
-        &mut self,
-        now: Instant,
-        handle: NotificationHandle,
-        out: &mut [u8],
-    ) -> Option<usize> {
-        let _ = (now, handle, out);
-        todo!()
-    }
-
-    /// Sends a request; `build` adds options and payload. Returns the datagram's length.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing has changed.
-    pub fn start_request(
-        &mut self,
-        now: Instant,
-        request: Request,
-        out: &mut [u8],
-        build: impl FnOnce(&mut Builder<'_>) -> Result<(), BuildError>,
-    ) -> Result<usize, SendError> {
-        let _ = (now, request, out, build);
-        todo!()
-    }
-
-    /// Sends a notification of an observation; `build` adds options (Observe among them) and
-    /// payload. Returns the datagram's length and message id.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing has changed.
-    pub fn notify(
-        &mut self,
-        now: Instant,
-        token: Token,
-        code: Code,
-        reliability: Reliability,
-        out: &mut [u8],
-        build: impl FnOnce(&mut Builder<'_>) -> Result<(), BuildError>,
-    ) -> Result<(usize, MessageId), SendError> {
-        let _ = (now, token, code, reliability, out, build);
-        todo!()
-    }
-
-    /// Asks whether the peer is there (RFC 7252 section 4.3): [`Received::Alive`] if it is.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing has changed.
-    pub fn ping(&mut self, now: Instant, out: &mut [u8]) -> Result<usize, SendError> {
-        let _ = (now, out);
-        todo!()
     }
 
     /// Forgets the exchange with this token and stops its retransmission. A response that comes
     /// later is a [`Received::Notification`]. Returns whether there was one.
     pub fn cancel(&mut self, token: Token) -> bool {
-        let _ = token;
-        todo!()
+        if self
+            .request
+            .as_ref()
+            .is_some_and(|request| request.of == Sent::Request(token))
+        {
+            self.request = None;
+        }
+        self.take_exchange(|exchange| exchange.token == token)
+            .is_some()
     }
 
-    /// The next datagram or time-out that is due, `None` if there is none now.
-    pub fn poll(&mut self, now: Instant, out: &mut [u8]) -> Option<Output> {
-        let _ = (now, out);
-        todo!()
+    /// Whether a confirmable request of ours can be sent now.
+    #[must_use]
+    pub fn can_request(&self) -> bool {
+        self.request.is_none() && self.exchanges.iter().any(Option::is_none)
+    }
+
+    /// Whether a confirmable notification can be sent now.
+    #[must_use]
+    pub const fn can_notify(&self) -> bool {
+        self.message.is_none()
     }
 
     /// When [`Endpoint::poll`] will have something, if no datagram comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let _ = (self.transmit.as_slice(), self.reply.as_slice());
-        todo!()
-    }
-
-    /// Whether a request of ours can be sent now.
-    #[must_use]
-    pub fn can_request(&self) -> bool {
-        todo!()
+        if self.control.is_some() {
+            return Some(Instant::ZERO);
+        }
+        let sent = self
+            .request
+            .iter()
+            .chain(&self.message)
+            .map(|outgoing| outgoing.at);
+        let exchanges = self
+            .exchanges
+            .iter()
+            .flatten()
+            .filter_map(|exchange| exchange.deadline);
+        sent.chain(exchanges)
+            .chain(self.dedup.next_deadline(&self.parameters))
+            .min()
     }
 
     /// Nothing is under way and no duplicate need be recognised any more: the state may be
     /// dropped.
     #[must_use]
     pub fn is_idle(&self, now: Instant) -> bool {
-        let _ = now;
-        todo!()
+        self.control.is_none()
+            && self.request.is_none()
+            && self.message.is_none()
+            && self.exchanges.iter().all(Option::is_none)
+            && self.dedup.is_empty(now)
+    }
+
+    fn take_exchange(&mut self, wanted: impl Fn(&Exchange) -> bool) -> Option<Exchange> {
+        self.exchanges
+            .iter_mut()
+            .find_map(|slot| slot.take_if(|exchange| wanted(exchange)))
     }
 }

@@ -43,17 +43,41 @@ impl Parameters {
     /// MAX_TRANSMIT_SPAN: from the first transmission to the last retransmission at most.
     #[must_use]
     pub const fn max_transmit_span_ms(&self) -> u64 {
-        self.scaled((1 << self.max_retransmit) - 1)
+        self.scaled((1 << self.retransmissions()) - 1)
     }
 
     /// MAX_TRANSMIT_WAIT: from the first transmission to giving up at most.
     #[must_use]
     pub const fn max_transmit_wait_ms(&self) -> u64 {
-        self.scaled((1 << (self.max_retransmit + 1)) - 1)
+        self.scaled((2 << self.retransmissions()) - 1)
     }
 
     const fn scaled(&self, factor: u64) -> u64 {
-        self.ack_timeout_ms as u64 * factor * self.ack_random_factor_percent as u64 / 100
+        self.ack_timeout_ms as u64 * factor * self.factor() / 100
+    }
+
+    const fn factor(&self) -> u64 {
+        match self.ack_random_factor_percent {
+            0..100 => 100,
+            percent @ 100..1_000 => percent as u64,
+            _ => 1_000,
+        }
+    }
+
+    pub(super) const fn retransmissions(&self) -> u8 {
+        if self.max_retransmit < 12 {
+            self.max_retransmit
+        } else {
+            12
+        }
+    }
+
+    /// Between ACK_TIMEOUT and ACK_TIMEOUT times ACK_RANDOM_FACTOR.
+    pub(super) fn first_timeout_ms(&self, random: u32) -> u32 {
+        let shortest = u64::from(self.ack_timeout_ms).max(1);
+        let spread = shortest * (self.factor() - 100) / 100;
+        let jitter = (u64::from(random) * (spread + 1)) >> 32;
+        u32::try_from(shortest + jitter).unwrap_or(u32::MAX)
     }
 }
 
@@ -96,5 +120,44 @@ impl Numbering {
     pub(super) const fn apply(self, counter: u16) -> MessageId {
         let low = 0xffff >> self.bits;
         (((self.prefix as u32) << (16 - self.bits)) as u16) | counter & low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_times_are_those_of_rfc7252_section_4_8_2() {
+        let parameters = Parameters::RFC7252;
+        assert_eq!(parameters.max_transmit_span_ms(), 45_000);
+        assert_eq!(parameters.max_transmit_wait_ms(), 93_000);
+        assert_eq!(parameters.first_timeout_ms(0), 2_000);
+        assert_eq!(parameters.first_timeout_ms(u32::MAX), 3_000);
+    }
+
+    #[test]
+    fn absurd_parameters_do_not_overflow() {
+        let parameters = Parameters {
+            ack_timeout_ms: u32::MAX,
+            ack_random_factor_percent: u16::MAX,
+            max_retransmit: u8::MAX,
+            ..Parameters::RFC7252
+        };
+        assert!(parameters.max_transmit_wait_ms() > 0);
+        assert_eq!(parameters.first_timeout_ms(u32::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn prefix_is_kept_while_the_counter_wraps() {
+        let numbering = Numbering::with_prefix(4, 0xa).unwrap();
+        for counter in [0, 1, 0x0fff, 0x1000, 0xffff] {
+            let id = numbering.apply(counter);
+            assert_eq!(Numbering::prefix_of(4, id), 0xa);
+            assert_eq!(id & 0x0fff, counter & 0x0fff);
+        }
+        assert_eq!(Numbering::ALL.apply(0xffff), 0xffff);
+        assert_eq!(Numbering::with_prefix(4, 16), None);
+        assert_eq!(Numbering::with_prefix(9, 0), None);
     }
 }

@@ -395,7 +395,7 @@ impl<'a> Iterator for Segments<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(OptionValue { number, value }) = self.options.next() {
+        for OptionValue { number, value } in self.options.by_ref() {
             if number > self.number {
                 return None;
             }
