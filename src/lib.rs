@@ -4,8 +4,15 @@
 //! compiles a model into a module for exactly that device, pushes it over the air, watches its
 //! trial and commits or rolls back.
 
+pub mod cli;
 #[cfg(feature = "compiler")]
 pub mod compiler;
+pub mod digest;
+pub mod samples;
+#[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
+pub mod inference;
 #[cfg(feature = "server")]
 pub mod lwm2m;
 #[cfg(feature = "server")]
@@ -16,3 +23,5 @@ pub mod store;
 pub mod transport;
 #[cfg(feature = "server")]
 pub mod update;
+#[cfg(feature = "server")]
+pub mod zoo;

@@ -1,0 +1,144 @@
+//! `tinsmith model`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::api::{Server, segment};
+use super::device::text;
+use super::table::table;
+
+/// Look at models, or add one.
+#[derive(Subcommand)]
+pub(super) enum Model {
+    /// List the models of the zoo.
+    List {
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a model's card.
+    Show {
+        /// Name in the zoo.
+        name: String,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a model to the zoo of a server.
+    Add {
+        /// The ONNX file: float32, static shapes, batch 1.
+        onnx: PathBuf,
+        /// The model card (JSON; keys as in models/README.md).
+        #[arg(long, value_name = "FILE")]
+        card: PathBuf,
+        /// Calibration samples: .npz with array x, or .npy.
+        #[arg(long, value_name = "FILE")]
+        calibration: PathBuf,
+        /// Held-out samples: .npz with arrays x and y.
+        #[arg(long, value_name = "FILE")]
+        test: Option<PathBuf>,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Model {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            Self::List { server, json } => {
+                let models = server.get("/api/v1/models")?;
+                if json {
+                    println!("{models:#}");
+                } else {
+                    print!("{}", list(&models));
+                }
+            }
+            Self::Show { name, server, json } => {
+                let model = server.get(&format!("/api/v1/models/{}", segment(&name)))?;
+                if json {
+                    println!("{model:#}");
+                } else {
+                    print!("{}", show(&model));
+                }
+            }
+            Self::Add { onnx, card, calibration, test, server, json } => {
+                let read = |path: &PathBuf| {
+                    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+                };
+                let mut files = vec![
+                    ("card", read(&card)?),
+                    ("onnx", read(&onnx)?),
+                    ("calibration", read(&calibration)?),
+                ];
+                if let Some(test) = &test {
+                    files.push(("test", read(test)?));
+                }
+                let model = server.post_files("/api/v1/models", &files)?;
+                if json {
+                    println!("{model:#}");
+                } else {
+                    println!("added {} {}", text(&model["name"]), text(&model["version"]));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(value: &Value) -> String {
+    let rows: Vec<Vec<String>> = value["models"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|model| {
+            vec![
+                text(&model["name"]),
+                text(&model["version"]),
+                text(&model["task"]),
+                metric(&model["metric"]),
+                text(&model["description"]),
+            ]
+        })
+        .collect();
+    table(&["MODEL", "VERSION", "TASK", "FLOAT METRIC", "DESCRIPTION"], &rows)
+}
+
+fn show(value: &Value) -> String {
+    let card = &value["card"];
+    let mut out = format!("{} {}\n", text(&card["name"]), text(&card["version"]));
+    out.push_str(&format!("{}\n\n", text(&card["description"])));
+    let mut line = |name: &str, text: String| out.push_str(&format!("{name:<12} {text}\n"));
+    line("task", text(&card["task"]));
+    for input in card["inputs"].as_array().into_iter().flatten() {
+        let shape = format!("{} {}", text(&input["name"]), input["shape"]);
+        line("input", format!("{shape} {}", text(&input["units"])));
+    }
+    let labels: Vec<String> = card["labels"].as_array().into_iter().flatten().map(text).collect();
+    if !labels.is_empty() {
+        line("labels", labels.join(", "));
+    }
+    line("metric", metric(&card["metric"]));
+    line("calibration", format!("{} samples", value["calibration_samples"]));
+    line("test", format!("{} samples", value["test_samples"]));
+    line("data", text(&card["data"]["name"]));
+    line("licence", text(&card["licence"]));
+    line("onnx", format!("{} B, sha256 {}", value["onnx_bytes"], text(&value["source"])));
+    out
+}
+
+fn metric(value: &Value) -> String {
+    match value["float"].as_f64() {
+        Some(float) => format!("{} {float:.4}", text(&value["name"])),
+        None => "-".to_owned(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Errors as clients see them.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::lwm2m::Outcome;
+use crate::server::Gone;
+use crate::zoo::ZooError;
+
+/// An answer other than success.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    /// The request can't be understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: message.into() }
+    }
+
+    /// No such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "not_found", message: message.into() }
+    }
+
+    /// It can't be done as things stand.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, code: "conflict", message: message.into() }
+    }
+
+    /// No device of that name.
+    pub fn unknown_device(endpoint: &str) -> Self {
+        let name: String = endpoint.chars().take(80).collect();
+        Self::not_found(format!("no device '{name}' is registered; see GET /api/v1/devices"))
+    }
+
+    /// The device did not do what it was asked.
+    pub fn device(outcome: Outcome) -> Self {
+        let (status, code, message) = match outcome {
+            Outcome::Rejected { code, diagnostic } => {
+                let text = format!("the device answered {}.{:02}", code >> 5, code & 31);
+                let text = if diagnostic.is_empty() { text } else { text + ": " + &diagnostic };
+                (StatusCode::BAD_GATEWAY, "device_refused", text)
+            }
+            Outcome::Malformed(text) => (
+                StatusCode::BAD_GATEWAY,
+                "device_malformed",
+                format!("the device's answer can't be understood: {text}"),
+            ),
+            Outcome::Reset => (
+                StatusCode::BAD_GATEWAY,
+                "device_reset",
+                "the device answered with a Reset".to_owned(),
+            ),
+            Outcome::TimedOut { .. } | Outcome::Expired => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "device_timeout",
+                "the device did not answer in time".to_owned(),
+            ),
+            Outcome::NotRegistered => {
+                (StatusCode::NOT_FOUND, "not_found", "the device is not registered".to_owned())
+            }
+            Outcome::Cancelled(why) => {
+                (StatusCode::CONFLICT, "cancelled", format!("the request was cancelled: {why}"))
+            }
+            Outcome::Content(_) | Outcome::Links(_) | Outcome::Done => (
+                StatusCode::BAD_GATEWAY,
+                "device_unexpected",
+                "the device gave an answer of another kind than the request's".to_owned(),
+            ),
+        };
+        Self { status, code, message }
+    }
+}
+
+impl From<Gone> for ApiError {
+    fn from(gone: Gone) -> Self {
+        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "shutting_down");
+        Self { status, code, message: gone.to_string() }
+    }
+}
+
+impl From<ZooError> for ApiError {
+    fn from(error: ZooError) -> Self {
+        let (status, code) = match &error {
+            ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
+            ZooError::Card(_) | ZooError::Data { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")
+            }
+            ZooError::Full => (StatusCode::INSUFFICIENT_STORAGE, "zoo_full"),
+            ZooError::Store(_) | ZooError::File(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "storage")
+            }
+        };
+        Self { status, code, message: error.to_string() }
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            code: "bad_request",
+            message: rejection.body_text(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": { "code": self.code, "message": self.message } });
+        (self.status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,190 @@
+//! `/api/v1/devices`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::digest::encode_hex;
+use crate::http::{ApiError, App};
+use crate::inference::Session;
+use crate::lwm2m::{Endpoint, Registration};
+use crate::update::{Ask, Command, Reply, Status};
+
+/// Seconds a device waits for a commit before it rolls back, unless told otherwise.
+const TRIAL: u32 = 600;
+
+/// All devices: those registered and those a model is wanted for.
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    let mut devices: BTreeMap<Endpoint, (Option<Arc<Registration>>, Option<Status>)> =
+        BTreeMap::new();
+    for registration in app.server.registrations().await? {
+        devices.insert(registration.endpoint.clone(), (Some(registration), None));
+    }
+    for reply in app.server.command_all(|| Ask::All).await? {
+        let Reply::All(all) = reply else { continue };
+        for (endpoint, status) in all {
+            devices.entry(endpoint).or_default().1 = Some(status);
+        }
+    }
+    let devices: Vec<Value> = devices
+        .iter()
+        .map(|(endpoint, (registration, status))| {
+            brief(endpoint, registration.as_deref(), status.as_ref())
+        })
+        .collect();
+    Ok(Json(json!({ "devices": devices })))
+}
+
+/// One device with everything that is known of it.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(endpoint): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let registration = app.server.registration(&endpoint).await?;
+    let status = status(&app, &endpoint).await?;
+    if registration.is_none() && status.is_none() {
+        return Err(ApiError::unknown_device(&endpoint));
+    }
+    let mut value = brief(&endpoint, registration.as_deref(), status.as_ref());
+    if let Some(registration) = &registration {
+        value["registration"] = json!({
+            "location": format!("/rd/{}", registration.location),
+            "lifetime": registration.lifetime,
+            "version": registration.version,
+            "binding": registration.binding,
+            "registered": registration.registered,
+            "expires": registration.expires,
+            "formats": registration.formats,
+            "parameters": registration.parameters,
+            "objects": registration
+                .objects
+                .iter()
+                .map(|(path, version)| json!({ "path": path.to_string(), "version": version }))
+                .collect::<Vec<_>>(),
+        });
+    }
+    if let Some(status) = &status {
+        let record = &status.record;
+        value["capability_digest"] =
+            json!(record.capability.as_ref().map(|known| encode_hex(&known.digest)));
+        value["capability"] = json!(record.capability.as_ref().map(|known| &known.capability));
+        value["slots"] = json!(record.slots);
+        value["attempt"] = json!(record.attempt);
+        value["timeline"] = json!(record.timeline);
+    }
+    Ok(Json(value))
+}
+
+/// The model a device shall run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Want {
+    model: String,
+    trial_s: Option<u32>,
+}
+
+/// Sets the model a device shall run; the rest follows by itself.
+pub(super) async fn want(
+    State(app): State<App>,
+    Path(endpoint): Path<String>,
+    body: Result<Json<Want>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Json(body) = body?;
+    let model = app.zoo.find(&body.model)?;
+    check_endpoint(&endpoint)?;
+    let command = Command::Want {
+        model: model.card.name.clone(),
+        version: model.card.version.clone(),
+        source: model.source,
+        trial_s: body.trial_s.unwrap_or(TRIAL),
+    };
+    decide(&app, &endpoint, command).await
+}
+
+/// No model is wanted any more.
+pub(super) async fn forget(
+    State(app): State<App>,
+    Path(endpoint): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    known(&app, &endpoint).await?;
+    decide(&app, &endpoint, Command::Forget).await
+}
+
+/// Tries again after a failure.
+pub(super) async fn retry(
+    State(app): State<App>,
+    Path(endpoint): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    known(&app, &endpoint).await?;
+    decide(&app, &endpoint, Command::Retry).await
+}
+
+/// A sample.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Infer {
+    input: Vec<f32>,
+}
+
+/// Runs the device's model on a sample: real numbers in the order of the ONNX input.
+pub(super) async fn infer(
+    State(app): State<App>,
+    Path(endpoint): Path<String>,
+    body: Result<Json<Infer>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Json(body) = body?;
+    let session = Session::open(&app.server, &endpoint).await?;
+    let answer = session.run(&body.input).await?;
+    Ok(Json(json!(answer)))
+}
+
+async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Value>, ApiError> {
+    app.server.command(endpoint, Ask::Decide(command)).await?;
+    let registration = app.server.registration(endpoint).await?;
+    let status = status(app, endpoint).await?;
+    Ok(Json(brief(endpoint, registration.as_deref(), status.as_ref())))
+}
+
+async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {
+    match status(app, endpoint).await? {
+        Some(_) => Ok(()),
+        None => Err(ApiError::unknown_device(endpoint)),
+    }
+}
+
+async fn status(app: &App, endpoint: &str) -> Result<Option<Status>, ApiError> {
+    Ok(match app.server.command(endpoint, Ask::Status).await? {
+        Reply::Status(status) => status.map(|status| *status),
+        Reply::Stored | Reply::All(_) => None,
+    })
+}
+
+fn check_endpoint(endpoint: &str) -> Result<(), ApiError> {
+    if endpoint.is_empty() || endpoint.len() > 255 {
+        return Err(ApiError::bad_request("an endpoint name has 1 to 255 bytes"));
+    }
+    Ok(())
+}
+
+fn brief(endpoint: &str, registration: Option<&Registration>, status: Option<&Status>) -> Value {
+    let record = status.map(|status| &status.record);
+    json!({
+        "endpoint": endpoint,
+        "online": registration.is_some(),
+        "address": registration.map(|r| &r.address),
+        "seen": registration.map(|r| r.seen),
+        "platform": record
+            .and_then(|r| r.capability.as_ref())
+            .map(|known| &known.capability.platform.platform_name),
+        "desired": record.and_then(|r| r.desired.as_ref()),
+        "state": status.map(|s| s.summary),
+        "detail": status.map(|s| &s.detail),
+        "progress": status.and_then(|s| s.progress),
+        "last": record.and_then(|r| r.last.as_ref()),
+    })
+}

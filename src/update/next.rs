@@ -1,0 +1,151 @@
+//! The one decision: given what is stored and what was read, what is the next step for a device?
+//!
+//! A pure function, asked again after every event. It never remembers; a server that was killed
+//! asks it the same question after it has read the device.
+
+use super::firmware::{self, State};
+use super::record::{DeviceRecord, Failure, Finished, Step};
+use super::slot::{Slot, SlotState};
+
+/// What was read from the device since it last could have changed. `None` means: read it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    /// /27300/0/13.
+    pub digest: Option<[u8; 16]>,
+    /// /5/0/3 and /5/0/5.
+    pub firmware: Option<(State, i64)>,
+    /// /27303.
+    pub slots: Option<Vec<Slot>>,
+    /// Whether the observations of this registration were asked for.
+    pub observed: bool,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Nothing is wanted, or it is there already, or it failed for good.
+    Nothing,
+    /// Read the capability digest.
+    ReadDigest,
+    /// Read objects 27300 to 27302.
+    ReadCapability,
+    /// Read object 27303.
+    ReadSlots,
+    /// Read object 5.
+    ReadFirmware,
+    /// Open an attempt.
+    Open,
+    /// Observe the states.
+    Observe,
+    /// Build the module.
+    Build,
+    /// Give the package a sequence number.
+    Number,
+    /// Make the Object 5 state machine Idle with Result 0.
+    Reset,
+    /// Send the package from this byte on.
+    Push {
+        /// Offset into the package.
+        from: u32,
+    },
+    /// Execute /5/0/2.
+    Install,
+    /// Execute /27303/x/10.
+    Commit {
+        /// Instance of ML Model.
+        slot: u16,
+    },
+    /// Ask again a little later.
+    Wait(Step),
+    /// The device runs what it shall run.
+    Succeed,
+    /// Give up.
+    Fail(Failure),
+}
+
+/// The next step. `now` is wall time (ms).
+pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
+    let Some(digest) = view.digest else { return Next::ReadDigest };
+    if record.capability.as_ref().is_none_or(|known| known.digest != digest) {
+        return Next::ReadCapability;
+    }
+    let Some(slots) = &view.slots else { return Next::ReadSlots };
+    let Some(desired) = &record.desired else { return Next::Nothing };
+    let Some((state, result)) = view.firmware else { return Next::ReadFirmware };
+
+    let open = record.attempt.as_ref().filter(|a| a.generation == desired.generation);
+    let settled = |last: &Finished| {
+        last.generation == desired.generation && last.capability == digest
+    };
+    let installed = slots.iter().any(|slot| {
+        slot.state == SlotState::Active
+            && slot.source == Some(desired.source)
+            && slot.built_for == digest
+            && slot.version == desired.version
+    });
+    if installed && state != State::Updating {
+        let told = record.last.as_ref().is_some_and(|l| settled(l) && l.failure.is_none());
+        return if told && open.is_none() { Next::Nothing } else { Next::Succeed };
+    }
+    let Some(attempt) = open else {
+        let given_up = record.last.as_ref().is_some_and(|l| settled(l) && l.failure.is_some());
+        return if given_up { Next::Nothing } else { Next::Open };
+    };
+    if now >= attempt.deadline {
+        return Next::Fail(Failure::Deadline {
+            hours: attempt.deadline.saturating_sub(attempt.started) / 3_600_000,
+            step: format!("{:?}", attempt.step).to_lowercase(),
+        });
+    }
+    let Some(artefact) = &attempt.artefact else { return Next::Build };
+    if attempt.sequence.is_none() {
+        return Next::Number;
+    }
+    if !view.observed {
+        return Next::Observe;
+    }
+
+    let ours = slots.iter().find(|s| {
+        s.module == Some(artefact.module)
+            && !matches!(s.state, SlotState::Empty | SlotState::Receiving)
+    });
+    match ours.map(|slot| (slot.state, slot)) {
+        Some((SlotState::Trial, slot)) => return Next::Commit { slot: slot.instance },
+        Some((SlotState::Verified, _)) if state == State::Downloaded => return Next::Install,
+        Some((SlotState::Failed | SlotState::RolledBack, slot))
+            if attempt.executed && state != State::Updating =>
+        {
+            return Next::Fail(Failure::Trial { result: slot.result });
+        }
+        _ => {}
+    }
+    match state {
+        State::Updating => Next::Wait(Step::Installing),
+        State::Downloaded => Next::Reset,
+        State::Downloading => {
+            let tag = attempt.package.map(|(package, bytes)| (package.tag(), bytes));
+            let receiving = slots.iter().find(|s| !s.receiving.is_empty());
+            match (tag, receiving) {
+                (None, _) => Next::Push { from: 0 },
+                (Some((tag, bytes)), Some(slot)) if slot.receiving == tag => {
+                    if slot.received >= bytes {
+                        Next::Wait(Step::Sending)
+                    } else {
+                        Next::Push { from: slot.received }
+                    }
+                }
+                _ => Next::Reset,
+            }
+        }
+        State::Idle => {
+            if attempt.pushed && result != attempt.result_before && firmware::fault(result).is_some()
+            {
+                return Next::Fail(Failure::Update { result });
+            }
+            if attempt.pushed && firmware::fault(result).is_some() && attempt.tries > 0 {
+                return Next::Fail(Failure::Update { result });
+            }
+            Next::Push { from: 0 }
+        }
+    }
+}

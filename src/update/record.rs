@@ -1,0 +1,208 @@
+//! What is stored of a device's update: enough for a restarted server to go on where it was.
+
+use std::collections::VecDeque;
+
+use lwm2m_objects::capability::Capability;
+use serde::{Deserialize, Serialize};
+
+use super::firmware;
+use super::slot::Slot;
+use crate::digest::Digest;
+
+/// Entries kept in the timeline of a device.
+pub const TIMELINE: usize = 64;
+
+/// Everything stored of one device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// The model it shall run.
+    pub desired: Option<Desired>,
+    /// What it is made of, as it last said.
+    pub capability: Option<KnownCapability>,
+    /// The slots as last read.
+    pub slots: Vec<Slot>,
+    /// The update under way; stored before its first datagram.
+    pub attempt: Option<Attempt>,
+    /// How the last one ended.
+    pub last: Option<Finished>,
+    /// Sequence number of the last package made for it.
+    pub sequence: u64,
+    /// What happened, oldest first.
+    pub timeline: VecDeque<Entry>,
+}
+
+/// The model a device shall run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Name in the zoo.
+    pub model: String,
+    /// Version of the model.
+    pub version: String,
+    /// SHA-256 of its ONNX file.
+    pub source: Digest,
+    /// Grows with every change of mind, so that a failure is remembered for one decision only.
+    pub generation: u64,
+    /// Wall time (ms) of the decision.
+    pub since: u64,
+    /// Seconds the device waits for a commit before it rolls back.
+    pub trial_s: u32,
+}
+
+/// A capability and the digest it was read under.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KnownCapability {
+    /// /27300/0/13.
+    pub digest: [u8; 16],
+    /// Objects 27300 to 27302.
+    pub capability: Capability,
+}
+
+/// A module that was built.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Artefact {
+    /// SHA-256 of the module; its name in the file store.
+    pub module: Digest,
+    /// Size of the module in bytes.
+    pub module_bytes: u32,
+    /// Activation memory in bytes.
+    pub arena_bytes: u32,
+    /// Milliseconds the compiler took (also when this build came from the cache).
+    pub compile_ms: u64,
+    /// Whether it came from the cache.
+    pub cached: bool,
+    /// Name and version of the compiler.
+    pub compiler: String,
+}
+
+/// An update under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Unique for the device.
+    pub id: u64,
+    /// Of [`Desired`].
+    pub generation: u64,
+    /// Where it stands, for people; the next step is always found by reading the device.
+    pub step: Step,
+    /// Wall time (ms).
+    pub started: u64,
+    /// Wall time (ms) after which it is given up.
+    pub deadline: u64,
+    /// The module, once built.
+    pub artefact: Option<Artefact>,
+    /// The sequence number of its package, once given.
+    pub sequence: Option<u64>,
+    /// SHA-256 and size of the package, once made.
+    pub package: Option<(Digest, u32)>,
+    /// Update Result as it was before the first block.
+    pub result_before: i64,
+    /// Whether a block was answered.
+    pub pushed: bool,
+    /// Whether Execute was accepted.
+    pub executed: bool,
+    /// Tries that ended in a transient failure.
+    pub tries: u8,
+    /// Wall time (ms) of the first block.
+    pub transfer_started: Option<u64>,
+    /// Milliseconds from the first block to Downloaded.
+    pub transfer_ms: Option<u64>,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The module is being built.
+    Building,
+    /// The device is being read and made ready.
+    Preparing,
+    /// Blocks are on their way.
+    Sending,
+    /// Everything arrived; the device is asked to install.
+    Installing,
+    /// The module runs on trial.
+    Trial,
+    /// The module is being taken over for good.
+    Committing,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// Of [`Desired`].
+    pub generation: u64,
+    /// The device's capability at that time: after a change of it a new try makes sense.
+    pub capability: [u8; 16],
+    /// Wall time (ms).
+    pub at: u64,
+    /// The module.
+    pub artefact: Option<Artefact>,
+    /// Milliseconds from the first block to Downloaded.
+    pub transfer_ms: Option<u64>,
+    /// `None` after success.
+    pub failure: Option<Failure>,
+}
+
+/// Why an attempt failed, and who is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The server won't build or send it; nothing was sent.
+    #[error("refused: {reason}")]
+    Refused {
+        /// What is missing.
+        reason: String,
+    },
+    /// The compiler failed.
+    #[error("the build failed: {reason}")]
+    Build {
+        /// What the compiler said.
+        reason: String,
+    },
+    /// The device reported an Update Result.
+    #[error("the device reports Update Result {result} ({})", firmware::fault(*result).unwrap_or("no fault"))]
+    Update {
+        /// /5/0/5.
+        result: i64,
+    },
+    /// The device gave the module up.
+    #[error("the trial failed: {} (Result {result})", super::slot::fault(*result).unwrap_or("no reason given"))]
+    Trial {
+        /// /27303/x/8.
+        result: i64,
+    },
+    /// The device answered a request with an error or with nonsense.
+    #[error("{request} was answered with {answer}")]
+    Device {
+        /// The request.
+        request: String,
+        /// The answer.
+        answer: String,
+    },
+    /// No progress until the deadline.
+    #[error("no end after {hours} hours; the last step was {step}")]
+    Deadline {
+        /// How long it was tried.
+        hours: u64,
+        /// The step that did not end.
+        step: String,
+    },
+}
+
+/// A line of a device's timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Wall time (ms).
+    pub at: u64,
+    /// What happened.
+    pub text: String,
+}
+
+impl DeviceRecord {
+    /// Adds a line to the timeline, dropping the oldest one when it is full.
+    pub fn note(&mut self, at: u64, text: impl Into<String>) {
+        if self.timeline.len() == TIMELINE {
+            self.timeline.pop_front();
+        }
+        self.timeline.push_back(Entry { at, text: text.into() });
+    }
+}

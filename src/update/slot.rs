@@ -1,0 +1,187 @@
+//! Object 27303 (ML Model) as the server sees it: the module slots of a device.
+
+use lwm2m_objects::{OwnedValue, Path};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// Object id of ML Model.
+pub const OBJECT: u16 = 27303;
+
+/// Resource 7, State.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotState {
+    /// 0.
+    Empty,
+    /// 1.
+    Receiving,
+    /// 2: digest, target and ABI match.
+    Verified,
+    /// 3: running, not committed.
+    Trial,
+    /// 4.
+    Active,
+    /// 5.
+    Failed,
+    /// 6.
+    RolledBack,
+}
+
+/// One instance of ML Model, as last read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Instance id.
+    pub instance: u16,
+    /// Model name; empty in an empty slot.
+    pub model: String,
+    /// Model version.
+    pub version: String,
+    /// SHA-256 of the ONNX file.
+    pub source: Option<Digest>,
+    /// SHA-256 of the module.
+    pub module: Option<Digest>,
+    /// Capability digest the module was built for.
+    pub built_for: Vec<u8>,
+    /// Where it is in its life.
+    pub state: SlotState,
+    /// Resource 8, Result.
+    pub result: i64,
+    /// First bytes of the SHA-256 of the package being received; empty when none is.
+    pub receiving: Vec<u8>,
+    /// Bytes of that package held without a gap.
+    pub received: u32,
+}
+
+/// What the device says of a slot is not usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// A mandatory resource is absent or has another type.
+    #[error("/27303/{instance}/{resource} is missing or has the wrong type")]
+    Missing {
+        /// Instance id.
+        instance: u16,
+        /// Resource id.
+        resource: u16,
+    },
+    /// State is not 0..6.
+    #[error("/27303/{instance}/7 is {value}: not a state of ML Model")]
+    State {
+        /// Instance id.
+        instance: u16,
+        /// What was read.
+        value: i64,
+    },
+}
+
+/// The slots in the values of a Read of /27303, in the order of their instances.
+pub fn slots(values: &[(Path, OwnedValue)]) -> Result<Vec<Slot>, SlotError> {
+    let mut instances: Vec<u16> = values
+        .iter()
+        .filter(|(path, _)| path.object_id() == Some(OBJECT))
+        .filter_map(|(path, _)| path.instance_id())
+        .collect();
+    instances.sort_unstable();
+    instances.dedup();
+    instances.into_iter().map(|instance| slot(instance, values)).collect()
+}
+
+fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError> {
+    let find = |resource| {
+        let path = Path::resource(OBJECT, instance, resource);
+        values.iter().find(|(p, _)| *p == path).map(|(_, value)| value)
+    };
+    let missing = |resource| SlotError::Missing { instance, resource };
+    let text = |resource| match find(resource) {
+        Some(OwnedValue::String(text)) => Ok(text.clone()),
+        _ => Err(missing(resource)),
+    };
+    let bytes = |resource| match find(resource) {
+        Some(OwnedValue::Opaque(bytes)) => Ok(bytes.clone()),
+        _ => Err(missing(resource)),
+    };
+    let number = |resource| find(resource).and_then(OwnedValue::as_i64).ok_or_else(|| missing(resource));
+    let digest = |resource| bytes(resource).map(|b| b.try_into().ok().map(Digest));
+    let state = match number(7)? {
+        0 => SlotState::Empty,
+        1 => SlotState::Receiving,
+        2 => SlotState::Verified,
+        3 => SlotState::Trial,
+        4 => SlotState::Active,
+        5 => SlotState::Failed,
+        6 => SlotState::RolledBack,
+        value => return Err(SlotError::State { instance, value }),
+    };
+    Ok(Slot {
+        instance,
+        model: text(0)?,
+        version: text(1)?,
+        source: digest(2)?,
+        module: digest(3)?,
+        built_for: bytes(5)?,
+        state,
+        result: number(8)?,
+        receiving: bytes(21).unwrap_or_default(),
+        received: number(22).ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+    })
+}
+
+/// Resource 8, Result, in words; `None` for 0 (none) and 1 (success).
+pub fn fault(result: i64) -> Option<&'static str> {
+    Some(match result {
+        0 | 1 => return None,
+        2 => "signature invalid",
+        3 => "digest mismatch",
+        4 => "built for another device",
+        5 => "built for another ABI version",
+        6 => "arena too small",
+        7 => "storage full",
+        8 => "unsupported operator or format",
+        9 => "self test failed",
+        10 => "fault while running",
+        11 => "watchdog",
+        12 => "trial deadline passed without commit",
+        13 => "reset during trial",
+        _ => "unknown result",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(instance: u16, state: i64) -> Vec<(Path, OwnedValue)> {
+        let at = |resource| Path::resource(OBJECT, instance, resource);
+        vec![
+            (at(0), OwnedValue::String("motion".into())),
+            (at(1), OwnedValue::String("1.0".into())),
+            (at(2), OwnedValue::Opaque(vec![1; 32])),
+            (at(3), OwnedValue::Opaque(vec![2; 32])),
+            (at(5), OwnedValue::Opaque(vec![3; 16])),
+            (at(7), OwnedValue::Integer(state)),
+            (at(8), OwnedValue::Integer(0)),
+            (at(21), OwnedValue::Opaque(vec![9; 8])),
+            (at(22), OwnedValue::UnsignedInteger(1024)),
+        ]
+    }
+
+    #[test]
+    fn reads_every_instance_in_order() {
+        let mut all = values(1, 4);
+        all.extend(values(0, 1));
+        let slots = slots(&all).unwrap();
+        assert_eq!(slots.len(), 2);
+        assert_eq!((slots[0].instance, slots[0].state), (0, SlotState::Receiving));
+        assert_eq!((slots[1].instance, slots[1].state), (1, SlotState::Active));
+        assert_eq!(slots[1].module, Some(Digest([2; 32])));
+        assert_eq!(slots[0].received, 1024);
+    }
+
+    #[test]
+    fn names_what_is_missing() {
+        let mut all = values(0, 9);
+        assert_eq!(slots(&all), Err(SlotError::State { instance: 0, value: 9 }));
+        all.remove(0);
+        assert_eq!(slots(&all[..4]), Err(SlotError::Missing { instance: 0, resource: 7 }));
+    }
+}

@@ -1,0 +1,239 @@
+//! Server, store and device, one step at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::device::{SimDevice, package};
+use crate::digest::Digest;
+use crate::lwm2m::{
+    DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration,
+};
+use crate::store::{Batch, Op};
+use crate::update::{
+    Artefact, Command, Failure, Job, JobId, JobResult, Output, Reconciler, Status,
+};
+
+const EP: &str = "dev";
+
+enum Todo {
+    Request(DeviceRequest),
+    Event(Event),
+    Persist(crate::lwm2m::PersistId, Batch),
+    Job(JobId, Job),
+}
+
+pub(super) struct World {
+    reconciler: Reconciler,
+    pub(super) device: SimDevice,
+    disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    todo: VecDeque<Todo>,
+    now: Now,
+    registered: bool,
+    pub(super) builds: u32,
+    pub(super) refuse: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(device: SimDevice) -> Self {
+        Self {
+            reconciler: Reconciler::new(),
+            device,
+            disk: BTreeMap::new(),
+            todo: VecDeque::new(),
+            now: Now { mono: 1000, wall: 1_700_000_000_000 },
+            registered: false,
+            builds: 0,
+            refuse: None,
+        }
+    }
+
+    pub(super) fn register(&mut self) {
+        self.registered = true;
+        self.todo.push_back(Todo::Event(registered(true)));
+    }
+
+    pub(super) fn want(&mut self, model: &str) {
+        self.decide(Command::Want {
+            model: model.into(),
+            version: "1".into(),
+            source: Digest::of(model.as_bytes()),
+            trial_s: 600,
+        });
+    }
+
+    pub(super) fn decide(&mut self, command: Command) {
+        let id = self.reconciler.command(self.now, &endpoint(), command);
+        self.drain();
+        // An operator counts on a decision when it is durable.
+        assert!(id.is_some());
+        while let Some(i) =
+            self.todo.iter().position(|t| matches!(t, Todo::Persist(p, _) if Some(*p) == id))
+        {
+            let todo = self.todo.remove(i).unwrap();
+            self.act(todo);
+            self.drain();
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.reconciler.status(EP).unwrap()
+    }
+
+    /// What was not stored is gone; requests on their way are not answered any more.
+    pub(super) fn kill_server(&mut self) {
+        self.todo.clear();
+        self.reconciler = Reconciler::new();
+        for (key, record) in &self.disk {
+            let key = crate::store::Key::from_bytes(key).unwrap();
+            let endpoint = String::from_utf8(key.id).unwrap();
+            self.reconciler.restore(&endpoint, record).unwrap();
+        }
+        self.now.mono = 5;
+        self.now.wall += 1000;
+        if self.registered {
+            self.todo.push_back(Todo::Event(registered(false)));
+        }
+    }
+
+    pub(super) fn run_steps(&mut self, steps: usize) {
+        for _ in 0..steps {
+            if !self.step() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn run_until_quiet(&mut self) -> usize {
+        for steps in 0..5000 {
+            if !self.step() {
+                return steps;
+            }
+        }
+        panic!("no end: {:#?}", self.status());
+    }
+
+    fn step(&mut self) -> bool {
+        self.drain();
+        let Some(todo) = self.todo.pop_front() else {
+            let Some(at) = self.reconciler.next_deadline() else { return false };
+            let ahead = at.saturating_sub(self.now.mono);
+            self.now.mono += ahead;
+            self.now.wall += ahead;
+            self.reconciler.tick(self.now);
+            self.drain();
+            return true;
+        };
+        self.act(todo);
+        self.drain();
+        true
+    }
+
+    fn act(&mut self, todo: Todo) {
+        self.now.mono += 1;
+        self.now.wall += 1;
+        match todo {
+            Todo::Request(request) => self.request(request),
+            Todo::Event(event) => self.reconciler.event(self.now, &event),
+            Todo::Persist(id, batch) => {
+                for op in batch.ops {
+                    match op {
+                        Op::Put(key, record) => self.disk.insert(key.to_bytes(), record),
+                        Op::Delete(key) => self.disk.remove(&key.to_bytes()),
+                    };
+                }
+                self.reconciler.persisted(self.now, id);
+            }
+            Todo::Job(id, job) => {
+                let result = self.job(job);
+                self.reconciler.job_done(self.now, id, result);
+            }
+        }
+    }
+
+    fn request(&mut self, request: DeviceRequest) {
+        let mut sent = Vec::new();
+        let outcome = if self.registered {
+            self.device.answer(&request.operation, &mut sent)
+        } else {
+            Outcome::NotRegistered
+        };
+        let (endpoint, id) = (endpoint(), request.id);
+        if let Operation::Push { body, .. } = &request.operation {
+            let total = body.len() as u32;
+            for sent in sent {
+                let endpoint = endpoint.clone();
+                self.todo.push_back(Todo::Event(Event::Progress { endpoint, id, sent, total }));
+            }
+        }
+        self.todo.push_back(Todo::Event(Event::Completed { endpoint, id, outcome }));
+        for path in std::mem::take(&mut self.device.changed) {
+            if self.device.observed.contains(&path) {
+                let endpoint = self::endpoint();
+                self.todo.push_back(Todo::Event(Event::Notified {
+                    endpoint,
+                    path,
+                    values: vec![],
+                }));
+            }
+        }
+    }
+
+    fn job(&mut self, job: Job) -> JobResult {
+        match job {
+            Job::Build { source, .. } => {
+                self.builds += 1;
+                JobResult::Built(match &self.refuse {
+                    Some(reason) => Err(Failure::Refused { reason: reason.clone() }),
+                    None => Ok(Artefact {
+                        module: Digest::of(&source.0),
+                        module_bytes: 4900,
+                        arena_bytes: 1000,
+                        compile_ms: 1,
+                        cached: false,
+                        compiler: "test".into(),
+                    }),
+                })
+            }
+            Job::Package(job) => {
+                let bytes = package(&job.model, job.artefact.module, job.source);
+                JobResult::Packaged(Ok(Arc::from(bytes)))
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.reconciler.poll() {
+            match output {
+                Output::Request(request) => self.todo.push_back(Todo::Request(request)),
+                Output::Withdraw(_, id) => self
+                    .todo
+                    .retain(|todo| !matches!(todo, Todo::Request(request) if request.id == id)),
+                Output::Persist(id, batch) => self.todo.push_back(Todo::Persist(id, batch)),
+                Output::Job(_, id, job) => self.todo.push_back(Todo::Job(id, job)),
+                Output::Changed(_) | Output::Answer(..) => {}
+            }
+        }
+    }
+}
+
+fn endpoint() -> Endpoint {
+    EP.into()
+}
+
+fn registered(new: bool) -> Event {
+    let registration = Registration {
+        endpoint: endpoint(),
+        location: "0-1".into(),
+        lifetime: 300,
+        version: "1.1".into(),
+        binding: "U".into(),
+        address: "127.0.0.1:1".into(),
+        objects: vec![],
+        formats: vec![],
+        parameters: vec![],
+        registered: 0,
+        seen: 0,
+        expires: 0,
+    };
+    Event::Registered { endpoint: endpoint(), registration: Arc::new(registration), new }
+}

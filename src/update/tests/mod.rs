@@ -1,0 +1,216 @@
+//! The reconciler against a device that is a model of itself, in virtual time.
+
+mod device;
+mod harness;
+
+use super::*;
+use device::SimDevice;
+use harness::World;
+
+#[test]
+fn a_wanted_model_is_built_sent_tried_and_committed() {
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    let status = world.status();
+    assert_eq!(status.summary, Summary::Installed, "{status:#?}");
+    assert_eq!(world.builds, 1);
+    assert_eq!(world.device.installs, 1);
+    assert_eq!(world.device.commits, 1);
+    assert!(status.record.attempt.is_none());
+    let last = status.record.last.unwrap();
+    assert_eq!(last.failure, None);
+    assert!(last.artefact.is_some());
+}
+
+#[test]
+fn a_device_that_comes_later_gets_what_is_wanted() {
+    let mut world = World::new(SimDevice::new());
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Waiting);
+    world.register();
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+}
+
+#[test]
+fn what_is_installed_is_not_sent_again() {
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    let pushes = world.device.pushes;
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+    assert_eq!(world.device.pushes, pushes);
+    world.register();
+    world.run_until_quiet();
+    assert_eq!(world.device.pushes, pushes);
+}
+
+#[test]
+fn a_refused_build_sends_nothing_and_is_not_repeated() {
+    let mut world = World::new(SimDevice::new());
+    world.refuse = Some("the arena is 812 bytes too small".into());
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    let status = world.status();
+    assert_eq!(status.summary, Summary::Refused);
+    assert!(status.detail.contains("812 bytes"), "{}", status.detail);
+    assert_eq!(world.device.pushes, 0);
+    world.register();
+    world.run_until_quiet();
+    assert_eq!(world.builds, 1);
+    world.refuse = None;
+    world.decide(Command::Retry);
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+}
+
+#[test]
+fn an_update_result_is_a_failure_with_its_reason() {
+    let mut device = SimDevice::new();
+    device.reject_download = Some(5);
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    let status = world.status();
+    assert_eq!(status.summary, Summary::Failed);
+    assert_eq!(status.record.last.unwrap().failure, Some(Failure::Update { result: 5 }));
+    assert_eq!(world.device.installs, 0);
+}
+
+#[test]
+fn a_lost_connection_is_tried_again_and_then_given_up() {
+    let mut device = SimDevice::new();
+    device.reject_download = Some(4);
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Failed);
+    assert_eq!(world.device.pushes, 3);
+}
+
+#[test]
+fn a_failed_trial_is_reported_with_the_devices_reason() {
+    let mut device = SimDevice::new();
+    device.fail_trial = Some(9);
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    let status = world.status();
+    assert_eq!(status.record.last.unwrap().failure, Some(Failure::Trial { result: 9 }));
+    assert!(status.detail.contains("self test failed"));
+}
+
+#[test]
+fn a_transfer_goes_on_where_it_was() {
+    let mut device = SimDevice::new();
+    device.drop_at = Some(3072);
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+    assert_eq!(world.device.push_starts, [0, 3072]);
+}
+
+#[test]
+fn foreign_downloads_are_reset_first() {
+    let mut device = SimDevice::new();
+    device.begin_foreign_download();
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+    assert_eq!(world.device.resets, 1);
+}
+
+#[test]
+fn without_notifications_reading_back_is_enough() {
+    let mut device = SimDevice::new();
+    device.refuse_observe = true;
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+}
+
+#[test]
+fn a_device_without_compute_objects_is_left_alone() {
+    let mut device = SimDevice::new();
+    device.plain = true;
+    let mut world = World::new(device);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Unsupported);
+    assert!(world.device.requests < 5);
+}
+
+#[test]
+fn a_changed_mind_replaces_what_is_under_way() {
+    for after in 0..40 {
+        let mut world = World::new(SimDevice::new());
+        world.register();
+        world.want("motion");
+        world.run_steps(after);
+        world.want("fashion");
+        world.run_until_quiet();
+        let status = world.status();
+        assert_eq!(status.summary, Summary::Installed, "after {after}: {status:#?}");
+        assert_eq!(world.device.active_model(), "fashion", "after {after}");
+    }
+}
+
+#[test]
+fn killed_after_any_step_the_update_still_ends_and_is_not_doubled() {
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.want("motion");
+    let steps = world.run_until_quiet();
+    assert!(steps > 20);
+    for kill_at in 0..steps {
+        let mut world = World::new(SimDevice::new());
+        world.register();
+        world.want("motion");
+        world.run_steps(kill_at);
+        world.kill_server();
+        world.run_until_quiet();
+        let status = world.status();
+        assert_eq!(status.summary, Summary::Installed, "killed at {kill_at}: {status:#?}");
+        assert_eq!(world.device.active_model(), "motion");
+        assert_eq!(world.device.installs, 1, "killed at {kill_at}");
+        assert!(world.device.blocks_repeated <= 1, "killed at {kill_at}");
+    }
+}
+
+#[test]
+fn a_device_reset_at_any_step_ends_with_the_model_or_a_stated_failure() {
+    for reset_at in 0..40 {
+        let mut world = World::new(SimDevice::new());
+        world.register();
+        world.want("motion");
+        world.run_steps(reset_at);
+        world.device.power_cycle();
+        world.register();
+        world.run_until_quiet();
+        let status = world.status();
+        let failed_in_trial =
+            status.record.last.as_ref().and_then(|l| l.failure.clone())
+                == Some(Failure::Trial { result: 13 });
+        assert!(
+            status.summary == Summary::Installed || failed_in_trial,
+            "reset at {reset_at}: {status:#?}"
+        );
+    }
+}
