@@ -1,0 +1,47 @@
+#!/bin/sh
+# Starts the firmware in QEMU. The console is stdout; the exit code is what the firmware leaves
+# with (0 or 1), so a caller needs nothing but this process, and killing it kills QEMU.
+#
+#   run.sh [--endpoint NAME] [--port PORT | --bootstrap URI] [--flash FILE] [--seconds N] [ELF]
+#
+# --port is the bootstrap server's UDP port on the host's loopback, which the guest sees as
+# 10.0.2.2. --flash FILE keeps PSRAM, and with it the emulated flash, in FILE over restarts of QEMU;
+# without it the flash lives as long as QEMU, through resets. --seconds ends with 0 after N seconds.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+endpoint=qemu-mps2
+bootstrap=coap://10.0.2.2:5783
+flash=
+seconds=0
+elf=${CARGO_TARGET_DIR:-$here/target}/thumbv7em-none-eabihf/release/firmware
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --endpoint) endpoint=$2; shift 2 ;;
+    --port) bootstrap=coap://10.0.2.2:$2; shift 2 ;;
+    --bootstrap) bootstrap=$2; shift 2 ;;
+    --flash) flash=$2; shift 2 ;;
+    --seconds) seconds=$2; shift 2 ;;
+    -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
+    *) elf=$1; shift ;;
+    esac
+done
+
+seed=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+block=$(mktemp)
+printf 'tinsmith-launch-1\nendpoint=%s\nbootstrap=%s\nseed=%s\nseconds=%s\n\0' \
+    "$endpoint" "$bootstrap" "$seed" "$seconds" > "$block"
+# The open descriptor outlives the name, so nothing is left behind however QEMU ends.
+exec 9< "$block"
+rm -f "$block"
+
+set -- -kernel "$elf" -device loader,file=/proc/self/fd/9,addr=0x21ff0000,force-raw=on
+if [ -n "$flash" ]; then
+    set -- "$@" -object "memory-backend-file,id=psram,size=16M,mem-path=$flash,share=on"
+    machine=mps2-an386,memory-backend=psram
+else
+    machine=mps2-an386
+fi
+exec qemu-system-arm -machine "$machine" -display none -serial stdio -monitor none \
+    -semihosting-config enable=on,target=native -nic user,model=lan9118 "$@" < /dev/null

@@ -1,0 +1,3 @@
+//! Where things are, as the target file says.
+
+include!(concat!(env!("OUT_DIR"), "/layout.rs"));

@@ -1,0 +1,49 @@
+//! The firmware: the LwM2M client on this board.
+#![no_std]
+#![no_main]
+
+mod node;
+
+use board::flash::Flash;
+use board::launch::{self, Launch};
+use board::random::Random;
+use board::{executor, net, println, retained, semihosting};
+use embassy_executor::Spawner;
+use embassy_time::Timer;
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    board::init();
+    let launch = launch::read().unwrap_or_else(|error| {
+        println!("{error}");
+        semihosting::exit(false)
+    });
+    let (retained, known) = retained::take();
+    let boots = retained.boots;
+    println!(
+        "tinsmith {} start {boots} as {}",
+        env!("CARGO_PKG_VERSION"),
+        launch.endpoint
+    );
+    let mut random = Random::new(launch.seed, boots);
+    let flash = Flash::mount(retained, known);
+    executor::run(|spawner| start(spawner, launch, flash, &mut random))
+}
+
+fn start(spawner: Spawner, launch: Launch<'static>, flash: Flash, random: &mut Random) {
+    let stack = net::start(spawner, random.next_u64());
+    let random = Random::new(launch.seed, random.next_u32());
+    let socket = net::socket(stack, node::PORT);
+    let node = node::Node { flash, random };
+    spawner.spawn(node::run(stack, socket, launch, node).expect("one node"));
+    if launch.seconds > 0 {
+        spawner.spawn(leave(launch.seconds).expect("one end"));
+    }
+}
+
+#[embassy_executor::task]
+async fn leave(seconds: u32) {
+    Timer::after_secs(u64::from(seconds)).await;
+    println!("{seconds} s are over");
+    semihosting::exit(true)
+}

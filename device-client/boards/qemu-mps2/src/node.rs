@@ -1,0 +1,189 @@
+//! The shell around the client: datagrams, time and flash in and out.
+
+use core::net::{IpAddr, SocketAddr, SocketAddrV4};
+
+use board::clock;
+use board::flash::Flash;
+use board::launch::Launch;
+use board::layout;
+use board::net::DATAGRAM;
+use board::random::Random;
+use board::{println, semihosting};
+use embassy_futures::select::{Either, select};
+use embassy_net::udp::UdpSocket;
+use embassy_net::{IpAddress, IpEndpoint, Stack};
+use embassy_time::{Instant, Timer};
+use lwm2m_objects::{Path, Value};
+use static_cell::ConstStaticCell;
+use tinsmith_client::{
+    Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output, Peer,
+    Platform, Region, SLOTS,
+};
+use tinsmith_module::format::isa;
+
+/// Port of the client's end.
+pub(crate) const PORT: u16 = 5683;
+
+/// Bootstrap server and one management server.
+const PEERS: usize = 2;
+const OBSERVATIONS: usize = 16;
+/// Bytes of the main stack that a module may use; RAM has megabytes left above the statics.
+const MODULE_STACK: u32 = 8192;
+
+const CAPABILITY: &[(Path, Value<'static>)] = include!(concat!(env!("OUT_DIR"), "/capability.rs"));
+
+const _: () = assert!(layout::TARGET_SLOTS == SLOTS, "the client has two slots");
+
+const fn slot(index: usize) -> Region {
+    Region {
+        offset: (index * layout::SLOT_BYTES) as u32,
+        size: layout::SLOT_BYTES as u32,
+        erase_unit: layout::SLOT_ERASE_UNIT as u32,
+    }
+}
+
+const LAYOUT: FlashLayout = FlashLayout {
+    journal: Region {
+        offset: layout::JOURNAL_OFFSET as u32,
+        size: layout::JOURNAL_BYTES as u32,
+        erase_unit: layout::JOURNAL_ERASE_UNIT as u32,
+    },
+    slots: [slot(0), slot(1)],
+    write_unit: layout::WRITE_UNIT as u32,
+};
+
+/// What the client uses while it handles an input.
+pub(crate) struct Node {
+    pub(crate) flash: Flash,
+    pub(crate) random: Random,
+}
+
+impl FlashRead for Node {
+    fn read(&self, offset: u32, len: u32) -> &[u8] {
+        self.flash.read(offset, len)
+    }
+}
+
+impl Platform for Node {
+    fn micros(&self) -> u64 {
+        clock::micros()
+    }
+
+    fn random(&mut self) -> u32 {
+        self.random.next_u32()
+    }
+}
+
+#[repr(C, align(32))]
+struct Arena([u8; layout::ARENA_BYTES]);
+
+fn memory() -> Memory<'static> {
+    static PEER_MEMORY: ConstStaticCell<[Peer; PEERS]> =
+        ConstStaticCell::new([const { Peer::new() }; PEERS]);
+    static OBSERVATION_MEMORY: ConstStaticCell<[Observation; OBSERVATIONS]> =
+        ConstStaticCell::new([Observation::EMPTY; OBSERVATIONS]);
+    static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; layout::ARENA_BYTES]));
+    static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
+    Memory {
+        peers: PEER_MEMORY.take(),
+        observations: OBSERVATION_MEMORY.take(),
+        arena: &mut ARENA.take().0,
+        buffers: BUFFERS.take(),
+    }
+}
+
+fn now() -> Now {
+    // No battery-backed clock on this board.
+    Now {
+        mono: clock::millis(),
+        wall: 0,
+    }
+}
+
+#[embassy_executor::task]
+pub(crate) async fn run(
+    stack: Stack<'static>,
+    socket: UdpSocket<'static>,
+    launch: Launch<'static>,
+    mut node: Node,
+) {
+    let config = Config {
+        endpoint: launch.endpoint,
+        bootstrap_uri: launch.bootstrap,
+        manufacturer: "Tinsmith",
+        model_number: layout::PLATFORM_NAME,
+        serial_number: launch.endpoint,
+        firmware_version: env!("CARGO_PKG_VERSION"),
+        capability: &CAPABILITY,
+        layout: LAYOUT,
+        stack_bytes: MODULE_STACK,
+        instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,
+    };
+    stack.wait_config_up().await;
+    let mut client = match Client::new(config, memory(), now(), &mut node) {
+        Ok(client) => client,
+        Err(error) => {
+            println!("this board's configuration: {error:?}");
+            semihosting::exit(false)
+        }
+    };
+    let mut buffer = [0; DATAGRAM];
+    loop {
+        drain(&mut client, &mut node, &socket, &mut buffer).await;
+        let wake = async {
+            match client.next_deadline() {
+                Some(millis) => Timer::at(Instant::from_millis(millis)).await,
+                None => core::future::pending().await,
+            }
+        };
+        match select(socket.recv_from(&mut buffer), wake).await {
+            Either::First(Ok((len, meta))) => {
+                let IpAddress::Ipv4(address) = meta.endpoint.addr;
+                let from = SocketAddrV4::new(address, meta.endpoint.port).into();
+                let bytes = &buffer[..len];
+                client.handle(now(), Input::Datagram { from, bytes }, &mut node);
+            }
+            // Longer than any datagram of ours.
+            Either::First(Err(_)) => {}
+            Either::Second(()) => client.handle(now(), Input::Timer, &mut node),
+        }
+    }
+}
+
+/// Carries out what the client wants until it wants nothing more.
+async fn drain(
+    client: &mut Client<'_>,
+    node: &mut Node,
+    socket: &UdpSocket<'_>,
+    buffer: &mut [u8; DATAGRAM],
+) {
+    while let Some(output) = client.poll(now(), buffer, node) {
+        match output {
+            Output::Transmit { to, len } => {
+                if let Some(to) = endpoint(to)
+                    && let Err(error) = socket.send_to(&buffer[..len], to).await
+                {
+                    println!("{to}: {error:?}");
+                }
+            }
+            Output::Flash(op) => {
+                let done = node.flash.execute(op);
+                client.handle(now(), Input::FlashDone(done), node);
+            }
+            Output::Reboot => {
+                let (erases, programs) = (node.flash.erases, node.flash.programs);
+                println!("reset; {erases} erases, {programs} programs since the start");
+                board::reset()
+            }
+            Output::Event(event) => println!("{:6} {event:?}", clock::millis()),
+        }
+    }
+}
+
+/// The stack has no IPv6.
+fn endpoint(to: SocketAddr) -> Option<IpEndpoint> {
+    match to.ip() {
+        IpAddr::V4(address) => Some(IpEndpoint::new(IpAddress::Ipv4(address), to.port())),
+        IpAddr::V6(_) => None,
+    }
+}
