@@ -1,25 +1,17 @@
 //! Reading an image that nobody vouches for.
 
-use core::fmt;
+mod error;
+
+pub use error::{ModuleError, Refusal};
+
 use core::ops::Range;
 
-use crate::format::Tensor;
-
-/// What is wrong with an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ModuleError {
-    /// The image ends before what its header promises.
-    Truncated,
-}
-
-impl fmt::Display for ModuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the module is truncated")
-    }
-}
-
-impl core::error::Error for ModuleError {}
+use crate::format::golden::{Golden, Goldens};
+use crate::format::header::{Header, MUST_UNDERSTAND, section, u16_at, u32_at};
+use crate::format::io::{self, Io};
+use crate::format::labels::Labels;
+use crate::format::{Task, Tensor};
+use crate::plan::{self, Reader, Record};
 
 /// What the machine that a module is to run on offers.
 #[derive(Debug, Clone, Copy)]
@@ -36,63 +28,169 @@ pub struct Host<'a> {
     pub stack_bytes: usize,
 }
 
-/// Why a good module cannot run on a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// Built for another ABI.
-    Abi {
-        /// ABI version of the module.
-        module: u16,
-        /// ABI version of the host.
-        host: u16,
-    },
-    /// A kernel is not resident.
-    Kernel {
-        /// Kernel id.
-        id: u16,
-        /// Version the module needs.
-        version: u16,
-    },
-    /// Instruction sets that the host lacks.
-    InstructionSets {
-        /// Bits of [`crate::format::isa`].
-        missing: u32,
-    },
-    /// The arena is too small.
-    Arena {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes that are missing.
-        missing: usize,
-    },
-    /// The stack is too small.
-    Stack {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes that are missing.
-        missing: usize,
-    },
-}
-
 /// A checked image.
 #[derive(Debug, Clone, Copy)]
 pub struct Module<'m> {
     image: &'m [u8],
+    header: Header<'m>,
+    records: &'m [u8],
+    layers: u16,
+    consts: &'m [u8],
+    io: Io<'m>,
+    labels: Labels<'m>,
+    goldens: Goldens<'m>,
+}
+
+/// The sections that this version uses.
+#[derive(Default)]
+struct Sections<'m> {
+    plan: Option<&'m [u8]>,
+    consts: Option<&'m [u8]>,
+    io: Option<&'m [u8]>,
+    labels: Option<&'m [u8]>,
+    golden: Option<&'m [u8]>,
+}
+
+impl<'m> Sections<'m> {
+    fn parse(image: &'m [u8], header: &Header<'m>) -> Result<Self, ModuleError> {
+        let mut sections = Sections::default();
+        let mut last = header.end;
+        for entry in header.sections {
+            let kind = u16_at(entry, 0).unwrap_or(0);
+            let start = u32_at(entry, 4).unwrap_or(0) as usize;
+            let length = u32_at(entry, 8).unwrap_or(0) as usize;
+            let number = kind & !MUST_UNDERSTAND;
+            let bytes = image
+                .get(start..)
+                .and_then(|rest| rest.get(..length))
+                .filter(|_| start >= last)
+                .ok_or(ModuleError::SectionBounds(number))?;
+            last = start + length;
+            let slot = match number {
+                section::PLAN => &mut sections.plan,
+                section::CONST => &mut sections.consts,
+                section::IO => &mut sections.io,
+                section::LABELS => &mut sections.labels,
+                section::GOLDEN => &mut sections.golden,
+                _ if kind & MUST_UNDERSTAND != 0 => {
+                    return Err(ModuleError::UnknownSection(number));
+                }
+                _ => continue,
+            };
+            if u16_at(entry, 2) != Some(0) {
+                return Err(ModuleError::Reserved);
+            }
+            if slot.replace(bytes).is_some() {
+                return Err(ModuleError::DuplicateSection(number));
+            }
+        }
+        Ok(sections)
+    }
 }
 
 impl<'m> Module<'m> {
     /// Checks an image; what it returns can be run without a further look at the bytes. Bytes
     /// after the image's own length (a slot is larger) are ignored.
     pub fn parse(image: &'m [u8]) -> Result<Module<'m>, ModuleError> {
-        if image.is_empty() {
-            return Err(ModuleError::Truncated);
+        let header = Header::parse(image)?;
+        let image = image.get(..header.length).ok_or(ModuleError::Truncated)?;
+        let sections = Sections::parse(image, &header)?;
+        let plan = sections.plan.ok_or(ModuleError::MissingSection(section::PLAN))?;
+        let io = sections.io.ok_or(ModuleError::MissingSection(section::IO))?;
+        let layers = u16_at(plan, 0).ok_or(ModuleError::PlanLength)?;
+        if u16_at(plan, 2) != Some(0) {
+            return Err(ModuleError::Reserved);
         }
-        Ok(Module { image })
+        let mut module = Module {
+            image,
+            header,
+            records: plan.get(4..).ok_or(ModuleError::PlanLength)?,
+            layers,
+            consts: sections.consts.unwrap_or(&[]),
+            io: Io::parse(io, &header.segments)?,
+            labels: Labels::default(),
+            goldens: Goldens::default(),
+        };
+        module.check_plan()?;
+        if let Some(bytes) = sections.labels {
+            module.labels = Labels::parse(bytes).ok_or(ModuleError::Labels)?;
+        }
+        if let Some(bytes) = sections.golden {
+            // Inputs lie in segments whose sum fits 31 bits, but may overlap.
+            let input_bytes = module
+                .inputs()
+                .try_fold(0usize, |sum, tensor| sum.checked_add(tensor.bytes as usize))
+                .ok_or(ModuleError::Io)?;
+            module.goldens = Goldens::parse(bytes, usize::from(layers), input_bytes)
+                .ok_or(ModuleError::Golden)?;
+        }
+        Ok(module)
     }
 
-    /// Whether this host can run the module.
-    pub fn check_host(&self, _host: &Host<'_>) -> Result<(), Refusal> {
+    fn check_plan(&self) -> Result<(), ModuleError> {
+        let mut rest = self.records;
+        for layer in 0..self.layers {
+            let (operator, version, payload, next) =
+                split_record(rest).ok_or(ModuleError::PlanLength)?;
+            rest = next;
+            let record = self
+                .decode(operator, version, payload)
+                .map_err(|problem| ModuleError::Record { layer, problem })?;
+            let Some(record) = record else {
+                if operator & plan::MUST_UNDERSTAND != 0 {
+                    let operator = operator & !plan::MUST_UNDERSTAND;
+                    return Err(ModuleError::UnknownRecord { layer, operator, version });
+                }
+                continue;
+            };
+            record.verify().map_err(|problem| ModuleError::Record { layer, problem })?;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(ModuleError::PlanLength) }
+    }
+
+    fn decode(
+        &self,
+        operator: u16,
+        version: u16,
+        payload: &'m [u8],
+    ) -> Result<Option<Record<'m>>, plan::Problem> {
+        Record::decode(operator, version, Reader::new(payload, self.consts, self.header.segments))
+    }
+
+    /// The records of the plan in order, without those that this crate may skip.
+    pub fn records(&self) -> impl Iterator<Item = (usize, Record<'m>)> + '_ {
+        let mut rest = self.records;
+        (0..usize::from(self.layers))
+            .map_while(move |layer| {
+                let (operator, version, payload, next) = split_record(rest)?;
+                rest = next;
+                Some((layer, self.decode(operator, version, payload).ok()?))
+            })
+            .filter_map(|(layer, record)| Some((layer, record?)))
+    }
+
+    /// Whether this host can run the module; the first reason why not, ABI first.
+    pub fn check_host(&self, host: &Host<'_>) -> Result<(), Refusal> {
+        if self.header.abi != host.abi {
+            return Err(Refusal::Abi { module: self.header.abi, host: host.abi });
+        }
+        for (id, version) in self.kernels() {
+            if !host.kernels.contains(&(id, version)) {
+                return Err(Refusal::Kernel { id, version });
+            }
+        }
+        let missing = self.header.instruction_sets & !host.instruction_sets;
+        if missing != 0 {
+            return Err(Refusal::InstructionSets { missing });
+        }
+        let needed = self.arena_bytes();
+        if needed > host.arena_bytes {
+            return Err(Refusal::Arena { needed, missing: needed - host.arena_bytes });
+        }
+        let needed = self.stack_bytes() as usize;
+        if needed > host.stack_bytes {
+            return Err(Refusal::Stack { needed, missing: needed - host.stack_bytes });
+        }
         Ok(())
     }
 
@@ -101,63 +199,100 @@ impl<'m> Module<'m> {
         self.image
     }
 
-    /// Bytes of arena that a run needs.
+    /// ABI version the module was built for.
+    pub fn abi(&self) -> u16 {
+        self.header.abi
+    }
+
+    /// Kernels that the plan needs as (id, version).
+    pub fn kernels(&self) -> impl Iterator<Item = (u16, u16)> + 'm {
+        self.header.kernels()
+    }
+
+    /// Bytes of arena that a run needs: all segments one after the other.
     pub fn arena_bytes(&self) -> usize {
-        0
+        self.header.segments.total() as usize
     }
 
     /// Bytes of stack that a run needs at most.
     pub fn stack_bytes(&self) -> u32 {
-        0
+        self.header.stack_bytes
     }
 
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> u64 {
-        0
+        self.header.macs
+    }
+
+    /// Bytes of weights and tables.
+    pub fn const_bytes(&self) -> usize {
+        self.consts.len()
     }
 
     /// Records in the plan.
     pub fn layer_count(&self) -> usize {
-        0
+        usize::from(self.layers)
     }
 
     /// Input tensors in order.
     pub fn inputs(&self) -> impl Iterator<Item = Tensor> + 'm {
-        core::iter::empty()
+        self.io.inputs()
     }
 
     /// Output tensors in order.
     pub fn outputs(&self) -> impl Iterator<Item = Tensor> + 'm {
-        core::iter::empty()
+        self.io.outputs()
+    }
+
+    /// Bytes of a tensor in the arena.
+    pub fn range(&self, tensor: &Tensor) -> Range<usize> {
+        io::range(tensor, &self.header.segments)
     }
 
     /// Bytes of input tensor `i` in the arena.
-    pub fn input_range(&self, _i: usize) -> Option<Range<usize>> {
-        None
+    pub fn input_range(&self, i: usize) -> Option<Range<usize>> {
+        self.inputs().nth(i).map(|tensor| self.range(&tensor))
     }
 
     /// Bytes of output tensor `i` in the arena.
-    pub fn output_range(&self, _i: usize) -> Option<Range<usize>> {
-        None
+    pub fn output_range(&self, i: usize) -> Option<Range<usize>> {
+        self.outputs().nth(i).map(|tensor| self.range(&tensor))
+    }
+
+    /// The first output with the task [`Task::Classify`].
+    pub fn classifier(&self) -> Option<Tensor> {
+        self.outputs().find(|tensor| tensor.task == Task::Classify)
     }
 
     /// The CBOR array of 27303/x/17.
     pub fn input_descriptor(&self) -> &'m [u8] {
-        &[]
+        self.io.input_descriptor
     }
 
     /// The CBOR array of 27303/x/18.
     pub fn output_descriptor(&self) -> &'m [u8] {
-        &[]
+        self.io.output_descriptor
     }
 
     /// Class names in order, 27303/x/19.
     pub fn labels(&self) -> impl Iterator<Item = &'m str> + 'm {
-        core::iter::empty()
+        self.labels.iter()
     }
 
-    /// Golden inputs.
-    pub fn golden_count(&self) -> usize {
-        0
+    /// Golden inputs in order.
+    pub fn goldens(&self) -> impl Iterator<Item = Golden<'m>> + 'm {
+        self.goldens.iter()
     }
+
+    /// Number of golden inputs.
+    pub fn golden_count(&self) -> usize {
+        self.goldens.len()
+    }
+}
+
+/// Operator, version and payload of the record that `bytes` begins with, and what follows it.
+fn split_record(bytes: &[u8]) -> Option<(u16, u16, &[u8], &[u8])> {
+    let length = u32_at(bytes, 4)? as usize;
+    let (payload, rest) = bytes.get(8..)?.split_at_checked(length)?;
+    length.is_multiple_of(4).then_some((u16_at(bytes, 0)?, u16_at(bytes, 2)?, payload, rest))
 }

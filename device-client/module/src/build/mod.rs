@@ -1,11 +1,24 @@
-//! Writing modules.
+//! Writing modules: [`ModuleBuilder`] and the operators that it takes, [`Op`].
+
+mod cbor;
+mod write;
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
+use sha2::{Digest, Sha256};
+
 pub use crate::format::{Dtype, Segment, SegmentKind, Task};
-pub use crate::plan::*;
+use crate::format::golden::{Crc32, Source};
+use crate::loader::ModuleError;
+use crate::numerics::FactorError;
+pub use crate::plan::{
+    Add, AveragePool, Axis, Clamp, Concat, ConcatInput, Conv2d, Copy, DepthwiseConv,
+    FullyConnected, Lookup, MaxPool, Mul, Op, Operand, Pad, Requantize, Softmax, View, Window,
+};
+use crate::run::Feed;
 
 /// Why a module cannot be written.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +28,10 @@ pub enum BuildError {
     TooLarge(&'static str),
     /// Sizes that do not agree.
     Shape(&'static str),
+    /// A factor that the arithmetic cannot carry.
+    Factor(FactorError),
     /// What was built does not load: a mistake of the caller that the loader names.
-    Load(crate::loader::ModuleError),
+    Load(ModuleError),
 }
 
 impl fmt::Display for BuildError {
@@ -24,6 +39,7 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::TooLarge(what) => write!(f, "{what} does not fit the module format"),
             BuildError::Shape(what) => write!(f, "sizes do not agree: {what}"),
+            BuildError::Factor(e) => e.fmt(f),
             BuildError::Load(e) => write!(f, "the module built does not load: {e}"),
         }
     }
@@ -56,39 +72,104 @@ pub struct TensorSpec {
     pub task: Task,
 }
 
+impl TensorSpec {
+    /// Bytes of the tensor, dense.
+    pub fn bytes(&self) -> u64 {
+        let element = match self.dtype {
+            Dtype::Int8 => 1,
+            Dtype::Int16 => 2,
+            Dtype::Int32 => 4,
+        };
+        self.shape.iter().fold(element, |bytes, &d| bytes.saturating_mul(u64::from(d)))
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        let expected = match self.axis {
+            None => 1,
+            Some(axis) => *self
+                .shape
+                .get(usize::from(axis))
+                .ok_or(BuildError::Shape("the quantization axis of a tensor"))?
+                as usize,
+        };
+        if self.scales.len() != expected || self.zero_points.len() != expected {
+            return Err(BuildError::Shape("the scales and zero points of a tensor"));
+        }
+        if self.permutation.len() != self.shape.len() {
+            return Err(BuildError::Shape("the permutation of a tensor"));
+        }
+        Ok(())
+    }
+}
+
 /// The input of a golden entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GoldenInput {
     /// Bytes of all inputs in order.
     Raw(Vec<u8>),
-    /// Non-zero seed of the xorshift32 generator that fills all inputs in order.
+    /// Non-zero seed of the generator [`crate::format::golden::Xorshift32`] that fills all inputs
+    /// in order.
     Seed(u32),
 }
 
 impl GoldenInput {
     /// The bytes of each input tensor, given their sizes.
     pub fn expand(&self, sizes: &[usize]) -> Vec<Vec<u8>> {
-        let _ = sizes;
-        Vec::new()
+        let mut feed = Feed::new(match self {
+            GoldenInput::Raw(bytes) => Source::Raw(bytes),
+            GoldenInput::Seed(seed) => Source::Seed(*seed),
+        });
+        sizes
+            .iter()
+            .map(|&size| {
+                let mut bytes = vec![0; size];
+                feed.fill(&mut bytes);
+                bytes
+            })
+            .collect()
     }
 }
 
+/// A golden entry, with the results already reduced to what the module stores.
+#[derive(Debug, Clone)]
+struct GoldenEntry {
+    input: GoldenInput,
+    digest: [u8; 8],
+    crcs: Vec<u32>,
+}
+
 /// Collects the parts of a module and writes it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ModuleBuilder {
     ops: Vec<Op>,
     segments: Vec<Segment>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     labels: Vec<String>,
+    goldens: Vec<GoldenEntry>,
     stack_bytes: u32,
     macs: u64,
 }
 
+impl Default for ModuleBuilder {
+    fn default() -> Self {
+        ModuleBuilder::new()
+    }
+}
+
 impl ModuleBuilder {
     /// An empty module.
-    pub fn new() -> ModuleBuilder {
-        ModuleBuilder::default()
+    pub const fn new() -> ModuleBuilder {
+        ModuleBuilder {
+            ops: Vec::new(),
+            segments: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            labels: Vec::new(),
+            goldens: Vec::new(),
+            stack_bytes: crate::kernels::STACK_BYTES,
+            macs: 0,
+        }
     }
 
     /// Adds an arena segment and returns its index.
@@ -98,8 +179,8 @@ impl ModuleBuilder {
     }
 
     /// Appends an operator to the plan.
-    pub fn op(&mut self, op: Op) {
-        self.ops.push(op);
+    pub fn op(&mut self, op: impl Into<Op>) {
+        self.ops.push(op.into());
     }
 
     /// Adds an input tensor.
@@ -117,7 +198,7 @@ impl ModuleBuilder {
         self.labels.push(label.into());
     }
 
-    /// Bytes of stack that a run needs at most.
+    /// Bytes of stack that a run needs at most, if it is not [`crate::kernels::STACK_BYTES`].
     pub fn stack_bytes(&mut self, bytes: u32) {
         self.stack_bytes = bytes;
     }
@@ -129,19 +210,37 @@ impl ModuleBuilder {
 
     /// Adds a golden entry with the results it must give: the bytes of each output and of each
     /// record's result, as `spec::run` returns them.
-    pub fn golden(&mut self, input: &GoldenInput, outputs: &[Vec<u8>], layers: &[Vec<u8>]) {
-        let _ = (input, outputs, layers);
+    pub fn golden(&mut self, input: GoldenInput, outputs: &[Vec<u8>], layers: &[Vec<u8>]) {
+        let mut hash = Sha256::new();
+        for output in outputs {
+            hash.update(output);
+        }
+        let mut digest = [0; 8];
+        for (to, from) in digest.iter_mut().zip(hash.finalize()) {
+            *to = from;
+        }
+        let crcs = layers
+            .iter()
+            .map(|layer| {
+                let mut crc = Crc32::new();
+                crc.update(layer);
+                crc.finish()
+            })
+            .collect();
+        self.goldens.push(GoldenEntry { input, digest, crcs });
     }
 
     /// Adds a golden entry whose results `spec` computes from the module as it stands.
     #[cfg(feature = "std")]
     pub fn golden_from_spec(&mut self, input: GoldenInput) -> Result<(), BuildError> {
-        self.golden(&input, &[], &[]);
+        let image = self.finish()?;
+        let module = crate::Module::parse(&image).map_err(BuildError::Load)?;
+        let sizes: Vec<usize> = module.inputs().map(|t| t.bytes as usize).collect();
+        let inputs = input.expand(&sizes);
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        let result = crate::spec::run(&module, &inputs)
+            .map_err(|_| BuildError::Shape("a golden input and the model's inputs"))?;
+        self.golden(input, &result.outputs, &result.layers);
         Ok(())
-    }
-
-    /// Writes the module. The same calls give the same bytes; the image loads.
-    pub fn finish(&self) -> Result<Vec<u8>, BuildError> {
-        Ok(Vec::new())
     }
 }

@@ -1,5 +1,10 @@
 //! The container: header, sections, tensors, golden inputs (`docs/module-format.md`).
 
+pub mod golden;
+pub mod header;
+pub(crate) mod io;
+pub(crate) mod labels;
+
 /// Version of the container that this crate reads and writes.
 pub const CONTAINER_VERSION: u16 = 1;
 /// Version of the arithmetic, `reference/numerics.md` (27300/x/3 does not cover it).

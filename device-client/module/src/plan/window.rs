@@ -1,5 +1,7 @@
 //! The geometry of operators that slide a window over rows and columns.
 
+use super::{Problem, Span};
+
 /// A window; output row `y` reads input rows `y * stride_y - pad_top + k * dilation_y`. Rows and
 /// columns outside the input are padding; how much there is at the bottom and the right follows
 /// from the size of the output.
@@ -36,5 +38,78 @@ impl Window {
             pad_top: 0,
             pad_left: 0,
         }
+    }
+
+    /// Taps of the window.
+    pub const fn taps(&self) -> usize {
+        self.kernel_height as usize * self.kernel_width as usize
+    }
+
+    pub(crate) const fn rows(&self) -> Steps {
+        Steps {
+            taps: self.kernel_height as usize,
+            stride: self.stride_y as usize,
+            dilation: self.dilation_y as usize,
+            pad: self.pad_top as usize,
+        }
+    }
+
+    pub(crate) const fn columns(&self) -> Steps {
+        Steps {
+            taps: self.kernel_width as usize,
+            stride: self.stride_x as usize,
+            dilation: self.dilation_x as usize,
+            pad: self.pad_left as usize,
+        }
+    }
+
+    /// Every field but the padding is at least 1, and all coordinates fit 31 bits. A window that
+    /// lies in the padding altogether is allowed.
+    pub(crate) fn check(&self, output: &Span) -> Result<(), Problem> {
+        self.rows().check(output.height)?;
+        self.columns().check(output.width)
+    }
+}
+
+/// A window along one axis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Steps {
+    pub(crate) taps: usize,
+    pub(crate) stride: usize,
+    pub(crate) dilation: usize,
+    pub(crate) pad: usize,
+}
+
+impl Steps {
+    fn check(&self, output: usize) -> Result<(), Problem> {
+        if self.taps == 0 || self.stride == 0 || self.dilation == 0 {
+            return Err(Problem::Zero);
+        }
+        let reach = (self.taps - 1) as u64 * self.dilation as u64;
+        let last = (output - 1) as u64 * self.stride as u64;
+        if last + reach + self.pad as u64 > i32::MAX as u64 {
+            return Err(Problem::Window);
+        }
+        Ok(())
+    }
+
+    /// Coordinate of the first tap of output `o`; negative in the padding.
+    #[inline]
+    pub(crate) const fn origin(&self, o: usize) -> isize {
+        (o * self.stride) as isize - self.pad as isize
+    }
+
+    /// The taps of a window at `origin` that lie in an input of `length`, as `(first, last + 1)`.
+    #[inline]
+    pub(crate) fn valid(&self, origin: isize, length: usize) -> (usize, usize) {
+        let first = if origin >= 0 { 0 } else { (-origin) as usize };
+        let left = length as isize - origin;
+        let end = if left <= 0 { 0 } else { left as usize };
+        if self.dilation == 1 {
+            let first = first.min(self.taps);
+            return (first, end.min(self.taps).max(first));
+        }
+        let first = first.div_ceil(self.dilation).min(self.taps);
+        (first, end.div_ceil(self.dilation).min(self.taps).max(first))
     }
 }

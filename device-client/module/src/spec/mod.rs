@@ -1,20 +1,255 @@
-//! The arithmetic of `reference/numerics.md` as plain 64-bit loops over whole tensors.
+//! The arithmetic of `reference/numerics.md` as plain 64-bit loops over whole tensors, one file
+//! per operator, and an interpreter of plans made of them with a memory of its own.
+//!
+//! Nothing here is fast, and nothing here is shared with the kernels but the reading of records.
 
-use crate::loader::{Module, ModuleError};
+mod add;
+mod average_pool;
+mod concat;
+mod conv2d;
+mod copy;
+mod depthwise_conv;
+mod fully_connected;
+mod lookup;
+mod max_pool;
+mod mul;
+mod pad;
+mod requantize;
+mod softmax;
+mod tensor;
+
+pub use add::add;
+pub use average_pool::average_pool;
+pub use concat::concat;
+pub use conv2d::{Layer, conv2d};
+pub use copy::copy;
+pub use depthwise_conv::depthwise_conv;
+pub use fully_connected::fully_connected;
+pub use lookup::lookup;
+pub use max_pool::max_pool;
+pub use mul::mul;
+pub use pad::pad;
+pub use requantize::requantize;
+pub use softmax::softmax;
+pub use tensor::Tensor;
+
+use std::fmt;
+
+use crate::loader::Module;
+use crate::numerics::Multiplier;
+use crate::plan::operand::OperandRecord;
+use crate::plan::{Channels, Clamp, Record, Span, Window};
 use crate::run::Class;
+
+/// `(acc * q + 2^(t-1)) >> t` (N2).
+pub fn rq(acc: i64, m: Multiplier) -> i64 {
+    let rounded = i128::from(acc) * i128::from(m.q) + (1i128 << (m.t - 1));
+    (rounded >> m.t) as i64
+}
+
+/// `clamp(zo + value, lo, hi)` (N2, N6).
+pub fn saturate(value: i64, clamp: &Clamp) -> i8 {
+    (i64::from(clamp.zero_point) + value).clamp(i64::from(clamp.low), i64::from(clamp.high)) as i8
+}
+
+/// The input coordinate of tap `k` of output `o`, or `None` in the padding.
+fn tap(o: usize, k: usize, stride: u32, dilation: u32, pad: u32, length: usize) -> Option<usize> {
+    let at = o as i64 * i64::from(stride) + k as i64 * i64::from(dilation) - i64::from(pad);
+    (0..length as i64).contains(&at).then_some(at as usize)
+}
+
+fn tap_y(window: &Window, o: usize, k: usize, length: usize) -> Option<usize> {
+    tap(o, k, window.stride_y, window.dilation_y, window.pad_top, length)
+}
+
+fn tap_x(window: &Window, o: usize, k: usize, length: usize) -> Option<usize> {
+    tap(o, k, window.stride_x, window.dilation_x, window.pad_left, length)
+}
 
 /// What the specification computes for a module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpecRun {
     /// Bytes of each output tensor.
     pub outputs: Vec<Vec<u8>>,
-    /// Bytes of the result of each record, dense.
+    /// Bytes of the result of each record, dense; empty for a record that may be skipped.
     pub layers: Vec<Vec<u8>>,
     /// The class, if an output is a classifier's.
     pub class: Option<Class>,
 }
 
+/// The inputs given are not the model's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputMismatch {
+    /// Bytes of each input tensor that the model has.
+    pub expected: Vec<usize>,
+    /// Bytes of each input given.
+    pub given: Vec<usize>,
+}
+
+impl fmt::Display for InputMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the model takes inputs of {:?} bytes, not {:?}", self.expected, self.given)
+    }
+}
+
+impl std::error::Error for InputMismatch {}
+
 /// Interprets the plan of a module.
-pub fn run(_module: &Module<'_>, _inputs: &[&[u8]]) -> Result<SpecRun, ModuleError> {
-    Ok(SpecRun { outputs: Vec::new(), layers: Vec::new(), class: None })
+pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismatch> {
+    let expected: Vec<usize> = module.inputs().map(|tensor| tensor.bytes as usize).collect();
+    let given: Vec<usize> = inputs.iter().map(|bytes| bytes.len()).collect();
+    if expected != given {
+        return Err(InputMismatch { expected, given });
+    }
+    let mut memory = vec![0u8; module.arena_bytes()];
+    for (tensor, bytes) in module.inputs().zip(inputs) {
+        memory[module.range(&tensor)].copy_from_slice(bytes);
+    }
+    let classifier = module.classifier();
+    let mut layers = vec![Vec::new(); module.layer_count()];
+    let mut scores = None;
+    for (layer, record) in module.records() {
+        if let Some(tensor) = &classifier {
+            let range = module.range(tensor);
+            let output = record.output();
+            if output.start < range.end && range.start < output.end() {
+                scores = match &record {
+                    Record::Softmax(op) if output.bytes() == range.len() => {
+                        Some(Tensor::load(&memory, &op.input).bytes())
+                    }
+                    _ => None,
+                };
+            }
+        }
+        let result = step(&record, &memory);
+        result.store(&mut memory, &record.output());
+        layers[layer] = result.bytes();
+    }
+    let class = classifier.map(|tensor| {
+        let output = &memory[module.range(&tensor)];
+        let scores = scores.as_deref().unwrap_or(output);
+        // ArgMax of N9: the lowest index.
+        let highest = scores.iter().map(|&b| b as i8).max();
+        let index = scores.iter().position(|&b| Some(b as i8) == highest).unwrap_or(0);
+        let score = (i32::from(output[index] as i8) - tensor.zero_point) as f32 * tensor.scale;
+        Class { index: index as u32, score }
+    });
+    let outputs = module.outputs().map(|tensor| memory[module.range(&tensor)].to_vec()).collect();
+    Ok(SpecRun { outputs, layers, class })
+}
+
+fn step(record: &Record<'_>, memory: &[u8]) -> Tensor {
+    let load = |span: &Span| Tensor::load(memory, span);
+    let operand = |operand: &OperandRecord<'_>| match operand {
+        OperandRecord::Arena(span) => Tensor::load(memory, span),
+        OperandRecord::Const(bytes, span) => Tensor::load(bytes, span),
+    };
+    let empty = |span: &Span| Tensor::new(span.height, span.width, span.channels);
+    match record {
+        Record::Conv2d(op) => {
+            let patch = op.window.taps() * op.input.channels;
+            let weights = signed(op.weights);
+            let sums: Vec<i64> = weights
+                .chunks_exact(patch)
+                .map(|w| w.iter().map(|&w| i64::from(w)).sum())
+                .collect();
+            let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
+            conv2d(&load(&op.input), &op.window, &layer, empty(&op.output))
+        }
+        Record::DepthwiseConv(op) => {
+            let weights = signed(op.weights);
+            let depth = op.output.channels;
+            let sums: Vec<i64> = (0..depth)
+                .map(|c| weights.iter().skip(c).step_by(depth).map(|&w| i64::from(w)).sum())
+                .collect();
+            let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
+            depthwise_conv(&load(&op.input), &op.window, &layer, empty(&op.output))
+        }
+        Record::FullyConnected(op) => {
+            let weights = signed(op.weights);
+            let sums: Vec<i64> = weights
+                .chunks_exact(op.input.bytes())
+                .map(|w| w.iter().map(|&w| i64::from(w)).sum())
+                .collect();
+            let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
+            fully_connected(&load(&op.input), &layer, empty(&op.output))
+        }
+        Record::Add(op) => {
+            let zero_points = (op.a_zero_point, op.b_zero_point);
+            add(&load(&op.a), &operand(&op.b), zero_points, &op.factors, &op.clamp)
+        }
+        Record::Mul(op) => {
+            let zero_points = (op.a_zero_point, op.b_zero_point);
+            mul(&load(&op.a), &operand(&op.b), zero_points, op.multiplier, &op.clamp)
+        }
+        Record::MaxPool(op) => {
+            max_pool(&load(&op.input), &op.window, (op.low, op.high), empty(&op.output))
+        }
+        Record::AveragePool(op) => {
+            let means: Vec<(u32, Multiplier)> = op.means.iter().collect();
+            average_pool(
+                &load(&op.input),
+                &op.window,
+                op.input_zero_point,
+                (op.means.include_pad(), &means),
+                &op.clamp,
+                empty(&op.output),
+            )
+        }
+        Record::Softmax(op) => {
+            let table: Vec<u32> = (0..=255).map(|d| op.exp(d)).collect();
+            softmax(&load(&op.input), &table)
+        }
+        Record::Lookup(op) => lookup(&load(&op.input), &signed(op.table)),
+        Record::Requantize(op) => {
+            requantize(&load(&op.input), op.input_zero_point, op.multiplier, &op.clamp)
+        }
+        Record::Pad(op) => {
+            pad(&load(&op.input), [op.top, op.left, op.front], op.value, empty(&op.output))
+        }
+        Record::Concat(op) => {
+            let inputs: Vec<Tensor> = op
+                .inputs()
+                .map(|source| {
+                    let input = load(&source.input);
+                    match source.requantize {
+                        Some((zero_point, m)) => requantize(&input, zero_point, m, &op.clamp),
+                        None => input,
+                    }
+                })
+                .collect();
+            concat(&inputs, op.axis, empty(&op.output))
+        }
+        Record::Copy(op) => copy(
+            &load(&op.input),
+            op.shape,
+            op.input_start,
+            op.input_strides,
+            empty(&op.output),
+        ),
+    }
+}
+
+fn signed(bytes: &[u8]) -> Vec<i8> {
+    bytes.iter().map(|&b| b as i8).collect()
+}
+
+/// Undoes the folding of the zero point into the bias: `bq = b' + zi * sum(wq)` (N5).
+fn layer(
+    weights: Vec<i8>,
+    channels: &Channels<'_>,
+    sums: &[i64],
+    input_zero_point: i8,
+    clamp: Clamp,
+) -> Layer {
+    let bias = |(c, sum): (usize, &i64)| {
+        i64::from(channels.bias(c)) + i64::from(input_zero_point) * sum
+    };
+    Layer {
+        weights,
+        bias: sums.iter().enumerate().map(bias).collect(),
+        multipliers: (0..sums.len()).map(|c| channels.multiplier(c)).collect(),
+        input_zero_point,
+        clamp,
+    }
 }

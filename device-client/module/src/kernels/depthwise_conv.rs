@@ -1,0 +1,136 @@
+//! Depthwise convolution: a block of channels at a time, so that the sums of a block stay in
+//! registers.
+
+use core::ops::Range;
+
+use super::split;
+use crate::plan::depthwise_conv::DepthwiseConvRecord;
+
+/// Channels per block: what fits the registers of a Cortex-M, and a few vectors elsewhere.
+const BLOCK: usize = if cfg!(target_arch = "arm") { 4 } else { 16 };
+
+impl DepthwiseConvRecord<'_> {
+    pub(crate) fn execute(&self, memory: &mut [u8]) {
+        let (input, output) = split(memory, &self.input, &self.output);
+        depthwise_conv(self, input, output, 0..self.output.height);
+    }
+}
+
+/// Computes output rows `rows`; both slices begin at their span.
+pub fn depthwise_conv(
+    op: &DepthwiseConvRecord<'_>,
+    input: &[u8],
+    output: &mut [u8],
+    rows: Range<usize>,
+) {
+    let columns = op.window.columns();
+    for y in rows {
+        let row = op.output.row_of_mut(output, y);
+        for (x, out) in row.chunks_exact_mut(op.output.channels).enumerate() {
+            let left = columns.origin(x);
+            let mut blocks = out.chunks_exact_mut(BLOCK);
+            let mut c = 0;
+            for block in &mut blocks {
+                if let Some(block) = block.first_chunk_mut::<BLOCK>() {
+                    whole_block(op, input, y, left, c, block);
+                }
+                c += BLOCK;
+            }
+            for (out, c) in blocks.into_remainder().iter_mut().zip(c..) {
+                *out = one_channel(op, input, y, left, c);
+            }
+        }
+    }
+}
+
+/// The taps of a window: index, and the input element or `None` in the padding.
+#[inline(always)]
+fn taps<'a>(
+    op: &DepthwiseConvRecord<'_>,
+    input: &'a [u8],
+    y: usize,
+    left: isize,
+    mut each: impl FnMut(usize, Option<&'a [u8]>),
+) {
+    let (rows, columns) = (op.window.rows(), op.window.columns());
+    let depth = op.input.channels;
+    let top = rows.origin(y);
+    let (first_row, end_row) = rows.valid(top, op.input.height);
+    let (first, end) = columns.valid(left, op.input.width);
+    for ky in 0..rows.taps {
+        if ky < first_row || ky >= end_row {
+            for kx in 0..columns.taps {
+                each(ky * columns.taps + kx, None);
+            }
+            continue;
+        }
+        let row = op.input.row_of(input, (top + (ky * rows.dilation) as isize) as usize);
+        for kx in 0..columns.taps {
+            let tap = ky * columns.taps + kx;
+            if kx < first || kx >= end {
+                each(tap, None);
+            } else {
+                let at = (left + (kx * columns.dilation) as isize) as usize * depth;
+                each(tap, Some(&row[at..at + depth]));
+            }
+        }
+    }
+}
+
+#[inline]
+fn whole_block(
+    op: &DepthwiseConvRecord<'_>,
+    input: &[u8],
+    y: usize,
+    left: isize,
+    c: usize,
+    out: &mut [u8; BLOCK],
+) {
+    let depth = op.output.channels;
+    let multiplier = op.multiplier();
+    let mut sums = [0i32; BLOCK];
+    for (i, sum) in sums.iter_mut().enumerate() {
+        *sum = op.channels.bias(c + i);
+    }
+    let padding = [op.input_zero_point as u8; BLOCK];
+    taps(op, input, y, left, |tap, element| {
+        let Some(w) = op.weights[tap * depth + c..].first_chunk::<BLOCK>() else { return };
+        let mut spread = padding;
+        if let Some(element) = element {
+            if multiplier == 1 {
+                if let Some(x) = element[c..].first_chunk::<BLOCK>() {
+                    spread = *x;
+                }
+            } else {
+                for (i, x) in spread.iter_mut().enumerate() {
+                    *x = element[(c + i) / multiplier];
+                }
+            }
+        }
+        for i in 0..BLOCK {
+            let product = i16::from(spread[i] as i8).wrapping_mul(i16::from(w[i] as i8));
+            sums[i] = sums[i].wrapping_add(i32::from(product));
+        }
+    });
+    for (i, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
+        *out = op.clamp.apply(op.channels.multiplier(c + i).apply(sum));
+    }
+}
+
+fn one_channel(
+    op: &DepthwiseConvRecord<'_>,
+    input: &[u8],
+    y: usize,
+    left: isize,
+    c: usize,
+) -> u8 {
+    let depth = op.output.channels;
+    let source = c / op.multiplier();
+    let mut sum = op.channels.bias(c);
+    taps(op, input, y, left, |tap, element| {
+        let x = element.map_or(op.input_zero_point, |e| e[source] as i8);
+        let w = op.weights[tap * depth + c] as i8;
+        sum = sum.wrapping_add(i32::from(x) * i32::from(w));
+    });
+    op.clamp.apply(op.channels.multiplier(c).apply(sum))
+}

@@ -1,0 +1,46 @@
+//! Fully connected layer: the input against four rows of weights at a time.
+
+use super::dot::{dot, dot4};
+use super::split;
+use crate::plan::fully_connected::FullyConnectedRecord;
+use crate::plan::{Channels, Clamp};
+
+impl FullyConnectedRecord<'_> {
+    pub(crate) fn execute(&self, memory: &mut [u8]) {
+        let (input, output) = split(memory, &self.input, &self.output);
+        let input = &input[..self.input.bytes()];
+        let output = &mut output[..self.output.channels];
+        matrix_vector(input, self.weights, &self.channels, self.clamp, output);
+    }
+}
+
+/// Each output channel's sum over one run of input, requantized.
+pub(crate) fn matrix_vector(
+    input: &[u8],
+    weights: &[u8],
+    channels: &Channels<'_>,
+    clamp: Clamp,
+    output: &mut [u8],
+) {
+    let n = input.len();
+    let mut quads = weights.chunks_exact(4 * n);
+    let mut outputs = output.chunks_exact_mut(4);
+    let mut c = 0;
+    for (quad, out) in (&mut quads).zip(&mut outputs) {
+        let (low, high) = quad.split_at(2 * n);
+        let (w0, w1) = low.split_at(n);
+        let (w2, w3) = high.split_at(n);
+        let mut sums =
+            [channels.bias(c), channels.bias(c + 1), channels.bias(c + 2), channels.bias(c + 3)];
+        dot4(&mut sums, input, &[w0, w1, w2, w3], 0);
+        for ((out, sum), c) in out.iter_mut().zip(sums).zip(c..) {
+            *out = clamp.apply(channels.multiplier(c).apply(sum));
+        }
+        c += 4;
+    }
+    let rest = quads.remainder().chunks_exact(n);
+    for ((out, row), c) in outputs.into_remainder().iter_mut().zip(rest).zip(c..) {
+        let sum = channels.bias(c).wrapping_add(dot(input, row));
+        *out = clamp.apply(channels.multiplier(c).apply(sum));
+    }
+}

@@ -1,0 +1,97 @@
+//! Sum and difference: record 4.
+
+use super::operand::OperandRecord;
+use super::reader::Reader;
+use super::{Clamp, Problem, Span};
+use crate::numerics::SumFactors;
+
+/// Sum or difference as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct AddRecord<'m> {
+    /// First operand; has the shape of the output.
+    pub a: Span,
+    /// Second operand.
+    pub b: OperandRecord<'m>,
+    /// Output tensor; may be an operand.
+    pub output: Span,
+    /// Zero point of the first operand.
+    pub a_zero_point: i8,
+    /// Zero point of the second operand.
+    pub b_zero_point: i8,
+    /// Constants of N8.
+    pub factors: SumFactors,
+    /// Zero point and clamp of the output.
+    pub clamp: Clamp,
+}
+
+impl<'m> AddRecord<'m> {
+    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+        let a = r.view()?;
+        let b = OperandRecord::decode(r)?;
+        let output = r.view()?;
+        let factors = SumFactors { a: r.i32()?, b: r.i32()?, shift: r.u8()? };
+        r.zeros(3)?;
+        let a_zero_point = r.i8()?;
+        let b_zero_point = r.i8()?;
+        let clamp = r.clamp()?;
+        Ok(AddRecord { a, b, output, a_zero_point, b_zero_point, factors, clamp })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        if !(1..=30).contains(&self.factors.shift) {
+            return Err(Problem::Multiplier);
+        }
+        self.clamp.check()?;
+        if !self.a.same_shape(&self.output) {
+            return Err(Problem::Shape);
+        }
+        self.a.disjoint_or_same(&self.output)?;
+        self.b.verify(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use crate::build::BuildError;
+    use crate::numerics::SumFactors;
+    use crate::plan::writer::Writer;
+    use crate::plan::{Clamp, Operand, View};
+
+    /// Sum or difference (N8).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Add {
+        /// First operand; has the shape of the output.
+        pub a: View,
+        /// Second operand.
+        pub b: Operand,
+        /// Output tensor; may be an operand.
+        pub output: View,
+        /// Zero point of the first operand.
+        pub a_zero_point: i8,
+        /// Zero point of the second operand.
+        pub b_zero_point: i8,
+        /// Made by [`SumFactors::add`] or [`SumFactors::sub`].
+        pub factors: SumFactors,
+        /// Zero point and clamp of the output.
+        pub clamp: Clamp,
+    }
+
+    impl Add {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.a)?;
+            self.b.encode(w)?;
+            w.view(&self.output)?;
+            w.i32(self.factors.a);
+            w.i32(self.factors.b);
+            w.u8(self.factors.shift);
+            w.zeros(3);
+            w.i8(self.a_zero_point);
+            w.i8(self.b_zero_point);
+            w.clamp(&self.clamp);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Add;

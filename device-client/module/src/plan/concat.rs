@@ -1,0 +1,175 @@
+//! Concatenation: record 12.
+
+use super::reader::Reader;
+use super::{Clamp, Problem, Span};
+use crate::numerics::Multiplier;
+
+/// An axis of a channels-last tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Axis {
+    /// Rows.
+    Height = 0,
+    /// Columns.
+    Width = 1,
+    /// Channels.
+    Channels = 2,
+}
+
+impl Axis {
+    /// How long `span` is along the axis.
+    pub fn length(self, span: &Span) -> usize {
+        match self {
+            Axis::Height => span.height,
+            Axis::Width => span.width,
+            Axis::Channels => span.channels,
+        }
+    }
+}
+
+/// Concatenation as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct ConcatRecord<'m> {
+    /// Output tensor.
+    pub output: Span,
+    /// Axis along which the inputs follow each other.
+    pub axis: Axis,
+    /// Zero point and clamp of the requantized inputs.
+    pub clamp: Clamp,
+    count: u8,
+    inputs: Reader<'m>,
+}
+
+/// One input of a concatenation as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct ConcatSource {
+    /// Input tensor.
+    pub input: Span,
+    /// Zero point and multiplier to the output's scale, or `None` to copy.
+    pub requantize: Option<(i8, Multiplier)>,
+}
+
+impl ConcatSource {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let requantize = match r.u16()? {
+            0 => None,
+            1 => {
+                let zero_point = r.i8()?;
+                r.zeros(1)?;
+                return Ok(ConcatSource {
+                    input,
+                    requantize: Some((zero_point, r.multiplier()?)),
+                });
+            }
+            _ => return Err(Problem::Reserved),
+        };
+        r.zeros(2)?;
+        Ok(ConcatSource { input, requantize })
+    }
+}
+
+impl<'m> ConcatRecord<'m> {
+    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+        let output = r.view()?;
+        let axis = match r.u8()? {
+            0 => Axis::Height,
+            1 => Axis::Width,
+            2 => Axis::Channels,
+            _ => return Err(Problem::Reserved),
+        };
+        let count = r.u8()?;
+        r.zeros(2)?;
+        let clamp = r.clamp()?;
+        r.zeros(1)?;
+        let inputs = *r;
+        for _ in 0..count {
+            ConcatSource::decode(r)?;
+        }
+        Ok(ConcatRecord { output, axis, clamp, count, inputs })
+    }
+
+    /// The inputs in order.
+    pub fn inputs(&self) -> impl Iterator<Item = ConcatSource> + 'm {
+        let mut reader = self.inputs;
+        (0..self.count).map_while(move |_| ConcatSource::decode(&mut reader).ok())
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        self.clamp.check()?;
+        let mut length = 0;
+        for ConcatSource { input, .. } in self.inputs() {
+            let same = |axis: Axis| {
+                axis == self.axis || axis.length(&input) == axis.length(&self.output)
+            };
+            if !(same(Axis::Height) && same(Axis::Width) && same(Axis::Channels)) {
+                return Err(Problem::Shape);
+            }
+            length += self.axis.length(&input);
+            input.disjoint(&self.output)?;
+        }
+        if length == self.axis.length(&self.output) { Ok(()) } else { Err(Problem::Shape) }
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use alloc::vec::Vec;
+
+    use super::Axis;
+    use crate::build::BuildError;
+    use crate::numerics::Multiplier;
+    use crate::plan::writer::Writer;
+    use crate::plan::{Clamp, View};
+
+    /// One input of a [`Concat`].
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct ConcatInput {
+        /// Input tensor.
+        pub view: View,
+        /// Zero point and multiplier to the output's scale, or `None` to copy (N7).
+        pub requantize: Option<(i8, Multiplier)>,
+    }
+
+    /// Concatenation along one axis.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Concat {
+        /// Inputs in order; 1 to 255.
+        pub inputs: Vec<ConcatInput>,
+        /// Output tensor.
+        pub output: View,
+        /// Axis along which the inputs follow each other.
+        pub axis: Axis,
+        /// Zero point and clamp of the requantized inputs.
+        pub clamp: Clamp,
+    }
+
+    impl Concat {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            let count = u8::try_from(self.inputs.len())
+                .map_err(|_| BuildError::TooLarge("the inputs of a concatenation"))?;
+            w.view(&self.output)?;
+            w.u8(self.axis as u8);
+            w.u8(count);
+            w.zeros(2);
+            w.clamp(&self.clamp);
+            w.zeros(1);
+            for input in &self.inputs {
+                w.view(&input.view)?;
+                match input.requantize {
+                    None => w.zeros(4),
+                    Some((zero_point, multiplier)) => {
+                        w.u16(1, "a flag")?;
+                        w.i8(zero_point);
+                        w.zeros(1);
+                        w.multiplier(multiplier);
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::{Concat, ConcatInput};

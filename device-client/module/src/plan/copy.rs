@@ -1,0 +1,93 @@
+//! Copy between two orders of elements: record 13.
+
+use super::reader::Reader;
+use super::{Problem, Span};
+
+/// Strided copy as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyRecord {
+    /// Memory read from, dense.
+    pub input: Span,
+    /// Memory written to, dense, in the order of `shape`.
+    pub output: Span,
+    /// Elements along each axis of the output, outermost first.
+    pub shape: [usize; 4],
+    /// First byte read, relative to the input.
+    pub input_start: usize,
+    /// Bytes in the input from one element to the next along each axis.
+    pub input_strides: [usize; 4],
+}
+
+impl CopyRecord {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let output = r.view()?;
+        let mut fields = [0usize; 9];
+        for field in &mut fields {
+            *field = r.u32()? as usize;
+        }
+        let [a, b, c, d, input_start, e, f, g, h] = fields;
+        let shape = [a, b, c, d];
+        Ok(CopyRecord { input, output, shape, input_start, input_strides: [e, f, g, h] })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        if !self.input.is_dense() || !self.output.is_dense() {
+            return Err(Problem::Shape);
+        }
+        let mut elements = 1u64;
+        let mut last = self.input_start as u64;
+        for (&length, &stride) in self.shape.iter().zip(&self.input_strides) {
+            if length == 0 {
+                return Err(Problem::Zero);
+            }
+            let reach = (length as u64 - 1).checked_mul(stride as u64);
+            last = reach.and_then(|r| last.checked_add(r)).ok_or(Problem::Shape)?;
+            elements = elements.checked_mul(length as u64).ok_or(Problem::Shape)?;
+        }
+        if elements != self.output.bytes() as u64 || last >= self.input.bytes() as u64 {
+            return Err(Problem::Shape);
+        }
+        self.input.disjoint(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use crate::build::BuildError;
+    use crate::plan::View;
+    use crate::plan::writer::Writer;
+
+    /// Element-by-element copy into another order: transpositions, slices.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Copy {
+        /// Memory read from, dense; `input_start` and `input_strides` refer to it.
+        pub input: View,
+        /// Memory written to, dense, in the order of `shape`.
+        pub output: View,
+        /// Elements along each of up to four axes of the output, outermost first, padded with 1.
+        pub shape: [u32; 4],
+        /// First byte read, relative to the input.
+        pub input_start: u32,
+        /// Bytes in the input from one element to the next along each axis of `shape`.
+        pub input_strides: [u32; 4],
+    }
+
+    impl Copy {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.input)?;
+            w.view(&self.output)?;
+            for length in self.shape {
+                w.u32(length);
+            }
+            w.u32(self.input_start);
+            for stride in self.input_strides {
+                w.u32(stride);
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Copy;

@@ -1,0 +1,61 @@
+//! Elementwise function as a table: record 9.
+
+use super::reader::{Layout, Reader};
+use super::{Problem, Span};
+
+/// Elementwise function as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct LookupRecord<'m> {
+    /// Input tensor.
+    pub input: Span,
+    /// Output tensor; may be the input.
+    pub output: Span,
+    /// Result for each stored value, from -128 to 127.
+    pub table: &'m [u8; 256],
+}
+
+impl<'m> LookupRecord<'m> {
+    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let output = r.view()?;
+        let table = r.constant(Layout::Table, 256)?.first_chunk().ok_or(Problem::Table)?;
+        Ok(LookupRecord { input, output, table })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        if !self.input.same_shape(&self.output) {
+            return Err(Problem::Shape);
+        }
+        self.input.disjoint_or_same(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use super::Layout;
+    use crate::build::BuildError;
+    use crate::plan::View;
+    use crate::plan::writer::Writer;
+
+    /// Elementwise function as a table (N10).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Lookup {
+        /// Input tensor.
+        pub input: View,
+        /// Output tensor; may be the input.
+        pub output: View,
+        /// Result for each stored value, from -128 to 127.
+        pub table: [i8; 256],
+    }
+
+    impl Lookup {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.input)?;
+            w.view(&self.output)?;
+            w.weights(Layout::Table, &self.table)
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Lookup;

@@ -1,0 +1,75 @@
+//! Maximum over a window: record 6.
+
+use super::reader::Reader;
+use super::{Problem, Span, Window};
+
+/// Maximum over a window as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct MaxPoolRecord {
+    /// Input tensor.
+    pub input: Span,
+    /// Output tensor.
+    pub output: Span,
+    /// Window over the input.
+    pub window: Window,
+    /// Lowest stored value.
+    pub low: i8,
+    /// Highest stored value.
+    pub high: i8,
+}
+
+impl MaxPoolRecord {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let output = r.view()?;
+        let window = r.window()?;
+        Ok(MaxPoolRecord { input, output, window, low: r.i8()?, high: r.i8()? })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        self.window.check(&self.output)?;
+        if self.input.channels != self.output.channels {
+            return Err(Problem::Shape);
+        }
+        if self.low > self.high {
+            return Err(Problem::Clamp);
+        }
+        self.input.disjoint(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use crate::build::BuildError;
+    use crate::plan::writer::Writer;
+    use crate::plan::{View, Window};
+
+    /// Maximum over a window (N9); also ReduceMax. Input and output have one scale and zero point.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct MaxPool {
+        /// Input tensor.
+        pub input: View,
+        /// Output tensor.
+        pub output: View,
+        /// Window over the input.
+        pub window: Window,
+        /// Lowest stored value.
+        pub low: i8,
+        /// Highest stored value.
+        pub high: i8,
+    }
+
+    impl MaxPool {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.input)?;
+            w.view(&self.output)?;
+            w.window(&self.window)?;
+            w.i8(self.low);
+            w.i8(self.high);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::MaxPool;

@@ -1,0 +1,91 @@
+//! Product: record 5.
+
+use super::operand::OperandRecord;
+use super::reader::Reader;
+use super::{Clamp, Problem, Span};
+use crate::numerics::Multiplier;
+
+/// Product as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct MulRecord<'m> {
+    /// First operand; has the shape of the output.
+    pub a: Span,
+    /// Second operand.
+    pub b: OperandRecord<'m>,
+    /// Output tensor; may be an operand.
+    pub output: Span,
+    /// Zero point of the first operand.
+    pub a_zero_point: i8,
+    /// Zero point of the second operand.
+    pub b_zero_point: i8,
+    /// Multiplier of the product.
+    pub multiplier: Multiplier,
+    /// Zero point and clamp of the output.
+    pub clamp: Clamp,
+}
+
+impl<'m> MulRecord<'m> {
+    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+        let a = r.view()?;
+        let b = OperandRecord::decode(r)?;
+        let output = r.view()?;
+        let multiplier = r.multiplier()?;
+        let a_zero_point = r.i8()?;
+        let b_zero_point = r.i8()?;
+        let clamp = r.clamp()?;
+        Ok(MulRecord { a, b, output, a_zero_point, b_zero_point, multiplier, clamp })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+
+        self.clamp.check()?;
+        if !self.a.same_shape(&self.output) {
+            return Err(Problem::Shape);
+        }
+        self.a.disjoint_or_same(&self.output)?;
+        self.b.verify(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use crate::build::BuildError;
+    use crate::numerics::Multiplier;
+    use crate::plan::writer::Writer;
+    use crate::plan::{Clamp, Operand, View};
+
+    /// Product (N8).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Mul {
+        /// First operand; has the shape of the output.
+        pub a: View,
+        /// Second operand.
+        pub b: Operand,
+        /// Output tensor; may be an operand.
+        pub output: View,
+        /// Zero point of the first operand.
+        pub a_zero_point: i8,
+        /// Zero point of the second operand.
+        pub b_zero_point: i8,
+        /// Made by [`Multiplier::product`].
+        pub multiplier: Multiplier,
+        /// Zero point and clamp of the output.
+        pub clamp: Clamp,
+    }
+
+    impl Mul {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.a)?;
+            self.b.encode(w)?;
+            w.view(&self.output)?;
+            w.multiplier(self.multiplier);
+            w.i8(self.a_zero_point);
+            w.i8(self.b_zero_point);
+            w.clamp(&self.clamp);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Mul;

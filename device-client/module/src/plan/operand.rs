@@ -1,0 +1,113 @@
+//! The second operand of an elementwise operator.
+
+use super::reader::{Layout, Reader};
+use super::{Problem, Span};
+
+/// The second operand of an elementwise operator as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub enum OperandRecord<'m> {
+    /// A tensor in the arena.
+    Arena(Span),
+    /// A constant; the span begins at 0.
+    Const(&'m [u8], Span),
+}
+
+impl<'m> OperandRecord<'m> {
+    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+        if !r.is_const() {
+            let view = r.view()?;
+            r.zeros(8)?;
+            return Ok(OperandRecord::Arena(view));
+        }
+        // The shape follows the reference, but gives its length.
+        let mut shape = *r;
+        shape.skip(8)?;
+        let height = usize::from(shape.u16()?);
+        let width = usize::from(shape.u16()?);
+        let channels = usize::from(shape.u16()?);
+        if height == 0 || width == 0 || channels == 0 {
+            return Err(Problem::Zero);
+        }
+        let length = height as u64 * width as u64 * channels as u64;
+        let bytes = r.constant(Layout::Hwc, length)?;
+        r.skip(6)?;
+        r.zeros(6)?;
+        Ok(OperandRecord::Const(bytes, Span::dense(0, height, width, channels)))
+    }
+
+    /// Shape and place.
+    pub fn span(&self) -> Span {
+        match *self {
+            OperandRecord::Arena(span) | OperandRecord::Const(_, span) => span,
+        }
+    }
+
+    /// Each dimension is `output`'s or 1, and in the arena the operand is either the output
+    /// itself or apart from it.
+    pub(crate) fn verify(&self, output: &Span) -> Result<(), Problem> {
+        let span = self.span();
+        let fits = |own: usize, out: usize| own == out || own == 1;
+        if !(fits(span.height, output.height)
+            && fits(span.width, output.width)
+            && fits(span.channels, output.channels))
+        {
+            return Err(Problem::Shape);
+        }
+        match self {
+            OperandRecord::Arena(span) => span.disjoint_or_same(output),
+            OperandRecord::Const(..) => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use alloc::vec::Vec;
+
+    use super::Layout;
+    use crate::build::BuildError;
+    use crate::plan::View;
+    use crate::plan::writer::Writer;
+
+    /// The second operand of an elementwise operator. Each of its dimensions is the first
+    /// operand's, or 1.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Operand {
+        /// A tensor in the arena.
+        Arena(View),
+        /// A constant.
+        Const {
+            /// Elements, channels last.
+            values: Vec<i8>,
+            /// Height, width, channels.
+            shape: [u32; 3],
+        },
+    }
+
+    impl Operand {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            match self {
+                Operand::Arena(view) => {
+                    w.view(view)?;
+                    w.zeros(8);
+                    Ok(())
+                }
+                Operand::Const { values, shape } => {
+                    if values.len() as u64 != shape.iter().map(|&d| u64::from(d)).product::<u64>()
+                    {
+                        return Err(BuildError::Shape("a constant operand"));
+                    }
+                    w.weights(Layout::Hwc, values)?;
+                    for &dimension in shape {
+                        w.u16(dimension, "a constant operand")?;
+                    }
+                    w.zeros(6);
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Operand;

@@ -1,0 +1,82 @@
+//! Padding with a constant: record 11.
+
+use super::reader::Reader;
+use super::{Problem, Span};
+
+/// Padding with a constant as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct PadRecord {
+    /// Input tensor.
+    pub input: Span,
+    /// Output tensor; what the input does not cover is padding.
+    pub output: Span,
+    /// Rows above the input.
+    pub top: usize,
+    /// Columns left of the input.
+    pub left: usize,
+    /// Channels before the input's.
+    pub front: usize,
+    /// Stored value of the padding.
+    pub value: i8,
+}
+
+impl PadRecord {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let output = r.view()?;
+        let top = usize::from(r.u16()?);
+        let left = usize::from(r.u16()?);
+        let front = usize::from(r.u16()?);
+        let value = r.i8()?;
+        Ok(PadRecord { input, output, top, left, front, value })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        if self.top + self.input.height > self.output.height
+            || self.left + self.input.width > self.output.width
+            || self.front + self.input.channels > self.output.channels
+        {
+            return Err(Problem::Shape);
+        }
+        self.input.disjoint(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use crate::build::BuildError;
+    use crate::plan::View;
+    use crate::plan::writer::Writer;
+
+    /// Padding with a constant (N7).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pad {
+        /// Input tensor.
+        pub input: View,
+        /// Output tensor; what the input does not cover is padding.
+        pub output: View,
+        /// Rows above the input.
+        pub top: u32,
+        /// Columns left of the input.
+        pub left: u32,
+        /// Channels before the input's.
+        pub front: u32,
+        /// Stored value of the padding.
+        pub value: i8,
+    }
+
+    impl Pad {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.input)?;
+            w.view(&self.output)?;
+            w.u16(self.top, "padding")?;
+            w.u16(self.left, "padding")?;
+            w.u16(self.front, "padding")?;
+            w.i8(self.value);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Pad;

@@ -1,0 +1,243 @@
+//! Reading the fields of a record.
+
+use super::{Problem, Span, Window};
+use crate::format::header::Segments;
+use crate::numerics::Multiplier;
+
+/// Segment number of a constant in a record.
+pub(crate) const CONST: u8 = 0xff;
+
+/// What the bytes of a constant are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Layout {
+    /// Plain table, as the operator says.
+    Table = 0,
+    /// int8, output channel, kernel row, kernel column, input channel.
+    Ohwi = 1,
+    /// int8, kernel row, kernel column, output channel.
+    Hwo = 2,
+    /// For C channels: folded bias i32[C], mantissa i32[C], shift u8[C].
+    Channels = 3,
+    /// int8, channels-last tensor.
+    Hwc = 4,
+}
+
+/// Zero point and clamp of an output tensor (N2, N6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clamp {
+    /// Zero point of the output.
+    pub zero_point: i8,
+    /// Lowest stored value, from the fused activation; -128 without one.
+    pub low: i8,
+    /// Highest stored value, from the fused activation; 127 without one.
+    pub high: i8,
+}
+
+impl Clamp {
+    /// The whole range of int8.
+    pub const fn full(zero_point: i8) -> Clamp {
+        Clamp { zero_point, low: -128, high: 127 }
+    }
+
+    /// Adds the zero point and clamps.
+    #[inline(always)]
+    pub(crate) fn apply(self, value: i64) -> u8 {
+        let low = i64::from(self.low);
+        let high = i64::from(self.high);
+        (value + i64::from(self.zero_point)).max(low).min(high) as u8
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        if self.low <= self.high { Ok(()) } else { Err(Problem::Clamp) }
+    }
+}
+
+/// Folded bias and multiplier of each output channel, as stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Channels<'m> {
+    bytes: &'m [u8],
+    count: usize,
+}
+
+impl<'m> Channels<'m> {
+    pub(crate) const BYTES: usize = 9;
+
+    fn word(&self, index: usize) -> i32 {
+        let at = index * 4;
+        match self.bytes.get(at..at + 4) {
+            Some(&[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        }
+    }
+
+    /// `bq - zi * sum(wq)` of channel `c` (N5).
+    #[inline]
+    pub fn bias(&self, c: usize) -> i32 {
+        self.word(c)
+    }
+
+    /// Multiplier of channel `c`.
+    #[inline]
+    pub fn multiplier(&self, c: usize) -> Multiplier {
+        let t = self.bytes.get(self.count * 8 + c).copied().unwrap_or(1);
+        Multiplier { q: self.word(self.count + c), t }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        if (0..self.count).all(|c| self.multiplier(c).is_valid()) {
+            Ok(())
+        } else {
+            Err(Problem::Multiplier)
+        }
+    }
+}
+
+/// A cursor over the payload of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'m> {
+    bytes: &'m [u8],
+    consts: &'m [u8],
+    segments: Segments,
+}
+
+impl<'m> Reader<'m> {
+    pub(crate) fn new(bytes: &'m [u8], consts: &'m [u8], segments: Segments) -> Self {
+        Reader { bytes, consts, segments }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
+        let (head, tail) = self.bytes.split_first_chunk::<N>().ok_or(Problem::Truncated)?;
+        self.bytes = tail;
+        Ok(*head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, Problem> {
+        Ok(self.take::<1>()?[0])
+    }
+
+    pub(crate) fn i8(&mut self) -> Result<i8, Problem> {
+        Ok(self.u8()? as i8)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Problem> {
+        Ok(u16::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Problem> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, Problem> {
+        Ok(i32::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn zeros(&mut self, count: usize) -> Result<(), Problem> {
+        for _ in 0..count {
+            if self.u8()? != 0 {
+                return Err(Problem::Reserved);
+            }
+        }
+        Ok(())
+    }
+
+    /// The record has been read to its end; up to 3 zero bytes pad it to a multiple of 4.
+    pub(crate) fn finish(mut self) -> Result<(), Problem> {
+        if self.bytes.len() > 3 {
+            return Err(Problem::TrailingBytes);
+        }
+        let left = self.bytes.len();
+        self.zeros(left)
+    }
+
+    pub(crate) fn skip(&mut self, count: usize) -> Result<(), Problem> {
+        self.bytes = self.bytes.get(count..).ok_or(Problem::Truncated)?;
+        Ok(())
+    }
+
+    pub(crate) fn is_const(&self) -> bool {
+        self.bytes.first() == Some(&CONST)
+    }
+
+    /// A tensor in the arena, inside its segment.
+    pub(crate) fn view(&mut self) -> Result<Span, Problem> {
+        let segment = self.u8()?;
+        let flags = self.u8()?;
+        let height = usize::from(self.u16()?);
+        let width = usize::from(self.u16()?);
+        let channels = usize::from(self.u16()?);
+        let offset = self.u32()?;
+        if height == 0 || width == 0 || channels == 0 {
+            return Err(Problem::Zero);
+        }
+        let row = width as u64 * channels as u64;
+        let (stride, ring) = match flags {
+            0 => (row, height),
+            1 => {
+                let stride = self.u32()?;
+                let ring = usize::from(self.u16()?);
+                self.zeros(2)?;
+                (u64::from(stride), ring)
+            }
+            _ => return Err(Problem::Reserved),
+        };
+        // Every record works on whole tensors so far.
+        if ring != height {
+            return Err(Problem::Ring);
+        }
+        if stride < row {
+            return Err(Problem::RowStride);
+        }
+        let (base, size) = self.segments.get(segment).ok_or(Problem::NoSegment)?;
+        let extent = (height as u64 - 1) * stride + row;
+        if u64::from(offset) + extent > u64::from(size) {
+            return Err(Problem::OutsideSegment);
+        }
+        let start = base as usize + offset as usize;
+        Ok(Span { start, height, width, channels, row_stride: stride as usize, ring })
+    }
+
+    /// A constant of `length` bytes.
+    pub(crate) fn constant(&mut self, layout: Layout, length: u64) -> Result<&'m [u8], Problem> {
+        if self.u8()? != CONST || self.u8()? != layout as u8 {
+            return Err(Problem::Layout);
+        }
+        self.zeros(2)?;
+        let start = self.u32()? as usize;
+        let length = usize::try_from(length).map_err(|_| Problem::OutsideConst)?;
+        self.consts
+            .get(start..)
+            .and_then(|rest| rest.get(..length))
+            .ok_or(Problem::OutsideConst)
+    }
+
+    pub(crate) fn channels(&mut self, count: usize) -> Result<Channels<'m>, Problem> {
+        let length = (count * Channels::BYTES) as u64;
+        Ok(Channels { bytes: self.constant(Layout::Channels, length)?, count })
+    }
+
+    pub(crate) fn window(&mut self) -> Result<Window, Problem> {
+        let mut field = || self.u16().map(u32::from);
+        Ok(Window {
+            kernel_height: field()?,
+            kernel_width: field()?,
+            stride_y: field()?,
+            stride_x: field()?,
+            dilation_y: field()?,
+            dilation_x: field()?,
+            pad_top: field()?,
+            pad_left: field()?,
+        })
+    }
+
+    pub(crate) fn clamp(&mut self) -> Result<Clamp, Problem> {
+        Ok(Clamp { zero_point: self.i8()?, low: self.i8()?, high: self.i8()? })
+    }
+
+    /// `q`, `t` and three zero bytes.
+    pub(crate) fn multiplier(&mut self) -> Result<Multiplier, Problem> {
+        let multiplier = Multiplier { q: self.i32()?, t: self.u8()? };
+        self.zeros(3)?;
+        if multiplier.is_valid() { Ok(multiplier) } else { Err(Problem::Multiplier) }
+    }
+}

@@ -1,0 +1,76 @@
+//! Change of scale and zero point: record 10.
+
+use super::reader::Reader;
+use super::{Clamp, Problem, Span};
+use crate::numerics::Multiplier;
+
+/// Change of scale and zero point as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct RequantizeRecord {
+    /// Input tensor.
+    pub input: Span,
+    /// Output tensor; may be the input.
+    pub output: Span,
+    /// Zero point of the input.
+    pub input_zero_point: i8,
+    /// Multiplier from the input's scale to the output's.
+    pub multiplier: Multiplier,
+    /// Zero point and clamp of the output.
+    pub clamp: Clamp,
+}
+
+impl RequantizeRecord {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let output = r.view()?;
+        let multiplier = r.multiplier()?;
+        let input_zero_point = r.i8()?;
+        let clamp = r.clamp()?;
+        Ok(RequantizeRecord { input, output, input_zero_point, multiplier, clamp })
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        self.clamp.check()?;
+        if !self.input.same_shape(&self.output) {
+            return Err(Problem::Shape);
+        }
+        self.input.disjoint_or_same(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use crate::build::BuildError;
+    use crate::numerics::Multiplier;
+    use crate::plan::writer::Writer;
+    use crate::plan::{Clamp, View};
+
+    /// Change of scale and zero point (N7).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Requantize {
+        /// Input tensor.
+        pub input: View,
+        /// Output tensor; may be the input.
+        pub output: View,
+        /// Zero point of the input.
+        pub input_zero_point: i8,
+        /// Made by [`Multiplier::rescale`].
+        pub multiplier: Multiplier,
+        /// Zero point and clamp of the output.
+        pub clamp: Clamp,
+    }
+
+    impl Requantize {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.input)?;
+            w.view(&self.output)?;
+            w.multiplier(self.multiplier);
+            w.i8(self.input_zero_point);
+            w.clamp(&self.clamp);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Requantize;

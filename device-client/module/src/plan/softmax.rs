@@ -1,0 +1,79 @@
+//! Softmax: record 8.
+
+use super::reader::{Layout, Reader};
+use super::{Problem, Span};
+
+/// Softmax over the channels of each element as the device reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct SoftmaxRecord<'m> {
+    /// Input tensor.
+    pub input: Span,
+    /// Output tensor; may be the input.
+    pub output: Span,
+    /// `T` of N11.
+    pub table: &'m [[u8; 4]; 256],
+}
+
+impl<'m> SoftmaxRecord<'m> {
+    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+        let input = r.view()?;
+        let output = r.view()?;
+        let (table, _) = r.constant(Layout::Table, 1024)?.as_chunks();
+        let table = table.first_chunk().ok_or(Problem::Table)?;
+        Ok(SoftmaxRecord { input, output, table })
+    }
+
+    /// `T[d]`.
+    #[inline]
+    pub fn exp(&self, d: u8) -> u32 {
+        u32::from_le_bytes(self.table[usize::from(d)])
+    }
+
+    pub(crate) fn verify(&self) -> Result<(), Problem> {
+        if !self.input.same_shape(&self.output) {
+            return Err(Problem::Shape);
+        }
+        // The sum is not zero, and neither it nor a shifted term leaves 32 bits.
+        let highest = u64::from(self.exp(0));
+        let sum = highest * self.input.channels as u64;
+        if highest == 0
+            || 256 * highest + (sum >> 1) > u64::from(u32::MAX)
+            || sum > u64::from(u32::MAX)
+            || !(0..=255).all(|d| u64::from(self.exp(d)) <= highest)
+        {
+            return Err(Problem::Table);
+        }
+        self.input.disjoint_or_same(&self.output)
+    }
+}
+
+#[cfg(feature = "build")]
+mod owned {
+    use super::Layout;
+    use crate::build::BuildError;
+    use crate::plan::View;
+    use crate::plan::writer::Writer;
+
+    /// Softmax over the channels of each element (N11); the output has scale 1/256, zero point
+    /// -128.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Softmax {
+        /// Input tensor.
+        pub input: View,
+        /// Output tensor; may be the input.
+        pub output: View,
+        /// `T[d] = rint(exp(-s_in * d) * 2^k)` of N11.
+        pub table: [u32; 256],
+    }
+
+    impl Softmax {
+        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
+            w.view(&self.input)?;
+            w.view(&self.output)?;
+            w.constant(Layout::Table, self.table.iter().flat_map(|e| e.to_le_bytes()).collect())
+        }
+    }
+}
+
+#[cfg(feature = "build")]
+pub use owned::Softmax;
