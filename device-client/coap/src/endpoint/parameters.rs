@@ -75,7 +75,7 @@ impl Parameters {
     /// Between ACK_TIMEOUT and ACK_TIMEOUT times ACK_RANDOM_FACTOR.
     pub(super) fn first_timeout_ms(&self, random: u32) -> u32 {
         let shortest = u64::from(self.ack_timeout_ms).max(1);
-        let spread = shortest * (self.factor() - 100) / 100;
+        let spread = (shortest * (self.factor() - 100) / 100).min(u64::from(u32::MAX));
         let jitter = (u64::from(random) * (spread + 1)) >> 32;
         u32::try_from(shortest + jitter).unwrap_or(u32::MAX)
     }
