@@ -60,6 +60,8 @@ pub enum FormatError {
     NotSingle,
     /// Records are not in the order of their paths, or come twice.
     NotInOrder(Path),
+    /// A value, or what is below a path, is longer than the format can tell (16 MiB in TLV).
+    TooLong,
     /// The scratch buffer is too short.
     ScratchTooSmall,
     /// The visitor wanted no more.
@@ -92,6 +94,7 @@ impl fmt::Display for FormatError {
             Self::Sum => f.write_str("a SenML sum is no value of a resource"),
             Self::NotSingle => f.write_str("the format carries exactly one value"),
             Self::NotInOrder(path) => write!(f, "{path} is out of order"),
+            Self::TooLong => f.write_str("a value is longer than the format can tell"),
             Self::ScratchTooSmall => f.write_str("the scratch buffer is too short"),
             Self::Stopped => f.write_str("stopped by the visitor"),
         }

@@ -4,13 +4,24 @@
 //! write to a [`Sink`]. Only where a format hides its values behind escapes or base64 is a
 //! scratch buffer needed; as many bytes as the payload has are always enough.
 
+mod base64;
 pub(crate) mod cbor;
 mod error;
+mod guard;
+mod json;
+pub mod link;
+mod number;
+mod opaque;
+mod senml;
+mod senml_cbor;
+mod senml_json;
+mod text;
+mod tlv;
 
 pub use error::FormatError;
 
 #[cfg(feature = "alloc")]
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::fmt;
 
 #[cfg(feature = "alloc")]
@@ -117,8 +128,15 @@ pub fn decode(
     scratch: &mut [u8],
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
-    let _ = (base, payload, models, scratch, visit);
-    Err(FormatError::UnsupportedFormat(format))
+    match format {
+        ContentFormat::TEXT => text::decode(base, payload, models, scratch, visit),
+        ContentFormat::OPAQUE => opaque::decode(base, payload, models, visit),
+        ContentFormat::CBOR => cbor::decode(base, payload, models, scratch, visit),
+        ContentFormat::SENML_JSON => senml_json::decode(base, payload, models, scratch, visit),
+        ContentFormat::SENML_CBOR => senml_cbor::decode(base, payload, models, scratch, visit),
+        ContentFormat::TLV => tlv::decode(base, payload, models, visit),
+        _ => Err(FormatError::UnsupportedFormat(format)),
+    }
 }
 
 /// Encodes all records, as the answer to a read of `base` or a write to it.
@@ -136,14 +154,30 @@ where
     R: Records + ?Sized,
     S: Sink + ?Sized,
 {
-    let _ = (base, records, sink);
-    Err(FormatError::UnsupportedFormat(format))
+    encode_dyn(format, base, &records, &mut &mut *sink)
+}
+
+fn encode_dyn(
+    format: ContentFormat,
+    base: &Path,
+    records: &dyn Records,
+    sink: &mut dyn Sink,
+) -> Result<(), FormatError> {
+    match format {
+        ContentFormat::TEXT => text::encode(base, records, sink),
+        ContentFormat::OPAQUE => opaque::encode(base, records, sink),
+        ContentFormat::CBOR => cbor::encode(base, records, sink),
+        ContentFormat::SENML_JSON => senml_json::encode(base, records, sink),
+        ContentFormat::SENML_CBOR => senml_cbor::encode(base, records, sink),
+        ContentFormat::TLV => tlv::encode(base, records, sink),
+        _ => Err(FormatError::UnsupportedFormat(format)),
+    }
 }
 
 /// Decodes a payload into owned values; see [`decode`].
 ///
 /// # Errors
-/// As [`decode`], and a path that comes twice.
+/// As [`decode`], and a path that comes twice with the same time.
 #[cfg(feature = "alloc")]
 pub fn decode_all(
     format: ContentFormat,
@@ -153,7 +187,11 @@ pub fn decode_all(
 ) -> Result<Vec<(Path, OwnedValue)>, FormatError> {
     let mut scratch = alloc::vec![0; payload.len()];
     let mut values = Vec::new();
+    let mut seen = BTreeSet::new();
     decode(format, base, payload, models, &mut scratch, &mut |record| {
+        if !seen.insert((record.path, record.time.map(f64::to_bits))) {
+            return Err(FormatError::Duplicate(record.path));
+        }
         values.push((record.path, record.value.into()));
         Ok(())
     })?;
