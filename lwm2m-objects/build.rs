@@ -54,13 +54,19 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<u16, Object>, String> {
     let mut objects = BTreeMap::new();
     let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     for entry in entries {
-        let path = entry.map_err(|e| format!("{}: {e}", folder.display()))?.path();
+        let path = entry
+            .map_err(|e| format!("{}: {e}", folder.display()))?
+            .path();
         if path.extension().is_none_or(|extension| extension != "xml") {
             continue;
         }
         let object = read_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         if let Some(object) = objects.insert(object.id, object) {
-            return Err(format!("{}: object {} comes twice", path.display(), object.id));
+            return Err(format!(
+                "{}: object {} comes twice",
+                path.display(),
+                object.id
+            ));
         }
     }
     Ok(objects)
@@ -83,15 +89,26 @@ fn read_file(path: &Path) -> Result<Object, String> {
     }
     let object = read_object(node)?;
     if path.file_stem().and_then(|stem| stem.to_str()) != Some(&object.id.to_string()) {
-        return Err(format!("the file has another name than its object id {}", object.id));
+        return Err(format!(
+            "the file has another name than its object id {}",
+            object.id
+        ));
     }
     Ok(object)
 }
 
 fn read_object(node: Node<'_, '_>) -> Result<Object, String> {
     const KNOWN: &[&str] = &[
-        "Name", "Description1", "ObjectID", "ObjectURN", "LWM2MVersion", "ObjectVersion",
-        "MultipleInstances", "Mandatory", "Resources", "Description2",
+        "Name",
+        "Description1",
+        "ObjectID",
+        "ObjectURN",
+        "LWM2MVersion",
+        "ObjectVersion",
+        "MultipleInstances",
+        "Mandatory",
+        "Resources",
+        "Description2",
     ];
     let fields = fields(node, KNOWN)?;
     let id = number(required(&fields, "ObjectID")?)?;
@@ -104,7 +121,10 @@ fn read_object(node: Node<'_, '_>) -> Result<Object, String> {
     let mut items = BTreeMap::new();
     for item in resources.children().filter(Node::is_element) {
         if item.tag_name().name() != "Item" {
-            return Err(format!("unknown element {} in Resources", item.tag_name().name()));
+            return Err(format!(
+                "unknown element {} in Resources",
+                item.tag_name().name()
+            ));
         }
         let text = item.attribute("ID").ok_or("an Item has no ID")?;
         let item_id = number(text).map_err(|error| format!("Item {text}: {error}"))?;
@@ -130,8 +150,14 @@ fn read_object(node: Node<'_, '_>) -> Result<Object, String> {
 
 fn read_item(node: Node<'_, '_>) -> Result<Resource, String> {
     const KNOWN: &[&str] = &[
-        "Name", "Operations", "MultipleInstances", "Mandatory", "Type", "RangeEnumeration",
-        "Units", "Description",
+        "Name",
+        "Operations",
+        "MultipleInstances",
+        "Mandatory",
+        "Type",
+        "RangeEnumeration",
+        "Units",
+        "Description",
     ];
     let fields = fields(node, KNOWN)?;
     let operations = match required(&fields, "Operations")? {
@@ -185,7 +211,10 @@ fn fields(node: Node<'_, '_>, known: &[&str]) -> Result<BTreeMap<String, String>
 }
 
 fn required<'a>(fields: &'a BTreeMap<String, String>, tag: &str) -> Result<&'a str, String> {
-    fields.get(tag).map(String::as_str).ok_or_else(|| format!("no element {tag}"))
+    fields
+        .get(tag)
+        .map(String::as_str)
+        .ok_or_else(|| format!("no element {tag}"))
 }
 
 fn name(fields: &BTreeMap<String, String>) -> Result<String, String> {
@@ -199,7 +228,9 @@ fn multiple(fields: &BTreeMap<String, String>) -> Result<bool, String> {
     match required(fields, "MultipleInstances")? {
         "Multiple" => Ok(true),
         "Single" => Ok(false),
-        other => Err(format!("MultipleInstances is {other:?}, not Single or Multiple")),
+        other => Err(format!(
+            "MultipleInstances is {other:?}, not Single or Multiple"
+        )),
     }
 }
 
@@ -322,7 +353,10 @@ fn ids(objects: &BTreeMap<u16, Object>) -> Result<String, String> {
     for object in objects.values() {
         let constant_name = constant(&object.name);
         if let Some(other) = seen.insert(constant_name.clone(), object.id) {
-            return Err(format!("objects {other} and {} have the same name", object.id));
+            return Err(format!(
+                "objects {other} and {} have the same name",
+                object.id
+            ));
         }
         let _ = writeln!(
             out,
@@ -337,7 +371,11 @@ fn ids(objects: &BTreeMap<u16, Object>) -> Result<String, String> {
         );
         for (id, item) in &object.resources {
             let constant_name = constant(&item.name);
-            let _ = writeln!(out, "/// {}.\npub const {constant_name}: u16 = {id};", item.name);
+            let _ = writeln!(
+                out,
+                "/// {}.\npub const {constant_name}: u16 = {id};",
+                item.name
+            );
         }
         out.push_str("}\n");
     }

@@ -5,8 +5,10 @@ mod digest;
 mod kernels;
 #[cfg(feature = "std")]
 mod owned;
+#[cfg(feature = "std")]
+mod values;
 
-pub use digest::{DIGEST_LEN, digest};
+pub use digest::{DIGEST_LEN, digest, is_constant};
 pub use kernels::{Kernels, KernelsError, encode_kernels, kernels};
 #[cfg(feature = "std")]
 pub use owned::{Capability, CapabilityError, Platform, Region, Unit};

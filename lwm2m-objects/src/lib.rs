@@ -22,7 +22,7 @@ pub mod sink;
 mod value;
 
 pub use format::{ContentFormat, FormatError, Record};
-pub use model::ids;
+pub use model::{ids, models, object};
 pub use path::{MAX_ID, MAX_PATH_LEN, Path, PathError, PathText};
 pub use records::{FromFn, Records};
 pub use sink::{Counter, Sink, SliceSink, Window};

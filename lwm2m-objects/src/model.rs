@@ -27,7 +27,10 @@ impl Version {
             if digits { text.parse().ok() } else { None }
         }
         let (major, minor) = text.split_once('.')?;
-        Some(Self { major: part(major)?, minor: part(minor)? })
+        Some(Self {
+            major: part(major)?,
+            minor: part(minor)?,
+        })
     }
 }
 
@@ -202,8 +205,10 @@ impl ResourceModel {
     /// # Errors
     /// It does not.
     pub fn check(&self, value: &Value<'_>) -> Result<(), RangeError> {
-        let mismatch =
-            RangeError::WrongType { expected: self.value_type, found: value.value_type() };
+        let mismatch = RangeError::WrongType {
+            expected: self.value_type,
+            found: value.value_type(),
+        };
         if value.value_type() != self.value_type {
             return Err(mismatch);
         }
@@ -217,7 +222,11 @@ impl ResourceModel {
                     }
                     _ => return Err(mismatch),
                 };
-                if inside { Ok(()) } else { Err(RangeError::OutOfRange(*self.range)) }
+                if inside {
+                    Ok(())
+                } else {
+                    Err(RangeError::OutOfRange(*self.range))
+                }
             }
             Range::Float(min, max) => match *value {
                 Value::Float(value) if (min..=max).contains(&value) => Ok(()),
@@ -292,7 +301,10 @@ impl ObjectModel {
     /// The resource with an id.
     #[must_use]
     pub fn resource(&self, id: u16) -> Option<&ResourceModel> {
-        let at = self.resources.binary_search_by_key(&id, |resource| resource.id).ok()?;
+        let at = self
+            .resources
+            .binary_search_by_key(&id, |resource| resource.id)
+            .ok()?;
         self.resources.get(at)
     }
 }
@@ -334,7 +346,9 @@ pub struct Subset<'a>(pub &'a [&'static ObjectModel]);
 impl Models for Subset<'_> {
     fn object(&self, id: u16, version: Option<Version>) -> Option<&ObjectModel> {
         let mut matching = self.0.iter().filter(|model| model.id == id);
-        matching.find(|model| version.is_none_or(|version| model.version == version)).copied()
+        matching
+            .find(|model| version.is_none_or(|version| model.version == version))
+            .copied()
     }
 }
 
@@ -357,7 +371,9 @@ pub fn models() -> &'static [&'static ObjectModel] {
 /// The definition of an object that is built into this crate.
 #[must_use]
 pub fn object(id: u16) -> Option<&'static ObjectModel> {
-    let at = objects::ALL.binary_search_by_key(&id, |model| model.id).ok()?;
+    let at = objects::ALL
+        .binary_search_by_key(&id, |model| model.id)
+        .ok()?;
     objects::ALL.get(at).copied()
 }
 
@@ -405,7 +421,11 @@ mod tests {
         assert_eq!(level.operations(), Operations::R);
         let unit = object(ids::COMPUTE_UNIT).unwrap();
         assert!(unit.multiple());
-        assert!(unit.resource(ids::compute_unit::EXTENSIONS).unwrap().multiple());
+        assert!(
+            unit.resource(ids::compute_unit::EXTENSIONS)
+                .unwrap()
+                .multiple()
+        );
         assert_eq!(ids::ml_model::RECEIVED_BYTES, 22);
     }
 
@@ -430,7 +450,10 @@ mod tests {
         let level = model(3, 9);
         assert_eq!(level.check(&Value::Integer(100)), Ok(()));
         let range = Range::Integer(0, 100);
-        assert_eq!(level.check(&Value::Integer(101)), Err(RangeError::OutOfRange(range)));
+        assert_eq!(
+            level.check(&Value::Integer(101)),
+            Err(RangeError::OutOfRange(range))
+        );
         let wrong = RangeError::WrongType {
             expected: ValueType::Integer,
             found: ValueType::Objlnk,
@@ -438,7 +461,11 @@ mod tests {
         assert_eq!(level.check(&Value::Objlnk(Objlnk::NULL)), Err(wrong));
         let digest = model(27300, 13);
         assert_eq!(digest.check(&Value::Opaque(&[0; 16])), Ok(()));
-        let length = RangeError::WrongLength { found: 15, min: 16, max: 16 };
+        let length = RangeError::WrongLength {
+            found: 15,
+            min: 16,
+            max: 16,
+        };
         assert_eq!(digest.check(&Value::Opaque(&[0; 15])), Err(length));
         let slots = model(27300, 9);
         assert!(slots.check(&Value::UnsignedInteger(u64::MAX)).is_err());

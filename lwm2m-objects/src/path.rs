@@ -56,30 +56,45 @@ impl core::error::Error for PathError {}
 
 impl Path {
     /// The root, `/`.
-    pub const ROOT: Self = Self { ids: [0; 4], depth: 0 };
+    pub const ROOT: Self = Self {
+        ids: [0; 4],
+        depth: 0,
+    };
 
     /// `/object`
     #[must_use]
     pub const fn object(object: u16) -> Self {
-        Self { ids: [object, 0, 0, 0], depth: 1 }
+        Self {
+            ids: [object, 0, 0, 0],
+            depth: 1,
+        }
     }
 
     /// `/object/instance`
     #[must_use]
     pub const fn instance(object: u16, instance: u16) -> Self {
-        Self { ids: [object, instance, 0, 0], depth: 2 }
+        Self {
+            ids: [object, instance, 0, 0],
+            depth: 2,
+        }
     }
 
     /// `/object/instance/resource`
     #[must_use]
     pub const fn resource(object: u16, instance: u16, resource: u16) -> Self {
-        Self { ids: [object, instance, resource, 0], depth: 3 }
+        Self {
+            ids: [object, instance, resource, 0],
+            depth: 3,
+        }
     }
 
     /// `/object/instance/resource/resource instance`
     #[must_use]
     pub const fn resource_instance(object: u16, instance: u16, resource: u16, id: u16) -> Self {
-        Self { ids: [object, instance, resource, id], depth: 4 }
+        Self {
+            ids: [object, instance, resource, id],
+            depth: 4,
+        }
     }
 
     /// Number of ids, 0 (root) to 4 (resource instance).
@@ -95,7 +110,11 @@ impl Path {
     }
 
     const fn id(&self, level: usize) -> Option<u16> {
-        if level < self.depth() { Some(self.ids[level]) } else { None }
+        if level < self.depth() {
+            Some(self.ids[level])
+        } else {
+            None
+        }
     }
 
     /// The object id.
@@ -240,7 +259,10 @@ impl Path {
     }
 
     fn text_with(&self, slash: bool) -> PathText {
-        let mut text = PathText { bytes: [0; MAX_PATH_LEN + 1], len: 0 };
+        let mut text = PathText {
+            bytes: [0; MAX_PATH_LEN + 1],
+            len: 0,
+        };
         for &id in self.ids() {
             text.push(b'/');
             text.push_number(id);
@@ -281,7 +303,12 @@ struct PathParser {
 
 impl PathParser {
     fn new() -> Self {
-        Self { path: Path::ROOT, segment: [0; 6], len: 0, any: false }
+        Self {
+            path: Path::ROOT,
+            segment: [0; 6],
+            len: 0,
+            any: false,
+        }
     }
 
     fn feed(&mut self, text: &[u8]) -> Result<(), PathError> {
@@ -399,7 +426,14 @@ mod tests {
 
     #[test]
     fn text_round_trip() {
-        for text in ["/", "/3", "/3/0", "/3/0/1", "/3/0/11/0", "/65534/65534/65535/65535"] {
+        for text in [
+            "/",
+            "/3",
+            "/3/0",
+            "/3/0/1",
+            "/3/0/11/0",
+            "/65534/65534/65535/65535",
+        ] {
             let path: Path = text.parse().unwrap();
             assert_eq!(path.text().as_str(), text);
             assert_eq!(std::format!("{path}"), text);
@@ -432,12 +466,18 @@ mod tests {
 
     #[test]
     fn segments() {
-        assert_eq!(Path::from_segments(["3", "0", "1"]), Ok(Path::resource(3, 0, 1)));
+        assert_eq!(
+            Path::from_segments(["3", "0", "1"]),
+            Ok(Path::resource(3, 0, 1))
+        );
         assert_eq!(Path::from_segments::<[&str; 0]>([]), Ok(Path::ROOT));
         assert_eq!(Path::from_segments([""]), Ok(Path::ROOT));
         assert_eq!(Path::from_segments(["", "3"]), Err(PathError::EmptySegment));
         assert_eq!(Path::from_segments(["3", ""]), Err(PathError::EmptySegment));
-        assert_eq!(Path::from_segments([&b"3"[..], b"\xff"]), Err(PathError::NotANumber));
+        assert_eq!(
+            Path::from_segments([&b"3"[..], b"\xff"]),
+            Err(PathError::NotANumber)
+        );
     }
 
     #[test]
@@ -447,7 +487,10 @@ mod tests {
         assert_eq!(Path::from_senml(b"/3/0/1", b""), Ok(path));
         assert_eq!(Path::from_senml(b"", b"/3/0/1"), Ok(path));
         assert_eq!(Path::from_senml(b"/3/0", b"/1"), Ok(path));
-        assert_eq!(Path::from_senml(b"/3/0/", b"12"), Ok(Path::resource(3, 0, 12)));
+        assert_eq!(
+            Path::from_senml(b"/3/0/", b"12"),
+            Ok(Path::resource(3, 0, 12))
+        );
         assert_eq!(Path::from_senml(b"", b""), Err(PathError::NoLeadingSlash));
         assert_eq!(Path::instance(3, 0).base_name().as_str(), "/3/0/");
         assert_eq!(Path::ROOT.base_name().as_str(), "/");
@@ -455,7 +498,9 @@ mod tests {
 
     #[test]
     fn order_is_the_walk_of_the_tree() {
-        let walk = ["/", "/0", "/0/0", "/0/0/0", "/0/0/0/0", "/0/0/1", "/0/1", "/1", "/1/0/5"];
+        let walk = [
+            "/", "/0", "/0/0", "/0/0/0", "/0/0/0/0", "/0/0/1", "/0/1", "/1", "/1/0/5",
+        ];
         let paths: std::vec::Vec<Path> = walk.iter().map(|text| text.parse().unwrap()).collect();
         assert!(paths.is_sorted());
     }

@@ -60,7 +60,9 @@ impl<'a> SliceSink<'a> {
     /// A sink that fills `buffer` from its start.
     #[must_use]
     pub const fn new(buffer: &'a mut [u8]) -> Self {
-        Self { window: Window::new(buffer, 0) }
+        Self {
+            window: Window::new(buffer, 0),
+        }
     }
 
     /// What was written.
@@ -103,7 +105,11 @@ impl<'a> Window<'a> {
     /// A window on the bytes from `offset` on, as many as `buffer` holds.
     #[must_use]
     pub const fn new(buffer: &'a mut [u8], offset: usize) -> Self {
-        Self { buffer, offset, total: 0 }
+        Self {
+            buffer,
+            offset,
+            total: 0,
+        }
     }
 
     /// Number of bytes of the whole.
@@ -116,7 +122,11 @@ impl<'a> Window<'a> {
     #[must_use]
     pub const fn len(&self) -> usize {
         let behind = self.total.saturating_sub(self.offset);
-        if behind < self.buffer.len() { behind } else { self.buffer.len() }
+        if behind < self.buffer.len() {
+            behind
+        } else {
+            self.buffer.len()
+        }
     }
 
     /// Did nothing fall into the window?

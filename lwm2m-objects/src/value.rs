@@ -44,13 +44,19 @@ pub struct Objlnk {
 
 impl Objlnk {
     /// The link to nothing (LwM2M TS 1.1 appendix C).
-    pub const NULL: Self = Self { object: u16::MAX, instance: u16::MAX };
+    pub const NULL: Self = Self {
+        object: u16::MAX,
+        instance: u16::MAX,
+    };
 
     /// Parses `object:instance` in decimal without leading zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (object, instance) = text.split_once(':')?;
-        Some(Self { object: link_id(object)?, instance: link_id(instance)? })
+        Some(Self {
+            object: link_id(object)?,
+            instance: link_id(instance)?,
+        })
     }
 }
 
@@ -328,27 +334,50 @@ mod tests {
 
     #[test]
     fn coercions_lose_nothing() {
-        assert_eq!(Value::Integer(5).coerce(ValueType::Time), Some(Value::Time(5)));
+        assert_eq!(
+            Value::Integer(5).coerce(ValueType::Time),
+            Some(Value::Time(5))
+        );
         let unsigned = Some(Value::UnsignedInteger(5));
-        assert_eq!(Value::Integer(5).coerce(ValueType::UnsignedInteger), unsigned);
-        assert_eq!(Value::Float(5.0).coerce(ValueType::UnsignedInteger), unsigned);
+        assert_eq!(
+            Value::Integer(5).coerce(ValueType::UnsignedInteger),
+            unsigned
+        );
+        assert_eq!(
+            Value::Float(5.0).coerce(ValueType::UnsignedInteger),
+            unsigned
+        );
         assert_eq!(Value::Integer(-1).coerce(ValueType::UnsignedInteger), None);
-        assert_eq!(Value::UnsignedInteger(u64::MAX).coerce(ValueType::Integer), None);
+        assert_eq!(
+            Value::UnsignedInteger(u64::MAX).coerce(ValueType::Integer),
+            None
+        );
         assert_eq!(Value::Float(0.5).coerce(ValueType::Integer), None);
         assert_eq!(Value::Float(1e19).coerce(ValueType::Integer), None);
         assert_eq!(Value::Float(f64::NAN).coerce(ValueType::Integer), None);
-        assert_eq!(Value::Integer(2).coerce(ValueType::Float), Some(Value::Float(2.0)));
-        assert_eq!(Value::String("a").coerce(ValueType::Corelnk), Some(Value::Corelnk("a")));
+        assert_eq!(
+            Value::Integer(2).coerce(ValueType::Float),
+            Some(Value::Float(2.0))
+        );
+        assert_eq!(
+            Value::String("a").coerce(ValueType::Corelnk),
+            Some(Value::Corelnk("a"))
+        );
         assert_eq!(Value::String("1").coerce(ValueType::Integer), None);
         assert_eq!(Value::Integer(1).coerce(ValueType::Boolean), None);
     }
 
     #[test]
     fn object_links() {
-        let link = Objlnk { object: 3, instance: 0 };
+        let link = Objlnk {
+            object: 3,
+            instance: 0,
+        };
         assert_eq!(Objlnk::parse("3:0"), Some(link));
         assert_eq!(Objlnk::parse("65535:65535"), Some(Objlnk::NULL));
-        for bad in ["", ":", "3", "3:", ":0", "03:0", "3:00", "3:0:0", "+3:0", "65536:0", "a:b"] {
+        for bad in [
+            "", ":", "3", "3:", ":0", "03:0", "3:00", "3:0:0", "+3:0", "65536:0", "a:b",
+        ] {
             assert_eq!(Objlnk::parse(bad), None, "{bad}");
         }
     }
@@ -358,11 +387,20 @@ mod tests {
     fn json() {
         let values = [
             OwnedValue::Opaque(std::vec![0, 0xab]),
-            OwnedValue::Objlnk(Objlnk { object: 3, instance: 0 }),
+            OwnedValue::Objlnk(Objlnk {
+                object: 3,
+                instance: 0,
+            }),
             OwnedValue::Float(0.5),
         ];
         let json = serde_json::to_string(&values).unwrap();
-        assert_eq!(json, r#"[{"opaque":"00ab"},{"objlnk":{"object":3,"instance":0}},{"float":0.5}]"#);
-        assert_eq!(serde_json::from_str::<std::vec::Vec<OwnedValue>>(&json).unwrap(), values);
+        assert_eq!(
+            json,
+            r#"[{"opaque":"00ab"},{"objlnk":{"object":3,"instance":0}},{"float":0.5}]"#
+        );
+        assert_eq!(
+            serde_json::from_str::<std::vec::Vec<OwnedValue>>(&json).unwrap(),
+            values
+        );
     }
 }

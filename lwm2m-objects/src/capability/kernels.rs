@@ -47,7 +47,11 @@ pub fn encode_kernels<S: Sink + ?Sized>(list: &[(u16, u16)], mut sink: &mut S) {
 /// The list is malformed, out of order or too long.
 pub fn kernels(bytes: &[u8]) -> Result<Kernels<'_>, KernelsError> {
     let mut decoder = Decoder::new(bytes);
-    let count = decoder.array().ok().flatten().ok_or(KernelsError::Malformed)?;
+    let count = decoder
+        .array()
+        .ok()
+        .flatten()
+        .ok_or(KernelsError::Malformed)?;
     let start = decoder.position();
     let mut last = None;
     for _ in 0..count {
@@ -62,13 +66,19 @@ pub fn kernels(bytes: &[u8]) -> Result<Kernels<'_>, KernelsError> {
     }
     let mut size = crate::Counter::new();
     cbor::head(&mut size, 4, count);
-    let all = Kernels { bytes: &bytes[start..] };
+    let all = Kernels {
+        bytes: &bytes[start..],
+    };
     for (id, version) in all.clone() {
         cbor::head(&mut size, 4, 2);
         cbor::head(&mut size, 0, u64::from(id));
         cbor::head(&mut size, 0, u64::from(version));
     }
-    if size.total() == bytes.len() { Ok(all) } else { Err(KernelsError::Malformed) }
+    if size.total() == bytes.len() {
+        Ok(all)
+    } else {
+        Err(KernelsError::Malformed)
+    }
 }
 
 fn pair(decoder: &mut Decoder<'_>) -> Option<(u16, u16)> {

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{DIGEST_LEN, KernelsError};
-use crate::{OwnedValue, Path, Records, Value};
+use crate::{Path, model::RangeError};
 
 /// Objects 27300, 27301 and 27302 of one device, or of a kind of device as a target file says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,7 +149,9 @@ pub enum CapabilityError {
     /// A mandatory resource is absent.
     Missing(Path),
     /// A value has another type than its definition, or is out of range.
-    Invalid(Path),
+    Invalid(Path, RangeError),
+    /// One value for a resource with instances, or instances of a resource without.
+    Instances(Path),
     /// A resource comes twice.
     Duplicate(Path),
     /// A kernel list is malformed.
@@ -160,7 +162,8 @@ impl fmt::Display for CapabilityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(path) => write!(f, "the device has no {path}"),
-            Self::Invalid(path) => write!(f, "{path} is not what its definition says"),
+            Self::Invalid(path, error) => write!(f, "{path}: {error}"),
+            Self::Instances(path) => write!(f, "{path} is single where it has instances, or not"),
             Self::Duplicate(path) => write!(f, "{path} comes twice"),
             Self::Kernels(path, error) => write!(f, "{path}: {error}"),
         }
@@ -170,32 +173,25 @@ impl fmt::Display for CapabilityError {
 impl std::error::Error for CapabilityError {}
 
 impl Capability {
-    /// A capability from what was read of objects 27300, 27301 and 27302; other values are
-    /// ignored.
+    /// A capability from the JSON of a target file.
     ///
     /// # Errors
-    /// A mandatory resource is missing, or a value is not what its definition says.
-    pub fn from_values(values: &[(Path, OwnedValue)]) -> Result<Self, CapabilityError> {
-        let _ = values;
-        Err(CapabilityError::Missing(Path::object(crate::ids::COMPUTE_PLATFORM)))
+    /// Not the JSON of a capability.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
     }
 
-    /// The resources of the three objects, as a device would give them. The digest itself
-    /// (27300/0/13) is among them.
-    #[must_use]
-    pub fn records(&self) -> Vec<(Path, OwnedValue)> {
-        Vec::new()
+    /// The capability as the JSON of a target file.
+    ///
+    /// # Errors
+    /// A float is not finite.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
     }
 
     /// The digest that a device with this capability reports.
     #[must_use]
     pub fn digest(&self) -> [u8; DIGEST_LEN] {
-        super::digest(self)
-    }
-}
-
-impl Records for Capability {
-    fn visit(&self, f: &mut dyn FnMut(&Path, Value<'_>)) {
-        self.records().visit(f);
+        super::digest(&self.constant_and_dynamic())
     }
 }

@@ -52,11 +52,19 @@ pub(super) fn decode_in_place(buffer: &mut [u8]) -> Result<usize, FormatError> {
             bits &= (1 << count) - 1;
         }
     }
-    if count >= 6 || bits != 0 { Err(bad) } else { Ok(len) }
+    if count >= 6 || bits != 0 {
+        Err(bad)
+    } else {
+        Ok(len)
+    }
 }
 
 pub(super) fn encode(bytes: &[u8], alphabet: Alphabet, sink: &mut dyn Sink) {
-    let digits = if alphabet == Alphabet::Url { URL } else { STANDARD };
+    let digits = if alphabet == Alphabet::Url {
+        URL
+    } else {
+        STANDARD
+    };
     for chunk in bytes.chunks(3) {
         let mut group = [0; 3];
         group[..chunk.len()].copy_from_slice(chunk);
@@ -102,8 +110,14 @@ mod tests {
             let bare = text.trim_end_matches('=');
             assert_eq!(decoded(bare.as_bytes()).unwrap(), bytes.as_bytes());
         }
-        for bad in ["A", "AB=", "A===", "====", "Zh==", "Zm9", "Z g=", "Zg==Zg==", "=", "AA=A"] {
-            assert_eq!(decoded(bad.as_bytes()), Err(FormatError::BadBase64), "{bad}");
+        for bad in [
+            "A", "AB=", "A===", "====", "Zh==", "Zm9", "Z g=", "Zg==Zg==", "=", "AA=A",
+        ] {
+            assert_eq!(
+                decoded(bad.as_bytes()),
+                Err(FormatError::BadBase64),
+                "{bad}"
+            );
         }
     }
 

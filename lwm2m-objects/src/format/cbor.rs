@@ -9,7 +9,7 @@ use super::guard::{self, emit};
 use super::number::{Number, parse_json};
 use super::{FormatError, Visitor};
 use crate::model::Models;
-use crate::{Objlnk, Path, Records, SliceSink, Sink, Value, ValueType};
+use crate::{Objlnk, Path, Records, Sink, SliceSink, Value, ValueType};
 
 const TEXT: u8 = 3;
 const BYTES: u8 = 2;
@@ -20,7 +20,11 @@ const MAX_DEPTH: u8 = 16;
 // By value, as map_err wants it.
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn syntax(error: Error) -> FormatError {
-    if error.is_end_of_input() { FormatError::Truncated } else { FormatError::Syntax }
+    if error.is_end_of_input() {
+        FormatError::Truncated
+    } else {
+        FormatError::Syntax
+    }
 }
 
 pub(super) fn decode(
@@ -175,11 +179,7 @@ pub(super) fn bytes(decoder: &mut Decoder<'_>, scratch: &mut [u8]) -> Result<Spa
     string(decoder, scratch, BYTES)
 }
 
-fn string(
-    decoder: &mut Decoder<'_>,
-    scratch: &mut [u8],
-    major: u8,
-) -> Result<Span, FormatError> {
+fn string(decoder: &mut Decoder<'_>, scratch: &mut [u8], major: u8) -> Result<Span, FormatError> {
     let input = decoder.input();
     let mut at = decoder.position();
     let first = *input.get(at).ok_or(FormatError::Truncated)?;
@@ -197,7 +197,9 @@ fn string(
         }
         let (start, end) = chunk(input, at, major)?;
         let target = scratch.get_mut(len..len + (end - start));
-        target.ok_or(FormatError::ScratchTooSmall)?.copy_from_slice(&input[start..end]);
+        target
+            .ok_or(FormatError::ScratchTooSmall)?
+            .copy_from_slice(&input[start..end]);
         if major == TEXT {
             str(&input[start..end])?;
         }
@@ -224,10 +226,16 @@ fn chunk(input: &[u8], at: usize, major: u8) -> Result<(usize, usize), FormatErr
     let argument = input.get(at + 1..start).ok_or(FormatError::Truncated)?;
     let len = match argument {
         [] => u64::from(first & 31),
-        bytes => bytes.iter().fold(0, |len, &byte| (len << 8) | u64::from(byte)),
+        bytes => bytes
+            .iter()
+            .fold(0, |len, &byte| (len << 8) | u64::from(byte)),
     };
-    let end = usize::try_from(len).ok().and_then(|len| start.checked_add(len));
-    let end = end.filter(|end| *end <= input.len()).ok_or(FormatError::Truncated)?;
+    let end = usize::try_from(len)
+        .ok()
+        .and_then(|len| start.checked_add(len));
+    let end = end
+        .filter(|end| *end <= input.len())
+        .ok_or(FormatError::Truncated)?;
     Ok((start, end))
 }
 
@@ -236,7 +244,10 @@ pub(super) fn number(decoder: &mut Decoder<'_>) -> Result<Number, FormatError> {
     Ok(match peek(decoder)? {
         Type::F16 => {
             let at = decoder.position() + 1;
-            let half = decoder.input().get(at..at + 2).ok_or(FormatError::Truncated)?;
+            let half = decoder
+                .input()
+                .get(at..at + 2)
+                .ok_or(FormatError::Truncated)?;
             decoder.set_position(at + 2);
             Number::Float(half_to_f64(u16::from_be_bytes([half[0], half[1]])))
         }
@@ -255,8 +266,15 @@ pub(super) fn number(decoder: &mut Decoder<'_>) -> Result<Number, FormatError> {
 
 fn integer(decoder: &mut Decoder<'_>) -> Result<i128, FormatError> {
     match peek(decoder)? {
-        Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32
-        | Type::I64 | Type::Int => decoder.int().map(i128::from).map_err(syntax),
+        Type::U8
+        | Type::U16
+        | Type::U32
+        | Type::U64
+        | Type::I8
+        | Type::I16
+        | Type::I32
+        | Type::I64
+        | Type::Int => decoder.int().map(i128::from).map_err(syntax),
         _ => Err(FormatError::Syntax),
     }
 }
@@ -352,22 +370,45 @@ mod tests {
     fn each_type_both_ways() {
         let long = Path::resource(3, 0, 9);
         let cases: [(Path, &[u8], OwnedValue); 9] = [
-            (Path::resource(3, 0, 0), b"\x64Acme", OwnedValue::String("Acme".into())),
+            (
+                Path::resource(3, 0, 0),
+                b"\x64Acme",
+                OwnedValue::String("Acme".into()),
+            ),
             (long, &[0x18, 100], OwnedValue::Integer(100)),
-            (long, &[0x3b, 0x7f, 255, 255, 255, 255, 255, 255, 255], OwnedValue::Integer(i64::MIN)),
+            (
+                long,
+                &[0x3b, 0x7f, 255, 255, 255, 255, 255, 255, 255],
+                OwnedValue::Integer(i64::MIN),
+            ),
             (
                 Path::resource(1, 0, 17),
                 &[0x1b, 255, 255, 255, 255, 255, 255, 255, 255],
                 OwnedValue::UnsignedInteger(u64::MAX),
             ),
-            (Path::resource(6, 0, 0), &[0xfa, 0x3f, 0xc0, 0, 0], OwnedValue::Float(1.5)),
+            (
+                Path::resource(6, 0, 0),
+                &[0xfa, 0x3f, 0xc0, 0, 0],
+                OwnedValue::Float(1.5),
+            ),
             (Path::resource(1, 0, 6), &[0xf5], OwnedValue::Boolean(true)),
-            (Path::resource(5, 0, 0), &[0x42, 0, 255], OwnedValue::Opaque(vec![0, 255])),
-            (Path::resource(3, 0, 13), &[0x1a, 0x51, 0x82, 0x42, 0x8f], OwnedValue::Time(1_367_491_215)),
+            (
+                Path::resource(5, 0, 0),
+                &[0x42, 0, 255],
+                OwnedValue::Opaque(vec![0, 255]),
+            ),
+            (
+                Path::resource(3, 0, 13),
+                &[0x1a, 0x51, 0x82, 0x42, 0x8f],
+                OwnedValue::Time(1_367_491_215),
+            ),
             (
                 Path::resource_instance(3, 0, 22, 0),
                 b"\x6466:1",
-                OwnedValue::Objlnk(Objlnk { object: 66, instance: 1 }),
+                OwnedValue::Objlnk(Objlnk {
+                    object: 66,
+                    instance: 1,
+                }),
             ),
         ];
         for (path, bytes, value) in cases {
@@ -379,19 +420,36 @@ mod tests {
 
     #[test]
     fn other_encodings_of_the_same() {
-        let one = |path, bytes: &[u8]| decode_all(CBOR, &path, bytes, &Builtin).unwrap().remove(0).1;
+        let one = |path, bytes: &[u8]| {
+            decode_all(CBOR, &path, bytes, &Builtin)
+                .unwrap()
+                .remove(0)
+                .1
+        };
         let latitude = Path::resource(6, 0, 0);
         assert_eq!(one(latitude, &[0xf9, 0x3e, 0x00]), OwnedValue::Float(1.5));
         assert_eq!(one(latitude, &[0x01]), OwnedValue::Float(1.0));
-        assert_eq!(one(latitude, &[0xc4, 0x82, 0x20, 0x0f]), OwnedValue::Float(1.5));
+        assert_eq!(
+            one(latitude, &[0xc4, 0x82, 0x20, 0x0f]),
+            OwnedValue::Float(1.5)
+        );
         let time = [0xc1, 0x1a, 0x51, 0x82, 0x42, 0x8f];
-        assert_eq!(one(Path::resource(3, 0, 13), &time), OwnedValue::Time(1_367_491_215));
+        assert_eq!(
+            one(Path::resource(3, 0, 13), &time),
+            OwnedValue::Time(1_367_491_215)
+        );
         let level = Path::resource(3, 0, 9);
         assert_eq!(one(level, &[0xf9, 0x3c, 0x00]), OwnedValue::Integer(1));
         let name = Path::resource(3, 0, 0);
-        assert_eq!(one(name, b"\x7f\x62Ac\x62me\xff"), OwnedValue::String("Acme".into()));
+        assert_eq!(
+            one(name, b"\x7f\x62Ac\x62me\xff"),
+            OwnedValue::String("Acme".into())
+        );
         let package = Path::resource(5, 0, 0);
-        assert_eq!(one(package, b"\x5f\x41a\x41b\xff"), OwnedValue::Opaque(b"ab".to_vec()));
+        assert_eq!(
+            one(package, b"\x5f\x41a\x41b\xff"),
+            OwnedValue::Opaque(b"ab".to_vec())
+        );
     }
 
     #[test]
@@ -406,14 +464,23 @@ mod tests {
         assert_eq!(decode(&[0xf6]), Err(FormatError::Syntax));
         assert_eq!(decode(&[0xff]), Err(FormatError::Syntax));
         assert_eq!(decode(&[0x61, 0xff]), Err(FormatError::NotUtf8));
-        assert_eq!(decode(&[0x7b, 127, 0, 0, 0, 0, 0, 0, 0]), Err(FormatError::Truncated));
+        assert_eq!(
+            decode(&[0x7b, 127, 0, 0, 0, 0, 0, 0, 0]),
+            Err(FormatError::Truncated)
+        );
         assert_eq!(decode(&[0x7f, 0x41, 0, 0xff]), Err(FormatError::Syntax));
         assert_eq!(decode(&[0x7f, 0x61]), Err(FormatError::Truncated));
         let huge = [0x3b, 0x80, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(decode(&huge), Err(FormatError::BadNumber));
-        let wrong = FormatError::WrongType { path: level, expected: ValueType::Integer };
+        let wrong = FormatError::WrongType {
+            path: level,
+            expected: ValueType::Integer,
+        };
         assert_eq!(decode_all(CBOR, &level, &[0xf5], &Builtin), Err(wrong));
-        assert_eq!(decode_all(CBOR, &level, &[0x61, b'1'], &Builtin), Err(wrong));
+        assert_eq!(
+            decode_all(CBOR, &level, &[0x61, b'1'], &Builtin),
+            Err(wrong)
+        );
     }
 
     #[test]

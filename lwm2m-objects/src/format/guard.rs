@@ -9,7 +9,10 @@ pub(super) fn type_of(models: &dyn Models, path: &Path) -> Result<Option<ValueTy
     let (Some(object), Some(resource)) = (path.object_id(), path.resource_id()) else {
         return Err(FormatError::NotAResource(*path));
     };
-    match models.resource(object, resource).map(|model| model.value_type()) {
+    match models
+        .resource(object, resource)
+        .map(|model| model.value_type())
+    {
         Some(ValueType::None) => Err(FormatError::NoValue(*path)),
         known => Ok(known),
     }
@@ -25,9 +28,9 @@ pub(super) fn emit(
 ) -> Result<(), FormatError> {
     let value = match type_of(models, &path)? {
         None => value,
-        Some(expected) => {
-            value.coerce(expected).ok_or(FormatError::WrongType { path, expected })?
-        }
+        Some(expected) => value
+            .coerce(expected)
+            .ok_or(FormatError::WrongType { path, expected })?,
     };
     visit(Record { path, time, value })
 }
@@ -50,7 +53,10 @@ impl<'b> Guard<'b> {
         if !path.starts_with(self.base) {
             return Err(FormatError::OutsideBase(*path));
         }
-        if self.last.is_some_and(|last| *path <= last || path.starts_with(&last)) {
+        if self
+            .last
+            .is_some_and(|last| *path <= last || path.starts_with(&last))
+        {
             return Err(FormatError::NotInOrder(*path));
         }
         self.last = Some(*path);
@@ -88,5 +94,9 @@ pub(super) fn single(
         any = true;
         f(path, value)
     })?;
-    if any { Ok(()) } else { Err(FormatError::NotSingle) }
+    if any {
+        Ok(())
+    } else {
+        Err(FormatError::NotSingle)
+    }
 }

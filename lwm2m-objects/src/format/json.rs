@@ -21,7 +21,10 @@ impl<'a> Json<'a> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.input.get(self.at) {
             self.at += 1;
         }
-        self.input.get(self.at).copied().ok_or(FormatError::Truncated)
+        self.input
+            .get(self.at)
+            .copied()
+            .ok_or(FormatError::Truncated)
     }
 
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), FormatError> {
@@ -70,10 +73,17 @@ impl<'a> Json<'a> {
                 _ => self.at += 1,
             }
         }
-        let raw = self.input.get(start..self.at).ok_or(FormatError::Truncated)?;
+        let raw = self
+            .input
+            .get(start..self.at)
+            .ok_or(FormatError::Truncated)?;
         let text = core::str::from_utf8(raw).map_err(|_| FormatError::NotUtf8)?;
         self.at += 1;
-        let string = JsonString { text, start, escaped };
+        let string = JsonString {
+            text,
+            start,
+            escaped,
+        };
         if escaped {
             string.chars(&mut |_| Ok(()))?;
         }
@@ -107,7 +117,11 @@ impl<'a> Json<'a> {
             return Ok(());
         }
         let truncated = literal.starts_with(rest);
-        Err(if truncated { FormatError::Truncated } else { FormatError::Syntax })
+        Err(if truncated {
+            FormatError::Truncated
+        } else {
+            FormatError::Syntax
+        })
     }
 
     /// Passes over a value of any kind.
@@ -166,7 +180,9 @@ impl JsonString<'_> {
             let mut utf8 = [0; 4];
             let bytes = character.encode_utf8(&mut utf8).as_bytes();
             let target = buffer.get_mut(len..len + bytes.len());
-            target.ok_or(FormatError::ScratchTooSmall)?.copy_from_slice(bytes);
+            target
+                .ok_or(FormatError::ScratchTooSmall)?
+                .copy_from_slice(bytes);
             len += bytes.len();
             Ok(())
         })?;
@@ -182,10 +198,7 @@ impl JsonString<'_> {
         last == Some(char::from(byte))
     }
 
-    fn chars(
-        &self,
-        f: &mut dyn FnMut(char) -> Result<(), FormatError>,
-    ) -> Result<(), FormatError> {
+    fn chars(&self, f: &mut dyn FnMut(char) -> Result<(), FormatError>) -> Result<(), FormatError> {
         let syntax = FormatError::Syntax;
         let mut rest = self.text.chars();
         while let Some(character) = rest.next() {

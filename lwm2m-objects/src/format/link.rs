@@ -41,7 +41,9 @@ impl<'a> Links<'a> {
         let text = if self.first {
             text
         } else {
-            text.strip_prefix(',').ok_or(FormatError::Syntax)?.trim_ascii_start()
+            text.strip_prefix(',')
+                .ok_or(FormatError::Syntax)?
+                .trim_ascii_start()
         };
         self.first = false;
         let text = match text.strip_prefix('<') {
@@ -57,7 +59,10 @@ impl<'a> Links<'a> {
         while attributes.step()?.is_some() {}
         let len = rest.len() - attributes.rest.len();
         self.rest = attributes.rest;
-        Ok(Link { target, attributes: &rest[..len] })
+        Ok(Link {
+            target,
+            attributes: &rest[..len],
+        })
     }
 }
 
@@ -89,7 +94,10 @@ impl<'a> Link<'a> {
     /// The target does not lie below the root, or is no path there.
     pub fn path_under(&self, root: &str) -> Result<Path, FormatError> {
         let root = root.trim_end_matches('/');
-        let below = self.target.strip_prefix(root).ok_or(FormatError::OutsideBase(Path::ROOT))?;
+        let below = self
+            .target
+            .strip_prefix(root)
+            .ok_or(FormatError::OutsideBase(Path::ROOT))?;
         if below.is_empty() {
             return Ok(Path::ROOT);
         }
@@ -99,7 +107,9 @@ impl<'a> Link<'a> {
     /// The attributes: name, and value without its quotes.
     #[must_use]
     pub const fn attributes(&self) -> Attributes<'a> {
-        Attributes { rest: self.attributes }
+        Attributes {
+            rest: self.attributes,
+        }
     }
 
     /// The value of an attribute; empty for one that has none.
@@ -113,7 +123,8 @@ impl<'a> Link<'a> {
     /// The content formats of `ct`, written as a number or as a quoted list.
     pub fn content_formats(&self) -> impl Iterator<Item = ContentFormat> + use<'a> {
         let list: &'a str = self.attribute("ct").unwrap_or_default();
-        list.split_ascii_whitespace().filter_map(|number| number.parse().ok().map(ContentFormat))
+        list.split_ascii_whitespace()
+            .filter_map(|number| number.parse().ok().map(ContentFormat))
     }
 
     /// The object version of `ver`.
@@ -126,7 +137,9 @@ impl<'a> Link<'a> {
     #[must_use]
     pub fn is_lwm2m_root(&self) -> bool {
         let types = self.attribute("rt").unwrap_or_default();
-        types.split_ascii_whitespace().any(|kind| kind == "oma.lwm2m")
+        types
+            .split_ascii_whitespace()
+            .any(|kind| kind == "oma.lwm2m")
     }
 }
 
@@ -139,7 +152,9 @@ pub struct Attributes<'a> {
 impl<'a> Attributes<'a> {
     fn step(&mut self) -> Result<Option<(&'a str, Option<&'a str>)>, FormatError> {
         let text = self.rest.trim_ascii_start();
-        let Some(text) = text.strip_prefix(';') else { return Ok(None) };
+        let Some(text) = text.strip_prefix(';') else {
+            return Ok(None);
+        };
         let text = text.trim_ascii_start();
         let end = text.find(['=', ';', ',']).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
@@ -216,7 +231,10 @@ impl<'a> Registration<'a> {
 
     /// The content formats that the client has, if it says.
     pub fn content_formats(&self) -> impl Iterator<Item = ContentFormat> + use<'a> {
-        let root = self.root.unwrap_or(Link { target: "/", attributes: "" });
+        let root = self.root.unwrap_or(Link {
+            target: "/",
+            attributes: "",
+        });
         root.content_formats()
     }
 

@@ -12,7 +12,11 @@ fn objects(text: &str) -> Objects {
 }
 
 fn formats(text: &str) -> Vec<u16> {
-    registration(text.as_bytes()).unwrap().content_formats().map(|format| format.0).collect()
+    registration(text.as_bytes())
+        .unwrap()
+        .content_formats()
+        .map(|format| format.0)
+        .collect()
 }
 
 #[test]
@@ -36,10 +40,10 @@ fn registrations_of_the_field() {
     assert_eq!(formats(r#"</>;rt="oma.lwm2m",</3/0>"#), [0; 0]);
     assert_eq!(formats("</3/0>"), [0; 0]);
     assert_eq!(objects(""), []);
-    assert_eq!(objects("</3/0>, </4/0> ;x"), [
-        (Path::instance(3, 0), None),
-        (Path::instance(4, 0), None),
-    ]);
+    assert_eq!(
+        objects("</3/0>, </4/0> ;x"),
+        [(Path::instance(3, 0), None), (Path::instance(4, 0), None),]
+    );
 }
 
 #[test]
@@ -47,10 +51,13 @@ fn another_root_and_foreign_links() {
     let text = r#"</lwm2m>;rt="oma.lwm2m";ct=112,</lwm2m/3/0>,</lwm2m/1>;ver=1.1,</x>,</3/1>"#;
     let parsed = registration(text.as_bytes()).unwrap();
     assert_eq!(parsed.root(), "/lwm2m");
-    assert_eq!(objects(text), [
-        (Path::instance(3, 0), None),
-        (Path::object(1), Some(Version::V1_1)),
-    ]);
+    assert_eq!(
+        objects(text),
+        [
+            (Path::instance(3, 0), None),
+            (Path::object(1), Some(Version::V1_1)),
+        ]
+    );
     let text = r#"</sensors>;if="a,b;c>";title="a \"quoted\", one",</3/0/1>,</3/0>"#;
     assert_eq!(objects(text), [(Path::instance(3, 0), None)]);
 }
@@ -58,12 +65,18 @@ fn another_root_and_foreign_links() {
 #[test]
 fn discover_answers() {
     let text = r#"</3>;ver=1.1;pmin=10,</3/0/6>;dim=8;gt=3.5;x,</3/0/9>;name="a b""#;
-    let parsed: Vec<_> = links(text.as_bytes()).unwrap().map(Result::unwrap).collect();
+    let parsed: Vec<_> = links(text.as_bytes())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(parsed.len(), 3);
     assert_eq!(parsed[0].attribute("pmin"), Some("10"));
     assert_eq!(parsed[1].path(), Ok(Path::resource(3, 0, 6)));
     let attributes: Vec<_> = parsed[1].attributes().collect();
-    assert_eq!(attributes, [("dim", Some("8")), ("gt", Some("3.5")), ("x", None)]);
+    assert_eq!(
+        attributes,
+        [("dim", Some("8")), ("gt", Some("3.5")), ("x", None)]
+    );
     assert_eq!(parsed[1].attribute("x"), Some(""));
     assert_eq!(parsed[2].attribute("name"), Some("a b"));
     assert_eq!(parsed[2].attribute("nam"), None);
@@ -95,18 +108,27 @@ fn writing() {
     let mut writer = LinkWriter::new(&mut out);
     writer.root(&[ContentFormat::CBOR, ContentFormat::SENML_CBOR]);
     writer.link(&Path::object(3)).version(Version::V1_1);
-    writer.link(&Path::instance(3, 0)).version(Version::V1_0).number("pmin", 10);
-    writer.link(&Path::resource(3, 0, 9)).token("gt", "1.5").quoted("title", r#"a"b\"#);
+    writer
+        .link(&Path::instance(3, 0))
+        .version(Version::V1_0)
+        .number("pmin", 10);
+    writer
+        .link(&Path::resource(3, 0, 9))
+        .token("gt", "1.5")
+        .quoted("title", r#"a"b\"#);
     let text = String::from_utf8(out).unwrap();
     let expected = concat!(
         r#"</>;rt="oma.lwm2m";ct="60 112",</3>;ver=1.1,</3/0>;pmin=10,"#,
         r#"</3/0/9>;gt=1.5;title="a\"b\\""#,
     );
     assert_eq!(text, expected);
-    assert_eq!(objects(&text), [
-        (Path::object(3), Some(Version::V1_1)),
-        (Path::instance(3, 0), None),
-    ]);
+    assert_eq!(
+        objects(&text),
+        [
+            (Path::object(3), Some(Version::V1_1)),
+            (Path::instance(3, 0), None),
+        ]
+    );
     let mut out = Vec::new();
     LinkWriter::new(&mut out).root(&[ContentFormat::TLV]);
     assert_eq!(out, br#"</>;rt="oma.lwm2m";ct=11542"#);

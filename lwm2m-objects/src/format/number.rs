@@ -53,7 +53,10 @@ pub(super) fn parse_json(text: &str) -> Result<Number, FormatError> {
     }
     let mut rest = rest.as_bytes();
     if let Some(fraction) = rest.strip_prefix(b".") {
-        let count = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = fraction
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         if count == 0 {
             return Err(bad);
         }
@@ -120,8 +123,14 @@ mod tests {
         let cases = [
             ("0", Number::Integer(0)),
             ("-0", Number::Integer(0)),
-            ("-9223372036854775808", Number::Integer(i128::from(i64::MIN))),
-            ("18446744073709551615", Number::Integer(i128::from(u64::MAX))),
+            (
+                "-9223372036854775808",
+                Number::Integer(i128::from(i64::MIN)),
+            ),
+            (
+                "18446744073709551615",
+                Number::Integer(i128::from(u64::MAX)),
+            ),
             ("1.5", Number::Float(1.5)),
             ("-1e3", Number::Float(-1000.0)),
             ("1E-2", Number::Float(0.01)),
@@ -137,7 +146,10 @@ mod tests {
         ] {
             assert_eq!(parse_json(bad), Err(FormatError::BadNumber), "{bad}");
         }
-        assert_eq!(Number::Integer(1 << 70).value(), Err(FormatError::BadNumber));
+        assert_eq!(
+            Number::Integer(1 << 70).value(),
+            Err(FormatError::BadNumber)
+        );
     }
 
     proptest! {

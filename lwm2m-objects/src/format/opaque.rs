@@ -24,7 +24,10 @@ pub(super) fn encode(
             sink.write(bytes);
             Ok(())
         }
-        _ => Err(FormatError::WrongType { path: *path, expected: ValueType::Opaque }),
+        _ => Err(FormatError::WrongType {
+            path: *path,
+            expected: ValueType::Opaque,
+        }),
     })
 }
 
@@ -39,16 +42,31 @@ mod tests {
         let path = Path::resource(5, 0, 0);
         let values = decode_all(ContentFormat::OPAQUE, &path, b"\x00\xff", &Builtin).unwrap();
         assert_eq!(values, [(path, OwnedValue::Opaque(vec![0, 255]))]);
-        assert_eq!(encode_vec(ContentFormat::OPAQUE, &path, &values).unwrap(), b"\x00\xff");
+        assert_eq!(
+            encode_vec(ContentFormat::OPAQUE, &path, &values).unwrap(),
+            b"\x00\xff"
+        );
         let name = Path::resource(3, 0, 0);
-        let wrong = FormatError::WrongType { path: name, expected: ValueType::String };
-        assert_eq!(decode_all(ContentFormat::OPAQUE, &name, b"x", &Builtin), Err(wrong));
+        let wrong = FormatError::WrongType {
+            path: name,
+            expected: ValueType::String,
+        };
+        assert_eq!(
+            decode_all(ContentFormat::OPAQUE, &name, b"x", &Builtin),
+            Err(wrong)
+        );
         assert!(decode_all(ContentFormat::OPAQUE, &name, b"x", &NoModels).is_ok());
         let instance = Path::instance(5, 0);
         let refused = FormatError::NotAResource(instance);
-        assert_eq!(decode_all(ContentFormat::OPAQUE, &instance, b"x", &Builtin), Err(refused));
+        assert_eq!(
+            decode_all(ContentFormat::OPAQUE, &instance, b"x", &Builtin),
+            Err(refused)
+        );
         let text = [(name, Value::String("x"))];
-        let wrong = FormatError::WrongType { path: name, expected: ValueType::Opaque };
+        let wrong = FormatError::WrongType {
+            path: name,
+            expected: ValueType::Opaque,
+        };
         assert_eq!(encode_vec(ContentFormat::OPAQUE, &name, &text), Err(wrong));
         let none: [(Path, Value<'_>); 0] = [];
         assert_eq!(

@@ -83,7 +83,10 @@ pub(super) struct Name {
 
 impl Name {
     pub(super) fn new(text: &[u8]) -> Result<Self, FormatError> {
-        let mut name = Self { len: text.len(), ..Self::default() };
+        let mut name = Self {
+            len: text.len(),
+            ..Self::default()
+        };
         let target = name.bytes.get_mut(..text.len()).ok_or(PathError::TooDeep)?;
         target.copy_from_slice(text);
         Ok(name)
@@ -144,7 +147,11 @@ impl Fields {
 
     /// Versions other than 10 may mean something else (RFC 8428 §4.4).
     pub(super) fn check_version(version: Number) -> Result<(), FormatError> {
-        if version == Number::Integer(10) { Ok(()) } else { Err(FormatError::BadVersion) }
+        if version == Number::Integer(10) {
+            Ok(())
+        } else {
+            Err(FormatError::BadVersion)
+        }
     }
 }
 
@@ -159,11 +166,7 @@ pub(super) struct Pack<'c, 'v> {
 }
 
 impl<'c, 'v> Pack<'c, 'v> {
-    pub(super) fn new(
-        path: &'c Path,
-        models: &'c dyn Models,
-        visit: &'c mut Visitor<'v>,
-    ) -> Self {
+    pub(super) fn new(path: &'c Path, models: &'c dyn Models, visit: &'c mut Visitor<'v>) -> Self {
         Self {
             path,
             models,
@@ -211,7 +214,11 @@ impl<'c, 'v> Pack<'c, 'v> {
 /// The base name of an answer and, for one of its records, the name: what the path has more than
 /// the base. Both concatenated are the path.
 pub(super) fn base_name(base: &Path, path: &Path) -> crate::PathText {
-    if path == base { base.text() } else { base.base_name() }
+    if path == base {
+        base.text()
+    } else {
+        base.base_name()
+    }
 }
 
 /// See [`base_name`].

@@ -24,7 +24,11 @@ pub(super) fn decode(
         let fields = record(&mut decoder, scratch)?;
         pack.record(&fields, payload, scratch)?;
     }
-    if decoder.position() == payload.len() { Ok(()) } else { Err(FormatError::TrailingBytes) }
+    if decoder.position() == payload.len() {
+        Ok(())
+    } else {
+        Err(FormatError::TrailingBytes)
+    }
 }
 
 /// Is there another item in a container that says its length, or is open?
@@ -57,7 +61,13 @@ fn record(decoder: &mut Decoder<'_>, scratch: &mut [u8]) -> Result<Fields, Forma
 /// The field of a label; nothing for one that is unknown and may be passed over.
 fn label(decoder: &mut Decoder<'_>) -> Result<Option<Field>, FormatError> {
     match peek(decoder)? {
-        Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32
+        Type::U8
+        | Type::U16
+        | Type::U32
+        | Type::U64
+        | Type::I8
+        | Type::I16
+        | Type::I32
         | Type::I64 => Ok(Field::from_number(decoder.i64().map_err(syntax)?)),
         Type::String => {
             let label = decoder.str().map_err(|_| FormatError::NotUtf8)?;

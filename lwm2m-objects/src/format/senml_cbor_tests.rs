@@ -17,7 +17,10 @@ fn a_pack_with_base_name() {
         (Path::resource(3, 0, 9), OwnedValue::Integer(100)),
         (
             Path::resource_instance(3, 0, 22, 0),
-            OwnedValue::Objlnk(Objlnk { object: 66, instance: 1 }),
+            OwnedValue::Objlnk(Objlnk {
+                object: 66,
+                instance: 1,
+            }),
         ),
     ];
     assert_eq!(decode_all(CBOR, &base, bytes, &Builtin).unwrap(), expected);
@@ -37,8 +40,14 @@ fn names_of_one_resource_and_of_many_objects() {
         (level, OwnedValue::Integer(1)),
     ];
     let bytes = encode_vec(CBOR, &Path::ROOT, &values).unwrap();
-    assert_eq!(bytes, b"\x82\xa3\x21\x61/\x00\x651/0/0\x02\x01\xa2\x00\x653/0/9\x02\x01");
-    assert_eq!(decode_all(CBOR, &Path::ROOT, &bytes, &Builtin).unwrap(), values);
+    assert_eq!(
+        bytes,
+        b"\x82\xa3\x21\x61/\x00\x651/0/0\x02\x01\xa2\x00\x653/0/9\x02\x01"
+    );
+    assert_eq!(
+        decode_all(CBOR, &Path::ROOT, &bytes, &Builtin).unwrap(),
+        values
+    );
 }
 
 #[test]
@@ -70,12 +79,46 @@ fn base_time_and_base_value() {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes);
     encoder.array(3).unwrap();
-    encoder.map(5).unwrap().i8(-2).unwrap().str("/3303/0/5700").unwrap();
+    encoder
+        .map(5)
+        .unwrap()
+        .i8(-2)
+        .unwrap()
+        .str("/3303/0/5700")
+        .unwrap();
     encoder.i8(-3).unwrap().f64(1.320_067_464e9).unwrap();
-    encoder.i8(-5).unwrap().i8(20).unwrap().i8(2).unwrap().f64(1.5).unwrap();
+    encoder
+        .i8(-5)
+        .unwrap()
+        .i8(20)
+        .unwrap()
+        .i8(2)
+        .unwrap()
+        .f64(1.5)
+        .unwrap();
     encoder.i8(1).unwrap().str("Cel").unwrap();
-    encoder.map(2).unwrap().i8(6).unwrap().i8(5).unwrap().i8(2).unwrap().i8(-1).unwrap();
-    encoder.map(2).unwrap().i8(6).unwrap().i8(10).unwrap().i8(4).unwrap().bool(true).unwrap();
+    encoder
+        .map(2)
+        .unwrap()
+        .i8(6)
+        .unwrap()
+        .i8(5)
+        .unwrap()
+        .i8(2)
+        .unwrap()
+        .i8(-1)
+        .unwrap();
+    encoder
+        .map(2)
+        .unwrap()
+        .i8(6)
+        .unwrap()
+        .i8(10)
+        .unwrap()
+        .i8(4)
+        .unwrap()
+        .bool(true)
+        .unwrap();
     let expected = [
         (Some(1.320_067_464e9), OwnedValue::Float(21.5)),
         (Some(1.320_067_469e9), OwnedValue::Integer(19)),
@@ -97,11 +140,26 @@ fn refused() {
         (b"\x81\xa0", FormatError::BadPath(PathError::NoLeadingSlash)),
         (b"\x81\xa1\x00\x66/3/0/9", FormatError::MissingValue),
         (b"\x81\xa2\x00\x66/3/0/9\x02", FormatError::Truncated),
-        (b"\x81\xa3\x00\x66/3/0/9\x02\x01\x02\x01", FormatError::DuplicateField),
-        (b"\x81\xa3\x00\x66/3/0/9\x02\x01\x04\xf5", FormatError::ManyValues),
-        (b"\x81\xa2\x00\x64/3/0\x02\x01", FormatError::NotAResource(Path::instance(3, 0))),
-        (b"\x81\xa2\x00\x66/4/0/1\x02\x01", FormatError::OutsideBase(Path::resource(4, 0, 1))),
-        (b"\x81\xa2\x00\x67/3/0/09\x02\x01", FormatError::BadPath(PathError::NotANumber)),
+        (
+            b"\x81\xa3\x00\x66/3/0/9\x02\x01\x02\x01",
+            FormatError::DuplicateField,
+        ),
+        (
+            b"\x81\xa3\x00\x66/3/0/9\x02\x01\x04\xf5",
+            FormatError::ManyValues,
+        ),
+        (
+            b"\x81\xa2\x00\x64/3/0\x02\x01",
+            FormatError::NotAResource(Path::instance(3, 0)),
+        ),
+        (
+            b"\x81\xa2\x00\x66/4/0/1\x02\x01",
+            FormatError::OutsideBase(Path::resource(4, 0, 1)),
+        ),
+        (
+            b"\x81\xa2\x00\x67/3/0/09\x02\x01",
+            FormatError::BadPath(PathError::NotANumber),
+        ),
         (b"\x81\xa2\x00\x66/3/0/9\x05\x01", FormatError::Sum),
         (b"\x81\xa1\x62v_\x01", FormatError::UnknownField),
         (b"\x81\xa1\x61v\x01", FormatError::Syntax),
@@ -114,13 +172,19 @@ fn refused() {
             FormatError::TooDeep,
         ),
         (b"\x81\xa2\x00\x66/3/0/0\x03\x61\xff", FormatError::NotUtf8),
-        (b"\x81\xa2\x00\x66/3/0/4\x02\x01", FormatError::NoValue(Path::resource(3, 0, 4))),
+        (
+            b"\x81\xa2\x00\x66/3/0/4\x02\x01",
+            FormatError::NoValue(Path::resource(3, 0, 4)),
+        ),
     ];
     for (bytes, error) in cases {
         assert_eq!(decode(bytes), Err(error), "{bytes:02x?}");
     }
     let twice = b"\x82\xa2\x00\x66/3/0/9\x02\x01\xa2\x00\x66/3/0/9\x02\x01";
-    assert_eq!(decode(twice), Err(FormatError::Duplicate(Path::resource(3, 0, 9))));
+    assert_eq!(
+        decode(twice),
+        Err(FormatError::Duplicate(Path::resource(3, 0, 9)))
+    );
     let known_version = b"\x81\xa3\x20\x0a\x00\x66/3/0/9\x02\x01";
     assert!(decode(known_version).is_ok());
     let unknown = b"\x81\xa3\x61x\x82\x01\xa1\x02\x03\x00\x66/3/0/9\x02\x01";

@@ -58,7 +58,10 @@ fn number(json: &mut Json<'_>) -> Result<Number, FormatError> {
 
 fn name(json: &mut Json<'_>) -> Result<Name, FormatError> {
     let mut buffer = [0; MAX_PATH_LEN + 2];
-    let len = json.string()?.unescape(&mut buffer).map_err(|_| crate::PathError::TooDeep)?;
+    let len = json
+        .string()?
+        .unescape(&mut buffer)
+        .map_err(|_| crate::PathError::TooDeep)?;
     Name::new(&buffer[..len])
 }
 
@@ -67,7 +70,9 @@ fn text(string: &JsonString<'_>, scratch: &mut [u8]) -> Result<Span, FormatError
     if let Some((start, end)) = string.plain() {
         return Ok(Span::Payload { start, end });
     }
-    Ok(Span::Scratch { len: string.unescape(scratch)? })
+    Ok(Span::Scratch {
+        len: string.unescape(scratch)?,
+    })
 }
 
 fn read(

@@ -13,7 +13,10 @@ fn device_of_the_specification() {
     let values = decode_all(JSON, &Path::instance(3, 0), text.as_bytes(), &Builtin).unwrap();
     let resource = |id| Path::resource(3, 0, id);
     let expected = vec![
-        (resource(0), OwnedValue::String("Open Mobile Alliance".into())),
+        (
+            resource(0),
+            OwnedValue::String("Open Mobile Alliance".into()),
+        ),
         (Path::resource_instance(3, 0, 6, 0), OwnedValue::Integer(1)),
         (Path::resource_instance(3, 0, 6, 1), OwnedValue::Integer(5)),
         (resource(9), OwnedValue::Integer(100)),
@@ -34,7 +37,10 @@ fn object_links_of_the_specification() {
         {"n":"65/0/1","vs":"8613800755500"}, {"n":"65/0/2","v":1}]"#;
     let values = decode_all(JSON, &Path::ROOT, text.as_bytes(), &NoModels).unwrap();
     assert_eq!(values.len(), 4);
-    let link = OwnedValue::Objlnk(Objlnk { object: 66, instance: 1 });
+    let link = OwnedValue::Objlnk(Objlnk {
+        object: 66,
+        instance: 1,
+    });
     assert_eq!(values[1], (Path::resource_instance(65, 0, 0, 1), link));
 }
 
@@ -42,12 +48,21 @@ fn object_links_of_the_specification() {
 fn all_value_fields() {
     let base = Path::instance(9999, 0);
     let values = vec![
-        (Path::resource(9999, 0, 0), OwnedValue::String("a\"\\\n\u{1}\u{e9}\u{1f600}".into())),
+        (
+            Path::resource(9999, 0, 0),
+            OwnedValue::String("a\"\\\n\u{1}\u{e9}\u{1f600}".into()),
+        ),
         (Path::resource(9999, 0, 1), OwnedValue::Integer(-5)),
-        (Path::resource(9999, 0, 2), OwnedValue::UnsignedInteger(u64::MAX)),
+        (
+            Path::resource(9999, 0, 2),
+            OwnedValue::UnsignedInteger(u64::MAX),
+        ),
         (Path::resource(9999, 0, 3), OwnedValue::Float(0.1)),
         (Path::resource(9999, 0, 4), OwnedValue::Boolean(false)),
-        (Path::resource(9999, 0, 5), OwnedValue::Opaque(vec![0xfb, 0xff])),
+        (
+            Path::resource(9999, 0, 5),
+            OwnedValue::Opaque(vec![0xfb, 0xff]),
+        ),
         (Path::resource(9999, 0, 6), OwnedValue::Objlnk(Objlnk::NULL)),
     ];
     let bytes = encode_vec(JSON, &base, &values).unwrap();
@@ -58,12 +73,16 @@ fn all_value_fields() {
         r#"{"n":"4","vb":false},{"n":"5","vd":"-_8"},{"n":"6","vlo":"65535:65535"}]"#,
     );
     assert_eq!(String::from_utf8(bytes).unwrap(), text);
-    assert_eq!(decode_all(JSON, &base, text.as_bytes(), &NoModels).unwrap(), values);
+    assert_eq!(
+        decode_all(JSON, &base, text.as_bytes(), &NoModels).unwrap(),
+        values
+    );
 }
 
 #[test]
 fn escapes_and_order_of_fields() {
-    let text = r#" [ { "\u0076s" : "\ud83d\ude00\/\u00e9" , "n":"\/3\/0\/0", "x": [ {"a":null} ] } ] "#;
+    let text =
+        r#" [ { "\u0076s" : "\ud83d\ude00\/\u00e9" , "n":"\/3\/0\/0", "x": [ {"a":null} ] } ] "#;
     let values = decode_all(JSON, &Path::ROOT, text.as_bytes(), &Builtin).unwrap();
     let expected = OwnedValue::String("\u{1f600}/\u{e9}".into());
     assert_eq!(values, [(Path::resource(3, 0, 0), expected)]);
@@ -87,8 +106,14 @@ fn refused() {
         (r#"[{"n":"/3/0/9","v":1,}]"#, FormatError::Syntax),
         (r#"[{"n":"/3/0/9","v":1}"#, FormatError::Truncated),
         (r#"[{"n":"/3/0/9"}]"#, FormatError::MissingValue),
-        (r#"[{"n":"/3/0/9","v":1,"v":1}]"#, FormatError::DuplicateField),
-        (r#"[{"n":"/3/0/9","v":1,"vb":true}]"#, FormatError::ManyValues),
+        (
+            r#"[{"n":"/3/0/9","v":1,"v":1}]"#,
+            FormatError::DuplicateField,
+        ),
+        (
+            r#"[{"n":"/3/0/9","v":1,"vb":true}]"#,
+            FormatError::ManyValues,
+        ),
         (r#"[{"n":"/3/0/9","v":01}]"#, FormatError::BadNumber),
         (r#"[{"n":"/3/0/9","v":"1"}]"#, FormatError::Syntax),
         (r#"[{"n":"/3/0/9","v":tru}]"#, FormatError::Syntax),
@@ -100,12 +125,18 @@ fn refused() {
         (r#"[{"bver":11}]"#, FormatError::BadVersion),
         (r#"[{"n":"/3/0/0","vs":"\x"}]"#, FormatError::Syntax),
         (r#"[{"n":"/3/0/0","vs":"\ud800"}]"#, FormatError::Syntax),
-        (r#"[{"n":"/3/0/0","vs":"\ud800\u0041"}]"#, FormatError::Syntax),
+        (
+            r#"[{"n":"/3/0/0","vs":"\ud800\u0041"}]"#,
+            FormatError::Syntax,
+        ),
         (r#"[{"n":"/3/0/0","vs":"\udc00"}]"#, FormatError::Syntax),
         ("[{\"n\":\"/3/0/0\",\"vs\":\"\n\"}]", FormatError::Syntax),
         (r#"[{"n":"/3/0/0","vs":"abc"#, FormatError::Truncated),
         (r#"[{"n":"/3/0/0","vs":"abc\"#, FormatError::Truncated),
-        (r#"[{"n":"/3/0/22/0","vlo":"1"}]"#, FormatError::BadObjectLink),
+        (
+            r#"[{"n":"/3/0/22/0","vlo":"1"}]"#,
+            FormatError::BadObjectLink,
+        ),
         (
             r#"[{"n":"/123456789012345678901234567890/1/1","v":1}]"#,
             FormatError::BadPath(PathError::TooDeep),
@@ -116,7 +147,13 @@ fn refused() {
         assert_eq!(decode(text), Err(error), "{text}");
     }
     let utf8 = b"[{\"n\":\"/3/0/0\",\"vs\":\"\xff\"}]";
-    assert_eq!(decode_all(JSON, &Path::ROOT, utf8, &Builtin), Err(FormatError::NotUtf8));
+    assert_eq!(
+        decode_all(JSON, &Path::ROOT, utf8, &Builtin),
+        Err(FormatError::NotUtf8)
+    );
     let nan = [(Path::resource(6, 0, 0), crate::Value::Float(f64::NAN))];
-    assert_eq!(encode_vec(JSON, &Path::object(6), &nan), Err(FormatError::BadNumber));
+    assert_eq!(
+        encode_vec(JSON, &Path::object(6), &nan),
+        Err(FormatError::BadNumber)
+    );
 }

@@ -17,7 +17,10 @@ pub(super) fn decode(
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
     let expected = guard::type_of(models, base)?.unwrap_or(ValueType::String);
-    let wrong = FormatError::WrongType { path: *base, expected };
+    let wrong = FormatError::WrongType {
+        path: *base,
+        expected,
+    };
     let text = core::str::from_utf8(payload).map_err(|_| FormatError::NotUtf8)?;
     let value = match expected {
         ValueType::String => Value::String(text),
@@ -27,11 +30,11 @@ pub(super) fn decode(
             "1" => Value::Boolean(true),
             _ => return Err(wrong),
         },
-        ValueType::Objlnk => {
-            Value::Objlnk(Objlnk::parse(text).ok_or(FormatError::BadObjectLink)?)
-        }
+        ValueType::Objlnk => Value::Objlnk(Objlnk::parse(text).ok_or(FormatError::BadObjectLink)?),
         ValueType::Opaque => {
-            let scratch = scratch.get_mut(..payload.len()).ok_or(FormatError::ScratchTooSmall)?;
+            let scratch = scratch
+                .get_mut(..payload.len())
+                .ok_or(FormatError::ScratchTooSmall)?;
             scratch.copy_from_slice(payload);
             let len = base64::decode_in_place(scratch)?;
             Value::Opaque(&scratch[..len])
@@ -78,10 +81,22 @@ mod tests {
     #[test]
     fn each_type_both_ways() {
         let cases = [
-            (Path::resource(3, 0, 0), "Acme", OwnedValue::String("Acme".into())),
-            (Path::resource(3, 0, 0), "", OwnedValue::String(String::new())),
+            (
+                Path::resource(3, 0, 0),
+                "Acme",
+                OwnedValue::String("Acme".into()),
+            ),
+            (
+                Path::resource(3, 0, 0),
+                "",
+                OwnedValue::String(String::new()),
+            ),
             (Path::resource(3, 0, 9), "-3", OwnedValue::Integer(-3)),
-            (Path::resource(3, 0, 13), "1700000000", OwnedValue::Time(1_700_000_000)),
+            (
+                Path::resource(3, 0, 13),
+                "1700000000",
+                OwnedValue::Time(1_700_000_000),
+            ),
             (
                 Path::resource(1, 0, 17),
                 "18446744073709551615",
@@ -89,18 +104,28 @@ mod tests {
             ),
             (Path::resource(6, 0, 0), "-43.25", OwnedValue::Float(-43.25)),
             (Path::resource(1, 0, 6), "1", OwnedValue::Boolean(true)),
-            (Path::resource(5, 0, 0), "AP8=", OwnedValue::Opaque(vec![0, 255])),
+            (
+                Path::resource(5, 0, 0),
+                "AP8=",
+                OwnedValue::Opaque(vec![0, 255]),
+            ),
             (
                 Path::resource_instance(3, 0, 22, 0),
                 "66:1",
-                OwnedValue::Objlnk(Objlnk { object: 66, instance: 1 }),
+                OwnedValue::Objlnk(Objlnk {
+                    object: 66,
+                    instance: 1,
+                }),
             ),
         ];
         for (path, text, value) in cases {
             let bytes = text.as_bytes();
             let decoded = decode_all(ContentFormat::TEXT, &path, bytes, &Builtin).unwrap();
             assert_eq!(decoded, [(path, value)]);
-            assert_eq!(encode_vec(ContentFormat::TEXT, &path, &decoded).unwrap(), bytes);
+            assert_eq!(
+                encode_vec(ContentFormat::TEXT, &path, &decoded).unwrap(),
+                bytes
+            );
         }
     }
 
@@ -111,17 +136,33 @@ mod tests {
         let wrong = |path, expected| Err(FormatError::WrongType { path, expected });
         assert_eq!(decode(level, b"1.0"), wrong(level, ValueType::Integer));
         for bad in ["", " 1", "+1", "1 ", "0x10", "01"] {
-            assert_eq!(decode(level, bad.as_bytes()), Err(FormatError::BadNumber), "{bad}");
+            assert_eq!(
+                decode(level, bad.as_bytes()),
+                Err(FormatError::BadNumber),
+                "{bad}"
+            );
         }
         let storing = Path::resource(1, 0, 6);
         assert_eq!(decode(storing, b"true"), wrong(storing, ValueType::Boolean));
         let count = Path::resource(1, 0, 17);
-        assert_eq!(decode(count, b"-1"), wrong(count, ValueType::UnsignedInteger));
+        assert_eq!(
+            decode(count, b"-1"),
+            wrong(count, ValueType::UnsignedInteger)
+        );
         let reboot = Path::resource(3, 0, 4);
         assert_eq!(decode(reboot, b""), Err(FormatError::NoValue(reboot)));
-        assert_eq!(decode(Path::resource(3, 0, 0), b"\xff"), Err(FormatError::NotUtf8));
-        assert_eq!(decode(Path::resource(5, 0, 0), b"A"), Err(FormatError::BadBase64));
-        assert_eq!(decode(Path::resource(3, 0, 22), b"1"), Err(FormatError::BadObjectLink));
+        assert_eq!(
+            decode(Path::resource(3, 0, 0), b"\xff"),
+            Err(FormatError::NotUtf8)
+        );
+        assert_eq!(
+            decode(Path::resource(5, 0, 0), b"A"),
+            Err(FormatError::BadBase64)
+        );
+        assert_eq!(
+            decode(Path::resource(3, 0, 22), b"1"),
+            Err(FormatError::BadObjectLink)
+        );
         let unknown = Path::resource(9999, 0, 0);
         let values = decode_all(ContentFormat::TEXT, &unknown, b"1", &NoModels).unwrap();
         assert_eq!(values, [(unknown, OwnedValue::String("1".into()))]);

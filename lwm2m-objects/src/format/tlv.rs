@@ -48,7 +48,11 @@ impl<'a> Items<'a> {
 
     fn number(&mut self, len: usize) -> Option<usize> {
         let bytes = self.take(len)?;
-        Some(bytes.iter().fold(0, |number, &byte| (number << 8) | usize::from(byte)))
+        Some(
+            bytes
+                .iter()
+                .fold(0, |number, &byte| (number << 8) | usize::from(byte)),
+        )
     }
 
     fn item(&mut self) -> Option<Item<'a>> {
@@ -58,7 +62,11 @@ impl<'a> Items<'a> {
             0 => head & 0b111,
             bytes => self.number(bytes)?,
         };
-        Some(Item { kind: (head >> 6) as u8, id: id as u16, value: self.take(len)? })
+        Some(Item {
+            kind: (head >> 6) as u8,
+            id: id as u16,
+            value: self.take(len)?,
+        })
     }
 }
 
@@ -77,7 +85,11 @@ pub(super) fn decode(
     if base.is_root() {
         return Err(FormatError::NotAResource(*base));
     }
-    let mut decode = Decode { base, models, visit };
+    let mut decode = Decode {
+        base,
+        models,
+        visit,
+    };
     for item in (Items { rest: payload }) {
         decode.top(&item?)?;
     }
@@ -97,7 +109,10 @@ impl Decode<'_, '_> {
                 Ok(())
             }
             (RESOURCE | MULTIPLE, 1) => {
-                let model = self.base.object_id().and_then(|id| self.models.object(id, None));
+                let model = self
+                    .base
+                    .object_id()
+                    .and_then(|id| self.models.object(id, None));
                 if model.is_some_and(|model| model.multiple()) {
                     return Err(FormatError::Syntax);
                 }
@@ -174,7 +189,11 @@ fn unsigned(bytes: &[u8]) -> Option<u64> {
     if !matches!(bytes.len(), 1 | 2 | 4 | 8) {
         return None;
     }
-    Some(bytes.iter().fold(0, |number, &byte| (number << 8) | u64::from(byte)))
+    Some(
+        bytes
+            .iter()
+            .fold(0, |number, &byte| (number << 8) | u64::from(byte)),
+    )
 }
 
 fn signed(bytes: &[u8]) -> Option<i64> {
@@ -292,7 +311,9 @@ struct Measure {
 
 impl Measure {
     fn add(&mut self, path: &Path, value: Value<'_>) {
-        let Some(resource) = path.resource_id() else { return };
+        let Some(resource) = path.resource_id() else {
+            return;
+        };
         if self.open.is_some_and(|(open, _)| open != resource) {
             self.close();
         }
@@ -351,7 +372,12 @@ pub(super) fn encode(
         };
         if base.depth() == 1 && instance != Some(path.truncated(2)) {
             let below = path.truncated(2);
-            head(INSTANCE, instance_id, measure_instance(records, &below), sink)?;
+            head(
+                INSTANCE,
+                instance_id,
+                measure_instance(records, &below),
+                sink,
+            )?;
             instance = Some(below);
         }
         let (kind, id) = match path.resource_instance_id() {
@@ -359,7 +385,12 @@ pub(super) fn encode(
             Some(id) => {
                 if base.depth() < 4 && resource != Some(path.truncated(3)) {
                     let below = path.truncated(3);
-                    head(MULTIPLE, resource_id, measure_resource(records, &below), sink)?;
+                    head(
+                        MULTIPLE,
+                        resource_id,
+                        measure_resource(records, &below),
+                        sink,
+                    )?;
                     resource = Some(below);
                 }
                 (RESOURCE_INSTANCE, id)

@@ -30,7 +30,12 @@ const DEVICE: &str = "
 
 fn device() -> Vec<(Path, OwnedValue)> {
     let single = |id, value| (Path::resource(3, 0, id), value);
-    let nth = |id, n, value| (Path::resource_instance(3, 0, id, n), OwnedValue::Integer(value));
+    let nth = |id, n, value| {
+        (
+            Path::resource_instance(3, 0, id, n),
+            OwnedValue::Integer(value),
+        )
+    };
     let text = |text: &str| OwnedValue::String(text.into());
     vec![
         single(0, text("Open Mobile Alliance")),
@@ -69,7 +74,10 @@ fn device_within_its_instance() {
     for base in [Path::object(3), Path::instance(3, 0)] {
         assert_eq!(decode_all(TLV, &base, &bytes, &Builtin).unwrap(), device());
     }
-    assert_eq!(decode_all(TLV, &Path::object(3), &inner, &Builtin).unwrap(), device());
+    assert_eq!(
+        decode_all(TLV, &Path::object(3), &inner, &Builtin).unwrap(),
+        device()
+    );
     assert_eq!(encode_vec(TLV, &Path::object(3), &device()).unwrap(), bytes);
 }
 
@@ -83,11 +91,17 @@ fn access_control_of_the_specification() {
     assert_eq!(values.len(), 9);
     assert_eq!(
         values[2],
-        (Path::resource_instance(2, 0, 2, 127), OwnedValue::Integer(7))
+        (
+            Path::resource_instance(2, 0, 2, 127),
+            OwnedValue::Integer(7)
+        )
     );
     assert_eq!(
         values[7],
-        (Path::resource_instance(2, 2, 2, 310), OwnedValue::Integer(1))
+        (
+            Path::resource_instance(2, 2, 2, 310),
+            OwnedValue::Integer(1)
+        )
     );
     assert_eq!(encode_vec(TLV, &Path::object(2), &values).unwrap(), bytes);
 }
@@ -96,11 +110,19 @@ fn access_control_of_the_specification() {
 fn object_links_of_the_specification() {
     // LwM2M TS 1.1 §7.4.3.2.3: /65 with two links in a multiple resource; ours is /3/0/22
     let bytes = hex("88 16 0C 44 00 00 42 00 00 44 01 00 42 00 01");
-    let link = |instance| OwnedValue::Objlnk(Objlnk { object: 66, instance });
+    let link = |instance| {
+        OwnedValue::Objlnk(Objlnk {
+            object: 66,
+            instance,
+        })
+    };
     let values = decode_all(TLV, &Path::resource(3, 0, 22), &bytes, &Builtin).unwrap();
     let path = |id| Path::resource_instance(3, 0, 22, id);
     assert_eq!(values, [(path(0), link(0)), (path(1), link(1))]);
-    assert_eq!(encode_vec(TLV, &Path::resource(3, 0, 22), &values).unwrap(), bytes);
+    assert_eq!(
+        encode_vec(TLV, &Path::resource(3, 0, 22), &values).unwrap(),
+        bytes
+    );
 }
 
 #[test]
@@ -114,14 +136,20 @@ fn one_resource_and_one_instance() {
         assert_eq!(values, [(second, OwnedValue::Integer(5000))]);
     }
     let values = [(second, OwnedValue::Integer(5000))];
-    assert_eq!(encode_vec(TLV, &second, &values[..]).unwrap(), hex("42 01 13 88"));
+    assert_eq!(
+        encode_vec(TLV, &second, &values[..]).unwrap(),
+        hex("42 01 13 88")
+    );
 }
 
 #[test]
 fn without_a_definition_values_are_opaque() {
     let base = Path::instance(3, 0);
     let values = decode_all(TLV, &base, &hex("C1 09 64"), &NoModels).unwrap();
-    assert_eq!(values, [(Path::resource(3, 0, 9), OwnedValue::Opaque(vec![0x64]))]);
+    assert_eq!(
+        values,
+        [(Path::resource(3, 0, 9), OwnedValue::Opaque(vec![0x64]))]
+    );
 }
 
 #[test]
@@ -148,7 +176,10 @@ fn refused() {
     let base = Path::instance(3, 0);
     let decode = |text| decode_all(TLV, &base, &hex(text), &Builtin);
     let level = Path::resource(3, 0, 9);
-    let wrong = FormatError::WrongType { path: level, expected: ValueType::Integer };
+    let wrong = FormatError::WrongType {
+        path: level,
+        expected: ValueType::Integer,
+    };
     assert_eq!(decode("C1 09"), Err(FormatError::Truncated));
     assert_eq!(decode("C8 09 05 01"), Err(FormatError::Truncated));
     assert_eq!(decode("C1 09 64 C1"), Err(FormatError::Truncated));
@@ -157,9 +188,18 @@ fn refused() {
     assert_eq!(decode("41 09 64"), Err(FormatError::Syntax));
     assert_eq!(decode("83 09 C1 00 01"), Err(FormatError::Syntax));
     assert_eq!(decode("03 00 01 00 00"), Err(FormatError::Syntax));
-    assert_eq!(decode("03 01 C1 09 64"), Err(FormatError::OutsideBase(Path::instance(3, 1))));
-    assert_eq!(decode("C1 09 64 C1 09 64"), Err(FormatError::Duplicate(level)));
-    assert_eq!(decode("C0 04"), Err(FormatError::NoValue(Path::resource(3, 0, 4))));
+    assert_eq!(
+        decode("03 01 C1 09 64"),
+        Err(FormatError::OutsideBase(Path::instance(3, 1)))
+    );
+    assert_eq!(
+        decode("C1 09 64 C1 09 64"),
+        Err(FormatError::Duplicate(level))
+    );
+    assert_eq!(
+        decode("C0 04"),
+        Err(FormatError::NoValue(Path::resource(3, 0, 4)))
+    );
     assert_eq!(decode("C1 00 FF"), Err(FormatError::NotUtf8));
     assert_eq!(
         decode_all(TLV, &level, &hex("C1 0A 0F"), &Builtin),
