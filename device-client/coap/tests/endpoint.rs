@@ -1,4 +1,5 @@
 //! One endpoint, datagram by datagram: RFC 7252 sections 4 and 5, RFC 7641 section 3.6.
+#![allow(clippy::unwrap_used)]
 
 use tinsmith_coap::{
     BuildError, Builder, Code, Dropped, Endpoint, FixedBuffer, Instant, Message, MessageType,

@@ -1,4 +1,5 @@
 //! Two endpoints under loss, duplication, reordering and delay.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

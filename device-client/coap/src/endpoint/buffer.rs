@@ -8,6 +8,9 @@ pub trait Buffer: Default {
 
     /// The content.
     fn as_slice(&self) -> &[u8];
+
+    /// Empties it and gives back what memory it can.
+    fn clear(&mut self);
 }
 
 /// Keeps nothing.
@@ -19,6 +22,8 @@ impl Buffer for () {
     fn as_slice(&self) -> &[u8] {
         &[]
     }
+
+    fn clear(&mut self) {}
 }
 
 /// A buffer of `N` bytes in place.
@@ -51,6 +56,10 @@ impl<const N: usize> Buffer for FixedBuffer<N> {
     fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
+
+    fn clear(&mut self) {
+        self.len = 0;
+    }
 }
 
 /// A buffer on the heap that takes any datagram and no memory while empty.
@@ -63,5 +72,9 @@ impl Buffer for Vec<u8> {
 
     fn as_slice(&self) -> &[u8] {
         self
+    }
+
+    fn clear(&mut self) {
+        *self = Self::new();
     }
 }

@@ -195,9 +195,9 @@ pub struct Endpoint<T, R, const EXCHANGES: usize = 2, const DEDUP: usize = 4> {
     random: u32,
     control: Option<Control>,
     /// A confirmable request or ping.
-    request: Option<Outgoing<T>>,
+    request: Outgoing<T>,
     /// A separate response or confirmable notification.
-    message: Option<Outgoing<T>>,
+    message: Outgoing<T>,
     exchanges: [Option<Exchange>; EXCHANGES],
     dedup: Dedup<R, DEDUP>,
 }
@@ -215,8 +215,8 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             counter: (seed ^ seed >> 16) as u16,
             random: seed.wrapping_mul(0x9e37_79b9) | 1,
             control: None,
-            request: None,
-            message: None,
+            request: Outgoing::default(),
+            message: Outgoing::default(),
             exchanges: [None; EXCHANGES],
             dedup: Dedup::new(),
         }
@@ -225,13 +225,8 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     /// Forgets the exchange with this token and stops its retransmission. A response that comes
     /// later is a [`Received::Notification`]. Returns whether there was one.
     pub fn cancel(&mut self, token: Token) -> bool {
-        if self
-            .request
-            .as_ref()
-            .is_some_and(|request| request.of == Sent::Request(token))
-        {
-            self.request = None;
-        }
+        self.request
+            .take_if(|request| request.of == Sent::Request(token));
         self.take_exchange(|exchange| exchange.token == token)
             .is_some()
     }
@@ -239,13 +234,13 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     /// Whether a confirmable request of ours can be sent now.
     #[must_use]
     pub fn can_request(&self) -> bool {
-        self.request.is_none() && self.exchanges.iter().any(Option::is_none)
+        self.request.is_free() && self.exchanges.iter().any(Option::is_none)
     }
 
     /// Whether a confirmable notification can be sent now.
     #[must_use]
     pub const fn can_notify(&self) -> bool {
-        self.message.is_none()
+        self.message.is_free()
     }
 
     /// When [`Endpoint::poll`] will have something, if no datagram comes before.
@@ -254,11 +249,9 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         if self.control.is_some() {
             return Some(Instant::ZERO);
         }
-        let sent = self
-            .request
-            .iter()
-            .chain(&self.message)
-            .map(|outgoing| outgoing.at);
+        let sent = [self.request.deadline(), self.message.deadline()]
+            .into_iter()
+            .flatten();
         let exchanges = self
             .exchanges
             .iter()
@@ -274,8 +267,8 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     #[must_use]
     pub fn is_idle(&self, now: Instant) -> bool {
         self.control.is_none()
-            && self.request.is_none()
-            && self.message.is_none()
+            && self.request.is_free()
+            && self.message.is_free()
             && self.exchanges.iter().all(Option::is_none)
             && self.dedup.is_empty(now)
     }

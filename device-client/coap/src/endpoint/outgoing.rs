@@ -1,60 +1,88 @@
-//! A confirmable message of ours on its way (RFC 7252 section 4.2).
+//! The confirmable message of ours that is on its way (RFC 7252 section 4.2).
 
 use super::{Buffer, Parameters, Sent};
 use crate::{Instant, MessageId};
 
-#[derive(Clone, Debug)]
+/// The message's copy stays in place, so that a large buffer is never moved over the stack.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outgoing<T> {
+    datagram: T,
+    flight: Option<Flight>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
     pub(super) of: Sent,
     pub(super) id: MessageId,
-    datagram: T,
     retransmissions: u8,
     timeout_ms: u32,
-    pub(super) at: Instant,
+    at: Instant,
 }
 
 pub(super) enum Due {
     NotYet,
     Retransmit,
-    GiveUp,
+    GiveUp(Sent),
 }
 
 impl<T: Buffer> Outgoing<T> {
-    /// `None` if the datagram doesn't fit the buffer.
-    pub(super) fn new(
+    pub(super) const fn flight(&self) -> Option<&Flight> {
+        self.flight.as_ref()
+    }
+
+    pub(super) const fn is_free(&self) -> bool {
+        self.flight.is_none()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.flight.map(|flight| flight.at)
+    }
+
+    /// Remembers a message that is being sent; `false` if it doesn't fit the buffer.
+    #[must_use]
+    pub(super) fn start(
+        &mut self,
         now: Instant,
         parameters: &Parameters,
         random: u32,
-        of: Sent,
-        id: MessageId,
+        (of, id): (Sent, MessageId),
         datagram: &[u8],
-    ) -> Option<Self> {
-        let mut copy = T::default();
-        if !copy.store(datagram) {
-            return None;
+    ) -> bool {
+        if !self.datagram.store(datagram) {
+            return false;
         }
         let timeout_ms = parameters.first_timeout_ms(random);
         let at = now.plus_millis(u64::from(timeout_ms));
-        Some(Self {
+        self.flight = Some(Flight {
             of,
             id,
-            datagram: copy,
             retransmissions: 0,
             timeout_ms,
             at,
-        })
+        });
+        true
+    }
+
+    pub(super) fn take_if(&mut self, wanted: impl FnOnce(&Flight) -> bool) -> Option<Flight> {
+        let flight = self.flight.take_if(|flight| wanted(flight));
+        if flight.is_some() {
+            self.datagram.clear();
+        }
+        flight
     }
 
     pub(super) fn due(&mut self, now: Instant, parameters: &Parameters) -> Due {
-        if self.at > now {
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.at <= now) else {
             return Due::NotYet;
+        };
+        if flight.retransmissions >= parameters.retransmissions() {
+            let of = flight.of;
+            self.take_if(|_| true);
+            return Due::GiveUp(of);
         }
-        if self.retransmissions >= parameters.retransmissions() {
-            return Due::GiveUp;
-        }
-        self.retransmissions += 1;
-        self.timeout_ms = self.timeout_ms.saturating_mul(2);
-        self.at = now.plus_millis(u64::from(self.timeout_ms));
+        flight.retransmissions += 1;
+        flight.timeout_ms = flight.timeout_ms.saturating_mul(2);
+        flight.at = now.plus_millis(u64::from(flight.timeout_ms));
         Due::Retransmit
     }
 

@@ -55,7 +55,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             }
             let other = self
                 .request
-                .as_ref()
+                .flight()
                 .is_some_and(|request| request.id == id);
             return Received::Nothing(if other {
                 Dropped::WrongToken

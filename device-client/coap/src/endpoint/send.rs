@@ -1,7 +1,7 @@
 //! What this side sends, and when.
 
 use super::dedup::State;
-use super::outgoing::{Due, Outgoing};
+use super::outgoing::Due;
 use super::{
     Buffer, Control, Endpoint, Exchange, NotificationHandle, Output, Reliability, Request,
     RequestHandle, Respond, SendError, Sent, stateless,
@@ -45,7 +45,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             (false, _) => (MessageType::NonConfirmable, next),
         };
         let separate = kind == MessageType::Confirmable;
-        if separate && self.message.is_some() {
+        if separate && !self.message.is_free() {
             return Err(SendError::Busy);
         }
         let len = write(out, kind, code, id, handle.token, build)?;
@@ -60,10 +60,14 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
                 }
             }
             MessageType::Confirmable => {
-                let of = Sent::Response(handle.token);
+                let what = (Sent::Response(handle.token), id);
                 let random = random(&mut self.random);
-                let outgoing = Outgoing::new(now, &self.parameters, random, of, id, datagram);
-                self.message = Some(outgoing.ok_or(SendError::TooLarge)?);
+                if !self
+                    .message
+                    .start(now, &self.parameters, random, what, datagram)
+                {
+                    return Err(SendError::TooLarge);
+                }
                 State::Acknowledged
             }
             _ => State::Silent,
@@ -177,7 +181,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             return Err(SendError::TokenInUse);
         }
         let confirmable = reliability == Reliability::Confirmable;
-        if confirmable && self.request.is_some() {
+        if confirmable && !self.request.is_free() {
             return Err(SendError::Busy);
         }
         let slot = self
@@ -190,9 +194,13 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         let response_timeout_ms =
             response_timeout_ms.unwrap_or(self.parameters.response_timeout_ms);
         let deadline = if confirmable {
-            let (of, random) = (Sent::Request(token), random(&mut self.random));
-            let outgoing = Outgoing::new(now, &self.parameters, random, of, id, &out[..len]);
-            self.request = Some(outgoing.ok_or(SendError::TooLarge)?);
+            let (what, random) = ((Sent::Request(token), id), random(&mut self.random));
+            if !self
+                .request
+                .start(now, &self.parameters, random, what, &out[..len])
+            {
+                return Err(SendError::TooLarge);
+            }
             None
         } else {
             Some(now.plus_millis(u64::from(response_timeout_ms)))
@@ -222,15 +230,19 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         build: impl FnOnce(&mut Builder<'_>) -> Result<(), BuildError>,
     ) -> Result<(usize, MessageId), SendError> {
         let confirmable = reliability == Reliability::Confirmable;
-        if confirmable && self.message.is_some() {
+        if confirmable && !self.message.is_free() {
             return Err(SendError::Busy);
         }
         let id = self.numbering.apply(self.counter);
         let len = write(out, reliability.message_type(), code, id, token, build)?;
         if confirmable {
-            let (of, random) = (Sent::Notification(token), random(&mut self.random));
-            let outgoing = Outgoing::new(now, &self.parameters, random, of, id, &out[..len]);
-            self.message = Some(outgoing.ok_or(SendError::TooLarge)?);
+            let (what, random) = ((Sent::Notification(token), id), random(&mut self.random));
+            if !self
+                .message
+                .start(now, &self.parameters, random, what, &out[..len])
+            {
+                return Err(SendError::TooLarge);
+            }
         }
         self.counter = self.counter.wrapping_add(1);
         Ok((len, id))
@@ -242,15 +254,19 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     /// # Errors
     /// [`SendError`]; nothing has changed.
     pub fn ping(&mut self, now: Instant, out: &mut [u8]) -> Result<usize, SendError> {
-        if self.request.is_some() {
+        if !self.request.is_free() {
             return Err(SendError::Busy);
         }
         let id = self.numbering.apply(self.counter);
         let len = write_empty(out, MessageType::Confirmable, id)
             .ok_or(SendError::Build(BuildError::Full))?;
         let random = random(&mut self.random);
-        let outgoing = Outgoing::new(now, &self.parameters, random, Sent::Ping, id, &out[..len]);
-        self.request = Some(outgoing.ok_or(SendError::TooLarge)?);
+        if !self
+            .request
+            .start(now, &self.parameters, random, (Sent::Ping, id), &out[..len])
+        {
+            return Err(SendError::TooLarge);
+        }
         self.counter = self.counter.wrapping_add(1);
         Ok(len)
     }
@@ -272,8 +288,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             }
         }
         let mut timed_out = None;
-        for slot in [&mut self.request, &mut self.message] {
-            let Some(outgoing) = slot else { continue };
+        for outgoing in [&mut self.request, &mut self.message] {
             match outgoing.due(now, &self.parameters) {
                 Due::NotYet => {}
                 Due::Retransmit => {
@@ -281,9 +296,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
                         return Some(Output::Transmit(len));
                     }
                 }
-                Due::GiveUp => {
-                    let of = outgoing.of;
-                    *slot = None;
+                Due::GiveUp(of) => {
                     timed_out = Some(of);
                     break;
                 }

@@ -77,11 +77,14 @@ pub trait App {
     fn is_done(&self) -> bool;
 }
 
+/// Arrival, order of sending, receiver, datagram.
+type InTransit = (Instant, u64, usize, Vec<u8>);
+
 pub struct Pair {
     pub now: Instant,
     pub datagrams: u64,
     peers: [Peer; 2],
-    queue: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    queue: BinaryHeap<Reverse<InTransit>>,
     rng: Rng,
     weather: Weather,
 }
@@ -102,7 +105,7 @@ impl Pair {
         }
     }
 
-    fn deliver(&mut self, to: usize, datagram: Vec<u8>) {
+    fn deliver(&mut self, to: usize, datagram: &[u8]) {
         let copies = 1 + usize::from(self.rng.percent(self.weather.duplicate_percent));
         for _ in 0..copies {
             self.datagrams += 1;
@@ -113,7 +116,7 @@ impl Pair {
             let delay = from + self.rng.next() % (until - from + 1);
             let at = self.now.plus_millis(delay);
             self.queue
-                .push(Reverse((at, self.datagrams, to, datagram.clone())));
+                .push(Reverse((at, self.datagrams, to, datagram.to_vec())));
         }
     }
 
@@ -131,7 +134,7 @@ impl Pair {
             received,
         );
         sent.into_iter()
-            .for_each(|datagram| self.deliver(1 - to, datagram));
+            .for_each(|datagram| self.deliver(1 - to, &datagram));
     }
 
     fn poll(&mut self, index: usize, app: &mut dyn App) {
@@ -154,7 +157,7 @@ impl Pair {
             }
         }
         sent.into_iter()
-            .for_each(|datagram| self.deliver(1 - index, datagram));
+            .for_each(|datagram| self.deliver(1 - index, &datagram));
     }
 
     fn turn(&mut self, index: usize, app: &mut dyn App) -> Option<Instant> {
@@ -168,7 +171,7 @@ impl Pair {
         };
         let wanted = app.turn(&mut side);
         sent.into_iter()
-            .for_each(|datagram| self.deliver(1 - index, datagram));
+            .for_each(|datagram| self.deliver(1 - index, &datagram));
         wanted
     }
 
