@@ -7,6 +7,7 @@
 mod brain;
 mod handle;
 mod shard;
+mod trace;
 
 use std::io;
 use std::net::SocketAddr;
@@ -158,7 +159,7 @@ pub async fn start<B: Brain>(
     }
     let clock = Clock::new();
     let mut core_records = split(shards, store.load(Kind::REGISTRATION).await?, |key, _| {
-        std::str::from_utf8(&Shard::endpoint_of(key)).ok().map(Endpoint::from)
+        std::str::from_utf8(&key.id).ok().map(Endpoint::from)
     });
     let mut brain_records: Vec<Vec<(Key, Stored)>> = (0..shards).map(|_| Vec::new()).collect();
     for kind in B::KINDS {
@@ -309,7 +310,7 @@ async fn listen<B: Brain>(
     loop {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.changed() => return,
             received = listener.receive(&mut batch) => {
                 if let Err(error) = received {
                     warn!(%error, address = %listener.local_addr(), "cannot receive");

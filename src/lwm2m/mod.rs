@@ -2,12 +2,29 @@
 //!
 //! A [`Shard`] owns the devices whose endpoint names hash to it. [`Shard::handle`] takes one
 //! [`Input`]; after each, [`Shard::poll`] is drained; [`Shard::next_deadline`] says when
-//! [`Input::Tick`] is due.
+//! [`Input::Tick`] is due. Nothing that promises something is sent before its batch is durable:
+//! the answer is made only when [`Input::Persisted`] comes.
 
+mod bootstrap;
+mod config;
+mod device;
+mod exchange;
+mod observation;
 mod peer;
+mod random;
+mod registration;
+mod route;
+mod shard;
+mod stored;
 pub mod types;
+mod uploads;
 
+pub use bootstrap::{BootstrapConfig, Rule};
+pub use config::{Limits, ShardConfig};
 pub use peer::{Identity, ListenerId, Peer, Role};
+pub use registration::RegisterError;
+pub use route::{bucket, route};
+pub use shard::Shard;
 pub use types::*;
 
 use crate::store::{Batch, StoreError, Version};
@@ -55,8 +72,6 @@ pub enum Output {
         peer: Peer,
         /// The CoAP message.
         bytes: Vec<u8>,
-        /// Only when this batch is durable; never, if it fails.
-        after: Option<PersistId>,
     },
     /// Commit a batch, in the order of the outputs.
     Persist(PersistId, Batch),
@@ -64,12 +79,5 @@ pub enum Output {
     Event(Event),
 }
 
-/// The bucket of an endpoint: FNV-1a folded to a byte, the same in every process and release,
-/// since locations and tokens carry it. The shard is `bucket % shards`.
-pub fn bucket(endpoint: &str) -> u8 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in endpoint.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash.to_le_bytes().iter().fold(0, |a, b| a ^ b)
-}
+#[cfg(test)]
+mod tests;

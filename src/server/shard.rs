@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, trace, warn};
 
 use super::brain::{Brain, BrainOutput, Builder, CommandId, SHELL_REQUESTS};
 use super::handle::Told;
+use super::trace::describe;
 use super::Clock;
 use crate::lwm2m::{
     DeviceRequest, Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer,
@@ -73,7 +74,6 @@ pub(super) struct ShardTask<B: Brain> {
 
 struct State<B: Brain> {
     open_commits: usize,
-    transmits: HashMap<PersistId, Vec<(ListenerId, Outgoing)>>,
     held: HashMap<PersistId, Vec<Held<B>>>,
     waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
     commands: HashMap<CommandId, oneshot::Sender<B::Reply>>,
@@ -83,9 +83,9 @@ struct State<B: Brain> {
 
 impl<B: Brain> ShardTask<B> {
     pub(super) async fn run(mut self) {
+        let listeners = Arc::clone(&self.listeners);
         let mut state = State {
             open_commits: 0,
-            transmits: HashMap::new(),
             held: HashMap::new(),
             waiting: HashMap::new(),
             commands: HashMap::new(),
@@ -93,7 +93,7 @@ impl<B: Brain> ShardTask<B> {
             outgoing: self.listeners.iter().map(|_| Vec::new()).collect(),
         };
         self.drain(&mut state, self.clock.now());
-        self.flush(&mut state).await;
+        flush(&listeners, &mut state).await;
         loop {
             let deadline = match (self.core.next_deadline(), self.brain.next_deadline()) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -105,9 +105,12 @@ impl<B: Brain> ShardTask<B> {
                     None => std::future::pending().await,
                 }
             };
+            if *self.stop.borrow() {
+                break;
+            }
             tokio::select! {
                 biased;
-                _ = self.stop.wait_for(|stop| *stop) => break,
+                _ = self.stop.changed() => break,
                 Some(back) = self.back.1.recv() => {
                     let now = self.clock.now();
                     self.take_back(&mut state, now, back);
@@ -131,7 +134,7 @@ impl<B: Brain> ShardTask<B> {
                 () = sleep => {}
             }
             self.tick(&mut state);
-            self.flush(&mut state).await;
+            flush(&listeners, &mut state).await;
         }
         // What was answered is durable; what is still open is for the next process.
     }
@@ -152,13 +155,15 @@ impl<B: Brain> ShardTask<B> {
         match message {
             ToShard::Packets(packets) => {
                 for (from, range) in &packets.items {
+                    let bytes = &packets.data[range.clone()];
+                    trace!(target: "tinsmith::coap", peer = %from, "< {}", describe(bytes));
                     self.core.handle(
                         now,
                         Input::Inbound {
                             listener: ListenerId(packets.listener),
                             peer: Peer::udp(*from),
                             identity: Identity::None,
-                            bytes: &packets.data[range.clone()],
+                            bytes,
                         },
                     );
                     self.drain(state, now);
@@ -196,14 +201,8 @@ impl<B: Brain> ShardTask<B> {
             Back::Built(built) => self.brain.handle_build_result(now, built),
             Back::Persisted(Asker::Core, id, result) => {
                 state.open_commits -= 1;
-                let transmits = state.transmits.remove(&id);
                 match result {
-                    Ok(version) => {
-                        for (listener, outgoing) in transmits.into_iter().flatten() {
-                            push(&mut state.outgoing, listener, outgoing);
-                        }
-                        self.core.handle(now, Input::Persisted(id, version));
-                    }
+                    Ok(version) => self.core.handle(now, Input::Persisted(id, version)),
                     Err(error) => {
                         error!(%error, "the store refused a batch");
                         self.core.handle(now, Input::PersistFailed(id, error));
@@ -240,14 +239,10 @@ impl<B: Brain> ShardTask<B> {
         loop {
             if let Some(output) = self.core.poll() {
                 match output {
-                    Output::Transmit { listener, peer, bytes, after } => {
+                    Output::Transmit { listener, peer, bytes } => {
+                        trace!(target: "tinsmith::coap", %peer, "> {}", describe(&bytes));
                         let outgoing = Outgoing { to: peer.address, bytes };
-                        match after {
-                            Some(id) => {
-                                state.transmits.entry(id).or_default().push((listener, outgoing));
-                            }
-                            None => push(&mut state.outgoing, listener, outgoing),
-                        }
+                        push(&mut state.outgoing, listener, outgoing);
                     }
                     Output::Persist(id, batch) => self.commit(state, Asker::Core, id, batch),
                     Output::Event(event) => self.event(state, now, event),
@@ -324,14 +319,14 @@ impl<B: Brain> ShardTask<B> {
             let _ = self.told.send(Told::Device(Arc::new(event)));
         }
     }
+}
 
-    async fn flush(&self, state: &mut State<B>) {
-        for (listener, batch) in self.listeners.iter().zip(&mut state.outgoing) {
-            if !batch.is_empty()
-                && let Err(error) = listener.send(batch).await
-            {
-                warn!(%error, "a datagram was not sent");
-            }
+async fn flush<B: Brain>(listeners: &[UdpListener], state: &mut State<B>) {
+    for (listener, batch) in listeners.iter().zip(&mut state.outgoing) {
+        if !batch.is_empty()
+            && let Err(error) = listener.send(batch).await
+        {
+            warn!(%error, "a datagram was not sent");
         }
     }
 }

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_digest_is_64_digits() {
-        assert_eq!("00".parse::<Digest>(), Err(DigestError));
-        assert_eq!("zz".repeat(32).parse::<Digest>(), Err(DigestError));
+        assert!("00".parse::<Digest>().is_err());
+        assert!("zz".repeat(32).parse::<Digest>().is_err());
     }
 }

@@ -1,16 +1,16 @@
 //! UDP with batched system calls: one socket for each listener, any number of devices.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
+    MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendto, setsockopt, sockopt,
 };
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
 
 /// Datagrams per system call.
 pub const BATCH: usize = 64;
@@ -58,20 +58,20 @@ impl Default for ReceiveBatch {
 
 /// A bound UDP socket.
 pub struct UdpListener {
-    socket: AsyncFd<UdpSocket>,
+    socket: UdpSocket,
     address: SocketAddr,
 }
 
 impl UdpListener {
     /// Binds to `address`; port 0 lets the system choose.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = UdpSocket::bind(address)?;
+        let socket = std::net::UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
         // The kernel caps these at net.core.{r,w}mem_max.
         setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER)?;
         setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER)?;
         let address = socket.local_addr()?;
-        Ok(UdpListener { socket: AsyncFd::new(socket)?, address })
+        Ok(UdpListener { socket: UdpSocket::from_std(socket)?, address })
     }
 
     /// Where it listens.
@@ -81,9 +81,8 @@ impl UdpListener {
 
     /// Waits for datagrams and takes up to [`BATCH`] of them.
     pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
-        self.socket
-            .async_io(Interest::READABLE, |socket| receive_now(socket, batch))
-            .await
+        let fd = self.socket.as_raw_fd();
+        self.socket.async_io(Interest::READABLE, || receive_now(fd, batch)).await
     }
 
     /// Sends all of `batch` and empties it. A datagram the system refuses is dropped: to CoAP it
@@ -93,10 +92,8 @@ impl UdpListener {
         while sent < batch.len() {
             let end = batch.len().min(sent + BATCH);
             let part = &batch[sent..end];
-            let n = self
-                .socket
-                .async_io(Interest::WRITABLE, |socket| send_now(socket, part))
-                .await;
+            let fd = self.socket.as_raw_fd();
+            let n = self.socket.async_io(Interest::WRITABLE, || send_now(fd, part)).await;
             sent += match n {
                 Ok(n) => n.max(1),
                 Err(_) => 1,
@@ -107,13 +104,13 @@ impl UdpListener {
     }
 }
 
-fn receive_now(socket: &UdpSocket, batch: &mut ReceiveBatch) -> io::Result<()> {
+fn receive_now(socket: RawFd, batch: &mut ReceiveBatch) -> io::Result<()> {
     batch.items.clear();
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
     let mut slices: Vec<[IoSliceMut<'_>; 1]> =
         batch.buffer.chunks_exact_mut(MAX_DATAGRAM).map(|c| [IoSliceMut::new(c)]).collect();
     let received = recvmmsg(
-        socket.as_raw_fd(),
+        socket,
         &mut headers,
         slices.iter_mut(),
         MsgFlags::MSG_DONTWAIT,
@@ -136,16 +133,17 @@ fn receive_now(socket: &UdpSocket, batch: &mut ReceiveBatch) -> io::Result<()> {
     Ok(())
 }
 
-fn send_now(socket: &UdpSocket, part: &[Outgoing]) -> io::Result<usize> {
+fn send_now(socket: RawFd, part: &[Outgoing]) -> io::Result<usize> {
     if let [one] = part {
-        return socket.send_to(&one.bytes, one.to).map(|_| 1);
+        let to = SockaddrStorage::from(one.to);
+        return Ok(sendto(socket, &one.bytes, &to, MsgFlags::MSG_DONTWAIT).map(|_| 1)?);
     }
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(part.len(), None);
     let slices: Vec<[IoSlice<'_>; 1]> = part.iter().map(|o| [IoSlice::new(&o.bytes)]).collect();
     let addresses: Vec<Option<SockaddrStorage>> =
         part.iter().map(|o| Some(SockaddrStorage::from(o.to))).collect();
     let sent = sendmmsg(
-        socket.as_raw_fd(),
+        socket,
         &mut headers,
         &slices,
         &addresses,

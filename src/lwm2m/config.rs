@@ -1,0 +1,67 @@
+//! What a shard is told at its start.
+
+use super::bootstrap::BootstrapConfig;
+use super::peer::Role;
+
+/// Limits of one shard; what is over one is refused, with the code the field names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Registered devices (5.03).
+    pub registrations: usize,
+    /// Bytes of a Register's or Update's payload, which may come block-wise (4.13).
+    pub payload: u32,
+    /// Object links in it (4.13).
+    pub links: usize,
+    /// Block-wise Registers under way; the oldest is forgotten.
+    pub uploads: usize,
+    /// Requests that wait for one device; one more ends as `Outcome::Cancelled`.
+    pub queue: usize,
+    /// Observations of one device; the oldest is forgotten.
+    pub observations: usize,
+    /// Bytes of an answer that is read (`Outcome::Malformed`).
+    pub answer: u32,
+    /// Devices that are bootstrapping (5.03).
+    pub bootstraps: usize,
+    /// Registered devices behind one address that answers without a token can be matched to.
+    pub devices_per_peer: usize,
+    /// Milliseconds that a device may take from its acknowledgement to its response.
+    pub response_timeout: u32,
+    /// Milliseconds that a registration lives at least after a restart of the server, for
+    /// devices whose Updates came while it was down.
+    pub restart_grace: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            registrations: 200_000,
+            payload: 16 * 1024,
+            links: 512,
+            uploads: 64,
+            queue: 64,
+            observations: 64,
+            answer: 256 * 1024,
+            bootstraps: 4096,
+            devices_per_peer: 64,
+            response_timeout: 60_000,
+            restart_grace: 120_000,
+        }
+    }
+}
+
+/// What a shard is told at its start.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Below `shards`.
+    pub index: u8,
+    /// 1 to 16.
+    pub shards: u8,
+    /// The role of each listener, by id.
+    pub listeners: Vec<Role>,
+    /// For listeners of the role Bootstrap.
+    pub bootstrap: BootstrapConfig,
+    /// Of everything.
+    pub limits: Limits,
+    /// 32 unpredictable bytes, others at each start.
+    pub seed: [u8; 32],
+}

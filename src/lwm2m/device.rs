@@ -1,0 +1,289 @@
+//! One registered device: its CoAP state, its requests in order and its observations.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tinsmith_coap::{
+    Endpoint as Coap, Instant, Message, Numbering, Output as CoapOutput, Parameters, Received,
+    RequestHandle, Sent, Token,
+};
+
+use super::exchange::{Job, Open, Step};
+use super::observation::Observation;
+use super::random::Random;
+use super::types::{Endpoint, Event, Now, Outcome, Registration, RequestId};
+use super::{Identity, Limits, ListenerId, Output, Peer};
+use lwm2m_objects::Path;
+
+/// The CoAP state of one peer.
+pub(super) type PeerCoap = Coap<Vec<u8>, Vec<u8>, 2, 4>;
+
+/// What a device needs of its shard.
+pub(super) struct Context<'s> {
+    pub(super) now: Now,
+    pub(super) out: &'s mut VecDeque<Output>,
+    pub(super) requests: &'s mut HashMap<RequestId, u32>,
+    pub(super) random: &'s mut Random,
+    /// Room for one datagram.
+    pub(super) buffer: &'s mut [u8],
+    pub(super) limits: &'s Limits,
+    /// Top bits of our message ids.
+    pub(super) numbering: Numbering,
+}
+
+impl Context<'_> {
+    pub(super) fn at(&self) -> Instant {
+        Instant::from_millis(self.now.mono)
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    pub(super) fn transmit(&mut self, listener: ListenerId, peer: Peer, len: usize) {
+        let bytes = self.buffer[..len].to_vec();
+        self.out.push_back(Output::Transmit { listener, peer, bytes });
+    }
+
+    pub(super) fn coap(&mut self) -> PeerCoap {
+        let parameters =
+            Parameters { response_timeout_ms: self.limits.response_timeout, ..Parameters::RFC7252 };
+        PeerCoap::new(parameters, self.numbering, self.random.next_u32())
+    }
+}
+
+pub(super) struct Device {
+    pub(super) registration: Arc<Registration>,
+    /// Prefix of all paths on the device (alternate path).
+    pub(super) root: Vec<String>,
+    pub(super) identity: Identity,
+    pub(super) listener: ListenerId,
+    pub(super) peer: Peer,
+    pub(super) bucket: u8,
+    /// The random part of the location.
+    pub(super) location: u64,
+    /// Counts Registers of this process; tells an answer to an old one.
+    pub(super) serial: u64,
+    /// When the registration expires, on the monotonic clock.
+    pub(super) expires: u64,
+    /// The expiry as stored, wall time.
+    pub(super) stored_expires: u64,
+    /// Its Register is durable and answered.
+    pub(super) stored: bool,
+    pub(super) coap: PeerCoap,
+    pub(super) queue: VecDeque<Job>,
+    pub(super) open: Option<Open>,
+    pub(super) observations: Vec<Observation>,
+    /// Content formats that the device refused in writes.
+    pub(super) refused: Vec<u16>,
+    /// Something that is stored with the registration has changed.
+    pub(super) dirty: bool,
+    /// What is in the shard's table of timers.
+    pub(super) timer: Option<u64>,
+}
+
+/// What a datagram was, besides what the device does with it by itself.
+pub(super) enum Handled {
+    /// A request, to be answered through the handle.
+    Request(RequestHandle),
+    /// A repeated request.
+    Duplicate,
+    /// Not for this device.
+    Unknown,
+    Done,
+}
+
+impl Device {
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.registration.endpoint
+    }
+
+    pub(super) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Handled {
+        match self.coap.handle_message(cx.at(), message) {
+            Received::Request { handle, .. } => Handled::Request(handle),
+            Received::Response { token, message } => {
+                self.on_response(cx, token, &message);
+                Handled::Done
+            }
+            Received::Notification { handle, token, message } => {
+                let known = self.notified(cx, token, &message);
+                let len = if known {
+                    self.coap.accept(cx.at(), handle, cx.buffer)
+                } else {
+                    self.coap.reject(cx.at(), handle, cx.buffer)
+                };
+                if let Some(len) = len {
+                    cx.transmit(self.listener, self.peer, len);
+                }
+                Handled::Done
+            }
+            Received::Reset(Sent::Request(token)) => {
+                if self.open.as_ref().is_some_and(|o| o.token == token) {
+                    self.complete(cx, Outcome::Reset);
+                }
+                Handled::Done
+            }
+            Received::Nothing(tinsmith_coap::Dropped::Duplicate) => Handled::Duplicate,
+            Received::Nothing(tinsmith_coap::Dropped::Stale) => Handled::Unknown,
+            _ => Handled::Done,
+        }
+    }
+
+    /// True if a response with this token is this device's.
+    pub(super) fn owns(&self, token: Token) -> bool {
+        self.open.as_ref().is_some_and(|o| o.token == token || o.observing() == Some(token))
+            || self.observations.iter().any(|o| o.token == token)
+    }
+
+    fn on_response(&mut self, cx: &mut Context<'_>, token: Token, message: &Message<'_>) {
+        let Some(mut open) = self.open.take_if(|open| open.token == token) else { return };
+        match open.on_response(self, cx, message) {
+            Step::Again => self.open = Some(open),
+            Step::End(outcome) => {
+                self.open = Some(open);
+                self.complete(cx, outcome);
+            }
+        }
+    }
+
+    /// Ends the open request.
+    pub(super) fn complete(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
+        let Some(open) = self.open.take() else { return };
+        self.coap.cancel(open.token);
+        if let Some(observation) = open.observation(cx.at(), &outcome) {
+            self.add_observation(cx, observation);
+        }
+        finish(cx, self.endpoint().clone(), &open.job, outcome);
+    }
+
+    /// Sends what can be sent, and what the CoAP state asks for.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+        loop {
+            self.expire_requests(cx);
+            if self.stored && self.open.is_none() {
+                self.open = self.queue.pop_front().map(Open::new);
+            }
+            self.send(cx);
+            match self.coap.poll(cx.at(), cx.buffer) {
+                Some(CoapOutput::Transmit(len)) => cx.transmit(self.listener, self.peer, len),
+                Some(CoapOutput::TimedOut(Sent::Request(token))) => {
+                    if let Some(open) = &self.open
+                        && open.token == token
+                    {
+                        let sent = open.sent();
+                        self.complete(cx, Outcome::TimedOut { sent });
+                    }
+                }
+                Some(CoapOutput::TimedOut(_)) => {}
+                None if self.open.is_none() && self.stored && !self.queue.is_empty() => {}
+                None => return,
+            }
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) {
+        let Some(mut open) = self.open.take() else { return };
+        let ended = if open.waits_to_send() { open.send(self, cx) } else { None };
+        self.open = Some(open);
+        if let Some(outcome) = ended {
+            self.complete(cx, outcome);
+        }
+    }
+
+    fn expire_requests(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.mono;
+        if self.open.as_ref().is_some_and(|open| open.expires() <= now) {
+            self.complete(cx, Outcome::Expired);
+        }
+        while let Some(at) = self.queue.iter().position(|job| job.deadline <= now) {
+            if let Some(job) = self.queue.remove(at) {
+                finish(cx, self.endpoint().clone(), &job, Outcome::Expired);
+            }
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, cx: &mut Context<'_>, job: Job) {
+        if self.queue.len() >= cx.limits.queue {
+            let outcome = Outcome::Cancelled("too many requests wait for the device".into());
+            finish(cx, self.endpoint().clone(), &job, outcome);
+            return;
+        }
+        self.queue.push_back(job);
+    }
+
+    /// Takes a request back.
+    pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, id: RequestId) {
+        let outcome = Outcome::Cancelled("the request was withdrawn".into());
+        if self.open.as_ref().is_some_and(|open| open.job.id == Some(id)) {
+            self.complete(cx, outcome);
+        } else if let Some(at) = self.queue.iter().position(|job| job.id == Some(id))
+            && let Some(job) = self.queue.remove(at)
+        {
+            finish(cx, self.endpoint().clone(), &job, outcome);
+        }
+    }
+
+    /// Ends all requests.
+    pub(super) fn cancel_all(&mut self, cx: &mut Context<'_>, why: &str) {
+        self.complete(cx, Outcome::Cancelled(why.into()));
+        for job in std::mem::take(&mut self.queue) {
+            finish(cx, self.endpoint().clone(), &job, Outcome::Cancelled(why.into()));
+        }
+    }
+
+    /// The device sends from elsewhere now; what was open is sent again there.
+    pub(super) fn rebind(&mut self, cx: &mut Context<'_>, listener: ListenerId, peer: Peer) {
+        self.listener = listener;
+        self.peer = peer;
+        self.coap = cx.coap();
+        if let Some(open) = &mut self.open {
+            open.resend();
+        }
+    }
+
+    pub(super) fn token(&self, cx: &mut Context<'_>) -> Token {
+        loop {
+            let token = Token::with_prefix(self.bucket, cx.random.next_u64());
+            if !self.owns(token) {
+                return token;
+            }
+        }
+    }
+
+    /// The segments of a path on the device.
+    pub(super) fn segments(&self, path: &Path) -> Vec<String> {
+        let mut segments = self.root.clone();
+        segments.extend(path.ids().iter().map(u16::to_string));
+        segments
+    }
+
+    pub(super) fn next_deadline(&self) -> u64 {
+        let mut at = self.expires;
+        if let Some(coap) = self.coap.next_deadline() {
+            at = at.min(coap.as_millis());
+        }
+        if let Some(open) = &self.open {
+            at = at.min(open.expires());
+        }
+        for job in &self.queue {
+            at = at.min(job.deadline);
+        }
+        at
+    }
+}
+
+pub(super) fn finish(cx: &mut Context<'_>, endpoint: Endpoint, job: &Job, outcome: Outcome) {
+    match job.id {
+        Some(id) => {
+            cx.requests.remove(&id);
+            cx.event(Event::Completed { endpoint, id, outcome });
+        }
+        // The rest of a notification that was too long for one datagram.
+        None => {
+            if let Outcome::Content(values) = outcome {
+                let path = *job.path();
+                cx.event(Event::Notified { endpoint, path, values });
+            }
+        }
+    }
+}

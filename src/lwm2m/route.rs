@@ -1,0 +1,131 @@
+//! Which shard a datagram belongs to, without a table.
+//!
+//! Requests to `rd` and `bs` are routed by endpoint name, those to `rd/...` by the bucket in the
+//! location, responses by the first byte of the token, acknowledgements and resets by the top
+//! four bits of the message id.
+
+use tinsmith_coap::{Message, MessageType, Numbering};
+
+/// Bits of a message id that name the shard.
+pub(crate) const ID_BITS: u8 = 4;
+
+/// The bucket of an endpoint: FNV-1a folded to a byte, the same in every process and release,
+/// since locations and tokens carry it. The shard is `bucket % shards`.
+pub fn bucket(endpoint: &str) -> u8 {
+    bucket_of(endpoint.as_bytes())
+}
+
+fn bucket_of(endpoint: &[u8]) -> u8 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in endpoint {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash.to_le_bytes().iter().fold(0, |a, b| a ^ b)
+}
+
+/// The last segment of a location: two digits of bucket, twelve of randomness.
+pub(crate) fn location(bucket: u8, random: u64) -> String {
+    format!("{bucket:02x}-{:012x}", random & LOCATION_MASK)
+}
+
+pub(crate) const LOCATION_MASK: u64 = 0xffff_ffff_ffff;
+
+/// The inverse of [`location`]. Other spellings of the same numbers are not accepted.
+pub(crate) fn parse_location(segment: &[u8]) -> Option<(u8, u64)> {
+    let text = std::str::from_utf8(segment).ok()?;
+    let (bucket, random) = text.split_once('-')?;
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if bucket.len() != 2 || random.len() != 12 || !digits(bucket) || !digits(random) {
+        return None;
+    }
+    Some((u8::from_str_radix(bucket, 16).ok()?, u64::from_str_radix(random, 16).ok()?))
+}
+
+/// The shard of a datagram; 0 for what belongs to none.
+pub fn route(datagram: &[u8], shards: usize) -> usize {
+    if shards <= 1 {
+        return 0;
+    }
+    let Ok(message) = Message::parse(datagram) else { return 0 };
+    let code = message.code();
+    if code.is_request() {
+        let mut path = message.uri_path();
+        let first = path.next();
+        let bucket = match (first, path.next()) {
+            (Some(b"rd" | b"bs"), None) => message
+                .uri_query()
+                .find_map(|query| query.strip_prefix(b"ep="))
+                .map(bucket_of),
+            (Some(b"rd"), Some(location)) => parse_location(location).map(|(bucket, _)| bucket),
+            _ => None,
+        };
+        return bucket.map_or(0, |bucket| usize::from(bucket) % shards);
+    }
+    if code.is_response() {
+        return message.token().as_bytes().first().map_or(0, |b| usize::from(*b) % shards);
+    }
+    match message.message_type() {
+        MessageType::Acknowledgement | MessageType::Reset => {
+            usize::from(Numbering::prefix_of(ID_BITS, message.message_id())) % shards
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tinsmith_coap::{Builder, Code, OptionNumber, Token};
+
+    #[test]
+    fn locations_go_both_ways() {
+        let text = location(0xa7, 0x1234_5678_9abc_def0);
+        assert_eq!(text, "a7-56789abcdef0");
+        assert_eq!(parse_location(text.as_bytes()), Some((0xa7, 0x5678_9abc_def0)));
+        for bad in ["", "a7", "a7-", "A7-56789abcdef0", "a7-+6789abcdef0", "a7-56789abcdef00"] {
+            assert_eq!(parse_location(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn everything_of_a_device_reaches_its_shard() {
+        let shards = 7;
+        for ep in ["urn:imei:1", "device-2", "x"] {
+            let shard = usize::from(bucket(ep)) % shards;
+            let mut buf = [0; 256];
+            let mut register = Builder::new(
+                &mut buf,
+                MessageType::Confirmable,
+                Code::POST,
+                1,
+                Token::EMPTY,
+            )
+            .unwrap();
+            register.option(OptionNumber::URI_PATH, b"rd").unwrap();
+            register.option(OptionNumber::URI_QUERY, format!("ep={ep}").as_bytes()).unwrap();
+            assert_eq!(route(register.as_bytes(), shards), shard);
+
+            let mut buf = [0; 256];
+            let mut update =
+                Builder::new(&mut buf, MessageType::Confirmable, Code::POST, 1, Token::EMPTY)
+                    .unwrap();
+            update.option(OptionNumber::URI_PATH, b"rd").unwrap();
+            let location = location(bucket(ep), 99);
+            update.option(OptionNumber::URI_PATH, location.as_bytes()).unwrap();
+            assert_eq!(route(update.as_bytes(), shards), shard);
+
+            let token = Token::with_prefix(bucket(ep), 77);
+            let mut buf = [0; 256];
+            let response =
+                Builder::new(&mut buf, MessageType::NonConfirmable, Code::CONTENT, 1, token)
+                    .unwrap();
+            assert_eq!(route(response.as_bytes(), shards), shard);
+
+            let id = (shard as u16) << 12 | 5;
+            let [high, low] = id.to_be_bytes();
+            assert_eq!(route(&[0x60, 0, high, low], shards), shard);
+            assert_eq!(route(&[0x70, 0, high, low], shards), shard);
+        }
+        assert_eq!(route(b"", shards), 0);
+    }
+}

@@ -1,0 +1,132 @@
+//! Bootstrap: the happy path and every step that fails.
+
+use super::*;
+use lwm2m_objects::{ContentFormat, OwnedValue, Path, format, model::Builtin};
+
+fn start(sim: &mut Sim, query: &str) -> Vec<Vec<u8>> {
+    let message = Msg::con(Code::POST, 1, b"bs").path("bs").query(query);
+    sim.inbound(BOOTSTRAP, peer(9), &message.bytes());
+    sim.sent.drain(..).map(|(_, _, bytes)| bytes).collect()
+}
+
+fn answer(sim: &mut Sim, request: &[u8], code: Code) -> Vec<Vec<u8>> {
+    let request = Message::parse(request).unwrap();
+    let answer = Msg::ack(&request, code).bytes();
+    sim.inbound(BOOTSTRAP, peer(9), &answer);
+    sim.sent.drain(..).map(|(_, _, bytes)| bytes).collect()
+}
+
+fn ended(sim: &Sim) -> Vec<Option<String>> {
+    let errors = sim.events.iter().filter_map(|event| match event {
+        Event::Bootstrapped { error, .. } => Some(error.clone()),
+        _ => None,
+    });
+    errors.collect()
+}
+
+#[test]
+fn the_happy_path_in_both_formats() {
+    for (pct, content) in
+        [("&pct=112", ContentFormat::SENML_CBOR), ("", ContentFormat::TLV), ("&pct=11542", ContentFormat::TLV)]
+    {
+        let mut sim = Sim::new();
+        let sent = start(&mut sim, &format!("ep=dev1{pct}"));
+        assert_eq!(code(&sent[0]), Code::CHANGED);
+        let delete = Message::parse(&sent[1]).unwrap();
+        assert_eq!((delete.code(), path_of(&delete).as_str()), (Code::DELETE, ""));
+
+        let sent = answer(&mut sim, &sent[1], Code::DELETED);
+        let write = Message::parse(&sent[0]).unwrap();
+        assert_eq!((write.code(), path_of(&write).as_str()), (Code::PUT, "/0/1"));
+        assert_eq!(write.content_format(), Some(content.0));
+        let values =
+            format::decode_all(content, &Path::instance(0, 1), write.payload(), &Builtin).unwrap();
+        let uri = OwnedValue::String("coap://127.0.0.1:5683".into());
+        assert!(values.contains(&(Path::resource(0, 1, 0), uri)));
+
+        let sent = answer(&mut sim, &sent[0], Code::CHANGED);
+        let write = Message::parse(&sent[0]).unwrap();
+        assert_eq!(path_of(&write), "/1/0");
+        let values =
+            format::decode_all(content, &Path::instance(1, 0), write.payload(), &Builtin).unwrap();
+        assert!(values.contains(&(Path::resource(1, 0, 1), OwnedValue::Integer(300))));
+
+        let sent = answer(&mut sim, &sent[0], Code::CHANGED);
+        let finish = Message::parse(&sent[0]).unwrap();
+        assert_eq!((finish.code(), path_of(&finish).as_str()), (Code::POST, "/bs"));
+        assert!(ended(&sim).is_empty());
+        assert!(answer(&mut sim, &sent[0], Code::CHANGED).is_empty());
+        assert_eq!(ended(&sim), [None]);
+        // The state goes away by itself.
+        sim.advance(400_000);
+        assert_eq!(sim.shard.next_deadline(), None);
+    }
+}
+
+#[test]
+fn each_step_that_fails_is_named() {
+    let names = ["Delete", "Write of Security", "Write of Server", "Finish"];
+    for (fails, name) in names.iter().enumerate() {
+        let mut sim = Sim::new();
+        let mut request = start(&mut sim, "ep=dev1")[1].clone();
+        for _ in 0..fails {
+            request = answer(&mut sim, &request, Code::CHANGED)[0].clone();
+        }
+        assert!(answer(&mut sim, &request, Code::BAD_REQUEST).is_empty());
+        let errors = ended(&sim);
+        let text = errors[0].as_deref().unwrap();
+        assert!(text.starts_with(name) && text.contains("4.00"), "{text}");
+
+        let mut sim = Sim::new();
+        let mut request = start(&mut sim, "ep=dev1")[1].clone();
+        for _ in 0..fails {
+            request = answer(&mut sim, &request, Code::CHANGED)[0].clone();
+        }
+        let repeated = sim.sent.len();
+        sim.advance(200_000);
+        assert!(sim.sent.len() >= repeated + 4, "retransmitted");
+        assert!(sim.sent.iter().all(|(_, _, bytes)| *bytes == request));
+        let errors = ended(&sim);
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].as_deref().unwrap().contains("was not answered"));
+    }
+}
+
+#[test]
+fn another_format_is_tried_once() {
+    let mut sim = Sim::new();
+    let sent = start(&mut sim, "ep=dev1");
+    let sent = answer(&mut sim, &sent[1], Code::DELETED);
+    let sent = answer(&mut sim, &sent[0], Code::UNSUPPORTED_CONTENT_FORMAT);
+    let write = Message::parse(&sent[0]).unwrap();
+    assert_eq!(write.content_format(), Some(112));
+    assert!(answer(&mut sim, &sent[0], Code::UNSUPPORTED_CONTENT_FORMAT).is_empty());
+    assert_eq!(ended(&sim).len(), 1);
+}
+
+#[test]
+fn refusals_cost_no_state() {
+    for (query, expected) in [
+        ("", Code::BAD_REQUEST),
+        ("ep=stranger", Code::BAD_REQUEST),
+        ("ep=dev1&pct=60", Code::UNSUPPORTED_CONTENT_FORMAT),
+    ] {
+        let mut sim = Sim::new();
+        let sent = start(&mut sim, query);
+        assert_eq!(sent.len(), 1);
+        assert_eq!(code(&sent[0]), expected);
+        assert_eq!(sim.shard.next_deadline(), None);
+    }
+}
+
+#[test]
+fn a_device_that_starts_again() {
+    let mut sim = Sim::new();
+    let first = start(&mut sim, "ep=dev1");
+    // A repeated request gets the same answer and no second Delete.
+    assert_eq!(start(&mut sim, "ep=dev1"), [first[0].clone()]);
+    let message = Msg::con(Code::POST, 2, b"b2").path("bs").query("ep=dev1");
+    sim.inbound(BOOTSTRAP, peer(9), &message.bytes());
+    assert_eq!(sim.sent.len(), 2);
+    assert_eq!(ended(&sim).len(), 1);
+}
