@@ -95,8 +95,12 @@ impl<'m> Module<'m> {
         let header = Header::parse(image)?;
         let image = image.get(..header.length).ok_or(ModuleError::Truncated)?;
         let sections = Sections::parse(image, &header)?;
-        let plan = sections.plan.ok_or(ModuleError::MissingSection(section::PLAN))?;
-        let io = sections.io.ok_or(ModuleError::MissingSection(section::IO))?;
+        let plan = sections
+            .plan
+            .ok_or(ModuleError::MissingSection(section::PLAN))?;
+        let io = sections
+            .io
+            .ok_or(ModuleError::MissingSection(section::IO))?;
         let layers = u16_at(plan, 0).ok_or(ModuleError::PlanLength)?;
         if u16_at(plan, 2) != Some(0) {
             return Err(ModuleError::Reserved);
@@ -139,13 +143,23 @@ impl<'m> Module<'m> {
             let Some(record) = record else {
                 if operator & plan::MUST_UNDERSTAND != 0 {
                     let operator = operator & !plan::MUST_UNDERSTAND;
-                    return Err(ModuleError::UnknownRecord { layer, operator, version });
+                    return Err(ModuleError::UnknownRecord {
+                        layer,
+                        operator,
+                        version,
+                    });
                 }
                 continue;
             };
-            record.verify().map_err(|problem| ModuleError::Record { layer, problem })?;
+            record
+                .verify()
+                .map_err(|problem| ModuleError::Record { layer, problem })?;
         }
-        if rest.is_empty() { Ok(()) } else { Err(ModuleError::PlanLength) }
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(ModuleError::PlanLength)
+        }
     }
 
     fn decode(
@@ -154,7 +168,11 @@ impl<'m> Module<'m> {
         version: u16,
         payload: &'m [u8],
     ) -> Result<Option<Record<'m>>, plan::Problem> {
-        Record::decode(operator, version, Reader::new(payload, self.consts, self.header.segments))
+        Record::decode(
+            operator,
+            version,
+            Reader::new(payload, self.consts, self.header.segments),
+        )
     }
 
     /// The records of the plan in order, without those that this crate may skip.
@@ -172,7 +190,10 @@ impl<'m> Module<'m> {
     /// Whether this host can run the module; the first reason why not, ABI first.
     pub fn check_host(&self, host: &Host<'_>) -> Result<(), Refusal> {
         if self.header.abi != host.abi {
-            return Err(Refusal::Abi { module: self.header.abi, host: host.abi });
+            return Err(Refusal::Abi {
+                module: self.header.abi,
+                host: host.abi,
+            });
         }
         for (id, version) in self.kernels() {
             if !host.kernels.contains(&(id, version)) {
@@ -185,11 +206,17 @@ impl<'m> Module<'m> {
         }
         let needed = self.arena_bytes();
         if needed > host.arena_bytes {
-            return Err(Refusal::Arena { needed, missing: needed - host.arena_bytes });
+            return Err(Refusal::Arena {
+                needed,
+                missing: needed - host.arena_bytes,
+            });
         }
         let needed = self.stack_bytes() as usize;
         if needed > host.stack_bytes {
-            return Err(Refusal::Stack { needed, missing: needed - host.stack_bytes });
+            return Err(Refusal::Stack {
+                needed,
+                missing: needed - host.stack_bytes,
+            });
         }
         Ok(())
     }
@@ -294,5 +321,7 @@ impl<'m> Module<'m> {
 fn split_record(bytes: &[u8]) -> Option<(u16, u16, &[u8], &[u8])> {
     let length = u32_at(bytes, 4)? as usize;
     let (payload, rest) = bytes.get(8..)?.split_at_checked(length)?;
-    length.is_multiple_of(4).then_some((u16_at(bytes, 0)?, u16_at(bytes, 2)?, payload, rest))
+    length
+        .is_multiple_of(4)
+        .then_some((u16_at(bytes, 0)?, u16_at(bytes, 2)?, payload, rest))
 }

@@ -35,7 +35,11 @@ impl core::error::Error for FactorError {}
 /// `m = f * 2^x` with `f` in `[0.5, 1)`, for finite `m > 0`.
 fn frexp(m: f64) -> (f64, i32) {
     const TWO_64: f64 = 18_446_744_073_709_551_616.0;
-    let (m, bias) = if m < f64::MIN_POSITIVE { (m * TWO_64, 64) } else { (m, 0) };
+    let (m, bias) = if m < f64::MIN_POSITIVE {
+        (m * TWO_64, 64)
+    } else {
+        (m, 0)
+    };
     let bits = m.to_bits();
     let exponent = ((bits >> 52) & 0x7ff) as i32 - 1022;
     let fraction = f64::from_bits((bits & !(0x7ff << 52)) | (1022 << 52));
@@ -69,7 +73,10 @@ impl Multiplier {
         match 31 - x {
             t if t > 62 => Ok(Multiplier::ZERO),
             t if t < 1 => Err(FactorError::TooLarge(m)),
-            t => Ok(Multiplier { q: q as i32, t: t as u8 }),
+            t => Ok(Multiplier {
+                q: q as i32,
+                t: t as u8,
+            }),
         }
     }
 
@@ -138,7 +145,11 @@ impl SumFactors {
             return Err(FactorError::TooLarge(largest));
         }
         let fixed = |s: f64| (s / output * exp2(shift) + 0.5) as i32;
-        Ok(SumFactors { a: fixed(a), b: fixed(b), shift: shift as u8 })
+        Ok(SumFactors {
+            a: fixed(a),
+            b: fixed(b),
+            shift: shift as u8,
+        })
     }
 
     /// Constants of `a - b`.
@@ -156,11 +167,146 @@ fn rint(x: f32) -> f32 {
 
 /// Quantizes a real value (N3); NaN gives -128.
 pub fn quantize(x: f32, scale: f32, zero_point: i32) -> i8 {
-    let v = (x / scale).max((-128 - zero_point) as f32).min((127 - zero_point) as f32);
+    let v = (x / scale)
+        .max((-128 - zero_point) as f32)
+        .min((127 - zero_point) as f32);
     (rint(v) as i32 + zero_point) as i8
 }
 
 /// The real value that a stored byte stands for (N3).
 pub fn dequantize(y: i8, scale: f32, zero_point: i32) -> f32 {
     (i32::from(y) - zero_point) as f32 * scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(m: Multiplier) -> f64 {
+        f64::from(m.q) * 2f64.powi(-i32::from(m.t))
+    }
+
+    #[test]
+    fn powers_of_two_are_exact() {
+        assert_eq!(Multiplier::new(1.0), Ok(Multiplier { q: 1 << 30, t: 30 }));
+        assert_eq!(Multiplier::new(0.5), Ok(Multiplier { q: 1 << 30, t: 31 }));
+        for e in -31..30 {
+            assert_eq!(value(Multiplier::new(2f64.powi(e)).unwrap()), 2f64.powi(e));
+        }
+    }
+
+    #[test]
+    fn a_mantissa_that_rounds_up_to_a_power_of_two_is_normalized() {
+        let below = 1.0 - 2f64.powi(-40);
+        assert_eq!(Multiplier::new(below), Multiplier::new(1.0));
+        // The carry brings t from 63 to 62.
+        assert_eq!(
+            Multiplier::new(2f64.powi(-32) * below),
+            Ok(Multiplier { q: 1 << 30, t: 62 })
+        );
+    }
+
+    #[test]
+    fn limits_of_the_shift() {
+        assert_eq!(Multiplier::new(0.0), Ok(Multiplier::ZERO));
+        assert_eq!(Multiplier::new(2f64.powi(-33)), Ok(Multiplier::ZERO));
+        assert_eq!(
+            Multiplier::new(2f64.powi(-32)),
+            Ok(Multiplier { q: 1 << 30, t: 62 })
+        );
+        assert_eq!(
+            Multiplier::new(f64::MIN_POSITIVE / 4.0),
+            Ok(Multiplier::ZERO)
+        );
+        assert_eq!(
+            Multiplier::new(2f64.powi(29)),
+            Ok(Multiplier { q: 1 << 30, t: 1 })
+        );
+        assert_eq!(
+            Multiplier::new(2f64.powi(30)),
+            Err(FactorError::TooLarge(2f64.powi(30)))
+        );
+        assert!(matches!(
+            Multiplier::new(-1.0),
+            Err(FactorError::NotPositive(_))
+        ));
+        assert!(matches!(
+            Multiplier::new(f64::NAN),
+            Err(FactorError::NotPositive(_))
+        ));
+        assert!(matches!(
+            Multiplier::new(f64::INFINITY),
+            Err(FactorError::NotPositive(_))
+        ));
+    }
+
+    #[test]
+    fn the_short_way_gives_what_the_definition_gives() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            state >> 16
+        };
+        for round in 0..300_000 {
+            let q = ((1 << 30) + next() % (1 << 30)) as i32;
+            let t = (next() % 62 + 1) as u8;
+            let acc = match round % 4 {
+                0 => [i32::MIN, i32::MAX, 0, -1][next() as usize % 4],
+                1 => (next() % 2001) as i32 - 1000,
+                _ => next() as i32,
+            };
+            let exact = (i128::from(acc) * i128::from(q) + (1i128 << (t - 1))) >> t;
+            assert_eq!(
+                i128::from(Multiplier { q, t }.apply(acc)),
+                exact,
+                "{acc} {q} {t}"
+            );
+        }
+    }
+
+    #[test]
+    fn sums_fit_32_bits() {
+        for (a, b, o) in [
+            (1.0, 1.0, 1.0),
+            (0.001, 30.0, 1.0),
+            (3.0, 0.1, 0.001),
+            (1e-6, 1e-6, 1.0),
+        ] {
+            let f = SumFactors::add(a, b, o).unwrap();
+            let most = 255 * (i64::from(f.a) + i64::from(f.b)) + (1 << (f.shift - 1));
+            assert!(most <= i64::from(i32::MAX), "{f:?}");
+            let ratio = f64::from(a) / f64::from(o);
+            let half_step = exp2(-i32::from(f.shift) - 1);
+            assert!((f64::from(f.a) / exp2(i32::from(f.shift)) - ratio).abs() <= half_step);
+        }
+        assert_eq!(
+            SumFactors::add(1.0, 1.0, 1.0),
+            Ok(SumFactors {
+                a: 1 << 20,
+                b: 1 << 20,
+                shift: 20
+            })
+        );
+        assert_eq!(SumFactors::sub(1.0, 1.0, 1.0).unwrap().b, -(1 << 20));
+        assert!(SumFactors::add(1e9, 1.0, 1.0).is_err());
+        assert!(SumFactors::add(1.0, 1.0, 0.0).is_err());
+        assert!(SumFactors::add(f32::NAN, 1.0, 1.0).is_err());
+    }
+
+    #[test]
+    fn quantizing_rounds_half_to_even_and_saturates() {
+        assert_eq!(quantize(0.5, 1.0, 0), 0);
+        assert_eq!(quantize(1.5, 1.0, 0), 2);
+        assert_eq!(quantize(-2.5, 1.0, 0), -2);
+        assert_eq!(quantize(1e30, 1.0, 5), 127);
+        assert_eq!(quantize(f32::NEG_INFINITY, 1.0, 5), -128);
+        assert_eq!(quantize(f32::NAN, 1.0, 5), -128);
+        assert_eq!(dequantize(-128, 0.5, -28), -50.0);
+        for byte in 0..=255u8 {
+            let x = f32::from(byte) / 255.0;
+            assert_eq!(quantize(x, 1.0 / 255.0, -128) as u8, byte ^ 0x80);
+        }
+    }
 }

@@ -5,7 +5,6 @@ use core::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-
 use crate::format::golden::{Crc32, Golden, Source, Xorshift32};
 use crate::loader::Module;
 use crate::numerics::dequantize;
@@ -61,10 +60,19 @@ pub enum SelfTestError {
 impl fmt::Display for SelfTestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SelfTestError::Mismatch { golden, layer: Some(layer) } => {
-                write!(f, "golden input {golden}: layer {layer} gives another result")
+            SelfTestError::Mismatch {
+                golden,
+                layer: Some(layer),
+            } => {
+                write!(
+                    f,
+                    "golden input {golden}: layer {layer} gives another result"
+                )
             }
-            SelfTestError::Mismatch { golden, layer: None } => {
+            SelfTestError::Mismatch {
+                golden,
+                layer: None,
+            } => {
                 write!(f, "golden input {golden}: the outputs are others")
             }
             SelfTestError::NoGolden => f.write_str("the module has no golden input"),
@@ -94,7 +102,13 @@ pub fn argmax(bytes: impl IntoIterator<Item = u8>) -> u32 {
 
 fn elements<'a>(memory: &'a [u8], span: &'a Span) -> impl Iterator<Item = u8> + 'a {
     (0..span.height)
-        .flat_map(move |y| memory.get(span.row(y)..).unwrap_or(&[]).iter().take(span.row_bytes()))
+        .flat_map(move |y| {
+            memory
+                .get(span.row(y)..)
+                .unwrap_or(&[])
+                .iter()
+                .take(span.row_bytes())
+        })
         .copied()
 }
 
@@ -118,7 +132,10 @@ impl Module<'_> {
             } else {
                 for y in 0..span.height {
                     let row = span.row(y);
-                    trace(layer, memory.get(row..row + span.row_bytes()).unwrap_or(&[]));
+                    trace(
+                        layer,
+                        memory.get(row..row + span.row_bytes()).unwrap_or(&[]),
+                    );
                 }
             }
         })
@@ -130,8 +147,12 @@ impl Module<'_> {
         mut after: impl FnMut(usize, &[u8], &Span),
     ) -> Result<Option<Class>, RunError> {
         let needed = self.arena_bytes();
-        let memory = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed })?;
-        let classifier = self.classifier().map(|tensor| (tensor, self.range(&tensor)));
+        let memory = arena
+            .get_mut(..needed)
+            .ok_or(RunError::ArenaTooSmall { needed })?;
+        let classifier = self
+            .classifier()
+            .map(|tensor| (tensor, self.range(&tensor)));
         let mut before_softmax = None;
         for (layer, record) in self.records() {
             if let Some((_, range)) = &classifier {
@@ -150,7 +171,10 @@ impl Module<'_> {
             let scores = memory.get(range).unwrap_or(&[]);
             let index = before_softmax.unwrap_or_else(|| argmax(scores.iter().copied()));
             let score = scores.get(index as usize).copied().unwrap_or(0);
-            Class { index, score: dequantize(score as i8, tensor.scale, tensor.zero_point) }
+            Class {
+                index,
+                score: dequantize(score as i8, tensor.scale, tensor.zero_point),
+            }
         }))
     }
 
@@ -201,7 +225,10 @@ impl Module<'_> {
             }
         }
         if layer.is_some() || !digest.finalize().starts_with(&golden.digest) {
-            return Err(SelfTestError::Mismatch { golden: index, layer });
+            return Err(SelfTestError::Mismatch {
+                golden: index,
+                layer,
+            });
         }
         Ok(())
     }
@@ -244,4 +271,3 @@ impl<'m> Feed<'m> {
         }
     }
 }
-

@@ -79,11 +79,14 @@ pub(super) fn descriptors(tensors: &[TensorSpec]) -> Vec<u8> {
             text(&mut out, task);
         }
         text(&mut out, "type");
-        text(&mut out, match tensor.dtype {
-            Dtype::Int8 => "int8",
-            Dtype::Int16 => "int16",
-            Dtype::Int32 => "int32",
-        });
+        text(
+            &mut out,
+            match tensor.dtype {
+                Dtype::Int8 => "int8",
+                Dtype::Int16 => "int16",
+                Dtype::Int32 => "int32",
+            },
+        );
         text(&mut out, "zero");
         integers(&mut out, tensor.zero_points.iter().map(|&z| i64::from(z)));
         text(&mut out, "scale");

@@ -10,8 +10,8 @@ use core::fmt;
 
 use sha2::{Digest, Sha256};
 
-pub use crate::format::{Dtype, Segment, SegmentKind, Task};
 use crate::format::golden::{Crc32, Source};
+pub use crate::format::{Dtype, Segment, SegmentKind, Task};
 use crate::loader::ModuleError;
 use crate::numerics::FactorError;
 pub use crate::plan::{
@@ -80,7 +80,9 @@ impl TensorSpec {
             Dtype::Int16 => 2,
             Dtype::Int32 => 4,
         };
-        self.shape.iter().fold(element, |bytes, &d| bytes.saturating_mul(u64::from(d)))
+        self.shape
+            .iter()
+            .fold(element, |bytes, &d| bytes.saturating_mul(u64::from(d)))
     }
 
     fn check(&self) -> Result<(), BuildError> {
@@ -227,7 +229,11 @@ impl ModuleBuilder {
                 crc.finish()
             })
             .collect();
-        self.goldens.push(GoldenEntry { input, digest, crcs });
+        self.goldens.push(GoldenEntry {
+            input,
+            digest,
+            crcs,
+        });
     }
 
     /// Adds a golden entry whose results `spec` computes from the module as it stands.

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::{BuildError, GoldenInput, ModuleBuilder, TensorSpec, cbor};
 use crate::format::header::{
-    HEADER_BYTES, KERNEL_BYTES, MAGIC, MAX_SEGMENTS, MUST_UNDERSTAND, SECTION_BYTES,
-    SEGMENT_BYTES, section,
+    HEADER_BYTES, KERNEL_BYTES, MAGIC, MAX_SEGMENTS, MUST_UNDERSTAND, SECTION_BYTES, SEGMENT_BYTES,
+    section,
 };
 use crate::format::{ABI_VERSION, CONTAINER_VERSION, IMAGE_ALIGN, NUMERICS_VERSION};
 use crate::loader::Module;
@@ -14,11 +14,15 @@ use crate::plan;
 use crate::plan::writer::{Consts, Writer};
 
 fn u16_of(value: usize, what: &'static str) -> Result<[u8; 2], BuildError> {
-    u16::try_from(value).map(u16::to_le_bytes).map_err(|_| BuildError::TooLarge(what))
+    u16::try_from(value)
+        .map(u16::to_le_bytes)
+        .map_err(|_| BuildError::TooLarge(what))
 }
 
 fn u32_of(value: usize, what: &'static str) -> Result<[u8; 4], BuildError> {
-    u32::try_from(value).map(u32::to_le_bytes).map_err(|_| BuildError::TooLarge(what))
+    u32::try_from(value)
+        .map(u32::to_le_bytes)
+        .map_err(|_| BuildError::TooLarge(what))
 }
 
 fn pad(bytes: &mut Vec<u8>, align: usize) {
@@ -74,7 +78,12 @@ impl ModuleBuilder {
         image.extend_from_slice(&self.macs.to_le_bytes());
         // Instruction sets, for code only.
         image.extend_from_slice(&[0; 4]);
-        let counts = [self.segments.len() as u8, kernels.len() as u8, sections.len() as u8, 0];
+        let counts = [
+            self.segments.len() as u8,
+            kernels.len() as u8,
+            sections.len() as u8,
+            0,
+        ];
         image.extend_from_slice(&counts);
         image.extend_from_slice(&[0; 4]);
         for segment in &self.segments {

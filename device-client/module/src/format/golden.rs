@@ -58,7 +58,15 @@ impl<'m> Golden<'m> {
             1 if number != 0 => (Source::Seed(number), rest),
             _ => return None,
         };
-        Some((Golden { source, steps, digest, crcs }, rest))
+        Some((
+            Golden {
+                source,
+                steps,
+                digest,
+                crcs,
+            },
+            rest,
+        ))
     }
 }
 
@@ -91,7 +99,10 @@ impl<'m> Goldens<'m> {
             }
             rest = next;
         }
-        rest.is_empty().then_some(Goldens { bytes: entries, count })
+        rest.is_empty().then_some(Goldens {
+            bytes: entries,
+            count,
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Golden<'m>> + 'm {
@@ -140,7 +151,11 @@ impl Crc32 {
             let mut crc = i as u32;
             let mut bit = 0;
             while bit < 4 {
-                crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+                crc = if crc & 1 == 1 {
+                    crc >> 1 ^ 0xedb8_8320
+                } else {
+                    crc >> 1
+                };
                 bit += 1;
             }
             table[i] = crc;

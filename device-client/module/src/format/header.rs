@@ -67,7 +67,9 @@ impl Segments {
         let align = 1u32 << align_log2;
         let base = self.total.checked_next_multiple_of(align);
         // Addresses of a 32-bit device, with its sign bit free.
-        let end = base.and_then(|b| b.checked_add(size)).filter(|&e| e <= i32::MAX as u32);
+        let end = base
+            .and_then(|b| b.checked_add(size))
+            .filter(|&e| e <= i32::MAX as u32);
         let i = usize::from(self.count);
         match (base, end, self.base.get_mut(i), self.size.get_mut(i)) {
             (Some(base), Some(end), Some(base_slot), Some(size_slot)) => {
@@ -97,11 +99,17 @@ pub(crate) struct Header<'m> {
 }
 
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|b| u16::from_le_bytes(*b))
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|b| u16::from_le_bytes(*b))
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|b| u32::from_le_bytes(*b))
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|b| u32::from_le_bytes(*b))
 }
 
 fn table<const N: usize>(bytes: &[u8], at: usize, count: usize) -> Option<&[[u8; N]]> {

@@ -48,7 +48,10 @@ fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<Tensor> {
 
 fn place(tensor: &Tensor, segments: &Segments) -> Option<Range<usize>> {
     let (base, size) = segments.get(tensor.segment)?;
-    let end = tensor.offset.checked_add(tensor.bytes).filter(|&end| end <= size)?;
+    let end = tensor
+        .offset
+        .checked_add(tensor.bytes)
+        .filter(|&end| end <= size)?;
     Some((base + tensor.offset) as usize..(base + end) as usize)
 }
 
@@ -82,7 +85,12 @@ impl<'m> Io<'m> {
         let (input_descriptor, rest) = rest.split_at_checked(input_cbor)?;
         let (output_descriptor, rest) = rest.split_at_checked(output_cbor)?;
         let entries = entries.as_chunks().0;
-        rest.is_empty().then_some(Io { entries, inputs, input_descriptor, output_descriptor })
+        rest.is_empty().then_some(Io {
+            entries,
+            inputs,
+            input_descriptor,
+            output_descriptor,
+        })
     }
 
     pub(crate) fn inputs(&self) -> impl Iterator<Item = Tensor> + 'm {

@@ -23,7 +23,10 @@ impl<'m> Labels<'m> {
         for _ in 0..count {
             rest = split(rest)?.1;
         }
-        rest.is_empty().then_some(Labels { bytes: labels, count })
+        rest.is_empty().then_some(Labels {
+            bytes: labels,
+            count,
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'m str> + 'm {

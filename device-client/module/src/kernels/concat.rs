@@ -8,7 +8,11 @@ use crate::plan::concat::{ConcatRecord, ConcatSource};
 impl ConcatRecord<'_> {
     pub(crate) fn execute(&self, memory: &mut [u8]) {
         let mut before = 0;
-        for ConcatSource { input, requantize: factor } in self.inputs() {
+        for ConcatSource {
+            input,
+            requantize: factor,
+        } in self.inputs()
+        {
             let (bytes, output) = split(memory, &input, &self.output);
             let place = |from: &[u8], to: &mut [u8]| match factor {
                 Some((zero_point, m)) => requantize(from, zero_point, m, self.clamp, to),
@@ -24,8 +28,10 @@ impl ConcatRecord<'_> {
                         place(row, &mut target[at..at + row.len()]);
                     }
                     Axis::Channels => {
-                        let targets =
-                            self.output.row_of_mut(output, y).chunks_exact_mut(self.output.channels);
+                        let targets = self
+                            .output
+                            .row_of_mut(output, y)
+                            .chunks_exact_mut(self.output.channels);
                         for (element, target) in row.chunks_exact(input.channels).zip(targets) {
                             place(element, &mut target[before..before + element.len()]);
                         }

@@ -42,8 +42,13 @@ pub fn conv2d(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], rows: Rang
 
 fn pointwise_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) {
     let row = op.input.row_of(input, y * op.window.stride_y as usize);
-    let elements = row.chunks_exact(op.input.channels).step_by(op.window.stride_x as usize);
-    let outputs = op.output.row_of_mut(output, y).chunks_exact_mut(op.output.channels);
+    let elements = row
+        .chunks_exact(op.input.channels)
+        .step_by(op.window.stride_x as usize);
+    let outputs = op
+        .output
+        .row_of_mut(output, y)
+        .chunks_exact_mut(op.output.channels);
     for (element, out) in elements.zip(outputs) {
         matrix_vector(element, op.weights, &op.channels, op.clamp, out);
     }
@@ -65,13 +70,18 @@ fn gathered_row(
     let (first_row, end_row) = rows.valid(top, op.input.height);
     patch[..first_row * line].fill(zero);
     patch[end_row * line..].fill(zero);
-    let outputs = op.output.row_of_mut(output, y).chunks_exact_mut(op.output.channels);
+    let outputs = op
+        .output
+        .row_of_mut(output, y)
+        .chunks_exact_mut(op.output.channels);
     for (x, out) in outputs.enumerate() {
         let left = columns.origin(x);
         let (first, end) = columns.valid(left, op.input.width);
         let lines = patch.chunks_exact_mut(line).enumerate();
         for (ky, target) in lines.take(end_row).skip(first_row) {
-            let row = op.input.row_of(input, (top + (ky * rows.dilation) as isize) as usize);
+            let row = op
+                .input
+                .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
             target[..first * depth].fill(zero);
             target[end * depth..].fill(zero);
             if columns.dilation == 1 {
@@ -94,7 +104,10 @@ fn gathered_row(
 fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) {
     let columns = op.window.columns();
     let patch = op.window.taps() * op.input.channels;
-    let outputs = op.output.row_of_mut(output, y).chunks_exact_mut(op.output.channels);
+    let outputs = op
+        .output
+        .row_of_mut(output, y)
+        .chunks_exact_mut(op.output.channels);
     for (x, out) in outputs.enumerate() {
         let left = columns.origin(x);
         let mut weights = op.weights.chunks_exact(4 * patch);
@@ -163,7 +176,9 @@ fn runs<'a>(
         each(Run::Padding(first_row * line), 0);
     }
     for ky in first_row..end_row {
-        let row = op.input.row_of(input, (top + (ky * rows.dilation) as isize) as usize);
+        let row = op
+            .input
+            .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
         let at = ky * line;
         if first > 0 {
             each(Run::Padding(first * depth), at);
@@ -171,7 +186,10 @@ fn runs<'a>(
         if columns.dilation == 1 {
             if end > first {
                 let start = (left + first as isize) as usize * depth;
-                each(Run::Input(&row[start..start + (end - first) * depth]), at + first * depth);
+                each(
+                    Run::Input(&row[start..start + (end - first) * depth]),
+                    at + first * depth,
+                );
             }
         } else {
             for kx in first..end {

@@ -64,7 +64,9 @@ fn taps<'a>(
             }
             continue;
         }
-        let row = op.input.row_of(input, (top + (ky * rows.dilation) as isize) as usize);
+        let row = op
+            .input
+            .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
         for kx in 0..columns.taps {
             let tap = ky * columns.taps + kx;
             if kx < first || kx >= end {
@@ -94,7 +96,9 @@ fn whole_block(
     }
     let padding = [op.input_zero_point as u8; BLOCK];
     taps(op, input, y, left, |tap, element| {
-        let Some(w) = op.weights[tap * depth + c..].first_chunk::<BLOCK>() else { return };
+        let Some(w) = op.weights[tap * depth + c..].first_chunk::<BLOCK>() else {
+            return;
+        };
         let mut spread = padding;
         if let Some(element) = element {
             if multiplier == 1 {
@@ -117,13 +121,7 @@ fn whole_block(
     }
 }
 
-fn one_channel(
-    op: &DepthwiseConvRecord<'_>,
-    input: &[u8],
-    y: usize,
-    left: isize,
-    c: usize,
-) -> u8 {
+fn one_channel(op: &DepthwiseConvRecord<'_>, input: &[u8], y: usize, left: isize, c: usize) -> u8 {
     let depth = op.output.channels;
     let source = c / op.multiplier();
     let mut sum = op.channels.bias(c);

@@ -13,7 +13,12 @@ pub(crate) fn dot(x: &[u8], w: &[u8]) -> i32 {
 pub(crate) fn dot4(sums: &mut [i32; 4], x: &[u8], w: &[&[u8]; 4], at: usize) {
     let n = x.len();
     let [w0, w1, w2, w3] = w;
-    let (w0, w1, w2, w3) = (&w0[at..at + n], &w1[at..at + n], &w2[at..at + n], &w3[at..at + n]);
+    let (w0, w1, w2, w3) = (
+        &w0[at..at + n],
+        &w1[at..at + n],
+        &w2[at..at + n],
+        &w3[at..at + n],
+    );
     let [mut s0, mut s1, mut s2, mut s3] = *sums;
     for i in 0..n {
         let x = i32::from(x[i] as i8);
@@ -28,5 +33,6 @@ pub(crate) fn dot4(sums: &mut [i32; 4], x: &[u8], w: &[&[u8]; 4], at: usize) {
 /// Sum of `w`.
 #[inline]
 pub(crate) fn sum(w: &[u8]) -> i32 {
-    w.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w as i8)))
+    w.iter()
+        .fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w as i8)))
 }

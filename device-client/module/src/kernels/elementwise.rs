@@ -59,7 +59,11 @@ pub(super) fn binary(
                     *staged = bytes[from_b + repeated(&span_b, output.channels, at + i)];
                 }
             }
-            f(&stage_a[..n], &stage_b[..n], &mut memory[to + at..to + at + n]);
+            f(
+                &stage_a[..n],
+                &stage_b[..n],
+                &mut memory[to + at..to + at + n],
+            );
         }
     }
 }

@@ -30,8 +30,12 @@ pub(crate) fn matrix_vector(
         let (low, high) = quad.split_at(2 * n);
         let (w0, w1) = low.split_at(n);
         let (w2, w3) = high.split_at(n);
-        let mut sums =
-            [channels.bias(c), channels.bias(c + 1), channels.bias(c + 2), channels.bias(c + 3)];
+        let mut sums = [
+            channels.bias(c),
+            channels.bias(c + 1),
+            channels.bias(c + 2),
+            channels.bias(c + 3),
+        ];
         dot4(&mut sums, input, &[w0, w1, w2, w3], 0);
         for ((out, sum), c) in out.iter_mut().zip(sums).zip(c..) {
             *out = clamp.apply(channels.multiplier(c).apply(sum));

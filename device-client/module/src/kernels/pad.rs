@@ -12,7 +12,10 @@ impl PadRecord {
             if y < self.top || y >= self.top + self.input.height {
                 continue;
             }
-            let elements = self.input.row_of(input, y - self.top).chunks_exact(self.input.channels);
+            let elements = self
+                .input
+                .row_of(input, y - self.top)
+                .chunks_exact(self.input.channels);
             let targets = row.chunks_exact_mut(self.output.channels).skip(self.left);
             for (element, target) in elements.zip(targets) {
                 target[self.front..self.front + element.len()].copy_from_slice(element);

@@ -8,7 +8,13 @@ use crate::plan::requantize::RequantizeRecord;
 impl RequantizeRecord {
     pub(crate) fn execute(&self, memory: &mut [u8]) {
         unary(memory, &self.input, &self.output, |input, out| {
-            requantize(input, self.input_zero_point, self.multiplier, self.clamp, out);
+            requantize(
+                input,
+                self.input_zero_point,
+                self.multiplier,
+                self.clamp,
+                out,
+            );
         });
     }
 }

@@ -64,28 +64,37 @@ impl fmt::Display for ModuleError {
             ModuleError::Truncated => f.write_str("the module is truncated"),
             ModuleError::Magic => f.write_str("this is not a module"),
             ModuleError::ContainerVersion(v) => {
-                write!(f, "the module's container has version {v}, which is not known here")
+                write!(
+                    f,
+                    "the module's container has version {v}, which is not known here"
+                )
             }
             ModuleError::NumericsVersion(v) => {
-                write!(f, "the module's arithmetic has version {v}, which is not known here")
+                write!(
+                    f,
+                    "the module's arithmetic has version {v}, which is not known here"
+                )
             }
-            ModuleError::Reserved => {
-                f.write_str("a reserved field of the module is not zero")
-            }
+            ModuleError::Reserved => f.write_str("a reserved field of the module is not zero"),
             ModuleError::EntryPoint => f.write_str("the module has an entry point but no code"),
             ModuleError::Segment(i) => write!(f, "arena segment {i} of the module is invalid"),
             ModuleError::SectionBounds(kind) => {
                 write!(f, "section {kind} leaves the module or overlaps another")
             }
             ModuleError::UnknownSection(kind) => {
-                write!(f, "the module needs section {kind}, which is not known here")
+                write!(
+                    f,
+                    "the module needs section {kind}, which is not known here"
+                )
             }
             ModuleError::DuplicateSection(kind) => write!(f, "section {kind} occurs twice"),
             ModuleError::MissingSection(kind) => write!(f, "the module has no section {kind}"),
-            ModuleError::PlanLength => {
-                f.write_str("the records do not fill the section PLAN")
-            }
-            ModuleError::UnknownRecord { layer, operator, version } => write!(
+            ModuleError::PlanLength => f.write_str("the records do not fill the section PLAN"),
+            ModuleError::UnknownRecord {
+                layer,
+                operator,
+                version,
+            } => write!(
                 f,
                 "record {layer} needs operator {operator} version {version}, \
                  which is not known here"
@@ -143,7 +152,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Refusal::Abi { module, host } => {
-                write!(f, "the module is built for ABI {module}, the device has ABI {host}")
+                write!(
+                    f,
+                    "the module is built for ABI {module}, the device has ABI {host}"
+                )
             }
             Refusal::Kernel { id, version } => {
                 write!(f, "the device has no kernel {id} version {version}")
@@ -152,10 +164,16 @@ impl fmt::Display for Refusal {
                 write!(f, "the device lacks instruction sets {missing:#x}")
             }
             Refusal::Arena { needed, missing } => {
-                write!(f, "the module needs {needed} B of arena, {missing} B too many")
+                write!(
+                    f,
+                    "the module needs {needed} B of arena, {missing} B too many"
+                )
             }
             Refusal::Stack { needed, missing } => {
-                write!(f, "the module needs {needed} B of stack, {missing} B too many")
+                write!(
+                    f,
+                    "the module needs {needed} B of stack, {missing} B too many"
+                )
             }
         }
     }

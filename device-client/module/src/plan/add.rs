@@ -29,12 +29,24 @@ impl<'m> AddRecord<'m> {
         let a = r.view()?;
         let b = OperandRecord::decode(r)?;
         let output = r.view()?;
-        let factors = SumFactors { a: r.i32()?, b: r.i32()?, shift: r.u8()? };
+        let factors = SumFactors {
+            a: r.i32()?,
+            b: r.i32()?,
+            shift: r.u8()?,
+        };
         r.zeros(3)?;
         let a_zero_point = r.i8()?;
         let b_zero_point = r.i8()?;
         let clamp = r.clamp()?;
-        Ok(AddRecord { a, b, output, a_zero_point, b_zero_point, factors, clamp })
+        Ok(AddRecord {
+            a,
+            b,
+            output,
+            a_zero_point,
+            b_zero_point,
+            factors,
+            clamp,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

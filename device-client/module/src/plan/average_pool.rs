@@ -74,8 +74,18 @@ impl<'m> AveragePoolRecord<'m> {
         let count = r.u16()?;
         let table = r.constant(Layout::Table, u64::from(count) * Means::ENTRY as u64)?;
         let (entries, _) = table.as_chunks();
-        let means = Means { entries, include_pad };
-        Ok(AveragePoolRecord { input, output, window, input_zero_point, clamp, means })
+        let means = Means {
+            entries,
+            include_pad,
+        };
+        Ok(AveragePoolRecord {
+            input,
+            output,
+            window,
+            input_zero_point,
+            clamp,
+            means,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {
@@ -84,8 +94,11 @@ impl<'m> AveragePoolRecord<'m> {
         if self.input.channels != self.output.channels {
             return Err(Problem::Shape);
         }
-        if self.means.entries.is_empty() {
-            return Err(Problem::Table);
+        // The sum of the valid elements fits 31 bits.
+        let rows = self.input.height.min(self.window.kernel_height as usize) as u64;
+        let columns = self.input.width.min(self.window.kernel_width as usize) as u64;
+        if rows * columns * 255 > i32::MAX as u64 {
+            return Err(Problem::Window);
         }
         if !self.means.iter().all(|(_, m)| m.is_valid()) {
             return Err(Problem::Multiplier);
@@ -147,8 +160,10 @@ mod owned {
             }
             let rows = counts(self.window.rows(), self.output.height, self.input.height);
             let columns = counts(self.window.columns(), self.output.width, self.input.width);
-            let counts: BTreeSet<usize> =
-                rows.iter().flat_map(|r| columns.iter().map(move |c| r * c)).collect();
+            let counts: BTreeSet<usize> = rows
+                .iter()
+                .flat_map(|r| columns.iter().map(move |c| r * c))
+                .collect();
             counts
                 .into_iter()
                 .filter(|&n| n > 0)

@@ -86,7 +86,13 @@ impl<'m> ConcatRecord<'m> {
         for _ in 0..count {
             ConcatSource::decode(r)?;
         }
-        Ok(ConcatRecord { output, axis, clamp, count, inputs })
+        Ok(ConcatRecord {
+            output,
+            axis,
+            clamp,
+            count,
+            inputs,
+        })
     }
 
     /// The inputs in order.
@@ -99,16 +105,19 @@ impl<'m> ConcatRecord<'m> {
         self.clamp.check()?;
         let mut length = 0;
         for ConcatSource { input, .. } in self.inputs() {
-            let same = |axis: Axis| {
-                axis == self.axis || axis.length(&input) == axis.length(&self.output)
-            };
+            let same =
+                |axis: Axis| axis == self.axis || axis.length(&input) == axis.length(&self.output);
             if !(same(Axis::Height) && same(Axis::Width) && same(Axis::Channels)) {
                 return Err(Problem::Shape);
             }
             length += self.axis.length(&input);
             input.disjoint(&self.output)?;
         }
-        if length == self.axis.length(&self.output) { Ok(()) } else { Err(Problem::Shape) }
+        if length == self.axis.length(&self.output) {
+            Ok(())
+        } else {
+            Err(Problem::Shape)
+        }
     }
 }
 

@@ -30,10 +30,20 @@ impl<'m> Conv2dRecord<'m> {
         let input_zero_point = r.i8()?;
         let clamp = r.clamp()?;
         let length = window.taps() as u64 * input.channels as u64;
-        let length = length.checked_mul(output.channels as u64).ok_or(Problem::OutsideConst)?;
+        let length = length
+            .checked_mul(output.channels as u64)
+            .ok_or(Problem::OutsideConst)?;
         let weights = r.constant(Layout::Ohwi, length)?;
         let channels = r.channels(output.channels)?;
-        Ok(Conv2dRecord { input, output, window, input_zero_point, clamp, weights, channels })
+        Ok(Conv2dRecord {
+            input,
+            output,
+            window,
+            input_zero_point,
+            clamp,
+            weights,
+            channels,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

@@ -28,7 +28,13 @@ impl CopyRecord {
         }
         let [a, b, c, d, input_start, e, f, g, h] = fields;
         let shape = [a, b, c, d];
-        Ok(CopyRecord { input, output, shape, input_start, input_strides: [e, f, g, h] })
+        Ok(CopyRecord {
+            input,
+            output,
+            shape,
+            input_start,
+            input_strides: [e, f, g, h],
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {
@@ -42,7 +48,9 @@ impl CopyRecord {
                 return Err(Problem::Zero);
             }
             let reach = (length as u64 - 1).checked_mul(stride as u64);
-            last = reach.and_then(|r| last.checked_add(r)).ok_or(Problem::Shape)?;
+            last = reach
+                .and_then(|r| last.checked_add(r))
+                .ok_or(Problem::Shape)?;
             elements = elements.checked_mul(length as u64).ok_or(Problem::Shape)?;
         }
         if elements != self.output.bytes() as u64 || last >= self.input.bytes() as u64 {

@@ -29,10 +29,17 @@ impl<'m> DepthwiseConvRecord<'m> {
         let window = r.window()?;
         let input_zero_point = r.i8()?;
         let clamp = r.clamp()?;
-        let weights =
-            r.constant(Layout::Hwo, window.taps() as u64 * output.channels as u64)?;
+        let weights = r.constant(Layout::Hwo, window.taps() as u64 * output.channels as u64)?;
         let channels = r.channels(output.channels)?;
-        Ok(DepthwiseConvRecord { input, output, window, input_zero_point, clamp, weights, channels })
+        Ok(DepthwiseConvRecord {
+            input,
+            output,
+            window,
+            input_zero_point,
+            clamp,
+            weights,
+            channels,
+        })
     }
 
     /// Output channels per input channel.

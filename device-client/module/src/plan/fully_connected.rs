@@ -29,7 +29,14 @@ impl<'m> FullyConnectedRecord<'m> {
         let length = input.bytes() as u64 * output.channels as u64;
         let weights = r.constant(Layout::Ohwi, length)?;
         let channels = r.channels(output.channels)?;
-        Ok(FullyConnectedRecord { input, output, input_zero_point, clamp, weights, channels })
+        Ok(FullyConnectedRecord {
+            input,
+            output,
+            input_zero_point,
+            clamp,
+            weights,
+            channels,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

@@ -18,8 +18,15 @@ impl<'m> LookupRecord<'m> {
     pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
-        let table = r.constant(Layout::Table, 256)?.first_chunk().ok_or(Problem::Table)?;
-        Ok(LookupRecord { input, output, table })
+        let table = r
+            .constant(Layout::Table, 256)?
+            .first_chunk()
+            .ok_or(Problem::Table)?;
+        Ok(LookupRecord {
+            input,
+            output,
+            table,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

@@ -23,7 +23,13 @@ impl MaxPoolRecord {
         let input = r.view()?;
         let output = r.view()?;
         let window = r.window()?;
-        Ok(MaxPoolRecord { input, output, window, low: r.i8()?, high: r.i8()? })
+        Ok(MaxPoolRecord {
+            input,
+            output,
+            window,
+            low: r.i8()?,
+            high: r.i8()?,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

@@ -33,11 +33,18 @@ impl<'m> MulRecord<'m> {
         let a_zero_point = r.i8()?;
         let b_zero_point = r.i8()?;
         let clamp = r.clamp()?;
-        Ok(MulRecord { a, b, output, a_zero_point, b_zero_point, multiplier, clamp })
+        Ok(MulRecord {
+            a,
+            b,
+            output,
+            a_zero_point,
+            b_zero_point,
+            multiplier,
+            clamp,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {
-
         self.clamp.check()?;
         if !self.a.same_shape(&self.output) {
             return Err(Problem::Shape);

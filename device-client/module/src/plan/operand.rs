@@ -32,7 +32,10 @@ impl<'m> OperandRecord<'m> {
         let bytes = r.constant(Layout::Hwc, length)?;
         r.skip(6)?;
         r.zeros(6)?;
-        Ok(OperandRecord::Const(bytes, Span::dense(0, height, width, channels)))
+        Ok(OperandRecord::Const(
+            bytes,
+            Span::dense(0, height, width, channels),
+        ))
     }
 
     /// Shape and place.
@@ -93,8 +96,7 @@ mod owned {
                     Ok(())
                 }
                 Operand::Const { values, shape } => {
-                    if values.len() as u64 != shape.iter().map(|&d| u64::from(d)).product::<u64>()
-                    {
+                    if values.len() as u64 != shape.iter().map(|&d| u64::from(d)).product::<u64>() {
                         return Err(BuildError::Shape("a constant operand"));
                     }
                     w.weights(Layout::Hwc, values)?;

@@ -28,7 +28,14 @@ impl PadRecord {
         let left = usize::from(r.u16()?);
         let front = usize::from(r.u16()?);
         let value = r.i8()?;
-        Ok(PadRecord { input, output, top, left, front, value })
+        Ok(PadRecord {
+            input,
+            output,
+            top,
+            left,
+            front,
+            value,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

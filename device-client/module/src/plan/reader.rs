@@ -37,7 +37,11 @@ pub struct Clamp {
 impl Clamp {
     /// The whole range of int8.
     pub const fn full(zero_point: i8) -> Clamp {
-        Clamp { zero_point, low: -128, high: 127 }
+        Clamp {
+            zero_point,
+            low: -128,
+            high: 127,
+        }
     }
 
     /// Adds the zero point and clamps.
@@ -49,7 +53,11 @@ impl Clamp {
     }
 
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        if self.low <= self.high { Ok(()) } else { Err(Problem::Clamp) }
+        if self.low <= self.high {
+            Ok(())
+        } else {
+            Err(Problem::Clamp)
+        }
     }
 }
 
@@ -81,7 +89,10 @@ impl<'m> Channels<'m> {
     #[inline]
     pub fn multiplier(&self, c: usize) -> Multiplier {
         let t = self.bytes.get(self.count * 8 + c).copied().unwrap_or(1);
-        Multiplier { q: self.word(self.count + c), t }
+        Multiplier {
+            q: self.word(self.count + c),
+            t,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Problem> {
@@ -103,11 +114,18 @@ pub(crate) struct Reader<'m> {
 
 impl<'m> Reader<'m> {
     pub(crate) fn new(bytes: &'m [u8], consts: &'m [u8], segments: Segments) -> Self {
-        Reader { bytes, consts, segments }
+        Reader {
+            bytes,
+            consts,
+            segments,
+        }
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
-        let (head, tail) = self.bytes.split_first_chunk::<N>().ok_or(Problem::Truncated)?;
+        let (head, tail) = self
+            .bytes
+            .split_first_chunk::<N>()
+            .ok_or(Problem::Truncated)?;
         self.bytes = tail;
         Ok(*head)
     }
@@ -194,7 +212,14 @@ impl<'m> Reader<'m> {
             return Err(Problem::OutsideSegment);
         }
         let start = base as usize + offset as usize;
-        Ok(Span { start, height, width, channels, row_stride: stride as usize, ring })
+        Ok(Span {
+            start,
+            height,
+            width,
+            channels,
+            row_stride: stride as usize,
+            ring,
+        })
     }
 
     /// A constant of `length` bytes.
@@ -213,7 +238,10 @@ impl<'m> Reader<'m> {
 
     pub(crate) fn channels(&mut self, count: usize) -> Result<Channels<'m>, Problem> {
         let length = (count * Channels::BYTES) as u64;
-        Ok(Channels { bytes: self.constant(Layout::Channels, length)?, count })
+        Ok(Channels {
+            bytes: self.constant(Layout::Channels, length)?,
+            count,
+        })
     }
 
     pub(crate) fn window(&mut self) -> Result<Window, Problem> {
@@ -231,13 +259,24 @@ impl<'m> Reader<'m> {
     }
 
     pub(crate) fn clamp(&mut self) -> Result<Clamp, Problem> {
-        Ok(Clamp { zero_point: self.i8()?, low: self.i8()?, high: self.i8()? })
+        Ok(Clamp {
+            zero_point: self.i8()?,
+            low: self.i8()?,
+            high: self.i8()?,
+        })
     }
 
     /// `q`, `t` and three zero bytes.
     pub(crate) fn multiplier(&mut self) -> Result<Multiplier, Problem> {
-        let multiplier = Multiplier { q: self.i32()?, t: self.u8()? };
+        let multiplier = Multiplier {
+            q: self.i32()?,
+            t: self.u8()?,
+        };
         self.zeros(3)?;
-        if multiplier.is_valid() { Ok(multiplier) } else { Err(Problem::Multiplier) }
+        if multiplier.is_valid() {
+            Ok(multiplier)
+        } else {
+            Err(Problem::Multiplier)
+        }
     }
 }

@@ -26,7 +26,13 @@ impl RequantizeRecord {
         let multiplier = r.multiplier()?;
         let input_zero_point = r.i8()?;
         let clamp = r.clamp()?;
-        Ok(RequantizeRecord { input, output, input_zero_point, multiplier, clamp })
+        Ok(RequantizeRecord {
+            input,
+            output,
+            input_zero_point,
+            multiplier,
+            clamp,
+        })
     }
 
     pub(crate) fn verify(&self) -> Result<(), Problem> {

@@ -20,7 +20,11 @@ impl<'m> SoftmaxRecord<'m> {
         let output = r.view()?;
         let (table, _) = r.constant(Layout::Table, 1024)?.as_chunks();
         let table = table.first_chunk().ok_or(Problem::Table)?;
-        Ok(SoftmaxRecord { input, output, table })
+        Ok(SoftmaxRecord {
+            input,
+            output,
+            table,
+        })
     }
 
     /// `T[d]`.
@@ -70,7 +74,10 @@ mod owned {
         pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
             w.view(&self.input)?;
             w.view(&self.output)?;
-            w.constant(Layout::Table, self.table.iter().flat_map(|e| e.to_le_bytes()).collect())
+            w.constant(
+                Layout::Table,
+                self.table.iter().flat_map(|e| e.to_le_bytes()).collect(),
+            )
         }
     }
 }

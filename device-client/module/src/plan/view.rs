@@ -74,7 +74,14 @@ pub struct Span {
 impl Span {
     /// A whole tensor without gaps between its rows.
     pub const fn dense(start: usize, height: usize, width: usize, channels: usize) -> Span {
-        Span { start, height, width, channels, row_stride: width * channels, ring: height }
+        Span {
+            start,
+            height,
+            width,
+            channels,
+            row_stride: width * channels,
+            ring: height,
+        }
     }
 
     /// Bytes of one row.
@@ -91,7 +98,11 @@ impl Span {
 
     #[inline]
     const fn slot(&self, y: usize) -> usize {
-        if self.ring == self.height { y } else { y % self.ring }
+        if self.ring == self.height {
+            y
+        } else {
+            y % self.ring
+        }
     }
 
     /// Row `y` in a slice that begins at `start`.
@@ -130,9 +141,7 @@ impl Span {
 
     /// Whether the two have equal dimensions.
     pub const fn same_shape(&self, other: &Span) -> bool {
-        self.height == other.height
-            && self.width == other.width
-            && self.channels == other.channels
+        self.height == other.height && self.width == other.width && self.channels == other.channels
     }
 
     /// Refuses memory shared with `other`.
@@ -146,6 +155,10 @@ impl Span {
 
     /// Refuses memory shared with `output`, unless the two are the same elements.
     pub(crate) fn disjoint_or_same(&self, output: &Span) -> Result<(), Problem> {
-        if self == output { Ok(()) } else { self.disjoint(output) }
+        if self == output {
+            Ok(())
+        } else {
+            self.disjoint(output)
+        }
     }
 }

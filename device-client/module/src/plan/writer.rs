@@ -22,7 +22,8 @@ impl Consts {
         if let Some(&at) = self.known.get(&constant) {
             return Ok(at);
         }
-        self.bytes.resize(self.bytes.len().next_multiple_of(Self::ALIGN), 0);
+        self.bytes
+            .resize(self.bytes.len().next_multiple_of(Self::ALIGN), 0);
         let at =
             u32::try_from(self.bytes.len()).map_err(|_| BuildError::TooLarge("the constants"))?;
         self.bytes.extend_from_slice(&constant);
@@ -39,7 +40,10 @@ pub(crate) struct Writer<'c> {
 
 impl<'c> Writer<'c> {
     pub(crate) fn new(consts: &'c mut Consts) -> Self {
-        Writer { bytes: Vec::new(), consts }
+        Writer {
+            bytes: Vec::new(),
+            consts,
+        }
     }
 
     pub(crate) fn u8(&mut self, value: u8) {
@@ -107,7 +111,9 @@ impl<'c> Writer<'c> {
         input_zero_point: i8,
     ) -> Result<(), BuildError> {
         if bias.len() != sums.len() || multipliers.len() != sums.len() {
-            return Err(BuildError::Shape("one bias and multiplier per output channel"));
+            return Err(BuildError::Shape(
+                "one bias and multiplier per output channel",
+            ));
         }
         let mut bytes = Vec::with_capacity(sums.len() * 9);
         for (&b, &sum) in bias.iter().zip(sums) {

@@ -19,11 +19,20 @@ pub fn add(
         let first = (a.at(y, x, c) - i64::from(za)) * i64::from(factors.a);
         let second = (b.at(by, bx, bc) - i64::from(zb)) * i64::from(factors.b);
         let half = 1i64 << (factors.shift - 1);
-        output.set(y, x, c, saturate((first + second + half) >> factors.shift, clamp));
+        output.set(
+            y,
+            x,
+            c,
+            saturate((first + second + half) >> factors.shift, clamp),
+        );
     }
     output
 }
 
 pub(super) fn repeated(b: &Tensor, y: usize, x: usize, c: usize) -> (usize, usize, usize) {
-    (y.min(b.height - 1), x.min(b.width - 1), c.min(b.channels - 1))
+    (
+        y.min(b.height - 1),
+        x.min(b.width - 1),
+        c.min(b.channels - 1),
+    )
 }

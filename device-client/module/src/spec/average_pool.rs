@@ -19,7 +19,8 @@ pub fn average_pool(
         let mut count = 0;
         for ky in 0..window.kernel_height as usize {
             for kx in 0..window.kernel_width as usize {
-                let taps = tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
+                let taps =
+                    tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
                 if let Some((iy, ix)) = taps {
                     acc += input.at(iy, ix, c) - i64::from(input_zero_point);
                     count += 1;

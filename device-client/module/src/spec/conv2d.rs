@@ -27,7 +27,8 @@ pub fn conv2d(input: &Tensor, window: &Window, layer: &Layer, mut output: Tensor
         let mut acc = layer.bias[o];
         for ky in 0..kh {
             for kx in 0..kw {
-                let taps = tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
+                let taps =
+                    tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
                 let Some((iy, ix)) = taps else { continue };
                 for i in 0..input.channels {
                     let w = layer.weights[((o * kh + ky) * kw + kx) * input.channels + i];
@@ -35,7 +36,12 @@ pub fn conv2d(input: &Tensor, window: &Window, layer: &Layer, mut output: Tensor
                 }
             }
         }
-        output.set(y, x, o, saturate(rq(acc, layer.multipliers[o]), &layer.clamp));
+        output.set(
+            y,
+            x,
+            o,
+            saturate(rq(acc, layer.multipliers[o]), &layer.clamp),
+        );
     }
     output
 }

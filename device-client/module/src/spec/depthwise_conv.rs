@@ -17,14 +17,20 @@ pub fn depthwise_conv(
         let mut acc = layer.bias[o];
         for ky in 0..kh {
             for kx in 0..kw {
-                let taps = tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
+                let taps =
+                    tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
                 let Some((iy, ix)) = taps else { continue };
                 let w = layer.weights[(ky * kw + kx) * output.channels + o];
                 let x = input.at(iy, ix, o / multiplier);
                 acc += (x - i64::from(layer.input_zero_point)) * i64::from(w);
             }
         }
-        output.set(y, x, o, saturate(rq(acc, layer.multipliers[o]), &layer.clamp));
+        output.set(
+            y,
+            x,
+            o,
+            saturate(rq(acc, layer.multipliers[o]), &layer.clamp),
+        );
     }
     output
 }

@@ -11,7 +11,12 @@ pub fn fully_connected(input: &Tensor, layer: &Layer, mut output: Tensor) -> Ten
             let difference = i64::from(x) - i64::from(layer.input_zero_point);
             acc += difference * i64::from(layer.weights[o * n + i]);
         }
-        output.set(0, 0, o, saturate(rq(acc, layer.multipliers[o]), &layer.clamp));
+        output.set(
+            0,
+            0,
+            o,
+            saturate(rq(acc, layer.multipliers[o]), &layer.clamp),
+        );
     }
     output
 }

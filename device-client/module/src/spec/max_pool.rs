@@ -14,13 +14,19 @@ pub fn max_pool(
         let mut highest = -128;
         for ky in 0..window.kernel_height as usize {
             for kx in 0..window.kernel_width as usize {
-                let taps = tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
+                let taps =
+                    tap_y(window, y, ky, input.height).zip(tap_x(window, x, kx, input.width));
                 if let Some((iy, ix)) = taps {
                     highest = input.at(iy, ix, c).max(highest);
                 }
             }
         }
-        output.set(y, x, c, highest.clamp(i64::from(low), i64::from(high)) as i8);
+        output.set(
+            y,
+            x,
+            c,
+            highest.clamp(i64::from(low), i64::from(high)) as i8,
+        );
     }
     output
 }

@@ -59,11 +59,25 @@ fn tap(o: usize, k: usize, stride: u32, dilation: u32, pad: u32, length: usize) 
 }
 
 fn tap_y(window: &Window, o: usize, k: usize, length: usize) -> Option<usize> {
-    tap(o, k, window.stride_y, window.dilation_y, window.pad_top, length)
+    tap(
+        o,
+        k,
+        window.stride_y,
+        window.dilation_y,
+        window.pad_top,
+        length,
+    )
 }
 
 fn tap_x(window: &Window, o: usize, k: usize, length: usize) -> Option<usize> {
-    tap(o, k, window.stride_x, window.dilation_x, window.pad_left, length)
+    tap(
+        o,
+        k,
+        window.stride_x,
+        window.dilation_x,
+        window.pad_left,
+        length,
+    )
 }
 
 /// What the specification computes for a module.
@@ -88,7 +102,11 @@ pub struct InputMismatch {
 
 impl fmt::Display for InputMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the model takes inputs of {:?} bytes, not {:?}", self.expected, self.given)
+        write!(
+            f,
+            "the model takes inputs of {:?} bytes, not {:?}",
+            self.expected, self.given
+        )
     }
 }
 
@@ -96,7 +114,10 @@ impl std::error::Error for InputMismatch {}
 
 /// Interprets the plan of a module.
 pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismatch> {
-    let expected: Vec<usize> = module.inputs().map(|tensor| tensor.bytes as usize).collect();
+    let expected: Vec<usize> = module
+        .inputs()
+        .map(|tensor| tensor.bytes as usize)
+        .collect();
     let given: Vec<usize> = inputs.iter().map(|bytes| bytes.len()).collect();
     if expected != given {
         return Err(InputMismatch { expected, given });
@@ -130,12 +151,25 @@ pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismat
         let scores = scores.as_deref().unwrap_or(output);
         // ArgMax of N9: the lowest index.
         let highest = scores.iter().map(|&b| b as i8).max();
-        let index = scores.iter().position(|&b| Some(b as i8) == highest).unwrap_or(0);
+        let index = scores
+            .iter()
+            .position(|&b| Some(b as i8) == highest)
+            .unwrap_or(0);
         let score = (i32::from(output[index] as i8) - tensor.zero_point) as f32 * tensor.scale;
-        Class { index: index as u32, score }
+        Class {
+            index: index as u32,
+            score,
+        }
     });
-    let outputs = module.outputs().map(|tensor| memory[module.range(&tensor)].to_vec()).collect();
-    Ok(SpecRun { outputs, layers, class })
+    let outputs = module
+        .outputs()
+        .map(|tensor| memory[module.range(&tensor)].to_vec())
+        .collect();
+    Ok(SpecRun {
+        outputs,
+        layers,
+        class,
+    })
 }
 
 fn step(record: &Record<'_>, memory: &[u8]) -> Tensor {
@@ -160,7 +194,14 @@ fn step(record: &Record<'_>, memory: &[u8]) -> Tensor {
             let weights = signed(op.weights);
             let depth = op.output.channels;
             let sums: Vec<i64> = (0..depth)
-                .map(|c| weights.iter().skip(c).step_by(depth).map(|&w| i64::from(w)).sum())
+                .map(|c| {
+                    weights
+                        .iter()
+                        .skip(c)
+                        .step_by(depth)
+                        .map(|&w| i64::from(w))
+                        .sum()
+                })
                 .collect();
             let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
             depthwise_conv(&load(&op.input), &op.window, &layer, empty(&op.output))
@@ -176,15 +217,30 @@ fn step(record: &Record<'_>, memory: &[u8]) -> Tensor {
         }
         Record::Add(op) => {
             let zero_points = (op.a_zero_point, op.b_zero_point);
-            add(&load(&op.a), &operand(&op.b), zero_points, &op.factors, &op.clamp)
+            add(
+                &load(&op.a),
+                &operand(&op.b),
+                zero_points,
+                &op.factors,
+                &op.clamp,
+            )
         }
         Record::Mul(op) => {
             let zero_points = (op.a_zero_point, op.b_zero_point);
-            mul(&load(&op.a), &operand(&op.b), zero_points, op.multiplier, &op.clamp)
+            mul(
+                &load(&op.a),
+                &operand(&op.b),
+                zero_points,
+                op.multiplier,
+                &op.clamp,
+            )
         }
-        Record::MaxPool(op) => {
-            max_pool(&load(&op.input), &op.window, (op.low, op.high), empty(&op.output))
-        }
+        Record::MaxPool(op) => max_pool(
+            &load(&op.input),
+            &op.window,
+            (op.low, op.high),
+            empty(&op.output),
+        ),
         Record::AveragePool(op) => {
             let means: Vec<(u32, Multiplier)> = op.means.iter().collect();
             average_pool(
@@ -201,12 +257,18 @@ fn step(record: &Record<'_>, memory: &[u8]) -> Tensor {
             softmax(&load(&op.input), &table)
         }
         Record::Lookup(op) => lookup(&load(&op.input), &signed(op.table)),
-        Record::Requantize(op) => {
-            requantize(&load(&op.input), op.input_zero_point, op.multiplier, &op.clamp)
-        }
-        Record::Pad(op) => {
-            pad(&load(&op.input), [op.top, op.left, op.front], op.value, empty(&op.output))
-        }
+        Record::Requantize(op) => requantize(
+            &load(&op.input),
+            op.input_zero_point,
+            op.multiplier,
+            &op.clamp,
+        ),
+        Record::Pad(op) => pad(
+            &load(&op.input),
+            [op.top, op.left, op.front],
+            op.value,
+            empty(&op.output),
+        ),
         Record::Concat(op) => {
             let inputs: Vec<Tensor> = op
                 .inputs()
@@ -242,9 +304,8 @@ fn layer(
     input_zero_point: i8,
     clamp: Clamp,
 ) -> Layer {
-    let bias = |(c, sum): (usize, &i64)| {
-        i64::from(channels.bias(c)) + i64::from(input_zero_point) * sum
-    };
+    let bias =
+        |(c, sum): (usize, &i64)| i64::from(channels.bias(c)) + i64::from(input_zero_point) * sum;
     Layer {
         weights,
         bias: sums.iter().enumerate().map(bias).collect(),

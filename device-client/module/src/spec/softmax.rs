@@ -10,7 +10,10 @@ pub fn softmax(input: &Tensor, table: &[u32]) -> Tensor {
         for x in 0..input.width {
             let row: Vec<i64> = (0..input.channels).map(|c| input.at(y, x, c)).collect();
             let highest = row.iter().copied().max().unwrap_or(0);
-            let e: Vec<i64> = row.iter().map(|x| i64::from(table[(highest - x) as usize])).collect();
+            let e: Vec<i64> = row
+                .iter()
+                .map(|x| i64::from(table[(highest - x) as usize]))
+                .collect();
             let sum: i64 = e.iter().sum();
             for (c, e) in e.iter().enumerate() {
                 let share = (256 * e + (sum >> 1)) / sum - 128;

@@ -18,7 +18,12 @@ pub struct Tensor {
 impl Tensor {
     /// A tensor of zeros.
     pub fn new(height: usize, width: usize, channels: usize) -> Tensor {
-        Tensor { height, width, channels, data: vec![0; height * width * channels] }
+        Tensor {
+            height,
+            width,
+            channels,
+            data: vec![0; height * width * channels],
+        }
     }
 
     /// Element `(y, x, c)`.
@@ -34,9 +39,8 @@ impl Tensor {
     /// The coordinates of all elements in stored order.
     pub fn coordinates(&self) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let (height, width, channels) = (self.height, self.width, self.channels);
-        (0..height).flat_map(move |y| {
-            (0..width).flat_map(move |x| (0..channels).map(move |c| (y, x, c)))
-        })
+        (0..height)
+            .flat_map(move |y| (0..width).flat_map(move |x| (0..channels).map(move |c| (y, x, c))))
     }
 
     /// The stored bytes.
