@@ -24,21 +24,33 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 
+mod bootstrap;
 mod client;
+mod facts;
 mod flash;
+mod link;
+mod manage;
 #[cfg(any(test, feature = "std"))]
 pub mod mem_flash;
+mod objects;
+mod observe;
 mod platform;
+mod registration;
+mod storage;
 mod store;
+#[cfg(test)]
+mod testing;
 mod text;
 mod update;
 mod uri;
 
-pub use client::{Client, Observation, Peer};
+pub use client::Client;
 pub use flash::{
     FlashError, FlashLayout, FlashOp, FlashRead, LayoutError, MAX_WRITE_UNIT, MIN_JOURNAL_HALF,
     Region, SLOTS,
 };
+pub use link::Peer;
+pub use observe::Observation;
 pub use platform::{
     BootstrapError, Buffers, Config, ConfigError, Event, Input, Memory, Now, Output, Platform,
 };

@@ -76,17 +76,26 @@ pub struct Buffers {
     pub(crate) receive: [u8; RECEIVE],
     /// A body that arrives in blocks (everything but opaque streams).
     pub(crate) body: [u8; BODY],
+    /// The datagram that answers the last one received.
+    pub(crate) answer: [u8; DATAGRAM],
 }
 
 /// Bytes of a package head and two blocks of 1,024 bytes.
 pub(crate) const RECEIVE: usize = 2048 + 64;
 /// Largest body of a Write that is not streamed, in bytes.
-pub(crate) const BODY: usize = 1024;
+pub(crate) const BODY: usize = 1280;
+/// Largest datagram that we send, in bytes (RFC 7252 section 4.6).
+pub(crate) const DATAGRAM: usize = 1152;
 
 impl Buffers {
     /// Buffers, to be put into a `static` or on the heap.
     pub const fn new() -> Self {
-        Self { flash: [0; journal::BUFFER], receive: [0; RECEIVE], body: [0; BODY] }
+        Self {
+            flash: [0; journal::BUFFER],
+            receive: [0; RECEIVE],
+            body: [0; BODY],
+            answer: [0; DATAGRAM],
+        }
     }
 }
 

@@ -216,6 +216,24 @@ impl Accounts {
         true
     }
 
+    /// If the bootstrap account of `before` was overwritten by a management account, it moves to a
+    /// free instance; if there are two now, the written one counts.
+    pub(crate) fn keep_bootstrap_account(&mut self, before: &Self) {
+        let Some(old) = before.bootstrap().copied() else { return };
+        let count = self.security.iter().flatten().filter(|s| s.bootstrap).count();
+        if count == 0 {
+            let taken = |id: u16| self.security.iter().flatten().any(|s| s.id == id);
+            let free = (0..=MAX_INSTANCES as u16).find(|id| !taken(*id)).unwrap_or(old.id);
+            place(&mut self.security, Security { id: free, ..old }, |s| s.id == free);
+        } else if count > 1 {
+            for s in &mut self.security {
+                if *s == Some(old) {
+                    *s = None;
+                }
+            }
+        }
+    }
+
     /// What Bootstrap-Finish asks: exactly one bootstrap account, at least one management server,
     /// and every server with an address that can be used.
     pub(crate) fn is_consistent(&self) -> bool {
@@ -364,6 +382,23 @@ mod tests {
         assert!(a.delete(&Path::object(1)));
         assert!(a.server.iter().all(Option::is_none));
         assert_eq!(a.security.iter().flatten().count(), 2);
+    }
+
+    #[test]
+    fn a_management_account_may_be_written_over_the_bootstrap_account() {
+        let before = Accounts::factory("coap://127.0.0.1:5683").unwrap();
+        let mut a = before;
+        a.create(0, 0).unwrap();
+        a.set(&Path::resource(0, 0, 0), Value::String("coap://127.0.0.1:5783")).unwrap();
+        a.set(&Path::resource(0, 0, 10), Value::Integer(7)).unwrap();
+        a.keep_bootstrap_account(&before);
+        assert_eq!(a.bootstrap().map(|s| (s.id, s.uri)), before.bootstrap().map(|s| (1, s.uri)));
+        let mut a = before;
+        a.create(0, 4).unwrap();
+        a.set(&Path::resource(0, 4, 1), Value::Boolean(true)).unwrap();
+        a.keep_bootstrap_account(&before);
+        assert_eq!(a.bootstrap().map(|s| s.id), Some(4));
+        assert_eq!(a.security.iter().flatten().count(), 1);
     }
 
     #[test]

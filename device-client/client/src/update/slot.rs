@@ -124,9 +124,8 @@ pub(crate) enum SlotEvent {
 
 use SlotState::{Active, Empty, Failed, Receiving, RolledBack, Trial, Verified};
 
-const TABLE: [(SlotState, SlotEvent, SlotState); 18] = [
+const TABLE: [(SlotState, SlotEvent, SlotState); 17] = [
     (Empty, SlotEvent::Receive, Receiving),
-    (Empty, SlotEvent::Fail, Failed),
     (Receiving, SlotEvent::Verified, Verified),
     (Receiving, SlotEvent::Fail, Failed),
     (Receiving, SlotEvent::Drop, Empty),

@@ -65,6 +65,12 @@ impl UpdateState {
         all.filter_map(|(i, s)| Some((cost(s)?, i as u8))).min().map(|(_, i)| i)
     }
 
+    /// A package may go to this slot.
+    pub(crate) fn may_receive(&self, slot: u8) -> bool {
+        let free = |s: &Slot| Slot::apply(&mut s.clone(), SlotEvent::Receive);
+        self.slots.get(usize::from(slot)).is_some_and(free)
+    }
+
     /// Moves Object 5 on.
     pub(crate) fn trigger(&mut self, trigger: Trigger) -> Result<(), NotAllowed> {
         self.firmware = self.firmware.next(trigger).ok_or(NotAllowed)?;
@@ -103,8 +109,12 @@ impl UpdateState {
         let _ = self.trigger(Trigger::Refused(result));
         self.target = None;
         let Some(slot) = slot else { return };
-        if self.apply(slot, SlotEvent::Fail).is_ok() {
-            self.slots[usize::from(slot)].result = why;
+        let receiving = self.slots.get(usize::from(slot)).map(|s| s.state);
+        if receiving == Some(SlotState::Receiving) {
+            let _ = self.apply(slot, SlotEvent::Fail);
+        }
+        if let Ok(entry) = self.slot_mut(slot) {
+            entry.result = why;
         }
     }
 

@@ -1,0 +1,178 @@
+//! The order in which things reach the flash: one operation at a time, the journal before the
+//! receiver.
+//!
+//! A record that announces a change (a slot is being received into) is on flash before the change
+//! begins, and one that promises something (a committed module, an account) before the answer
+//! leaves.
+
+use crate::client::Client;
+use crate::flash::FlashRead;
+use crate::platform::{Event, Now};
+use crate::store::journal::{self, Journal};
+use crate::update::firmware::UpdateResult;
+use crate::update::receiver;
+use crate::update::slot::ModelResult;
+
+/// Keys of the journal.
+pub(crate) const PROGRESS: u8 = 0;
+pub(crate) const UPDATE: u8 = 1;
+pub(crate) const ACCOUNTS: u8 = 2;
+
+/// Failures in a row after which a record is given up.
+const MAX_FAILURES: u8 = 3;
+
+/// Who waits for the operation under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InFlight {
+    Journal,
+    Receiver(receiver::Step),
+    /// The transfer it belonged to is gone.
+    Nobody,
+}
+
+pub(crate) struct Storage {
+    pub(crate) journal: Journal,
+    /// Bit n: the record with key n must be written.
+    dirty: u8,
+    /// Key of the record being written.
+    writing: Option<u8>,
+    in_flight: Option<InFlight>,
+    failures: u8,
+    /// A record was given up since this was last looked at.
+    pub(crate) gave_up: bool,
+}
+
+/// The operation that the shell carries out; the data is the start of the named buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Erase { offset: u32, len: u32 },
+    ProgramJournal { offset: u32, len: u32 },
+    ProgramPayload { offset: u32, len: u32 },
+    Sync,
+}
+
+impl Storage {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self {
+            journal,
+            dirty: 0,
+            writing: None,
+            in_flight: None,
+            failures: 0,
+            gave_up: false,
+        }
+    }
+
+    /// The record has changed and must be written.
+    pub(crate) fn mark(&mut self, key: u8) {
+        self.dirty |= 1 << key;
+    }
+}
+
+impl Client<'_> {
+    /// Nothing has to be written and nothing is being written.
+    pub(crate) fn storage_is_idle(&self) -> bool {
+        let s = &self.storage;
+        let receiving = self.receiver.as_ref().is_some_and(|r| r.has_work(&self.config.layout));
+        s.dirty == 0 && s.journal.is_idle() && s.in_flight.is_none() && !receiving
+    }
+
+    /// The transfer is given up; an operation of it that is under way means nothing any more.
+    pub(crate) fn drop_receiver(&mut self) {
+        self.receiver = None;
+        if let Some(InFlight::Receiver(_)) = self.storage.in_flight {
+            self.storage.in_flight = Some(InFlight::Nobody);
+        }
+    }
+
+    /// The next operation, if none is under way.
+    pub(crate) fn storage_step(&mut self, flash: &dyn FlashRead) -> Option<Op> {
+        if self.storage.in_flight.is_some() {
+            return None;
+        }
+        if let Some(step) = self.journal_step(flash) {
+            self.storage.in_flight = Some(InFlight::Journal);
+            return Some(match step {
+                journal::Step::Erase { offset, len } => Op::Erase { offset, len },
+                journal::Step::Program { offset, len } => Op::ProgramJournal { offset, len },
+                journal::Step::Sync => Op::Sync,
+            });
+        }
+        let slot = self.update.target?;
+        let region = self.config.layout.slots.get(usize::from(slot))?;
+        let receiver = self.receiver.as_ref()?;
+        let step = receiver.step(region, &self.config.layout, self.buffers.receive)?;
+        self.storage.in_flight = Some(InFlight::Receiver(step));
+        Some(match step {
+            receiver::Step::Erase { offset, len } => Op::Erase { offset, len },
+            receiver::Step::Program { offset, len } => Op::ProgramPayload { offset, len },
+            receiver::Step::Sync => Op::Sync,
+        })
+    }
+
+    fn journal_step(&mut self, flash: &dyn FlashRead) -> Option<journal::Step> {
+        loop {
+            if let Some(step) = self.storage.journal.step(flash, self.buffers.flash) {
+                return Some(step);
+            }
+            let key = (0..journal::KEYS).find(|key| self.storage.dirty & (1 << key) != 0)?;
+            self.storage.dirty &= !(1 << key);
+            let place = &mut self.buffers.flash[8..];
+            let len = match key {
+                PROGRESS => self.receiver.as_ref().and_then(|r| r.encode(place)),
+                UPDATE => self.update.encode(place),
+                _ => self.accounts.encode(place),
+            };
+            if let Some(len) = len
+                && self.storage.journal.put(key, len, self.buffers.flash)
+            {
+                self.storage.writing = Some(key);
+            }
+        }
+    }
+
+    pub(crate) fn flash_done(&mut self, now: Now, ok: bool, flash: &dyn FlashRead) {
+        let Some(in_flight) = self.storage.in_flight.take() else { return };
+        if !ok {
+            self.event(Event::FlashFailed);
+            self.storage.failures += 1;
+        }
+        let give_up = self.storage.failures >= MAX_FAILURES;
+        match in_flight {
+            InFlight::Journal => {
+                if self.storage.journal.done(ok, flash) {
+                    self.storage.failures = 0;
+                    self.storage.writing = None;
+                } else if !ok && let Some(key) = self.storage.writing.take() {
+                    if give_up {
+                        self.storage.failures = 0;
+                        self.storage.gave_up = true;
+                    } else {
+                        self.storage.mark(key);
+                    }
+                }
+            }
+            InFlight::Nobody => {}
+            InFlight::Receiver(step) => {
+                if !ok {
+                    self.refuse_package(UpdateResult::NotEnoughFlash, ModelResult::Storage);
+                } else {
+                    self.receiver_step_done(now, step, flash);
+                }
+            }
+        }
+    }
+
+    fn receiver_step_done(&mut self, now: Now, step: receiver::Step, flash: &dyn FlashRead) {
+        let region = self.update.target.and_then(|s| self.config.layout.slots.get(usize::from(s)));
+        let (Some(region), Some(r)) = (region, self.receiver.as_mut()) else { return };
+        let before = r.payload.map_or(0, |p| p.durable);
+        r.done(step, region, self.buffers.receive);
+        if r.payload.is_some_and(|p| p.durable != before) {
+            self.storage.mark(PROGRESS);
+        }
+        if !r.has_work(&self.config.layout) && r.is_complete() {
+            self.package_complete(now, flash);
+        }
+    }
+}

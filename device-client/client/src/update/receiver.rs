@@ -1,0 +1,363 @@
+//! Takes a package block by block: its head into memory, its payload straight to a slot.
+//!
+//! The receiver knows nothing of CoAP or of the state of Object 5: it says which flash operation
+//! comes next and what a block means. Bytes go to flash in whole write units; a unit that is
+//! erased is erased just before its first byte is programmed, so that a transfer that goes on after
+//! a reset begins with an erased unit.
+
+use tinsmith_package::MAX_HEAD;
+
+use crate::flash::{FlashLayout, Region};
+use crate::platform::RECEIVE;
+use crate::store::codec::{Reader, Writer};
+use crate::text::Bytes;
+
+const SCHEMA: u8 = 1;
+
+/// Request-Tag of the transfer; none if the server sends none.
+pub(crate) type Tag = Option<Bytes<8>>;
+
+/// What a block means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Block {
+    /// Its bytes (or the last of them) are new and are in the buffer now.
+    Taken,
+    /// Everything in it was taken before.
+    Duplicate,
+    /// Bytes before it are missing.
+    Gap,
+    /// It goes over the end of the package, or the package ends before its end.
+    WrongLength,
+}
+
+/// What to do with the flash next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Erase one unit.
+    Erase { offset: u32, len: u32 },
+    /// Program the first `len` bytes of the buffer.
+    Program { offset: u32, len: u32 },
+    /// Sync, since a whole erase unit is full or the payload is complete.
+    Sync,
+}
+
+/// A transfer whose head is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Payload {
+    /// Offset of the payload in the package.
+    pub(crate) head_len: u32,
+    /// Bytes of the payload.
+    pub(crate) len: u32,
+    /// Payload bytes programmed.
+    written: u32,
+    /// Bytes of the slot that are erased or programmed, from its start.
+    erased: u32,
+    /// Payload bytes that survive a reset: whole erase units.
+    pub(crate) durable: u32,
+    synced: bool,
+}
+
+/// One transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    pub(crate) tag: Tag,
+    /// Bytes of the package held without a gap.
+    pub(crate) received: u32,
+    /// Bytes in the buffer: of the head, then of the payload before they fill a write unit.
+    pub(crate) buffered: usize,
+    pub(crate) payload: Option<Payload>,
+}
+
+impl Receiver {
+    /// Nothing received yet.
+    pub(crate) const fn new(tag: Tag) -> Self {
+        Self { tag, received: 0, buffered: 0, payload: None }
+    }
+
+    /// The transfer as if its last byte had just arrived.
+    pub(crate) fn completed(mut self) -> Self {
+        self.received = self.total().unwrap_or(self.received);
+        if let Some(p) = &mut self.payload {
+            (p.written, p.erased) = (p.len, p.len);
+        }
+        self
+    }
+
+    /// Bytes of the whole package, once its head is known.
+    pub(crate) fn total(&self) -> Option<u32> {
+        self.payload.map(|p| p.head_len + p.len)
+    }
+
+    /// All bytes have arrived.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.total() == Some(self.received)
+    }
+
+    /// Looks at a block at `offset` and copies what is new of it into `buf`.
+    pub(crate) fn take(
+        &mut self,
+        offset: u32,
+        bytes: &[u8],
+        last: bool,
+        buf: &mut [u8; RECEIVE],
+    ) -> Block {
+        let Some(end) = u32::try_from(bytes.len()).ok().and_then(|n| offset.checked_add(n)) else {
+            return Block::WrongLength;
+        };
+        if offset > self.received {
+            return Block::Gap;
+        }
+        if let Some(total) = self.total()
+            && (end > total || last != (end == total))
+        {
+            return Block::WrongLength;
+        }
+        if end <= self.received {
+            return Block::Duplicate;
+        }
+        let new = &bytes[(self.received - offset) as usize..];
+        let Some(place) = buf.get_mut(self.buffered..self.buffered + new.len()) else {
+            return Block::WrongLength;
+        };
+        place.copy_from_slice(new);
+        self.buffered += new.len();
+        self.received = end;
+        Block::Taken
+    }
+
+    /// The head is complete: what follows it in the buffer is payload. False if the package has
+    /// more bytes than its head says, or ended before.
+    pub(crate) fn begin_payload(
+        &mut self,
+        head_len: usize,
+        len: u32,
+        last: bool,
+        buf: &mut [u8; RECEIVE],
+    ) -> bool {
+        if head_len > self.buffered || head_len > MAX_HEAD {
+            return false;
+        }
+        buf.copy_within(head_len..self.buffered, 0);
+        self.buffered -= head_len;
+        self.payload = Some(Payload {
+            head_len: head_len as u32,
+            len,
+            written: 0,
+            erased: 0,
+            durable: 0,
+            synced: true,
+        });
+        match self.total() {
+            Some(total) => self.received <= total && last == (self.received == total),
+            None => false,
+        }
+    }
+
+    /// [`step`](Self::step) would give something.
+    pub(crate) fn has_work(&self, layout: &FlashLayout) -> bool {
+        let Some(p) = &self.payload else { return false };
+        let unit = layout.write_unit as usize;
+        !p.synced || self.buffered >= unit || (self.is_complete() && self.buffered > 0)
+    }
+
+    /// What to do next; none if the receiver waits for bytes.
+    pub(crate) fn step(
+        &self,
+        slot: &Region,
+        layout: &FlashLayout,
+        buf: &mut [u8; RECEIVE],
+    ) -> Option<Step> {
+        let p = self.payload?;
+        if !p.synced {
+            return Some(Step::Sync);
+        }
+        let all = self.is_complete();
+        let mut len = self.buffered as u32 / layout.write_unit * layout.write_unit;
+        if all && self.buffered > 0 {
+            len = layout.pad(self.buffered as u32);
+            buf.get_mut(self.buffered..len as usize)?.fill(0xFF);
+        }
+        if len == 0 {
+            return None;
+        }
+        if p.written == p.erased {
+            return Some(Step::Erase { offset: slot.offset + p.erased, len: slot.erase_unit });
+        }
+        let len = len.min(p.erased - p.written);
+        Some(Step::Program { offset: slot.offset + p.written, len })
+    }
+
+    /// A step is done.
+    pub(crate) fn done(&mut self, step: Step, slot: &Region, buf: &mut [u8; RECEIVE]) {
+        let all = self.is_complete();
+        let Some(p) = &mut self.payload else { return };
+        match step {
+            Step::Erase { len, .. } => p.erased += len,
+            Step::Program { len, .. } => {
+                let used = (len as usize).min(self.buffered);
+                buf.copy_within(used..self.buffered, 0);
+                self.buffered -= used;
+                p.written += len;
+                let unit = p.written / slot.erase_unit > p.durable / slot.erase_unit;
+                p.synced = !(unit || (all && self.buffered == 0));
+            }
+            Step::Sync => {
+                p.synced = true;
+                p.durable = p.written / slot.erase_unit * slot.erase_unit;
+            }
+        }
+    }
+
+    /// What the journal keeps of a transfer whose head is known.
+    pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
+        let p = self.payload?;
+        let mut w = Writer::new(buf);
+        w.u8(SCHEMA);
+        match &self.tag {
+            Some(tag) => {
+                w.u8(1);
+                w.short(tag.as_slice());
+            }
+            None => w.u8(0),
+        }
+        w.u32(p.head_len);
+        w.u32(p.len);
+        w.u32(p.durable);
+        w.finish()
+    }
+
+    /// The transfer as it goes on after a reset.
+    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(data);
+        if r.u8()? != SCHEMA {
+            return None;
+        }
+        let tag = if r.u8()? == 1 { Some(r.short_bytes()?) } else { None };
+        let (head_len, len, durable) = (r.u32()?, r.u32()?, r.u32()?);
+        head_len.checked_add(len)?;
+        // The last unit is padded: durable may lie behind the payload's end.
+        let held = durable.min(len);
+        Some(Self {
+            tag,
+            received: head_len + held,
+            buffered: 0,
+            payload: Some(Payload {
+                head_len,
+                len,
+                written: durable,
+                erased: durable,
+                durable,
+                synced: true,
+            }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::FlashOp;
+    use crate::mem_flash::MemFlash;
+
+    const SLOT: Region = Region { offset: 0, size: 8192, erase_unit: 1024 };
+
+    fn layout(write_unit: u32) -> FlashLayout {
+        let journal = Region { offset: 16384, size: 8192, erase_unit: 4096 };
+        FlashLayout { journal, slots: [SLOT, Region { offset: 8192, ..SLOT }], write_unit }
+    }
+
+    fn work(r: &mut Receiver, f: &mut MemFlash, l: &FlashLayout, buf: &mut [u8; RECEIVE]) {
+        while let Some(step) = r.step(&SLOT, l, buf) {
+            f.apply(match step {
+                Step::Erase { offset, len } => FlashOp::Erase { offset, len },
+                Step::Program { offset, len } => {
+                    FlashOp::Program { offset, data: &buf[..len as usize] }
+                }
+                Step::Sync => FlashOp::Sync,
+            })
+            .unwrap();
+            r.done(step, &SLOT, buf);
+        }
+    }
+
+    #[test]
+    fn payload_lands_at_the_start_of_the_slot_for_every_block_size_and_write_unit() {
+        let head = [7u8; 100];
+        let payload: Vec<u8> = (0..3333u32).map(|i| (i * 7) as u8).collect();
+        let package = [&head[..], &payload].concat();
+        for write_unit in [1, 4, 8, 16, 32] {
+            for block in [16, 64, 512, 1024] {
+                let l = layout(write_unit);
+                let mut f = MemFlash::new(16384, write_unit as usize);
+                f.apply(FlashOp::Program { offset: 0, data: &[0; 32] }).unwrap();
+                let mut buf = [0; RECEIVE];
+                let mut r = Receiver::new(None);
+                for (i, chunk) in package.chunks(block).enumerate() {
+                    let offset = (i * block) as u32;
+                    let last = offset as usize + chunk.len() == package.len();
+                    assert_eq!(r.take(offset, chunk, last, &mut buf), Block::Taken);
+                    assert_eq!(
+                        r.take(offset, chunk, last && r.payload.is_some(), &mut buf),
+                        Block::Duplicate
+                    );
+                    if r.payload.is_none() && r.received >= 100 {
+                        assert!(r.begin_payload(100, 3333, last, &mut buf));
+                    }
+                    work(&mut r, &mut f, &l, &mut buf);
+                }
+                assert!(r.is_complete());
+                assert_eq!(f.image()[..3333], payload[..]);
+                assert_eq!(f.misuse(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn it_goes_on_at_the_last_whole_unit_after_a_reset() {
+        let l = layout(8);
+        let mut f = MemFlash::new(16384, 8);
+        let mut buf = [0; RECEIVE];
+        let mut r = Receiver::new(Bytes::new(b"tagtagta"));
+        let package: Vec<u8> = (0..5000u32).map(|i| (i / 3) as u8).collect();
+        assert_eq!(r.take(0, &package[..1024], false, &mut buf), Block::Taken);
+        assert!(r.begin_payload(40, 4960, false, &mut buf));
+        for i in 1..3 {
+            work(&mut r, &mut f, &l, &mut buf);
+            let at = i * 1024;
+            let block = &package[at..at + 1024];
+            assert_eq!(r.take(at as u32, block, false, &mut buf), Block::Taken);
+        }
+        work(&mut r, &mut f, &l, &mut buf);
+        assert_eq!(r.received, 3072);
+        let mut record = [0; 64];
+        let n = r.encode(&mut record).unwrap();
+        let mut r = Receiver::decode(&record[..n]).unwrap();
+        assert_eq!((r.received, r.tag), (40 + 2048, Bytes::new(b"tagtagta")));
+        assert_eq!(r.take(4096, &package[4096..5000], true, &mut buf), Block::Gap);
+        for at in [2048, 3072, 4096] {
+            let end = (at + 1024).min(5000);
+            let block = r.take(at as u32, &package[at..end], end == 5000, &mut buf);
+            assert_eq!(block, Block::Taken);
+            work(&mut r, &mut f, &l, &mut buf);
+        }
+        assert!(r.is_complete());
+        assert_eq!(f.image()[..4960], package[40..]);
+        assert_eq!(f.misuse(), None);
+    }
+
+    #[test]
+    fn lengths_must_agree_with_the_head() {
+        let mut buf = [0; RECEIVE];
+        let mut r = Receiver::new(None);
+        assert_eq!(r.take(0, &[0; 512], false, &mut buf), Block::Taken);
+        assert!(r.begin_payload(12, 1000, false, &mut buf));
+        assert_eq!(r.take(512, &[0; 512], true, &mut buf), Block::WrongLength);
+        assert_eq!(r.take(512, &[0; 100], true, &mut buf), Block::WrongLength);
+        assert_eq!(r.take(512, &[0; 500], false, &mut buf), Block::WrongLength);
+        assert_eq!(r.take(u32::MAX, &[0; 500], false, &mut buf), Block::WrongLength);
+        assert_eq!(r.take(512, &[0; 500], true, &mut buf), Block::Taken);
+        let mut r = Receiver::new(None);
+        assert_eq!(r.take(0, &[0; 512], true, &mut buf), Block::Taken);
+        assert!(!r.begin_payload(12, 1000, true, &mut buf));
+    }
+}
