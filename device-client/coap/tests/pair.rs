@@ -292,7 +292,7 @@ impl App for Receiver {
             Verdict::Another => panic!("another body"),
             Verdict::Refuse(refusal) => (refusal.code(), None),
         };
-        if self.late.is_none() && self.rng.next() % 8 == 0 {
+        if self.late.is_none() && self.rng.next().is_multiple_of(8) {
             self.late = Some((side.now.plus_millis(3_000), handle, code, reply));
         } else {
             Self::answer(side, handle, code, reply).unwrap();
