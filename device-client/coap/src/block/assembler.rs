@@ -106,7 +106,8 @@ pub enum Verdict<'a> {
     Deliver {
         /// Position of the chunk in the body; 0 begins a body.
         offset: u32,
-        /// The payload, without what was taken before (a resumed transfer may overlap).
+        /// The payload, without what was taken before (a resumed transfer may overlap, down to
+        /// nothing).
         chunk: &'a [u8],
         /// The body is complete with this chunk.
         last: bool,
@@ -260,7 +261,14 @@ impl Assembler {
             return match end.cmp(&body.received) {
                 // The end of the body is where the last block ended, and nowhere else.
                 Ordering::Less if !more => Err(Refusal::BadRequest),
-                Ordering::Equal if more == body.complete => Err(Refusal::BadRequest),
+                Ordering::Equal if more && body.complete => Err(Refusal::BadRequest),
+                // All was taken before a restart, but not that it was all.
+                Ordering::Equal if !more && !body.complete => Ok(Verdict::Deliver {
+                    offset: end,
+                    chunk: &[],
+                    last: true,
+                    reply,
+                }),
                 Ordering::Less | Ordering::Equal => Ok(duplicate),
                 Ordering::Greater if body.complete => Err(Refusal::BadRequest),
                 Ordering::Greater => {
