@@ -82,6 +82,11 @@ fn layout(capability: &Capability) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
     for (doc, name, value) in [
         (
+            "Address of the emulated flash.",
+            "FLASH_START",
+            models.start,
+        ),
+        (
             "Emulated flash, bytes.",
             "FLASH_BYTES",
             models.size + state.size,

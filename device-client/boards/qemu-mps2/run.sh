@@ -2,11 +2,13 @@
 # Starts the firmware in QEMU. The console is stdout; the exit code is what the firmware leaves
 # with (0 or 1), so a caller needs nothing but this process, and killing it kills QEMU.
 #
-#   run.sh [--endpoint NAME] [--port PORT | --bootstrap URI] [--flash FILE] [--seconds N] [ELF]
+#   run.sh [--endpoint NAME] [--port PORT | --bootstrap URI] [--flash FILE] [--seconds N]
+#          [--icount] [ELF]
 #
 # --port is the bootstrap server's UDP port on the host's loopback, which the guest sees as
 # 10.0.2.2. --flash FILE keeps PSRAM, and with it the emulated flash, in FILE over restarts of QEMU;
 # without it the flash lives as long as QEMU, through resets. --seconds ends with 0 after N seconds.
+# --icount counts time in instructions, 1 ns each, for measurements that can be repeated.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -14,6 +16,7 @@ endpoint=qemu-mps2
 bootstrap=coap://10.0.2.2:5783
 flash=
 seconds=0
+icount=
 elf=${CARGO_TARGET_DIR:-$here/target}/thumbv7em-none-eabihf/release/firmware
 
 while [ $# -gt 0 ]; do
@@ -23,6 +26,7 @@ while [ $# -gt 0 ]; do
     --bootstrap) bootstrap=$2; shift 2 ;;
     --flash) flash=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
+    --icount) icount=1; shift ;;
     -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
     *) elf=$1; shift ;;
     esac
@@ -37,6 +41,9 @@ exec 9< "$block"
 rm -f "$block"
 
 set -- -kernel "$elf" -device loader,file=/proc/self/fd/9,addr=0x21ff0000,force-raw=on
+if [ -n "$icount" ]; then
+    set -- "$@" -icount shift=0
+fi
 if [ -n "$flash" ]; then
     set -- "$@" -object "memory-backend-file,id=psram,size=16M,mem-path=$flash,share=on"
     machine=mps2-an386,memory-backend=psram

@@ -60,12 +60,18 @@ impl Flash {
     /// What a real part would not do either; the console says what it was.
     pub fn execute(&mut self, op: FlashOp<'_>) -> Result<(), FlashError> {
         let (what, offset, len, done) = match op {
-            FlashOp::Erase { offset, len } => {
-                ("erase", offset, len, self.erase(offset as usize, len as usize))
-            }
-            FlashOp::Program { offset, data } => {
-                ("program", offset, data.len() as u32, self.program(offset as usize, data))
-            }
+            FlashOp::Erase { offset, len } => (
+                "erase",
+                offset,
+                len,
+                self.erase(offset as usize, len as usize),
+            ),
+            FlashOp::Program { offset, data } => (
+                "program",
+                offset,
+                data.len() as u32,
+                self.program(offset as usize, data),
+            ),
             FlashOp::Sync => return Ok(()),
         };
         done.map_err(|why| {

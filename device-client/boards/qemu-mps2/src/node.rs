@@ -27,8 +27,6 @@ pub(crate) const PORT: u16 = 5683;
 /// Bootstrap server and one management server.
 const PEERS: usize = 2;
 const OBSERVATIONS: usize = 16;
-/// Bytes of the main stack that a module may use; RAM has megabytes left above the statics.
-const MODULE_STACK: u32 = 8192;
 
 const CAPABILITY: &[(Path, Value<'static>)] = include!(concat!(env!("OUT_DIR"), "/capability.rs"));
 
@@ -116,7 +114,7 @@ pub(crate) async fn run(
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
         layout: LAYOUT,
-        stack_bytes: MODULE_STACK,
+        stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,
     };
     stack.wait_config_up().await;
