@@ -1,7 +1,7 @@
 //! Compute Platform (27300), Compute Unit (27301) and Memory Region (27302): what the board says,
 //! and what the client knows itself.
 
-use lwm2m_objects::{Path, Records as _, Value, ids};
+use lwm2m_objects::{Path, Value, ids};
 
 use super::{Emit, Object, Tree, not_executable, not_writable, one_instance};
 

@@ -5,6 +5,7 @@ use tinsmith_coap::Code;
 
 use super::{Context, Done, Emit, Object, Tree};
 use crate::client::Client;
+use crate::link::Role;
 use crate::storage::ACCOUNTS;
 
 pub(super) const OBJECT: Object =
@@ -34,6 +35,14 @@ fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
     emit(7, None, Value::String(if binding.is_empty() { "U" } else { binding }));
 }
 
+/// Without Access Control objects, a server changes no account but its own.
+fn own(context: &Context<'_>, wanted: u16) -> Result<(), Code> {
+    match context.origin {
+        Role::Server { instance, .. } if instance == wanted => Ok(()),
+        _ => Err(Code::UNAUTHORIZED),
+    }
+}
+
 fn write(
     client: &mut Client<'_>,
     context: &mut Context<'_>,
@@ -41,6 +50,7 @@ fn write(
     resource: u16,
     value: Value<'_>,
 ) -> Result<Done, Code> {
+    own(context, instance)?;
     let server = client.accounts.server_mut(instance).ok_or(Code::NOT_FOUND)?;
     server.set(resource, value).ok_or(Code::BAD_REQUEST)?;
     if resource == ids::lwm2m_server::LIFETIME {
@@ -57,6 +67,7 @@ fn execute(
     resource: u16,
     _: &[u8],
 ) -> Result<Done, Code> {
+    own(context, instance)?;
     match resource {
         8 => client.trigger_update(context.now, instance),
         9 => client.bootstrap_wanted = true,
