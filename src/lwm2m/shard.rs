@@ -472,21 +472,24 @@ impl Shard {
         &mut self,
         now: Now,
         from: From<'_>,
+        known: Option<(u32, RequestHandle)>,
         message: &Message<'_>,
     ) -> Option<(Option<Vec<u8>>, Option<Block>)> {
         let at = tinsmith_coap::Instant::from_millis(now.mono);
         match self.uploads.take(at, from.listener, from.peer, message) {
             Taken::Whole(body, block1) => Some((body, block1)),
             Taken::Answer(code, block1, size1) => {
-                self.answer_with(from, message, code, |b| {
-                    if let Some(block1) = block1 {
-                        b.block(OptionNumber::BLOCK1, block1)?;
-                    }
+                let build = |b: &mut Builder<'_>| {
+                    block_option(b, block1)?;
                     if let Some(size1) = size1 {
                         b.uint(OptionNumber::SIZE1, size1)?;
                     }
                     Ok(())
-                });
+                };
+                match known {
+                    Some((index, handle)) => self.respond(now, index, handle, code, build),
+                    None => self.answer_with(from, message, code, build),
+                }
                 None
             }
         }
@@ -540,17 +543,15 @@ impl Shard {
                     && device.identity == *from.identity
             })
         });
-        let mut handle = None;
-        let is_block = message.option(OptionNumber::BLOCK1).is_some();
-        if let Some(index) = here
-            && !is_block
-        {
-            handle = self.take_request(now, index, message);
-            if handle.is_none() {
-                return;
-            }
-        }
-        let Some((body, block1)) = self.payload(now, from, &message) else { return };
+        let handle = match here {
+            Some(index) => match self.take_request(now, index, message) {
+                Some(handle) => Some((index, handle)),
+                None => return,
+            },
+            None => None,
+        };
+        let Some((body, block1)) = self.payload(now, from, handle, &message) else { return };
+        let handle = handle.map(|(_, handle)| handle);
         let payload = body.as_deref().unwrap_or(message.payload());
         let accepted = self.accept(now, from, known, &message, payload);
         match (accepted, here, handle) {
@@ -706,19 +707,10 @@ impl Shard {
 
     fn update(&mut self, now: Now, from: From<'_>, index: u32, message: Message<'_>) {
         self.rebind(now, from, index);
-        let is_block = message.option(OptionNumber::BLOCK1).is_some();
-        let mut handle = None;
-        if !is_block {
-            handle = self.take_request(now, index, message);
-            if handle.is_none() {
-                return;
-            }
-        }
-        let Some((body, block1)) = self.payload(now, from, &message) else { return };
+        let Some(handle) = self.take_request(now, index, message) else { return };
+        let taken = self.payload(now, from, Some((index, handle)), &message);
+        let Some((body, block1)) = taken else { return };
         let payload = body.as_deref().unwrap_or(message.payload());
-        let Some(handle) = handle.or_else(|| self.take_request(now, index, message)) else {
-            return;
-        };
         if let Err(error) = self.apply_update(now, from, index, &message, payload) {
             let text = error.to_string();
             return self.respond(now, index, handle, error.code(), |b| {
