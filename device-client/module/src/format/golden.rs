@@ -9,6 +9,8 @@ use super::header::{u16_at, u32_at};
 
 pub(crate) const ENTRY_BYTES: usize = 20;
 pub(crate) const DIGEST_BYTES: usize = 8;
+/// Longest sequence of a golden entry, so that a self test ends.
+pub(crate) const MAX_STEPS: u16 = 512;
 
 /// What a golden entry feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,8 @@ impl<'m> Golden<'m> {
         let number = u32_at(bytes, 4)?;
         let digest = *bytes.get(8..)?.first_chunk()?;
         let layers = usize::from(u16_at(bytes, 16)?);
-        if bytes.get(1) != Some(&0) || u16_at(bytes, 18)? != 0 || steps == 0 {
+        if bytes.get(1) != Some(&0) || u16_at(bytes, 18)? != 0 || !(1..=MAX_STEPS).contains(&steps)
+        {
             return None;
         }
         let (crcs, rest) = bytes.get(ENTRY_BYTES..)?.split_at_checked(layers * 4)?;
