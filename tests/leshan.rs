@@ -1,0 +1,448 @@
+//! Leshan's client library against our server, over real sockets: `tests/peers/leshan`.
+//!
+//! Without Java 17 and Maven (or without the packages that Maven fetches) the tests say so and
+//! pass; with `TINSMITH_REQUIRE_TOOLS` set, as `test.sh` sets it, they fail instead.
+#![cfg(feature = "server")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use lwm2m_objects::{OwnedValue, Path};
+use sha2::{Digest, Sha256};
+use tinsmith::lwm2m::{Event, Operation, Outcome, Registration};
+use tinsmith::server::{Config, NoBrain, ServerHandle, Told, start};
+use tinsmith::store::MemoryStore;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_MS: u64 = 20_000;
+
+/// The class path of the compiled peer, or why there is none.
+fn class_path() -> Result<&'static str, &'static str> {
+    static CLASS_PATH: OnceLock<Result<String, String>> = OnceLock::new();
+    CLASS_PATH
+        .get_or_init(build)
+        .as_deref()
+        .map_err(String::as_str)
+}
+
+fn build() -> Result<String, String> {
+    let peer = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/leshan");
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "compile", "dependency:build-classpath"])
+        .current_dir(&peer)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| {
+            format!("cannot run mvn (apt-get install openjdk-17-jdk-headless maven): {e}")
+        })?;
+    if !output.status.success() {
+        return Err(format!(
+            "mvn failed: {}",
+            String::from_utf8_lossy(&output.stdout)
+        ));
+    }
+    let target = peer.join("target");
+    let libraries = std::fs::read_to_string(target.join("classpath.txt"))
+        .map_err(|e| format!("no class path from mvn: {e}"))?;
+    Ok(format!(
+        "{}:{}",
+        target.join("classes").display(),
+        libraries.trim()
+    ))
+}
+
+/// Leshan as a child process; killed when dropped.
+struct Leshan {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: mpsc::UnboundedReceiver<String>,
+}
+
+impl Leshan {
+    fn start(class_path: &str, endpoint: &str, option: &str, server: SocketAddr) -> Self {
+        let mut child = Command::new("java")
+            .args(["-cp", class_path, "tinsmith.peer.Main", endpoint, option])
+            .arg(format!("coap://{server}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("java, which maven needs too");
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let (tx, lines) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                println!("leshan: {line}");
+                if tx.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Leshan {
+            child,
+            input,
+            lines,
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("open");
+        writeln!(input, "{line}").expect("leshan reads");
+        input.flush().expect("leshan reads");
+    }
+
+    /// The first line from now on that starts with `start`; others are passed over.
+    async fn line(&mut self, start: &str) -> String {
+        let find = async {
+            loop {
+                let line = self.lines.recv().await.expect("leshan runs");
+                assert!(!line.starts_with("failed"), "waiting for {start:?}: {line}");
+                if line.starts_with(start) {
+                    return line;
+                }
+            }
+        };
+        timeout(PATIENCE, find)
+            .await
+            .unwrap_or_else(|_| panic!("leshan never said {start:?}"))
+    }
+
+    /// Closes its input: it deregisters and ends.
+    fn close(&mut self) {
+        self.input = None;
+    }
+}
+
+impl Drop for Leshan {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server on loopback and what it tells.
+struct Server {
+    handle: ServerHandle<NoBrain>,
+    told: broadcast::Receiver<Told<()>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = Config {
+            coap: any,
+            bootstrap_listener: Some(any),
+            ..Config::default()
+        };
+        let store = Arc::new(MemoryStore::new());
+        let builder = Arc::new(|build, _| match build {});
+        let handle = start(config, store, |_| NoBrain, builder)
+            .await
+            .expect("loopback");
+        let told = handle.subscribe();
+        Server { handle, told }
+    }
+
+    /// The first event from now on that `pick` takes.
+    async fn event<T>(&mut self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> T {
+        let find = async {
+            loop {
+                if let Told::Device(event) = self.told.recv().await.expect("the server runs")
+                    && let Some(found) = pick(&event)
+                {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, find)
+            .await
+            .unwrap_or_else(|_| panic!("the server never told {what}"))
+    }
+
+    async fn registered(&mut self) -> Arc<Registration> {
+        self.event("a registration", |event| match event {
+            Event::Registered { registration, .. } => Some(Arc::clone(registration)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn request(&self, endpoint: &str, operation: Operation) -> Outcome {
+        self.handle
+            .request(endpoint, operation, REQUEST_MS)
+            .await
+            .expect("the server runs")
+    }
+
+    async fn read(&self, endpoint: &str, path: Path) -> Vec<(Path, OwnedValue)> {
+        match self.request(endpoint, Operation::Read { path }).await {
+            Outcome::Content(values) => values,
+            other => panic!("read {path}: {other:?}"),
+        }
+    }
+
+    async fn read_integer(&self, endpoint: &str, path: Path) -> i64 {
+        let values = self.read(endpoint, path).await;
+        values[0]
+            .1
+            .as_i64()
+            .unwrap_or_else(|| panic!("{path}: {values:?}"))
+    }
+
+    async fn execute(&self, endpoint: &str, path: Path) -> Outcome {
+        self.request(
+            endpoint,
+            Operation::Execute {
+                path,
+                arguments: String::new(),
+            },
+        )
+        .await
+    }
+
+    async fn write(&self, endpoint: &str, path: Path, value: OwnedValue) -> Outcome {
+        let values = vec![(path, value)];
+        self.request(
+            endpoint,
+            Operation::Write {
+                path,
+                values,
+                replace: true,
+            },
+        )
+        .await
+    }
+}
+
+fn of(values: &[(Path, OwnedValue)], path: Path) -> &OwnedValue {
+    let found = values.iter().find(|(at, _)| *at == path);
+    &found
+        .unwrap_or_else(|| panic!("{path} is not in {values:?}"))
+        .1
+}
+
+/// `None` after saying why, if the peer can't be had and need not.
+fn peer() -> Option<&'static str> {
+    match class_path() {
+        Ok(class_path) => Some(class_path),
+        Err(reason) if std::env::var_os("TINSMITH_REQUIRE_TOOLS").is_some() => panic!("{reason}"),
+        Err(reason) => {
+            println!("skipped: no Leshan client: {reason}");
+            None
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_managed() {
+    let Some(class_path) = peer() else { return };
+    let mut server = Server::start().await;
+    let name = "leshan-managed";
+    let address = server.handle.addresses().coap;
+    let mut leshan = Leshan::start(class_path, name, "--server", address);
+
+    let registration = server.registered().await;
+    assert_eq!(&*registration.endpoint, name);
+    assert_eq!(registration.version, "1.1");
+    assert_eq!(registration.lifetime, 60);
+    let announces = |path| registration.objects.iter().any(|(at, _)| *at == path);
+    assert!(announces(Path::instance(3, 0)), "{registration:?}");
+    assert!(announces(Path::instance(5, 0)), "{registration:?}");
+    leshan.line("registered").await;
+
+    let device = server.read(name, Path::instance(3, 0)).await;
+    assert_eq!(
+        of(&device, Path::resource(3, 0, 0)).as_str(),
+        Some("Tinsmith tests")
+    );
+    assert_eq!(of(&device, Path::resource(3, 0, 9)).as_i64(), Some(100));
+    assert_eq!(
+        of(&device, Path::resource_instance(3, 0, 11, 0)).as_i64(),
+        Some(1)
+    );
+    assert!(leshan.line("read /3/0 ").await.ends_with("2.05"));
+
+    let offset = Path::resource(3, 0, 14);
+    let written = server
+        .write(name, offset, OwnedValue::String("+02:00".into()))
+        .await;
+    assert_eq!(written, Outcome::Done);
+    assert!(leshan.line("write /3/0/14").await.ends_with("+02:00 2.04"));
+    assert_eq!(
+        of(&server.read(name, offset).await, offset).as_str(),
+        Some("+02:00")
+    );
+
+    let executed = server.execute(name, Path::resource(3, 0, 12)).await;
+    assert_eq!(executed, Outcome::Done);
+    assert_eq!(leshan.line("execute").await, "execute /3/0/12 - 2.04");
+    let error = server.read(name, Path::resource(3, 0, 11)).await;
+    assert_eq!(
+        of(&error, Path::resource_instance(3, 0, 11, 0)).as_i64(),
+        Some(0)
+    );
+
+    let refused = server.execute(name, Path::resource(3, 0, 9)).await;
+    assert!(
+        matches!(refused, Outcome::Rejected { code: 0x85, .. }),
+        "{refused:?}"
+    );
+    let missing = server
+        .request(
+            name,
+            Operation::Read {
+                path: Path::instance(3, 7),
+            },
+        )
+        .await;
+    assert!(
+        matches!(missing, Outcome::Rejected { code: 0x84, .. }),
+        "{missing:?}"
+    );
+    let links = server
+        .request(
+            name,
+            Operation::Discover {
+                path: Path::object(3),
+            },
+        )
+        .await;
+    assert!(
+        matches!(&links, Outcome::Links(text) if text.contains("</3/0/9>")),
+        "{links:?}"
+    );
+
+    let lifetime = Path::resource(1, 0, 1);
+    let written = server.write(name, lifetime, OwnedValue::Integer(120)).await;
+    assert_eq!(written, Outcome::Done);
+    leshan.say("update");
+    leshan.line("updated").await;
+    let lifetime = server
+        .event("an Update with the new lifetime", |event| match event {
+            Event::Updated { registration, .. } => Some(registration.lifetime),
+            _ => None,
+        })
+        .await;
+    assert_eq!(lifetime, 120);
+
+    leshan.close();
+    leshan.line("deregistered").await;
+    server
+        .event("the deregistration", |event| {
+            matches!(event, Event::Deregistered { expired: false, .. }).then_some(())
+        })
+        .await;
+    server.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifies() {
+    let Some(class_path) = peer() else { return };
+    let mut server = Server::start().await;
+    let name = "leshan-observed";
+    let address = server.handle.addresses().coap;
+    let mut leshan = Leshan::start(class_path, name, "--server", address);
+    server.registered().await;
+
+    let battery = Path::resource(3, 0, 9);
+    let first = server
+        .request(name, Operation::Observe { path: battery })
+        .await;
+    let Outcome::Content(values) = first else {
+        panic!("{first:?}")
+    };
+    assert_eq!(of(&values, battery).as_i64(), Some(100));
+
+    for level in [42, 41, 7] {
+        leshan.say(&format!("battery {level}"));
+        let told = server
+            .event("a notification", |event| match event {
+                Event::Notified { path, values, .. } if *path == battery => {
+                    of(values, battery).as_i64()
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(told, level);
+    }
+
+    let cancelled = server
+        .request(name, Operation::CancelObserve { path: battery })
+        .await;
+    assert!(
+        matches!(cancelled, Outcome::Done | Outcome::Content(_)),
+        "the cancellation was answered {cancelled:?}"
+    );
+    server.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_a_package() {
+    let Some(class_path) = peer() else { return };
+    let mut server = Server::start().await;
+    let name = "leshan-updated";
+    let address = server.handle.addresses().coap;
+    let mut leshan = Leshan::start(class_path, name, "--server", address);
+    server.registered().await;
+
+    let body: Arc<[u8]> = (0..20_011u32).map(|i| (i * 7 + i / 256) as u8).collect();
+    let digest: String = Sha256::digest(&body)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let path = Path::resource(5, 0, 0);
+    let push = Operation::Push {
+        path,
+        body: Arc::clone(&body),
+        from: 0,
+        tag: *b"leshan-1",
+    };
+    assert_eq!(server.request(name, push).await, Outcome::Done);
+    assert_eq!(
+        leshan.line("package").await,
+        format!("package {} {digest}", body.len())
+    );
+    let state = Path::resource(5, 0, 3);
+    assert_eq!(server.read_integer(name, state).await, 2);
+    assert_eq!(
+        server.execute(name, Path::resource(5, 0, 2)).await,
+        Outcome::Done
+    );
+    assert_eq!(server.read_integer(name, state).await, 0);
+    assert_eq!(server.read_integer(name, Path::resource(5, 0, 5)).await, 1);
+    server.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bootstraps() {
+    let Some(class_path) = peer() else { return };
+    let mut server = Server::start().await;
+    let name = "leshan-bootstrapped";
+    let address = server.handle.addresses().bootstrap.expect("configured");
+    let mut leshan = Leshan::start(class_path, name, "--bootstrap", address);
+
+    let error = server
+        .event("the bootstrap", |event| match event {
+            Event::Bootstrapped { error, .. } => Some(error.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(error, None);
+    leshan.line("bootstrapped").await;
+    let registration = server.registered().await;
+    assert_eq!(&*registration.endpoint, name);
+    assert_eq!(registration.lifetime, 300);
+    leshan.line("registered").await;
+    assert_eq!(
+        server.read_integer(name, Path::resource(1, 0, 0)).await,
+        123
+    );
+    server.handle.shutdown().await;
+}
