@@ -337,3 +337,6 @@ async fn listen<B: Brain>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

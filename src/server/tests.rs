@@ -1,0 +1,133 @@
+//! The shell over real sockets on loopback, with the real store.
+
+use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lwm2m_objects::{OwnedValue, Path};
+use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use super::*;
+use crate::lwm2m::{Event, Operation, Outcome};
+use crate::store::SledStore;
+
+async fn serve(folder: &FilePath, shards: usize) -> ServerHandle<NoBrain> {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = Config {
+        coap: loopback,
+        bootstrap_listener: Some(loopback),
+        store: folder.to_owned(),
+        shards,
+        ..Config::default()
+    };
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(folder).unwrap());
+    start(config, store, |_| NoBrain, Arc::new(|build, _| match build {})).await.unwrap()
+}
+
+fn message(
+    kind: MessageType,
+    code: Code,
+    id: u16,
+    token: &[u8],
+    build: impl FnOnce(&mut Builder<'_>),
+) -> Vec<u8> {
+    let mut buf = vec![0; 1280];
+    let mut b = Builder::new(&mut buf, kind, code, id, Token::new(token).unwrap()).unwrap();
+    build(&mut b);
+    let len = b.len();
+    buf.truncate(len);
+    buf
+}
+
+fn register(endpoint: &str, id: u16) -> Vec<u8> {
+    message(MessageType::Confirmable, Code::POST, id, b"r", |b| {
+        b.option(OptionNumber::URI_PATH, b"rd").unwrap();
+        b.option(OptionNumber::URI_QUERY, format!("ep={endpoint}").as_bytes()).unwrap();
+        b.option(OptionNumber::URI_QUERY, b"lwm2m=1.1").unwrap();
+        b.payload(b"</1/0>,</3/0>").unwrap();
+    })
+}
+
+async fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buf = vec![0; 2048];
+    let (n, _) = timeout(Duration::from_secs(10), socket.recv_from(&mut buf)).await.unwrap().unwrap();
+    buf.truncate(n);
+    buf
+}
+
+async fn read_model(server: &ServerHandle<NoBrain>, socket: &UdpSocket, endpoint: &str) {
+    let path = Path::resource(3, 0, 1);
+    let request = server.request(endpoint, Operation::Read { path }, 5_000);
+    let device = async {
+        let request = receive(socket).await;
+        let request = Message::parse(&request).unwrap();
+        let token = request.token();
+        let answer = message(
+            MessageType::Acknowledgement,
+            Code::CONTENT,
+            request.message_id(),
+            token.as_bytes(),
+            |b| {
+                b.payload(b"host").unwrap();
+            },
+        );
+        socket.send_to(&answer, server.addresses().coap).await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(request, device);
+    let value = OwnedValue::String("host".into());
+    assert_eq!(outcome, Ok(Outcome::Content(vec![(path, value)])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn register_read_and_restart_with_other_shards() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), 3).await;
+    let mut told = server.subscribe();
+    let mut sockets = Vec::new();
+    for i in 0..10 {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("dev{i}");
+        socket.send_to(&register(&endpoint, 1), server.addresses().coap).await.unwrap();
+        let answer = receive(&socket).await;
+        assert_eq!(Message::parse(&answer).unwrap().code(), Code::CREATED);
+        loop {
+            let Told::Device(event) = told.recv().await.unwrap() else { continue };
+            if matches!(&*event, Event::Registered { new: true, .. }) {
+                break;
+            }
+        }
+        read_model(&server, &socket, &endpoint).await;
+        sockets.push(socket);
+    }
+    assert_eq!(server.registrations().await.unwrap().len(), 10);
+    let location = server.registration("dev3").await.unwrap().unwrap().location.clone();
+    server.shutdown().await;
+    assert_eq!(server.registrations().await, Err(Gone));
+    drop(server);
+
+    let server = serve(dir.path(), 2).await;
+    assert_eq!(server.registrations().await.unwrap().len(), 10);
+    let update = message(MessageType::Confirmable, Code::POST, 2, b"u", |b| {
+        b.option(OptionNumber::URI_PATH, b"rd").unwrap();
+        b.option(OptionNumber::URI_PATH, location.as_bytes()).unwrap();
+    });
+    sockets[3].send_to(&update, server.addresses().coap).await.unwrap();
+    let answer = receive(&sockets[3]).await;
+    assert_eq!(Message::parse(&answer).unwrap().code(), Code::CHANGED);
+    read_model(&server, &sockets[3], "dev3").await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocker = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = blocker.local_addr().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(dir.path()).unwrap());
+    let config = Config { coap: address, ..Config::default() };
+    let result = start(config, store, |_| NoBrain, Arc::new(|build, _| match build {})).await;
+    assert!(matches!(result, Err(StartError::Bind { address: a, .. }) if a == address));
+}
