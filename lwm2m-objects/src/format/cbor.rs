@@ -6,8 +6,8 @@ use minicbor::data::{Tag, Type};
 use minicbor::decode::Error;
 
 use super::guard::{self, emit};
-use super::number::{Number, parse_json};
-use super::{FormatError, Visitor};
+use super::number::Number;
+use super::{FormatError, Visitor, float};
 use crate::model::Models;
 use crate::{Objlnk, Path, Records, Sink, SliceSink, Value, ValueType};
 
@@ -279,17 +279,12 @@ fn integer(decoder: &mut Decoder<'_>) -> Result<i128, FormatError> {
     }
 }
 
-/// Rounded as the text `<mantissa>e<exponent>` is.
 fn decimal(exponent: i128, mantissa: i128) -> Result<Number, FormatError> {
-    use core::fmt::Write as _;
-    if !(-400..=400).contains(&exponent) {
-        return Err(FormatError::BadNumber);
-    }
-    let mut buffer = [0; 32];
-    let mut text = SliceSink::new(&mut buffer);
-    let _ = write!(super::number::Text(&mut text), "{mantissa}e{exponent}");
-    let text = text.finish().map_err(|_| FormatError::BadNumber)?;
-    parse_json(str(text)?)
+    let bad = FormatError::BadNumber;
+    let power = i32::try_from(exponent).map_err(|_| bad)?;
+    let magnitude = u64::try_from(mantissa.unsigned_abs()).map_err(|_| bad)?;
+    let value = float::from_decimal(magnitude, power).ok_or(bad)?;
+    Ok(Number::Float(if mantissa < 0 { -value } else { value }))
 }
 
 fn half_to_f64(half: u16) -> f64 {

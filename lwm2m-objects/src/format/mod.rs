@@ -7,6 +7,7 @@
 mod base64;
 pub(crate) mod cbor;
 mod error;
+mod float;
 mod guard;
 mod json;
 pub mod link;

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write as _};
 
-use super::FormatError;
+use super::{FormatError, float};
 use crate::{Sink, Value};
 
 /// A number as SenML and CBOR have it.
@@ -39,44 +39,67 @@ impl Number {
     }
 }
 
-/// A finite decimal number in JSON's grammar; `text` must be ASCII.
+/// A finite decimal number in JSON's grammar.
 pub(super) fn parse_json(text: &str) -> Result<Number, FormatError> {
     let bad = FormatError::BadNumber;
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let whole = digits.bytes().take_while(u8::is_ascii_digit).count();
-    if whole == 0 || (whole > 1 && digits.starts_with('0')) {
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let (whole, rest) = split_digits(digits);
+    if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
         return Err(bad);
     }
-    let rest = &digits[whole..];
-    if rest.is_empty() && whole <= 20 {
-        return text.parse().map(Number::Integer).map_err(|_| bad);
+    if rest.is_empty() && whole.len() <= 20 {
+        let add = |number, digit: &u8| number * 10 + i128::from(digit - b'0');
+        let number = whole.iter().fold(0, add);
+        return Ok(Number::Integer(if negative { -number } else { number }));
     }
-    let mut rest = rest.as_bytes();
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let count = fraction
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        if count == 0 {
-            return Err(bad);
-        }
-        rest = &fraction[count..];
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let unsigned = match exponent {
-            [b'+' | b'-', unsigned @ ..] => unsigned,
-            _ => exponent,
-        };
-        if unsigned.is_empty() || !unsigned.iter().all(u8::is_ascii_digit) {
-            return Err(bad);
-        }
-    } else if !rest.is_empty() {
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => split_digits(rest),
+        _ => (&[][..], rest),
+    };
+    if fraction.is_empty() && digits.get(whole.len()) == Some(&b'.') {
         return Err(bad);
     }
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(Number::Float(value)),
-        _ => Err(bad),
+    let mut power = exponent(rest).ok_or(bad)?;
+    let mut mantissa: u64 = 0;
+    for (at, digit) in whole.iter().chain(fraction).enumerate() {
+        // 19 digits always fit; what comes behind them can't be told from the middle.
+        if mantissa < 1_000_000_000_000_000_000 {
+            mantissa = mantissa * 10 + u64::from(digit - b'0');
+            power = power.saturating_sub(i32::from(at >= whole.len()));
+        } else {
+            power = power.saturating_add(i32::from(at < whole.len()));
+        }
     }
+    let value = float::from_decimal(mantissa, power).ok_or(bad)?;
+    Ok(Number::Float(if negative { -value } else { value }))
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count())
+}
+
+/// What stands behind the digits: nothing, or `e` and an integer.
+fn exponent(text: &[u8]) -> Option<i32> {
+    let (negative, digits) = match text {
+        [] => return Some(0),
+        [b'e' | b'E', b'-', digits @ ..] => (true, digits),
+        [b'e' | b'E', b'+', digits @ ..] | [b'e' | b'E', digits @ ..] => (false, digits),
+        _ => return None,
+    };
+    let (digits, rest) = split_digits(digits);
+    if digits.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let add = |number: i32, digit: &u8| {
+        number
+            .saturating_mul(10)
+            .saturating_add(i32::from(digit - b'0'))
+    };
+    let number = digits.iter().fold(0, add);
+    Some(if negative { -number } else { number })
 }
 
 /// Text into a sink.
@@ -102,12 +125,7 @@ pub(super) fn write_f64(value: f64, sink: &mut dyn Sink) -> Result<(), FormatErr
     if !value.is_finite() {
         return Err(FormatError::BadNumber);
     }
-    let magnitude = value.abs();
-    let _ = if magnitude != 0.0 && !(1e-5..1e17).contains(&magnitude) {
-        write!(Text(sink), "{value:e}")
-    } else {
-        write!(Text(sink), "{value}")
-    };
+    float::write(value, sink);
     Ok(())
 }
 
