@@ -111,12 +111,19 @@ pub(crate) struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        Clock { origin: tokio::time::Instant::now() }
+        Clock {
+            origin: tokio::time::Instant::now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono: millis(self.origin.elapsed()), wall: millis(wall) }
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono: millis(self.origin.elapsed()),
+            wall: millis(wall),
+        }
     }
 
     /// The moment of a monotonic time in milliseconds; never early.
@@ -155,7 +162,9 @@ pub async fn start<B: Brain>(
 ) -> Result<ServerHandle<B>, StartError> {
     let shards = config.shards;
     if shards == 0 || shards > MAX_SHARDS {
-        return Err(StartError::Config(format!("shards must be 1 to {MAX_SHARDS}, not {shards}")));
+        return Err(StartError::Config(format!(
+            "shards must be 1 to {MAX_SHARDS}, not {shards}"
+        )));
     }
     let clock = Clock::new();
     let mut core_records = split(shards, store.load(Kind::REGISTRATION).await?, |key, _| {
@@ -206,7 +215,12 @@ pub async fn start<B: Brain>(
         });
         let records = std::mem::take(&mut core_records[index]);
         let (found, bad) = core.restore(now, records);
-        info!(shard = index, registrations = found, unreadable = bad, "restored");
+        info!(
+            shard = index,
+            registrations = found,
+            unreadable = bad,
+            "restored"
+        );
         let mut brain = brain(index);
         brain.restore(now, std::mem::take(&mut brain_records[index]));
         let (tx, inbox) = mpsc::channel(INBOX);
@@ -228,7 +242,12 @@ pub async fn start<B: Brain>(
     for index in 0..listeners.len() {
         let listeners = Arc::clone(&listeners);
         let senders = senders.clone();
-        tasks.push(tokio::spawn(listen(listeners, index, senders, stopping.clone())));
+        tasks.push(tokio::spawn(listen(
+            listeners,
+            index,
+            senders,
+            stopping.clone(),
+        )));
     }
     tokio::spawn(async move {
         for task in tasks {

@@ -65,14 +65,18 @@ pub struct BootstrapConfig {
 
 impl Default for BootstrapConfig {
     fn default() -> Self {
-        BootstrapConfig { rules: vec![Rule::default()] }
+        BootstrapConfig {
+            rules: vec![Rule::default()],
+        }
     }
 }
 
 impl BootstrapConfig {
     /// The rule for a device.
     pub fn rule(&self, endpoint: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| matches(&rule.pattern, endpoint))
+        self.rules
+            .iter()
+            .find(|rule| matches(&rule.pattern, endpoint))
     }
 }
 
@@ -121,7 +125,10 @@ pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 4] = [
 
 impl BootstrapStep {
     pub(super) fn next(self) -> Option<BootstrapStep> {
-        STEPS.iter().find(|(step, _)| *step == self).and_then(|(_, next)| *next)
+        STEPS
+            .iter()
+            .find(|(step, _)| *step == self)
+            .and_then(|(_, next)| *next)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -135,10 +142,17 @@ impl BootstrapStep {
 }
 
 enum State {
-    Sending { step: BootstrapStep },
-    Waiting { step: BootstrapStep, token: Token },
+    Sending {
+        step: BootstrapStep,
+    },
+    Waiting {
+        step: BootstrapStep,
+        token: Token,
+    },
     /// Kept so that repeated messages get the same answers.
-    Ended { until: u64 },
+    Ended {
+        until: u64,
+    },
 }
 
 struct Session {
@@ -165,7 +179,11 @@ const LINGER: u64 = 60_000;
 
 impl Bootstrap {
     pub(super) fn new(config: BootstrapConfig) -> Self {
-        Bootstrap { config, sessions: HashMap::new(), timers: BTreeSet::new() }
+        Bootstrap {
+            config,
+            sessions: HashMap::new(),
+            timers: BTreeSet::new(),
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -249,13 +267,10 @@ impl Bootstrap {
                 else {
                     return;
                 };
-                let answer = session.coap.respond(
-                    cx.at(),
-                    handle,
-                    Code::CHANGED,
-                    cx.buffer,
-                    |_| Ok(()),
-                );
+                let answer =
+                    session
+                        .coap
+                        .respond(cx.at(), handle, Code::CHANGED, cx.buffer, |_| Ok(()));
                 if let Ok(answer) = answer {
                     cx.transmit(listener, peer, answer.len);
                 }
@@ -281,7 +296,10 @@ impl Bootstrap {
     ) -> Result<Session, (Code, String)> {
         let mut path = message.uri_path();
         if (path.next(), path.next()) != (Some(b"bs".as_slice()), None) {
-            return Err((Code::NOT_FOUND, "this is a bootstrap server: POST /bs".into()));
+            return Err((
+                Code::NOT_FOUND,
+                "this is a bootstrap server: POST /bs".into(),
+            ));
         }
         if message.code() != Code::POST {
             return Err((Code::METHOD_NOT_ALLOWED, String::new()));
@@ -291,7 +309,9 @@ impl Bootstrap {
         }
         let bad = |e: RegisterError| (Code::BAD_REQUEST, e.to_string());
         let parameters = Parameters::parse(message.uri_query()).map_err(bad)?;
-        let endpoint = parameters.endpoint.ok_or_else(|| bad(RegisterError::NoEndpoint))?;
+        let endpoint = parameters
+            .endpoint
+            .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
         let rule = self.config.rule(&endpoint).cloned();
         let rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
         let (format, other_format) = match parameters.formats {
@@ -300,11 +320,17 @@ impl Bootstrap {
             Some(110) => (ContentFormat::SENML_JSON, None),
             Some(11542) => (ContentFormat::TLV, Some(ContentFormat::SENML_CBOR)),
             Some(_) => {
-                return Err((Code::UNSUPPORTED_CONTENT_FORMAT, "pct: 112, 110, 11542".into()));
+                return Err((
+                    Code::UNSUPPORTED_CONTENT_FORMAT,
+                    "pct: 112, 110, 11542".into(),
+                ));
             }
         };
         if self.sessions.len() >= cx.limits.bootstraps {
-            return Err((Code::SERVICE_UNAVAILABLE, "too many devices bootstrap".into()));
+            return Err((
+                Code::SERVICE_UNAVAILABLE,
+                "too many devices bootstrap".into(),
+            ));
         }
         // Only plain CoAP in this server yet: nothing was proven.
         let _ = identity;
@@ -314,7 +340,9 @@ impl Bootstrap {
             format,
             other_format,
             coap: cx.coap(),
-            state: State::Sending { step: BootstrapStep::Delete },
+            state: State::Sending {
+                step: BootstrapStep::Delete,
+            },
             timer: None,
         })
     }
@@ -359,7 +387,13 @@ impl Session {
         }
     }
 
-    fn send(&mut self, cx: &mut Context<'_>, listener: ListenerId, peer: Peer, step: BootstrapStep) {
+    fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        listener: ListenerId,
+        peer: Peer,
+        step: BootstrapStep,
+    ) {
         let (code, path, values) = self.message(step);
         let payload = match values {
             None => Vec::new(),
@@ -408,23 +442,38 @@ impl Session {
                 let i = rule.security_instance;
                 let nothing = || OwnedValue::Opaque(Vec::new());
                 let values = vec![
-                    (Path::resource(0, i, 0), OwnedValue::String(rule.server_uri.clone())),
+                    (
+                        Path::resource(0, i, 0),
+                        OwnedValue::String(rule.server_uri.clone()),
+                    ),
                     (Path::resource(0, i, 1), OwnedValue::Boolean(false)),
                     (Path::resource(0, i, 2), OwnedValue::Integer(3)),
                     (Path::resource(0, i, 3), nothing()),
                     (Path::resource(0, i, 4), nothing()),
                     (Path::resource(0, i, 5), nothing()),
-                    (Path::resource(0, i, 10), OwnedValue::Integer(rule.short_server_id.into())),
+                    (
+                        Path::resource(0, i, 10),
+                        OwnedValue::Integer(rule.short_server_id.into()),
+                    ),
                 ];
                 (Code::PUT, Path::instance(0, i), Some(values))
             }
             BootstrapStep::Server => {
                 let i = rule.server_instance;
                 let values = vec![
-                    (Path::resource(1, i, 0), OwnedValue::Integer(rule.short_server_id.into())),
-                    (Path::resource(1, i, 1), OwnedValue::Integer(rule.lifetime.into())),
+                    (
+                        Path::resource(1, i, 0),
+                        OwnedValue::Integer(rule.short_server_id.into()),
+                    ),
+                    (
+                        Path::resource(1, i, 1),
+                        OwnedValue::Integer(rule.lifetime.into()),
+                    ),
                     (Path::resource(1, i, 6), OwnedValue::Boolean(true)),
-                    (Path::resource(1, i, 7), OwnedValue::String(rule.binding.clone())),
+                    (
+                        Path::resource(1, i, 7),
+                        OwnedValue::String(rule.binding.clone()),
+                    ),
                 ];
                 (Code::PUT, Path::instance(1, i), Some(values))
             }
@@ -432,7 +481,13 @@ impl Session {
     }
 
     fn answered(&mut self, cx: &mut Context<'_>, token: Token, message: &Message<'_>) {
-        let State::Waiting { step, token: expected } = self.state else { return };
+        let State::Waiting {
+            step,
+            token: expected,
+        } = self.state
+        else {
+            return;
+        };
         if token != expected {
             return;
         }
@@ -450,14 +505,18 @@ impl Session {
             self.format = format;
             self.state = State::Sending { step };
         } else {
-            let text: String =
-                String::from_utf8_lossy(message.payload()).chars().take(100).collect();
+            let text: String = String::from_utf8_lossy(message.payload())
+                .chars()
+                .take(100)
+                .collect();
             self.failed(cx, format!("was answered {code} {text}").trim_end());
         }
     }
 
     fn failed(&mut self, cx: &mut Context<'_>, why: &str) {
-        let (State::Sending { step } | State::Waiting { step, .. }) = self.state else { return };
+        let (State::Sending { step } | State::Waiting { step, .. }) = self.state else {
+            return;
+        };
         self.end(cx, Some(format!("{} {why}", step.name())));
     }
 
@@ -466,8 +525,13 @@ impl Session {
             self.coap.cancel(token);
         }
         if !matches!(self.state, State::Ended { .. }) {
-            self.state = State::Ended { until: cx.now.mono + LINGER };
-            cx.event(Event::Bootstrapped { endpoint: self.endpoint.clone(), error });
+            self.state = State::Ended {
+                until: cx.now.mono + LINGER,
+            };
+            cx.event(Event::Bootstrapped {
+                endpoint: self.endpoint.clone(),
+                error,
+            });
         }
     }
 }

@@ -42,12 +42,18 @@ impl Context<'_> {
 
     pub(super) fn transmit(&mut self, listener: ListenerId, peer: Peer, len: usize) {
         let bytes = self.buffer[..len].to_vec();
-        self.out.push_back(Output::Transmit { listener, peer, bytes });
+        self.out.push_back(Output::Transmit {
+            listener,
+            peer,
+            bytes,
+        });
     }
 
     pub(super) fn coap(&mut self) -> PeerCoap {
-        let parameters =
-            Parameters { response_timeout_ms: self.limits.response_timeout, ..Parameters::RFC7252 };
+        let parameters = Parameters {
+            response_timeout_ms: self.limits.response_timeout,
+            ..Parameters::RFC7252
+        };
         PeerCoap::new(parameters, self.numbering, self.random.next_u32())
     }
 }
@@ -105,7 +111,11 @@ impl Device {
                 self.on_response(cx, token, &message);
                 Handled::Done
             }
-            Received::Notification { handle, token, message } => {
+            Received::Notification {
+                handle,
+                token,
+                message,
+            } => {
                 let known = self.notified(cx, token, &message);
                 let len = if known {
                     self.coap.accept(cx.at(), handle, cx.buffer)
@@ -131,12 +141,16 @@ impl Device {
 
     /// True if a response with this token is this device's.
     pub(super) fn owns(&self, token: Token) -> bool {
-        self.open.as_ref().is_some_and(|o| o.token == token || o.observing() == Some(token))
+        self.open
+            .as_ref()
+            .is_some_and(|o| o.token == token || o.observing() == Some(token))
             || self.observations.iter().any(|o| o.token == token)
     }
 
     fn on_response(&mut self, cx: &mut Context<'_>, token: Token, message: &Message<'_>) {
-        let Some(mut open) = self.open.take_if(|open| open.token == token) else { return };
+        let Some(mut open) = self.open.take_if(|open| open.token == token) else {
+            return;
+        };
         match open.on_response(self, cx, message) {
             Step::Again => self.open = Some(open),
             Step::End(outcome) => {
@@ -182,8 +196,14 @@ impl Device {
     }
 
     fn send(&mut self, cx: &mut Context<'_>) {
-        let Some(mut open) = self.open.take() else { return };
-        let ended = if open.waits_to_send() { open.send(self, cx) } else { None };
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
+        let ended = if open.waits_to_send() {
+            open.send(self, cx)
+        } else {
+            None
+        };
         self.open = Some(open);
         if let Some(outcome) = ended {
             self.complete(cx, outcome);
@@ -214,7 +234,11 @@ impl Device {
     /// Takes a request back.
     pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let outcome = Outcome::Cancelled("the request was withdrawn".into());
-        if self.open.as_ref().is_some_and(|open| open.job.id == Some(id)) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.job.id == Some(id))
+        {
             self.complete(cx, outcome);
         } else if let Some(at) = self.queue.iter().position(|job| job.id == Some(id))
             && let Some(job) = self.queue.remove(at)
@@ -227,7 +251,12 @@ impl Device {
     pub(super) fn cancel_all(&mut self, cx: &mut Context<'_>, why: &str) {
         self.complete(cx, Outcome::Cancelled(why.into()));
         for job in std::mem::take(&mut self.queue) {
-            finish(cx, self.endpoint().clone(), &job, Outcome::Cancelled(why.into()));
+            finish(
+                cx,
+                self.endpoint().clone(),
+                &job,
+                Outcome::Cancelled(why.into()),
+            );
         }
     }
 
@@ -276,13 +305,21 @@ pub(super) fn finish(cx: &mut Context<'_>, endpoint: Endpoint, job: &Job, outcom
     match job.id {
         Some(id) => {
             cx.requests.remove(&id);
-            cx.event(Event::Completed { endpoint, id, outcome });
+            cx.event(Event::Completed {
+                endpoint,
+                id,
+                outcome,
+            });
         }
         // The rest of a notification that was too long for one datagram.
         None => {
             if let Outcome::Content(values) = outcome {
                 let path = *job.path();
-                cx.event(Event::Notified { endpoint, path, values });
+                cx.event(Event::Notified {
+                    endpoint,
+                    path,
+                    values,
+                });
             }
         }
     }

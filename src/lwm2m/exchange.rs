@@ -58,9 +58,17 @@ enum Phase {
     /// Nothing was made yet.
     New,
     /// The body of a write goes out.
-    Send { upload: Upload, body: Body, format: ContentFormat },
+    Send {
+        upload: Upload,
+        body: Body,
+        format: ContentFormat,
+    },
     /// An answer comes in.
-    Get { download: Download, body: Vec<u8>, format: Option<u16> },
+    Get {
+        download: Download,
+        body: Vec<u8>,
+        format: Option<u16>,
+    },
     /// One message there, one back.
     Execute,
 }
@@ -154,7 +162,9 @@ impl Open {
             }
             Operation::CancelObserve { path } => {
                 let at = device.observations.iter().position(|o| o.path == *path);
-                let Some(at) = at else { return Err(Outcome::Done) };
+                let Some(at) = at else {
+                    return Err(Outcome::Done);
+                };
                 self.token = device.observations.remove(at).token;
                 device.dirty = true;
                 Ok(get(cx))
@@ -165,7 +175,9 @@ impl Open {
                 }
                 Ok(Phase::Execute)
             }
-            Operation::Push { body, from, tag, .. } => {
+            Operation::Push {
+                body, from, tag, ..
+            } => {
                 let body = Arc::clone(body);
                 let total = u32::try_from(body.len())
                     .map_err(|_| Outcome::Malformed("the body is too long".into()))?;
@@ -177,7 +189,11 @@ impl Open {
                     (tag, from) => Upload::resume(total, Szx::MAX, tag, from),
                 };
                 let format = ContentFormat::OPAQUE;
-                Ok(Phase::Send { upload, body: Body::Shared(body), format })
+                Ok(Phase::Send {
+                    upload,
+                    body: Body::Shared(body),
+                    format,
+                })
             }
             Operation::Write { path, values, .. } => {
                 let mut formats = write_formats(device, path, values);
@@ -199,7 +215,11 @@ impl Open {
                 Ok(bytes) => {
                     let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                     let upload = Upload::new(total, Szx::MAX, None);
-                    return Ok(Phase::Send { upload, body: Body::Own(bytes), format });
+                    return Ok(Phase::Send {
+                        upload,
+                        body: Body::Own(bytes),
+                        format,
+                    });
                 }
                 Err(error) => why = format!("cannot be encoded as {format}: {error}"),
             }
@@ -230,7 +250,9 @@ impl Open {
         };
         let segments = device.segments(self.job.path());
         let at = cx.at();
-        let sent = device.coap.start_request(at, request, cx.buffer, |b| self.build(b, &segments));
+        let sent = device
+            .coap
+            .start_request(at, request, cx.buffer, |b| self.build(b, &segments));
         match sent {
             Ok(len) => {
                 self.waits = false;
@@ -266,7 +288,11 @@ impl Open {
                     b.payload(arguments.as_bytes())?;
                 }
             }
-            Phase::Send { upload, body, format } => {
+            Phase::Send {
+                upload,
+                body,
+                format,
+            } => {
                 let block = upload.next_block();
                 b.options(OptionNumber::URI_PATH, segments)?;
                 b.uint(OptionNumber::CONTENT_FORMAT, format.0.into())?;
@@ -280,7 +306,11 @@ impl Open {
                     b.option(OptionNumber::REQUEST_TAG, tag.as_bytes())?;
                 }
                 let start = block.offset as usize;
-                b.payload(body.bytes().get(start..start + block.len).unwrap_or_default())?;
+                b.payload(
+                    body.bytes()
+                        .get(start..start + block.len)
+                        .unwrap_or_default(),
+                )?;
             }
             Phase::Get { download, .. } => {
                 if download.received() == 0 {
@@ -345,7 +375,12 @@ impl Open {
                             (&self.job.operation, self.job.id)
                         {
                             let endpoint = device.endpoint().clone();
-                            cx.event(Event::Progress { endpoint, id, sent, total });
+                            cx.event(Event::Progress {
+                                endpoint,
+                                id,
+                                sent,
+                                total,
+                            });
                         }
                         Step::Again
                     }
@@ -367,13 +402,17 @@ impl Open {
     }
 
     fn on_content(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Step {
-        let Phase::Get { download, body, format } = &mut self.phase else {
+        let Phase::Get {
+            download,
+            body,
+            format,
+        } = &mut self.phase
+        else {
             return Step::End(Outcome::Malformed("an answer to nothing".into()));
         };
         let first = download.received() == 0;
         let is_value = !matches!(self.job.operation, Operation::Discover { .. });
-        if first && is_value && message.code() == Code::NOT_ACCEPTABLE && !self.formats.is_empty()
-        {
+        if first && is_value && message.code() == Code::NOT_ACCEPTABLE && !self.formats.is_empty() {
             self.formats.pop();
             return Step::Again;
         }
@@ -385,8 +424,7 @@ impl Open {
                     if let (Operation::Observe { .. }, Some(sequence)) =
                         (&self.job.operation, message.observe())
                     {
-                        self.observation =
-                            Some((self.token, Freshness::new(cx.at(), sequence)));
+                        self.observation = Some((self.token, Freshness::new(cx.at(), sequence)));
                     }
                 }
                 body.extend_from_slice(message.payload());
@@ -440,7 +478,10 @@ fn get(cx: &Context<'_>) -> Phase {
 fn rejected(message: &Message<'_>) -> Outcome {
     let text = std::str::from_utf8(message.payload()).unwrap_or_default();
     let diagnostic = text.chars().filter(|c| !c.is_control()).take(200).collect();
-    Outcome::Rejected { code: message.code().byte(), diagnostic }
+    Outcome::Rejected {
+        code: message.code().byte(),
+        diagnostic,
+    }
 }
 
 /// Formats for a write, best first: what the device named, not what it refused before.
@@ -462,14 +503,24 @@ fn write_formats(
         list.push(ContentFormat::TLV);
     } else {
         let named = &device.registration.formats;
-        let mut multi =
-            [ContentFormat::SENML_CBOR, ContentFormat::TLV, ContentFormat::SENML_JSON];
+        let mut multi = [
+            ContentFormat::SENML_CBOR,
+            ContentFormat::TLV,
+            ContentFormat::SENML_JSON,
+        ];
         if !named.is_empty() {
             multi.sort_by_key(|format| !named.contains(&format.0));
         }
         list.extend(multi);
     }
-    let not_refused: Vec<_> =
-        list.iter().copied().filter(|f| !device.refused.contains(&f.0)).collect();
-    if not_refused.is_empty() { list } else { not_refused }
+    let not_refused: Vec<_> = list
+        .iter()
+        .copied()
+        .filter(|f| !device.refused.contains(&f.0))
+        .collect();
+    if not_refused.is_empty() {
+        list
+    } else {
+        not_refused
+    }
 }

@@ -36,7 +36,11 @@ impl Device {
         token: Token,
         message: &Message<'_>,
     ) -> bool {
-        if self.open.as_ref().is_some_and(|o| o.observing() == Some(token)) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|o| o.observing() == Some(token))
+        {
             // A newer value while the first is still being fetched; the next one will tell.
             return true;
         }
@@ -80,7 +84,11 @@ impl Device {
         // What can't be decoded is dropped; the observation lives on.
         if let Ok(values) = format::decode_all(content, &path, message.payload(), &Builtin) {
             let endpoint = self.endpoint().clone();
-            cx.event(Event::Notified { endpoint, path, values });
+            cx.event(Event::Notified {
+                endpoint,
+                path,
+                values,
+            });
         }
         true
     }

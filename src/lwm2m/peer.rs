@@ -30,7 +30,10 @@ pub struct Peer {
 impl Peer {
     /// A sender of plain UDP datagrams.
     pub fn udp(address: SocketAddr) -> Self {
-        Peer { address, association: 0 }
+        Peer {
+            address,
+            association: 0,
+        }
     }
 }
 

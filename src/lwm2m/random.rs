@@ -12,7 +12,12 @@ pub(crate) struct Random {
 
 impl Random {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Random { seed, counter: 0, block: [0; 32], used: 32 }
+        Random {
+            seed,
+            counter: 0,
+            block: [0; 32],
+            used: 32,
+        }
     }
 
     pub(crate) fn next_u64(&mut self) -> u64 {

@@ -71,7 +71,11 @@ impl Parameters {
             match name {
                 "ep" => set(&mut p.endpoint, "ep", Some(value.to_owned()))?,
                 "lt" => {
-                    set(&mut p.lifetime, "lt", value.parse().ok().filter(|lt| *lt > 0))?;
+                    set(
+                        &mut p.lifetime,
+                        "lt",
+                        value.parse().ok().filter(|lt| *lt > 0),
+                    )?;
                 }
                 "lwm2m" => set(&mut p.version, "lwm2m", Some(value.to_owned()))?,
                 "b" => set(&mut p.binding, "b", Some(value.to_owned()))?,
@@ -120,7 +124,11 @@ pub(crate) fn check_binding(version: &str, binding: &str) -> Result<(), Register
             && binding.chars().all(|c| letters.contains(c))
             && binding.chars().all(|c| binding.matches(c).count() == 1)
     };
-    if fine { Ok(()) } else { Err(RegisterError::Parameter("b")) }
+    if fine {
+        Ok(())
+    } else {
+        Err(RegisterError::Parameter("b"))
+    }
 }
 
 /// The object list of a Register.
@@ -138,14 +146,19 @@ impl Links {
         let text = std::str::from_utf8(payload).map_err(|_| RegisterError::Links)?;
         let mut found: Vec<Link<'_>> = Vec::new();
         for link in split(text, ',') {
-            let Some(link) = Link::parse(link) else { continue };
+            let Some(link) = Link::parse(link) else {
+                continue;
+            };
             if found.len() >= max {
                 return Err(RegisterError::TooMany("object links"));
             }
             found.push(link);
         }
         let mut links = Links::default();
-        if let Some(root) = found.iter().find(|l| l.attribute("rt") == Some("oma.lwm2m")) {
+        if let Some(root) = found
+            .iter()
+            .find(|l| l.attribute("rt") == Some("oma.lwm2m"))
+        {
             links.root = root.segments().map(str::to_owned).collect();
             links.formats = formats(root.attribute("ct").unwrap_or(""));
         }
@@ -154,10 +167,14 @@ impl Links {
             if !links.root.iter().all(|r| segments.next() == Some(r)) {
                 continue;
             }
-            let Ok(path) = Path::from_segments(segments.map(str::as_bytes)) else { continue };
+            let Ok(path) = Path::from_segments(segments.map(str::as_bytes)) else {
+                continue;
+            };
             let is_new = links.objects.iter().all(|(p, _)| *p != path);
             if (1..=2).contains(&path.depth()) && is_new {
-                links.objects.push((path, link.attribute("ver").map(str::to_owned)));
+                links
+                    .objects
+                    .push((path, link.attribute("ver").map(str::to_owned)));
             }
         }
         if links.objects.is_empty() {
@@ -168,7 +185,10 @@ impl Links {
 }
 
 fn formats(list: &str) -> Vec<u16> {
-    list.split([' ', ',']).filter_map(|n| n.parse().ok()).take(16).collect()
+    list.split([' ', ','])
+        .filter_map(|n| n.parse().ok())
+        .take(16)
+        .collect()
 }
 
 struct Link<'a> {
@@ -192,7 +212,10 @@ impl<'a> Link<'a> {
     }
 
     fn attribute(&self, name: &str) -> Option<&'a str> {
-        self.attributes.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+        self.attributes
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| *v)
     }
 
     fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -262,7 +285,10 @@ mod tests {
         let all = p(&["ep=a=b", "lt=60", "lwm2m=1.1", "b=U", "Q", "x=1"]).unwrap();
         assert_eq!(all.endpoint.as_deref(), Some("a=b"));
         assert_eq!(all.lifetime, Some(60));
-        assert_eq!(all.other, [("Q".into(), "".into()), ("x".into(), "1".into())]);
+        assert_eq!(
+            all.other,
+            [("Q".into(), "".into()), ("x".into(), "1".into())]
+        );
         assert_eq!(p(&["lt=0"]), Err(RegisterError::Parameter("lt")));
         assert_eq!(p(&["lt=x"]), Err(RegisterError::Parameter("lt")));
         assert_eq!(p(&["ep=a", "ep=b"]), Err(RegisterError::Parameter("ep")));
@@ -281,9 +307,16 @@ mod tests {
             ("1.1", "M", false),
             ("1.2", "MH", true),
         ] {
-            assert_eq!(check_binding(version, binding).is_ok(), fine, "{version} {binding}");
+            assert_eq!(
+                check_binding(version, binding).is_ok(),
+                fine,
+                "{version} {binding}"
+            );
         }
         assert!(check_version("1.1").is_ok());
-        assert_eq!(check_version("2.0").unwrap_err().code(), Code::PRECONDITION_FAILED);
+        assert_eq!(
+            check_version("2.0").unwrap_err().code(),
+            Code::PRECONDITION_FAILED
+        );
     }
 }

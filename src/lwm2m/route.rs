@@ -34,11 +34,17 @@ pub(crate) const LOCATION_MASK: u64 = 0xffff_ffff_ffff;
 pub(crate) fn parse_location(segment: &[u8]) -> Option<(u8, u64)> {
     let text = std::str::from_utf8(segment).ok()?;
     let (bucket, random) = text.split_once('-')?;
-    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let digits = |s: &str| {
+        s.bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     if bucket.len() != 2 || random.len() != 12 || !digits(bucket) || !digits(random) {
         return None;
     }
-    Some((u8::from_str_radix(bucket, 16).ok()?, u64::from_str_radix(random, 16).ok()?))
+    Some((
+        u8::from_str_radix(bucket, 16).ok()?,
+        u64::from_str_radix(random, 16).ok()?,
+    ))
 }
 
 /// The shard of a datagram; 0 for what belongs to none.
@@ -46,7 +52,9 @@ pub fn route(datagram: &[u8], shards: usize) -> usize {
     if shards <= 1 {
         return 0;
     }
-    let Ok(message) = Message::parse(datagram) else { return 0 };
+    let Ok(message) = Message::parse(datagram) else {
+        return 0;
+    };
     let code = message.code();
     if code.is_request() {
         let mut path = message.uri_path();
@@ -62,7 +70,11 @@ pub fn route(datagram: &[u8], shards: usize) -> usize {
         return bucket.map_or(0, |bucket| usize::from(bucket) % shards);
     }
     if code.is_response() {
-        return message.token().as_bytes().first().map_or(0, |b| usize::from(*b) % shards);
+        return message
+            .token()
+            .as_bytes()
+            .first()
+            .map_or(0, |b| usize::from(*b) % shards);
     }
     match message.message_type() {
         MessageType::Acknowledgement | MessageType::Reset => {
@@ -81,8 +93,18 @@ mod tests {
     fn locations_go_both_ways() {
         let text = location(0xa7, 0x1234_5678_9abc_def0);
         assert_eq!(text, "a7-56789abcdef0");
-        assert_eq!(parse_location(text.as_bytes()), Some((0xa7, 0x5678_9abc_def0)));
-        for bad in ["", "a7", "a7-", "A7-56789abcdef0", "a7-+6789abcdef0", "a7-56789abcdef00"] {
+        assert_eq!(
+            parse_location(text.as_bytes()),
+            Some((0xa7, 0x5678_9abc_def0))
+        );
+        for bad in [
+            "",
+            "a7",
+            "a7-",
+            "A7-56789abcdef0",
+            "a7-+6789abcdef0",
+            "a7-56789abcdef00",
+        ] {
             assert_eq!(parse_location(bad.as_bytes()), None, "{bad}");
         }
     }
@@ -102,23 +124,37 @@ mod tests {
             )
             .unwrap();
             register.option(OptionNumber::URI_PATH, b"rd").unwrap();
-            register.option(OptionNumber::URI_QUERY, format!("ep={ep}").as_bytes()).unwrap();
+            register
+                .option(OptionNumber::URI_QUERY, format!("ep={ep}").as_bytes())
+                .unwrap();
             assert_eq!(route(register.as_bytes(), shards), shard);
 
             let mut buf = [0; 256];
-            let mut update =
-                Builder::new(&mut buf, MessageType::Confirmable, Code::POST, 1, Token::EMPTY)
-                    .unwrap();
+            let mut update = Builder::new(
+                &mut buf,
+                MessageType::Confirmable,
+                Code::POST,
+                1,
+                Token::EMPTY,
+            )
+            .unwrap();
             update.option(OptionNumber::URI_PATH, b"rd").unwrap();
             let location = location(bucket(ep), 99);
-            update.option(OptionNumber::URI_PATH, location.as_bytes()).unwrap();
+            update
+                .option(OptionNumber::URI_PATH, location.as_bytes())
+                .unwrap();
             assert_eq!(route(update.as_bytes(), shards), shard);
 
             let token = Token::with_prefix(bucket(ep), 77);
             let mut buf = [0; 256];
-            let response =
-                Builder::new(&mut buf, MessageType::NonConfirmable, Code::CONTENT, 1, token)
-                    .unwrap();
+            let response = Builder::new(
+                &mut buf,
+                MessageType::NonConfirmable,
+                Code::CONTENT,
+                1,
+                token,
+            )
+            .unwrap();
             assert_eq!(route(response.as_bytes(), shards), shard);
 
             let id = (shard as u16) << 12 | 5;

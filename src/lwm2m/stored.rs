@@ -55,7 +55,11 @@ pub(super) fn write(device: &Device) -> Result<Op, RecordError> {
         lifetime: r.lifetime,
         version: r.version.clone(),
         binding: r.binding.clone(),
-        objects: r.objects.iter().map(|(p, v)| (p.to_string(), v.clone())).collect(),
+        objects: r
+            .objects
+            .iter()
+            .map(|(p, v)| (p.to_string(), v.clone()))
+            .collect(),
         formats: r.formats.clone(),
         parameters: r.parameters.clone(),
         registered: r.registered,
@@ -71,14 +75,12 @@ pub(super) fn write(device: &Device) -> Result<Op, RecordError> {
 }
 
 /// A device from its record. Its lifetime goes on, and is at least `restart_grace` from now.
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    key: &Key,
-    bytes: &[u8],
-) -> Result<Device, RecordError> {
+pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Device, RecordError> {
     let content = |e: &dyn std::fmt::Display| RecordError::Content(e.to_string());
     let record: Record = decode(SCHEMA, bytes)?;
-    let endpoint: Endpoint = std::str::from_utf8(&key.id).map_err(|e| content(&e))?.into();
+    let endpoint: Endpoint = std::str::from_utf8(&key.id)
+        .map_err(|e| content(&e))?
+        .into();
     let bucket = super::bucket(&endpoint);
     let path = |text: &str| text.parse::<Path>().map_err(|e| content(&e));
     let mut objects = Vec::with_capacity(record.objects.len());
@@ -88,10 +90,20 @@ pub(super) fn read(
     let mut observations = Vec::with_capacity(record.observations.len());
     for (token, text) in &record.observations {
         let token = Token::new(token).ok_or_else(|| content(&"a token is too long"))?;
-        observations.push(Observation { token, path: path(text)?, freshness: None });
+        observations.push(Observation {
+            token,
+            path: path(text)?,
+            freshness: None,
+        });
     }
-    let left = record.expires.saturating_sub(cx.now.wall).max(cx.limits.restart_grace);
-    let peer = Peer { address: record.address, association: record.association };
+    let left = record
+        .expires
+        .saturating_sub(cx.now.wall)
+        .max(cx.limits.restart_grace);
+    let peer = Peer {
+        address: record.address,
+        association: record.association,
+    };
     Ok(Device {
         registration: Arc::new(Registration {
             endpoint,

@@ -32,7 +32,9 @@ pub struct DeviceRequest {
     pub endpoint: Endpoint,
     /// What it is asked to do.
     pub operation: Operation,
-    /// Wall time (ms) after which the request is answered with [`Outcome::Expired`].
+    /// Wall time (ms) after which the request is answered with [`Outcome::Expired`]. A
+    /// [`Operation::Push`] that has begun goes on as long as each block is acknowledged in time;
+    /// it ends with [`Outcome::TimedOut`] when one is not.
     pub expires: u64,
 }
 

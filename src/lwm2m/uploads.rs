@@ -35,9 +35,16 @@ pub(super) enum Taken {
 
 impl Uploads {
     pub(super) fn new(max: usize, max_body: u32) -> Self {
-        let limits =
-            AssemblerLimits { max_body, preferred: Szx::MAX, lifetime_ms: Some(LIFETIME) };
-        Uploads { list: VecDeque::new(), max, limits }
+        let limits = AssemblerLimits {
+            max_body,
+            preferred: Szx::MAX,
+            lifetime_ms: Some(LIFETIME),
+        };
+        Uploads {
+            list: VecDeque::new(),
+            max,
+            limits,
+        }
     }
 
     pub(super) fn take(
@@ -54,13 +61,17 @@ impl Uploads {
         };
         if incoming.block1.is_none() {
             if incoming.payload.len() > self.limits.max_body as usize {
-                return refuse(Refusal::TooLarge { max_body: self.limits.max_body }, None);
+                return refuse(
+                    Refusal::TooLarge {
+                        max_body: self.limits.max_body,
+                    },
+                    None,
+                );
             }
             return Taken::Whole(None, None);
         }
         let target = target(message);
-        let is_same =
-            |u: &Upload| u.listener == listener && u.peer == peer && u.target == target;
+        let is_same = |u: &Upload| u.listener == listener && u.peer == peer && u.target == target;
         let at = match self.list.iter().position(is_same) {
             Some(at) => at,
             None => {
@@ -69,7 +80,13 @@ impl Uploads {
                 }
                 let assembler = Assembler::new(self.limits);
                 let body = Vec::new();
-                self.list.push_back(Upload { listener, peer, target, assembler, body });
+                self.list.push_back(Upload {
+                    listener,
+                    peer,
+                    target,
+                    assembler,
+                    body,
+                });
                 self.list.len() - 1
             }
         };
@@ -80,7 +97,12 @@ impl Uploads {
             verdict = upload.assembler.check(now, &incoming);
         }
         match verdict {
-            Verdict::Deliver { offset, last, reply, .. } => {
+            Verdict::Deliver {
+                offset,
+                last,
+                reply,
+                ..
+            } => {
                 upload.body.truncate(offset as usize);
                 upload.body.extend_from_slice(incoming.payload);
                 upload.assembler.advance(now, &incoming);

@@ -54,7 +54,9 @@ pub struct ServerHandle<B: Brain> {
 
 impl<B: Brain> Clone for ServerHandle<B> {
     fn clone(&self) -> Self {
-        ServerHandle { inner: Arc::clone(&self.inner) }
+        ServerHandle {
+            inner: Arc::clone(&self.inner),
+        }
     }
 }
 
@@ -82,7 +84,11 @@ impl<B: Brain> ServerHandle<B> {
     /// Asks the brain something about a device. `Err` also if the brain could not store it.
     pub async fn command(&self, endpoint: &str, command: B::Command) -> Result<B::Reply, Gone> {
         let (tx, rx) = oneshot::channel();
-        self.send(endpoint, ToShard::Command(Endpoint::from(endpoint), command, tx)).await?;
+        self.send(
+            endpoint,
+            ToShard::Command(Endpoint::from(endpoint), command, tx),
+        )
+        .await?;
         rx.await.map_err(|_| Gone)
     }
 
@@ -108,7 +114,11 @@ impl<B: Brain> ServerHandle<B> {
     /// A device, if it is registered.
     pub async fn registration(&self, endpoint: &str) -> Result<Option<Arc<Registration>>, Gone> {
         let (tx, rx) = oneshot::channel();
-        self.send(endpoint, ToShard::Registration(Endpoint::from(endpoint), tx)).await?;
+        self.send(
+            endpoint,
+            ToShard::Registration(Endpoint::from(endpoint), tx),
+        )
+        .await?;
         rx.await.map_err(|_| Gone)
     }
 
@@ -117,7 +127,10 @@ impl<B: Brain> ServerHandle<B> {
         let mut all = Vec::new();
         for shard in &self.inner.shards {
             let (tx, rx) = oneshot::channel();
-            shard.send(ToShard::Registrations(tx)).await.map_err(|_| Gone)?;
+            shard
+                .send(ToShard::Registrations(tx))
+                .await
+                .map_err(|_| Gone)?;
             all.extend(rx.await.map_err(|_| Gone)?);
         }
         all.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
@@ -161,6 +174,9 @@ impl<B: Brain> ServerHandle<B> {
 
     async fn send(&self, endpoint: &str, message: ToShard<B>) -> Result<(), Gone> {
         let shard = usize::from(bucket(endpoint)) % self.inner.shards.len();
-        self.inner.shards[shard].send(message).await.map_err(|_| Gone)
+        self.inner.shards[shard]
+            .send(message)
+            .await
+            .map_err(|_| Gone)
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error, trace, warn};
 
+use super::Clock;
 use super::brain::{Brain, BrainOutput, Builder, CommandId, SHELL_REQUESTS};
 use super::handle::Told;
 use super::trace::describe;
-use super::Clock;
 use crate::lwm2m::{
     DeviceRequest, Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer,
     PersistId, Registration, RequestId, Shard,
@@ -68,7 +68,10 @@ pub(super) struct ShardTask<B: Brain> {
     pub(super) builder: Builder<B>,
     pub(super) told: broadcast::Sender<Told<B::Report>>,
     pub(super) inbox: mpsc::Receiver<ToShard<B>>,
-    pub(super) back: (mpsc::UnboundedSender<Back<B>>, mpsc::UnboundedReceiver<Back<B>>),
+    pub(super) back: (
+        mpsc::UnboundedSender<Back<B>>,
+        mpsc::UnboundedReceiver<Back<B>>,
+    ),
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -239,9 +242,16 @@ impl<B: Brain> ShardTask<B> {
         loop {
             if let Some(output) = self.core.poll() {
                 match output {
-                    Output::Transmit { listener, peer, bytes } => {
+                    Output::Transmit {
+                        listener,
+                        peer,
+                        bytes,
+                    } => {
                         trace!(target: "tinsmith::coap", %peer, "> {}", describe(&bytes));
-                        let outgoing = Outgoing { to: peer.address, bytes };
+                        let outgoing = Outgoing {
+                            to: peer.address,
+                            bytes,
+                        };
                         push(&mut state.outgoing, listener, outgoing);
                     }
                     Output::Persist(id, batch) => self.commit(state, Asker::Core, id, batch),
@@ -260,7 +270,11 @@ impl<B: Brain> ShardTask<B> {
             BrainOutput::Request { request, after } => {
                 debug_assert!(request.id.0 < SHELL_REQUESTS);
                 match after {
-                    Some(id) => state.held.entry(id).or_default().push(Held::Request(request)),
+                    Some(id) => state
+                        .held
+                        .entry(id)
+                        .or_default()
+                        .push(Held::Request(request)),
                     None => self.core.handle(now, Input::Command(request)),
                 }
             }
@@ -282,7 +296,11 @@ impl<B: Brain> ShardTask<B> {
             }
             BrainOutput::Answer { id, reply, after } => match after {
                 Some(after) => {
-                    state.held.entry(after).or_default().push(Held::Answer(id, reply));
+                    state
+                        .held
+                        .entry(after)
+                        .or_default()
+                        .push(Held::Answer(id, reply));
                 }
                 None => answer(state, id, reply),
             },

@@ -24,7 +24,14 @@ async fn serve(folder: &FilePath, shards: usize) -> ServerHandle<NoBrain> {
         ..Config::default()
     };
     let store: Arc<dyn Store> = Arc::new(SledStore::open(folder).unwrap());
-    start(config, store, |_| NoBrain, Arc::new(|build, _| match build {})).await.unwrap()
+    start(
+        config,
+        store,
+        |_| NoBrain,
+        Arc::new(|build, _| match build {}),
+    )
+    .await
+    .unwrap()
 }
 
 fn message(
@@ -45,7 +52,8 @@ fn message(
 fn register(endpoint: &str, id: u16) -> Vec<u8> {
     message(MessageType::Confirmable, Code::POST, id, b"r", |b| {
         b.option(OptionNumber::URI_PATH, b"rd").unwrap();
-        b.option(OptionNumber::URI_QUERY, format!("ep={endpoint}").as_bytes()).unwrap();
+        b.option(OptionNumber::URI_QUERY, format!("ep={endpoint}").as_bytes())
+            .unwrap();
         b.option(OptionNumber::URI_QUERY, b"lwm2m=1.1").unwrap();
         b.payload(b"</1/0>,</3/0>").unwrap();
     })
@@ -53,7 +61,10 @@ fn register(endpoint: &str, id: u16) -> Vec<u8> {
 
 async fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut buf = vec![0; 2048];
-    let (n, _) = timeout(Duration::from_secs(10), socket.recv_from(&mut buf)).await.unwrap().unwrap();
+    let (n, _) = timeout(Duration::from_secs(10), socket.recv_from(&mut buf))
+        .await
+        .unwrap()
+        .unwrap();
     buf.truncate(n);
     buf
 }
@@ -74,7 +85,10 @@ async fn read_model(server: &ServerHandle<NoBrain>, socket: &UdpSocket, endpoint
                 b.payload(b"host").unwrap();
             },
         );
-        socket.send_to(&answer, server.addresses().coap).await.unwrap();
+        socket
+            .send_to(&answer, server.addresses().coap)
+            .await
+            .unwrap();
     };
     let (outcome, ()) = tokio::join!(request, device);
     let value = OwnedValue::String("host".into());
@@ -90,11 +104,16 @@ async fn register_read_and_restart_with_other_shards() {
     for i in 0..10 {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("dev{i}");
-        socket.send_to(&register(&endpoint, 1), server.addresses().coap).await.unwrap();
+        socket
+            .send_to(&register(&endpoint, 1), server.addresses().coap)
+            .await
+            .unwrap();
         let answer = receive(&socket).await;
         assert_eq!(Message::parse(&answer).unwrap().code(), Code::CREATED);
         loop {
-            let Told::Device(event) = told.recv().await.unwrap() else { continue };
+            let Told::Device(event) = told.recv().await.unwrap() else {
+                continue;
+            };
             if matches!(&*event, Event::Registered { new: true, .. }) {
                 break;
             }
@@ -103,7 +122,13 @@ async fn register_read_and_restart_with_other_shards() {
         sockets.push(socket);
     }
     assert_eq!(server.registrations().await.unwrap().len(), 10);
-    let location = server.registration("dev3").await.unwrap().unwrap().location.clone();
+    let location = server
+        .registration("dev3")
+        .await
+        .unwrap()
+        .unwrap()
+        .location
+        .clone();
     server.shutdown().await;
     assert_eq!(server.registrations().await, Err(Gone));
     drop(server);
@@ -112,9 +137,13 @@ async fn register_read_and_restart_with_other_shards() {
     assert_eq!(server.registrations().await.unwrap().len(), 10);
     let update = message(MessageType::Confirmable, Code::POST, 2, b"u", |b| {
         b.option(OptionNumber::URI_PATH, b"rd").unwrap();
-        b.option(OptionNumber::URI_PATH, location.as_bytes()).unwrap();
+        b.option(OptionNumber::URI_PATH, location.as_bytes())
+            .unwrap();
     });
-    sockets[3].send_to(&update, server.addresses().coap).await.unwrap();
+    sockets[3]
+        .send_to(&update, server.addresses().coap)
+        .await
+        .unwrap();
     let answer = receive(&sockets[3]).await;
     assert_eq!(Message::parse(&answer).unwrap().code(), Code::CHANGED);
     read_model(&server, &sockets[3], "dev3").await;
@@ -127,7 +156,16 @@ async fn an_address_in_use_is_named() {
     let blocker = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = blocker.local_addr().unwrap();
     let store: Arc<dyn Store> = Arc::new(SledStore::open(dir.path()).unwrap());
-    let config = Config { coap: address, ..Config::default() };
-    let result = start(config, store, |_| NoBrain, Arc::new(|build, _| match build {})).await;
+    let config = Config {
+        coap: address,
+        ..Config::default()
+    };
+    let result = start(
+        config,
+        store,
+        |_| NoBrain,
+        Arc::new(|build, _| match build {}),
+    )
+    .await;
     assert!(matches!(result, Err(StartError::Bind { address: a, .. }) if a == address));
 }

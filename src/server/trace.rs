@@ -34,13 +34,18 @@ pub(crate) fn describe(datagram: &[u8]) -> String {
         (CoapOption::LocationPath, " -> /", "/"),
     ] {
         if let Some(values) = packet.get_option(option) {
-            let values: Vec<_> =
-                values.iter().map(|v| String::from_utf8_lossy(v).escape_debug().to_string()).collect();
+            let values: Vec<_> = values
+                .iter()
+                .map(|v| String::from_utf8_lossy(v).escape_debug().to_string())
+                .collect();
             line.push_str(lead);
             line.push_str(&values.join(between));
         }
     }
-    for (option, name) in [(CoapOption::Block1, "block1"), (CoapOption::Block2, "block2")] {
+    for (option, name) in [
+        (CoapOption::Block1, "block1"),
+        (CoapOption::Block2, "block2"),
+    ] {
         let value = packet.get_first_option(option);
         if let Some(block) = value.and_then(|v| BlockValue::try_from(v.clone()).ok()) {
             let more = if block.more { "+" } else { "" };

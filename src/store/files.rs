@@ -27,7 +27,9 @@ impl Files {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Files { folder: folder.to_path_buf() })
+        Ok(Files {
+            folder: folder.to_path_buf(),
+        })
     }
 
     /// Where the file with this content is, or would be.
@@ -116,7 +118,10 @@ mod tests {
 
         fs::write(files.path(&digest), b"modulf").unwrap();
         assert!(!files.verify(&digest).unwrap());
-        assert_eq!(files.get(&digest).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            files.get(&digest).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         files.remove(&digest).unwrap();
         assert!(!files.contains(&digest));
         assert!(!files.verify(&digest).unwrap());

@@ -23,7 +23,10 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        MemoryStore { disk: Arc::default(), fail_after: None }
+        MemoryStore {
+            disk: Arc::default(),
+            fail_after: None,
+        }
     }
 
     /// Every commit after the first `commits`, counted from the very first store on this disk,
@@ -35,7 +38,10 @@ impl MemoryStore {
 
     /// The store as a restarted process opens it: what was committed, no failures.
     pub fn restart(&self) -> Self {
-        MemoryStore { disk: Arc::clone(&self.disk), fail_after: None }
+        MemoryStore {
+            disk: Arc::clone(&self.disk),
+            fail_after: None,
+        }
     }
 
     /// How many batches were committed so far.
@@ -53,7 +59,10 @@ impl MemoryStore {
         for (key, expected) in &batch.expect {
             let found = disk.records.get(key).map(|r| r.version);
             if found != *expected {
-                return Err(StoreError::Conflict { expected: *expected, found });
+                return Err(StoreError::Conflict {
+                    expected: *expected,
+                    found,
+                });
             }
         }
         disk.commits += 1;
@@ -61,7 +70,13 @@ impl MemoryStore {
         for op in &batch.ops {
             match op {
                 Op::Put(key, bytes) => {
-                    disk.records.insert(key.clone(), Stored { version, bytes: bytes.clone() });
+                    disk.records.insert(
+                        key.clone(),
+                        Stored {
+                            version,
+                            bytes: bytes.clone(),
+                        },
+                    );
                 }
                 Op::Delete(key) => {
                     disk.records.remove(key);
@@ -138,11 +153,17 @@ mod tests {
     fn dies_after_n_and_restarts_with_what_was_committed() {
         let store = MemoryStore::new().fail_after(1);
         let key = |id: &str| Key::new(Kind::DEVICE, id);
-        assert_eq!(store.commit_now(&Batch::put(key("a"), vec![0, 1])), Ok(Version(1)));
+        assert_eq!(
+            store.commit_now(&Batch::put(key("a"), vec![0, 1])),
+            Ok(Version(1))
+        );
         assert!(store.commit_now(&Batch::put(key("b"), vec![0, 1])).is_err());
         let again = store.restart();
         assert_eq!(again.records(Kind::DEVICE).len(), 1);
-        assert_eq!(again.commit_now(&Batch::put(key("b"), vec![0, 1])), Ok(Version(2)));
+        assert_eq!(
+            again.commit_now(&Batch::put(key("b"), vec![0, 1])),
+            Ok(Version(2))
+        );
     }
 
     #[test]
@@ -153,7 +174,10 @@ mod tests {
             expect: vec![(key.clone(), Some(Version(9)))],
             ops: vec![Op::Put(key.clone(), vec![0, 0])],
         };
-        assert!(matches!(store.commit_now(&batch), Err(StoreError::Conflict { .. })));
+        assert!(matches!(
+            store.commit_now(&batch),
+            Err(StoreError::Conflict { .. })
+        ));
         assert!(store.records(Kind::DEVICE).is_empty());
     }
 }

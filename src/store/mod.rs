@@ -65,7 +65,11 @@ pub struct Key {
 impl Key {
     /// A key of tenant 0.
     pub fn new(kind: Kind, id: impl Into<Vec<u8>>) -> Self {
-        Key { tenant: 0, kind, id: id.into() }
+        Key {
+            tenant: 0,
+            kind,
+            id: id.into(),
+        }
     }
 
     /// As stored: tenant (big endian), kind, id; sorts as `Key` does.
@@ -80,7 +84,11 @@ impl Key {
     /// The inverse of [`Key::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&[t0, t1, kind], id) = bytes.split_first_chunk::<3>()?;
-        Some(Key { tenant: u16::from_be_bytes([t0, t1]), kind: Kind(kind), id: id.to_vec() })
+        Some(Key {
+            tenant: u16::from_be_bytes([t0, t1]),
+            kind: Kind(kind),
+            id: id.to_vec(),
+        })
     }
 }
 
@@ -118,12 +126,18 @@ pub struct Batch {
 impl Batch {
     /// A batch with one write.
     pub fn put(key: Key, record: Vec<u8>) -> Self {
-        Batch { expect: Vec::new(), ops: vec![Op::Put(key, record)] }
+        Batch {
+            expect: Vec::new(),
+            ops: vec![Op::Put(key, record)],
+        }
     }
 
     /// A batch with one removal.
     pub fn delete(key: Key) -> Self {
-        Batch { expect: Vec::new(), ops: vec![Op::Delete(key)] }
+        Batch {
+            expect: Vec::new(),
+            ops: vec![Op::Delete(key)],
+        }
     }
 }
 

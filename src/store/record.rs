@@ -29,16 +29,23 @@ pub fn encode<T: Serialize>(schema: u16, value: &T) -> Result<Vec<u8>, RecordErr
     bytes.extend_from_slice(&schema.to_be_bytes());
     let mut serializer =
         serde_cbor::Serializer::new(serde_cbor::ser::IoWrite::new(&mut bytes)).packed_format();
-    value.serialize(&mut serializer).map_err(|e| RecordError::Content(e.to_string()))?;
+    value
+        .serialize(&mut serializer)
+        .map_err(|e| RecordError::Content(e.to_string()))?;
     Ok(bytes)
 }
 
 /// The inverse of [`encode`].
 pub fn decode<T: DeserializeOwned>(schema: u16, bytes: &[u8]) -> Result<T, RecordError> {
-    let (found, body) = bytes.split_first_chunk::<2>().ok_or(RecordError::Truncated)?;
+    let (found, body) = bytes
+        .split_first_chunk::<2>()
+        .ok_or(RecordError::Truncated)?;
     let found = u16::from_be_bytes(*found);
     if found != schema {
-        return Err(RecordError::Schema { expected: schema, found });
+        return Err(RecordError::Schema {
+            expected: schema,
+            found,
+        });
     }
     serde_cbor::from_slice(body).map_err(|e| RecordError::Content(e.to_string()))
 }
@@ -56,15 +63,25 @@ mod tests {
 
     #[test]
     fn round_trip_and_foreign_schema() {
-        let thing = Thing { name: "x".into(), bytes: vec![1, 2], maybe: Some(7) };
+        let thing = Thing {
+            name: "x".into(),
+            bytes: vec![1, 2],
+            maybe: Some(7),
+        };
         let bytes = encode(3, &thing).unwrap();
         assert_eq!(&bytes[..2], &[0, 3]);
         assert_eq!(decode::<Thing>(3, &bytes).unwrap(), thing);
         assert_eq!(
             decode::<Thing>(4, &bytes),
-            Err(RecordError::Schema { expected: 4, found: 3 })
+            Err(RecordError::Schema {
+                expected: 4,
+                found: 3
+            })
         );
         assert_eq!(decode::<Thing>(3, &[0]), Err(RecordError::Truncated));
-        assert!(matches!(decode::<Thing>(3, &bytes[..6]), Err(RecordError::Content(_))));
+        assert!(matches!(
+            decode::<Thing>(3, &bytes[..6]),
+            Err(RecordError::Content(_))
+        ));
     }
 }

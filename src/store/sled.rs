@@ -57,18 +57,31 @@ impl SledStore {
         File::open(folder).and_then(|f| f.sync_all()).map_err(io)?;
         let sequence = match db.get(sequence_key()).map_err(io)? {
             Some(bytes) => u64::from_be_bytes(
-                bytes.as_ref().try_into().map_err(|_| io("bad sequence record"))?,
+                bytes
+                    .as_ref()
+                    .try_into()
+                    .map_err(|_| io("bad sequence record"))?,
             ),
             None => 0,
         };
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
         let syncs = Arc::new(AtomicU64::new(0));
-        let writer = Writer { db: db.clone(), file, sequence, syncs: Arc::clone(&syncs) };
+        let writer = Writer {
+            db: db.clone(),
+            file,
+            sequence,
+            syncs: Arc::clone(&syncs),
+        };
         let writer = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run(&jobs))
             .map_err(io)?;
-        Ok(SledStore { db, queue: Some(queue), writer: Some(writer), syncs })
+        Ok(SledStore {
+            db,
+            queue: Some(queue),
+            writer: Some(writer),
+            syncs,
+        })
     }
 
     /// How often the file was synced: once for each group of batches.
@@ -105,7 +118,11 @@ impl Writer {
             while let Some(job) = next {
                 let result = self.stage(job.batch, &mut group, &mut overlay);
                 finished.push((job.done, result));
-                next = if finished.len() < GROUP { jobs.try_recv().ok() } else { None };
+                next = if finished.len() < GROUP {
+                    jobs.try_recv().ok()
+                } else {
+                    None
+                };
             }
             if self.sequence > before {
                 group.insert(sequence_key(), &self.sequence.to_be_bytes());
@@ -138,7 +155,10 @@ impl Writer {
                 }
             };
             if found != *expected {
-                return Err(StoreError::Conflict { expected: *expected, found });
+                return Err(StoreError::Conflict {
+                    expected: *expected,
+                    found,
+                });
             }
         }
         self.sequence += 1;
@@ -173,9 +193,13 @@ impl Writer {
 }
 
 fn split(value: &[u8]) -> Result<Stored, StoreError> {
-    let (version, bytes) =
-        value.split_first_chunk::<8>().ok_or_else(|| io("a record is truncated"))?;
-    Ok(Stored { version: Version(u64::from_be_bytes(*version)), bytes: bytes.to_vec() })
+    let (version, bytes) = value
+        .split_first_chunk::<8>()
+        .ok_or_else(|| io("a record is truncated"))?;
+    Ok(Stored {
+        version: Version(u64::from_be_bytes(*version)),
+        bytes: bytes.to_vec(),
+    })
 }
 
 impl SledStore {
@@ -206,15 +230,20 @@ impl SledStore {
 
 impl Store for SledStore {
     fn commit_with(&self, batch: Batch, done: Committed) {
-        let Some(queue) = &self.queue else { return done(Err(StoreError::Closed)) };
+        let Some(queue) = &self.queue else {
+            return done(Err(StoreError::Closed));
+        };
         if let Err(mpsc::SendError(job)) = queue.send(Job { batch, done }) {
             (job.done)(Err(StoreError::Closed));
         }
     }
 
     fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Result<Option<Stored>, StoreError>> {
-        let found =
-            self.db.get(key.to_bytes()).map_err(io).and_then(|v| v.map(|b| split(&b)).transpose());
+        let found = self
+            .db
+            .get(key.to_bytes())
+            .map_err(io)
+            .and_then(|v| v.map(|b| split(&b)).transpose());
         Box::pin(std::future::ready(found))
     }
 
@@ -255,7 +284,10 @@ mod tests {
         let v2 = commit(&store, batch.clone()).unwrap();
         assert_eq!(
             commit(&store, batch),
-            Err(StoreError::Conflict { expected: Some(v1), found: None })
+            Err(StoreError::Conflict {
+                expected: Some(v1),
+                found: None
+            })
         );
         assert!(store.syncs() >= 2);
         drop(store);

@@ -46,7 +46,9 @@ impl ReceiveBatch {
 
     /// Sender and content of each datagram.
     pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        self.items.iter().map(|(from, range)| (*from, &self.buffer[range.clone()]))
+        self.items
+            .iter()
+            .map(|(from, range)| (*from, &self.buffer[range.clone()]))
     }
 }
 
@@ -71,7 +73,10 @@ impl UdpListener {
         setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER)?;
         setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER)?;
         let address = socket.local_addr()?;
-        Ok(UdpListener { socket: UdpSocket::from_std(socket)?, address })
+        Ok(UdpListener {
+            socket: UdpSocket::from_std(socket)?,
+            address,
+        })
     }
 
     /// Where it listens.
@@ -82,7 +87,9 @@ impl UdpListener {
     /// Waits for datagrams and takes up to [`BATCH`] of them.
     pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
         let fd = self.socket.as_raw_fd();
-        self.socket.async_io(Interest::READABLE, || receive_now(fd, batch)).await
+        self.socket
+            .async_io(Interest::READABLE, || receive_now(fd, batch))
+            .await
     }
 
     /// Sends all of `batch` and empties it. A datagram the system refuses is dropped: to CoAP it
@@ -93,7 +100,10 @@ impl UdpListener {
             let end = batch.len().min(sent + BATCH);
             let part = &batch[sent..end];
             let fd = self.socket.as_raw_fd();
-            let n = self.socket.async_io(Interest::WRITABLE, || send_now(fd, part)).await;
+            let n = self
+                .socket
+                .async_io(Interest::WRITABLE, || send_now(fd, part))
+                .await;
             sent += match n {
                 Ok(n) => n.max(1),
                 Err(_) => 1,
@@ -107,8 +117,11 @@ impl UdpListener {
 fn receive_now(socket: RawFd, batch: &mut ReceiveBatch) -> io::Result<()> {
     batch.items.clear();
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
-    let mut slices: Vec<[IoSliceMut<'_>; 1]> =
-        batch.buffer.chunks_exact_mut(MAX_DATAGRAM).map(|c| [IoSliceMut::new(c)]).collect();
+    let mut slices: Vec<[IoSliceMut<'_>; 1]> = batch
+        .buffer
+        .chunks_exact_mut(MAX_DATAGRAM)
+        .map(|c| [IoSliceMut::new(c)])
+        .collect();
     let received = recvmmsg(
         socket,
         &mut headers,
@@ -127,7 +140,9 @@ fn receive_now(socket: RawFd, batch: &mut ReceiveBatch) -> io::Result<()> {
             continue;
         }
         if let Some(from) = message.address.as_ref().and_then(to_std) {
-            batch.items.push((from, i * MAX_DATAGRAM..i * MAX_DATAGRAM + message.bytes));
+            batch
+                .items
+                .push((from, i * MAX_DATAGRAM..i * MAX_DATAGRAM + message.bytes));
         }
     }
     Ok(())
@@ -140,8 +155,10 @@ fn send_now(socket: RawFd, part: &[Outgoing]) -> io::Result<usize> {
     }
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(part.len(), None);
     let slices: Vec<[IoSlice<'_>; 1]> = part.iter().map(|o| [IoSlice::new(&o.bytes)]).collect();
-    let addresses: Vec<Option<SockaddrStorage>> =
-        part.iter().map(|o| Some(SockaddrStorage::from(o.to))).collect();
+    let addresses: Vec<Option<SockaddrStorage>> = part
+        .iter()
+        .map(|o| Some(SockaddrStorage::from(o.to)))
+        .collect();
     let sent = sendmmsg(
         socket,
         &mut headers,
@@ -157,7 +174,9 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::V4(SocketAddrV4::from(*v4)));
     }
-    address.as_sockaddr_in6().map(|v6| SocketAddr::V6(SocketAddrV6::from(*v6)))
+    address
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddr::V6(SocketAddrV6::from(*v6)))
 }
 
 #[cfg(test)]
@@ -168,8 +187,12 @@ mod tests {
     async fn batches_go_both_ways() {
         let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut out: Vec<Outgoing> =
-            (0..150u8).map(|i| Outgoing { to: b.local_addr(), bytes: vec![i; 20] }).collect();
+        let mut out: Vec<Outgoing> = (0..150u8)
+            .map(|i| Outgoing {
+                to: b.local_addr(),
+                bytes: vec![i; 20],
+            })
+            .collect();
         a.send(&mut out).await.unwrap();
         assert!(out.is_empty());
         let mut batch = ReceiveBatch::new();
@@ -190,8 +213,14 @@ mod tests {
         let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut out = vec![
-            Outgoing { to: b.local_addr(), bytes: vec![1; MAX_DATAGRAM + 1] },
-            Outgoing { to: b.local_addr(), bytes: vec![2; 4] },
+            Outgoing {
+                to: b.local_addr(),
+                bytes: vec![1; MAX_DATAGRAM + 1],
+            },
+            Outgoing {
+                to: b.local_addr(),
+                bytes: vec![2; 4],
+            },
         ];
         a.send(&mut out).await.unwrap();
         let mut batch = ReceiveBatch::new();

@@ -26,18 +26,26 @@ fn ended(sim: &Sim) -> Vec<Option<String>> {
 
 #[test]
 fn the_happy_path_in_both_formats() {
-    for (pct, content) in
-        [("&pct=112", ContentFormat::SENML_CBOR), ("", ContentFormat::TLV), ("&pct=11542", ContentFormat::TLV)]
-    {
+    for (pct, content) in [
+        ("&pct=112", ContentFormat::SENML_CBOR),
+        ("", ContentFormat::TLV),
+        ("&pct=11542", ContentFormat::TLV),
+    ] {
         let mut sim = Sim::new();
         let sent = start(&mut sim, &format!("ep=dev1{pct}"));
         assert_eq!(code(&sent[0]), Code::CHANGED);
         let delete = Message::parse(&sent[1]).unwrap();
-        assert_eq!((delete.code(), path_of(&delete).as_str()), (Code::DELETE, ""));
+        assert_eq!(
+            (delete.code(), path_of(&delete).as_str()),
+            (Code::DELETE, "")
+        );
 
         let sent = answer(&mut sim, &sent[1], Code::DELETED);
         let write = Message::parse(&sent[0]).unwrap();
-        assert_eq!((write.code(), path_of(&write).as_str()), (Code::PUT, "/0/1"));
+        assert_eq!(
+            (write.code(), path_of(&write).as_str()),
+            (Code::PUT, "/0/1")
+        );
         assert_eq!(write.content_format(), Some(content.0));
         let values =
             format::decode_all(content, &Path::instance(0, 1), write.payload(), &Builtin).unwrap();
@@ -53,7 +61,10 @@ fn the_happy_path_in_both_formats() {
 
         let sent = answer(&mut sim, &sent[0], Code::CHANGED);
         let finish = Message::parse(&sent[0]).unwrap();
-        assert_eq!((finish.code(), path_of(&finish).as_str()), (Code::POST, "/bs"));
+        assert_eq!(
+            (finish.code(), path_of(&finish).as_str()),
+            (Code::POST, "/bs")
+        );
         assert!(ended(&sim).is_empty());
         assert!(answer(&mut sim, &sent[0], Code::CHANGED).is_empty());
         assert_eq!(ended(&sim), [None]);

@@ -19,10 +19,18 @@ fn live(sim: &mut Sim) -> Vec<(String, bool)> {
         let update = Msg::con(Code::POST, 2, b"u").path(location).query("lt=500");
         sim.ask(*from, update);
     }
-    sim.command(1, "dev1", Operation::Observe { path: Path::resource(5, 0, 3) });
+    sim.command(
+        1,
+        "dev1",
+        Operation::Observe {
+            path: Path::resource(5, 0, 3),
+        },
+    );
     if let Some((_, to, bytes)) = sim.sent.pop() {
         let request = Message::parse(&bytes).unwrap();
-        let answer = Msg::ack(&request, Code::CONTENT).uint(OptionNumber::OBSERVE, 1).payload(b"0");
+        let answer = Msg::ack(&request, Code::CONTENT)
+            .uint(OptionNumber::OBSERVE, 1)
+            .payload(b"0");
         sim.give(to, answer);
     }
     if let Some((from, location)) = locations.get(1) {
@@ -43,7 +51,13 @@ fn what_was_answered_is_there_after_a_crash() {
     assert!(commits >= 5);
     for n in 0..=commits {
         let store = MemoryStore::new().fail_after(n);
-        let mut sim = Sim::with(store, Now { mono: 0, wall: 1_700_000_000_000 });
+        let mut sim = Sim::with(
+            store,
+            Now {
+                mono: 0,
+                wall: 1_700_000_000_000,
+            },
+        );
         let promised = live(&mut sim);
         let sim = sim.restart();
         for (name, there) in promised {

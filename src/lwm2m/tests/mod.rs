@@ -14,7 +14,8 @@ use crate::store::{Kind, MemoryStore};
 pub(super) const MANAGEMENT: ListenerId = ListenerId(0);
 pub(super) const BOOTSTRAP: ListenerId = ListenerId(1);
 /// Of the Register in [`Sim::register`].
-pub(super) const LINKS: &[u8] = b"</>;rt=\"oma.lwm2m\";ct=\"60 110 112 11542\",</1/0>,</3/0>,</5/0>";
+pub(super) const LINKS: &[u8] =
+    b"</>;rt=\"oma.lwm2m\";ct=\"60 110 112 11542\",</1/0>,</3/0>,</5/0>";
 
 /// A message as a test writes it.
 #[derive(Clone)]
@@ -126,7 +127,13 @@ pub(super) fn config() -> ShardConfig {
 
 impl Sim {
     pub(super) fn new() -> Self {
-        Sim::with(MemoryStore::new(), Now { mono: 1_000, wall: 1_700_000_000_000 })
+        Sim::with(
+            MemoryStore::new(),
+            Now {
+                mono: 1_000,
+                wall: 1_700_000_000_000,
+            },
+        )
     }
 
     pub(super) fn with(store: MemoryStore, now: Now) -> Self {
@@ -148,13 +155,23 @@ impl Sim {
 
     /// The process dies and comes back with what the store has.
     pub(super) fn restart(self) -> Self {
-        Sim::with(self.store.restart(), Now { mono: 5, wall: self.now.wall + 1_000 })
+        Sim::with(
+            self.store.restart(),
+            Now {
+                mono: 5,
+                wall: self.now.wall + 1_000,
+            },
+        )
     }
 
     pub(super) fn drain(&mut self) {
         while let Some(output) = self.shard.poll() {
             match output {
-                Output::Transmit { listener, peer, bytes } => {
+                Output::Transmit {
+                    listener,
+                    peer,
+                    bytes,
+                } => {
                     self.sent.push((listener, peer, bytes));
                 }
                 Output::Persist(id, batch) if self.slow_store => self.waiting.push((id, batch)),
@@ -180,7 +197,12 @@ impl Sim {
     }
 
     pub(super) fn inbound(&mut self, listener: ListenerId, from: Peer, bytes: &[u8]) {
-        let input = Input::Inbound { listener, peer: from, identity: Identity::None, bytes };
+        let input = Input::Inbound {
+            listener,
+            peer: from,
+            identity: Identity::None,
+            bytes,
+        };
         self.shard.handle(self.now, input);
         self.drain();
     }
@@ -205,12 +227,18 @@ impl Sim {
         let end = self.now.mono + ms;
         while let Some(at) = self.shard.next_deadline().filter(|at| *at <= end) {
             let step = at.max(self.now.mono) - self.now.mono;
-            self.now = Now { mono: self.now.mono + step, wall: self.now.wall + step };
+            self.now = Now {
+                mono: self.now.mono + step,
+                wall: self.now.wall + step,
+            };
             self.shard.handle(self.now, Input::Tick);
             self.drain();
         }
         let step = end - self.now.mono;
-        self.now = Now { mono: end, wall: self.now.wall + step };
+        self.now = Now {
+            mono: end,
+            wall: self.now.wall + step,
+        };
     }
 
     /// Registers; returns the location, e.g. `rd/a7-...`.
@@ -221,8 +249,12 @@ impl Sim {
 
     pub(super) fn command(&mut self, id: u64, endpoint: &str, operation: Operation) {
         let expires = self.now.wall + 100_000;
-        let request =
-            DeviceRequest { id: RequestId(id), endpoint: endpoint.into(), operation, expires };
+        let request = DeviceRequest {
+            id: RequestId(id),
+            endpoint: endpoint.into(),
+            operation,
+            expires,
+        };
         self.shard.handle(self.now, Input::Command(request));
         self.drain();
     }
@@ -249,9 +281,16 @@ pub(super) fn register(endpoint: &str, id: u16) -> Msg {
 
 pub(super) fn created(answer: &[u8]) -> String {
     let message = Message::parse(answer).unwrap();
-    assert_eq!(message.code(), Code::CREATED, "{}", String::from_utf8_lossy(message.payload()));
-    let segments: Vec<_> =
-        message.location_path().map(|s| String::from_utf8(s.to_vec()).unwrap()).collect();
+    assert_eq!(
+        message.code(),
+        Code::CREATED,
+        "{}",
+        String::from_utf8_lossy(message.payload())
+    );
+    let segments: Vec<_> = message
+        .location_path()
+        .map(|s| String::from_utf8(s.to_vec()).unwrap())
+        .collect();
     segments.join("/")
 }
 
@@ -260,5 +299,8 @@ pub(super) fn code(answer: &[u8]) -> Code {
 }
 
 pub(super) fn path_of(request: &Message<'_>) -> String {
-    request.uri_path().map(|s| format!("/{}", String::from_utf8_lossy(s))).collect()
+    request
+        .uri_path()
+        .map(|s| format!("/{}", String::from_utf8_lossy(s)))
+        .collect()
 }

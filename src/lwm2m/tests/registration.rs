@@ -6,22 +6,35 @@ use super::*;
 fn register_update_deregister() {
     let mut sim = Sim::new();
     let location = sim.register(peer(1), "dev1", 1);
-    let Event::Registered { registration, new: true, .. } = &sim.events[0] else { panic!() };
+    let Event::Registered {
+        registration,
+        new: true,
+        ..
+    } = &sim.events[0]
+    else {
+        panic!()
+    };
     assert_eq!(registration.lifetime, 60);
     assert_eq!(registration.formats, [60, 110, 112, 11542]);
     assert_eq!(registration.parameters, [("x".to_owned(), "y".to_owned())]);
     assert_eq!(registration.objects.len(), 3);
     assert_eq!(format!("rd/{}", registration.location), location);
 
-    let update = Msg::con(Code::POST, 2, b"u").path(&location).query("lt=120");
+    let update = Msg::con(Code::POST, 2, b"u")
+        .path(&location)
+        .query("lt=120");
     assert_eq!(code(&sim.ask(peer(1), update)), Code::CHANGED);
     assert_eq!(sim.shard.registration("dev1").unwrap().lifetime, 120);
-    let Event::Updated { .. } = &sim.events[1] else { panic!() };
+    let Event::Updated { .. } = &sim.events[1] else {
+        panic!()
+    };
 
     let deregister = Msg::con(Code::DELETE, 3, b"d").path(&location);
     assert_eq!(code(&sim.ask(peer(1), deregister.clone())), Code::DELETED);
     assert!(sim.shard.registration("dev1").is_none());
-    let Event::Deregistered { expired: false, .. } = &sim.events[2] else { panic!() };
+    let Event::Deregistered { expired: false, .. } = &sim.events[2] else {
+        panic!()
+    };
     assert!(sim.store.records(Kind::REGISTRATION).is_empty());
 
     // The answer was lost; the repeated Deregister gets it again, another does not.
@@ -59,7 +72,10 @@ fn a_slow_store_makes_a_separate_response() {
     sim.commit();
     let answer = sim.take_one();
     created(&answer);
-    assert_eq!(Message::parse(&answer).unwrap().message_type(), MessageType::Confirmable);
+    assert_eq!(
+        Message::parse(&answer).unwrap().message_type(),
+        MessageType::Confirmable
+    );
 }
 
 #[test]
@@ -74,7 +90,10 @@ fn a_failed_store_promises_nothing() {
 #[test]
 fn errors_have_their_codes() {
     let base = |query: &str, payload: &[u8]| {
-        Msg::con(Code::POST, 9, b"t").path("rd").query(query).payload(payload)
+        Msg::con(Code::POST, 9, b"t")
+            .path("rd")
+            .query(query)
+            .payload(payload)
     };
     let cases: [(Msg, Code); 12] = [
         (base("lt=60&lwm2m=1.1", LINKS), Code::FORBIDDEN),
@@ -87,11 +106,23 @@ fn errors_have_their_codes() {
             base("ep=a", LINKS).uint(OptionNumber::CONTENT_FORMAT, 60),
             Code::UNSUPPORTED_CONTENT_FORMAT,
         ),
-        (base("ep=a", LINKS).option(OptionNumber(9), b"x"), Code::BAD_OPTION),
-        (Msg::con(Code::GET, 9, b"t").path("rd"), Code::METHOD_NOT_ALLOWED),
+        (
+            base("ep=a", LINKS).option(OptionNumber(9), b"x"),
+            Code::BAD_OPTION,
+        ),
+        (
+            Msg::con(Code::GET, 9, b"t").path("rd"),
+            Code::METHOD_NOT_ALLOWED,
+        ),
         (Msg::con(Code::GET, 9, b"t").path("other"), Code::NOT_FOUND),
-        (Msg::con(Code::POST, 9, b"t").path("rd/00-000000000000"), Code::NOT_FOUND),
-        (Msg::con(Code::POST, 9, b"t").path("rd/zzz"), Code::NOT_FOUND),
+        (
+            Msg::con(Code::POST, 9, b"t").path("rd/00-000000000000"),
+            Code::NOT_FOUND,
+        ),
+        (
+            Msg::con(Code::POST, 9, b"t").path("rd/zzz"),
+            Code::NOT_FOUND,
+        ),
     ];
     for (at, (message, expected)) in cases.into_iter().enumerate() {
         let mut sim = Sim::new();
@@ -117,7 +148,10 @@ fn tolerated_quirks() {
     let message = Msg {
         kind: MessageType::NonConfirmable,
         token: Vec::new(),
-        ..Msg::con(Code::POST, 2, b"").path("rd").query("ep=n&lwm2m=1.1").payload(LINKS)
+        ..Msg::con(Code::POST, 2, b"")
+            .path("rd")
+            .query("ep=n&lwm2m=1.1")
+            .payload(LINKS)
     };
     let answer = sim.ask(peer(2), message);
     created(&answer);
@@ -141,7 +175,9 @@ fn a_registration_expires_and_an_update_prevents_it() {
     sim.events.clear();
     sim.advance(1_100);
     assert!(sim.shard.registration("dev1").is_none());
-    let Event::Deregistered { expired: true, .. } = &sim.events[0] else { panic!() };
+    let Event::Deregistered { expired: true, .. } = &sim.events[0] else {
+        panic!()
+    };
     assert!(sim.store.records(Kind::REGISTRATION).is_empty());
 }
 
@@ -152,7 +188,13 @@ fn a_device_moves_to_another_port() {
     sim.give(peer(2), Msg::con(Code::POST, 2, b"u").path(&location));
     let (_, to, answer) = sim.sent.remove(0);
     assert_eq!((to, code(&answer)), (peer(2), Code::CHANGED));
-    sim.command(1, "dev1", Operation::Read { path: Path::resource(3, 0, 0) });
+    sim.command(
+        1,
+        "dev1",
+        Operation::Read {
+            path: Path::resource(3, 0, 0),
+        },
+    );
     assert_eq!(sim.sent[0].1, peer(2));
     sim.sent.clear();
     // Reboot: a new Register from a new port.
@@ -166,7 +208,9 @@ fn a_device_moves_to_another_port() {
 #[test]
 fn a_register_comes_block_wise() {
     let mut sim = Sim::new();
-    let body: Vec<u8> = (0..40).flat_map(|i| format!("</{i}/0>,").into_bytes()).collect();
+    let body: Vec<u8> = (0..40)
+        .flat_map(|i| format!("</{i}/0>,").into_bytes())
+        .collect();
     let blocks: Vec<&[u8]> = body.chunks(64).collect();
     for (num, block) in blocks.iter().enumerate() {
         let more = num + 1 < blocks.len();
@@ -202,11 +246,21 @@ fn a_block_out_of_order_and_a_body_too_long() {
             .uint(OptionNumber::BLOCK1, num << 4 | 8 | 6)
             .payload(&[b'a'; 1024])
     };
-    assert_eq!(code(&sim.ask(peer(1), block(3, 1))), Code::REQUEST_ENTITY_INCOMPLETE);
+    assert_eq!(
+        code(&sim.ask(peer(1), block(3, 1))),
+        Code::REQUEST_ENTITY_INCOMPLETE
+    );
     for num in 0..16 {
-        let expected = if num < 15 { Code::CONTINUE } else { code(&[0x40, 0x5f, 0, 0]) };
+        let expected = if num < 15 {
+            Code::CONTINUE
+        } else {
+            code(&[0x40, 0x5f, 0, 0])
+        };
         let got = code(&sim.ask(peer(1), block(num, 10 + num as u16)));
-        assert!(got == expected || got == Code::REQUEST_ENTITY_TOO_LARGE, "{num}: {got}");
+        assert!(
+            got == expected || got == Code::REQUEST_ENTITY_TOO_LARGE,
+            "{num}: {got}"
+        );
     }
     assert_eq!(
         code(&sim.ask(peer(1), block(16, 40))),
@@ -235,10 +289,19 @@ fn many_devices_behind_one_address() {
         sim.register(peer(1), &format!("d{i}"), i);
     }
     assert_eq!(sim.shard.registrations().count(), 100);
-    sim.command(1, "d99", Operation::Read { path: Path::resource(3, 0, 0) });
+    sim.command(
+        1,
+        "d99",
+        Operation::Read {
+            path: Path::resource(3, 0, 0),
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
-    sim.give(peer(1), Msg::ack(&request, Code::CONTENT).payload(b"Tinsmith"));
+    sim.give(
+        peer(1),
+        Msg::ack(&request, Code::CONTENT).payload(b"Tinsmith"),
+    );
     assert_eq!(sim.outcomes().len(), 1);
 }
 
@@ -249,7 +312,10 @@ fn a_restart_keeps_registrations() {
     sim.register(peer(2), "dev2", 1);
     let before = sim.shard.registration("dev1").unwrap();
     let mut sim = sim.restart();
-    let restored = sim.events.iter().filter(|e| matches!(e, Event::Registered { new: false, .. }));
+    let restored = sim
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::Registered { new: false, .. }));
     assert_eq!(restored.count(), 2);
     let after = sim.shard.registration("dev1").unwrap();
     assert_eq!(after.location, before.location);

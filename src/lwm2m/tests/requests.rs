@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lwm2m_objects::{ContentFormat, OwnedValue, Path, format};
+use tinsmith_coap::Numbering;
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
 use tinsmith_coap::{Endpoint as Coap, Instant, Output as CoapOutput, Parameters, Received, Szx};
-use tinsmith_coap::Numbering;
 
 use super::*;
 
@@ -30,16 +30,28 @@ fn read_and_the_ways_it_ends() {
     sim.command(1, "dev1", Operation::Read { path: MODEL });
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
-    assert_eq!((request.code(), path_of(&request).as_str()), (Code::GET, "/3/0/1"));
+    assert_eq!(
+        (request.code(), path_of(&request).as_str()),
+        (Code::GET, "/3/0/1")
+    );
     sim.give(peer(1), text(&request, "nRF52840"));
     let value = OwnedValue::String("nRF52840".into());
-    assert_eq!(sim.outcomes(), [(1, Outcome::Content(vec![(MODEL, value)]))]);
+    assert_eq!(
+        sim.outcomes(),
+        [(1, Outcome::Content(vec![(MODEL, value)]))]
+    );
 
     sim.command(2, "dev1", Operation::Read { path: MODEL });
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
-    sim.give(peer(1), Msg::ack(&request, Code::METHOD_NOT_ALLOWED).payload(b"no"));
-    let outcome = Outcome::Rejected { code: 0x85, diagnostic: "no".into() };
+    sim.give(
+        peer(1),
+        Msg::ack(&request, Code::METHOD_NOT_ALLOWED).payload(b"no"),
+    );
+    let outcome = Outcome::Rejected {
+        code: 0x85,
+        diagnostic: "no".into(),
+    };
     assert_eq!(sim.outcomes(), [(2, outcome)]);
 
     sim.command(3, "dev1", Operation::Read { path: MODEL });
@@ -49,7 +61,13 @@ fn read_and_the_ways_it_ends() {
     sim.inbound(MANAGEMENT, peer(1), &[0x70, 0, high, low]);
     assert_eq!(sim.outcomes(), [(3, Outcome::Reset)]);
 
-    sim.command(4, "dev1", Operation::Read { path: Path::object(3) });
+    sim.command(
+        4,
+        "dev1",
+        Operation::Read {
+            path: Path::object(3),
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     let junk = Msg::ack(&request, Code::CONTENT)
@@ -72,7 +90,10 @@ fn a_separate_response_is_acknowledged() {
     sim.inbound(MANAGEMENT, peer(1), &[0x60, 0, high, low]);
     assert!(sim.sent.is_empty());
     sim.advance(20_000);
-    assert!(sim.sent.is_empty(), "no retransmission after the acknowledgement");
+    assert!(
+        sim.sent.is_empty(),
+        "no retransmission after the acknowledgement"
+    );
     let answer = Msg::con(Code::CONTENT, 77, request.token().as_bytes()).payload(b"x");
     let ack = sim.ask(peer(1), answer.clone());
     assert_eq!(ack, [0x60, 0, 0, 77]);
@@ -103,7 +124,9 @@ impl Sim {
     /// So that the registration outlives the test.
     fn limit_lifetime(&mut self) {
         let location = format!("rd/{}", self.shard.registration("dev1").unwrap().location);
-        let update = Msg::con(Code::POST, 900, b"lt").path(&location).query("lt=100000");
+        let update = Msg::con(Code::POST, 900, b"lt")
+            .path(&location)
+            .query("lt=100000");
         assert_eq!(code(&self.ask(peer(1), update)), Code::CHANGED);
         self.events.clear();
     }
@@ -160,7 +183,10 @@ fn write_tries_the_next_format_and_remembers() {
     sim.command(1, "dev1", write.clone());
     let first = sim.take_one();
     let first = Message::parse(&first).unwrap();
-    assert_eq!((first.code(), first.content_format()), (Code::POST, Some(112)));
+    assert_eq!(
+        (first.code(), first.content_format()),
+        (Code::POST, Some(112))
+    );
     sim.give(peer(1), Msg::ack(&first, Code::UNSUPPORTED_CONTENT_FORMAT));
     let second = sim.take_one();
     let second = Message::parse(&second).unwrap();
@@ -177,19 +203,38 @@ fn write_tries_the_next_format_and_remembers() {
 
     sim.command(2, "dev1", write);
     let third = sim.take_one();
-    assert_eq!(Message::parse(&third).unwrap().content_format(), Some(11542));
+    assert_eq!(
+        Message::parse(&third).unwrap().content_format(),
+        Some(11542)
+    );
 }
 
 #[test]
 fn execute_discover_and_a_single_write() {
     let mut sim = registered();
     let path = Path::resource(5, 0, 2);
-    sim.command(1, "dev1", Operation::Execute { path, arguments: "0='x'".into() });
+    sim.command(
+        1,
+        "dev1",
+        Operation::Execute {
+            path,
+            arguments: "0='x'".into(),
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
-    assert_eq!((request.code(), request.payload()), (Code::POST, &b"0='x'"[..]));
+    assert_eq!(
+        (request.code(), request.payload()),
+        (Code::POST, &b"0='x'"[..])
+    );
     sim.give(peer(1), Msg::ack(&request, Code::CHANGED));
-    sim.command(2, "dev1", Operation::Discover { path: Path::object(5) });
+    sim.command(
+        2,
+        "dev1",
+        Operation::Discover {
+            path: Path::object(5),
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     assert_eq!(request.accept(), Some(40));
@@ -199,13 +244,27 @@ fn execute_discover_and_a_single_write() {
     sim.give(peer(1), links);
     let values = vec![(Path::resource(5, 0, 1), OwnedValue::String(String::new()))];
     let path = Path::resource(5, 0, 1);
-    sim.command(3, "dev1", Operation::Write { path, values, replace: true });
+    sim.command(
+        3,
+        "dev1",
+        Operation::Write {
+            path,
+            values,
+            replace: true,
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
-    assert_eq!((request.code(), request.content_format()), (Code::PUT, Some(0)));
+    assert_eq!(
+        (request.code(), request.content_format()),
+        (Code::PUT, Some(0))
+    );
     sim.give(peer(1), Msg::ack(&request, Code::CHANGED));
     let links = Outcome::Links("</5/0/1>,</5/0/2>".into());
-    assert_eq!(sim.outcomes(), [(1, Outcome::Done), (2, links), (3, Outcome::Done)]);
+    assert_eq!(
+        sim.outcomes(),
+        [(1, Outcome::Done), (2, links), (3, Outcome::Done)]
+    );
 }
 
 #[test]
@@ -217,7 +276,11 @@ fn a_new_register_cancels_what_is_open() {
     sim.register(peer(1), "dev1", 2);
     let outcomes = sim.outcomes();
     assert_eq!(outcomes.len(), 2);
-    assert!(outcomes.iter().all(|(_, o)| matches!(o, Outcome::Cancelled(_))));
+    assert!(
+        outcomes
+            .iter()
+            .all(|(_, o)| matches!(o, Outcome::Cancelled(_)))
+    );
     // The answer to the old request is nobody's.
     sim.give(peer(1), text(&Message::parse(&request).unwrap(), "late"));
     assert!(sim.outcomes().is_empty());
@@ -228,7 +291,13 @@ fn a_new_register_cancels_what_is_open() {
 }
 
 fn observe(sim: &mut Sim, sequence: u32) -> Vec<u8> {
-    sim.command(50, "dev1", Operation::Observe { path: Path::resource(5, 0, 3) });
+    sim.command(
+        50,
+        "dev1",
+        Operation::Observe {
+            path: Path::resource(5, 0, 3),
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     assert_eq!(request.observe(), Some(0));
@@ -268,7 +337,10 @@ fn notifications_in_order_repeated_and_unknown() {
     assert_eq!(sim.ask(peer(1), notify(&token, 3, 13, "3")), ack(3));
     // Undecodable: the observation lives on.
     assert_eq!(sim.ask(peer(1), notify(&token, 4, 14, "x")), ack(4));
-    let non = Msg { kind: MessageType::NonConfirmable, ..notify(&token, 5, 15, "0") };
+    let non = Msg {
+        kind: MessageType::NonConfirmable,
+        ..notify(&token, 5, 15, "0")
+    };
     sim.give(peer(1), non);
     assert!(sim.sent.is_empty());
     assert_eq!(notified(&mut sim), [2, 3, 0]);
@@ -276,7 +348,10 @@ fn notifications_in_order_repeated_and_unknown() {
     let unknown = sim.ask(peer(1), notify(b"other", 6, 1, "1"));
     assert_eq!(unknown, [0x70, 0, 0, 6]);
     // From another address, without security: refused.
-    assert_eq!(sim.ask(peer(2), notify(&token, 7, 16, "1")), [0x70, 0, 0, 7]);
+    assert_eq!(
+        sim.ask(peer(2), notify(&token, 7, 16, "1")),
+        [0x70, 0, 0, 7]
+    );
     assert!(notified(&mut sim).is_empty());
 }
 
@@ -284,10 +359,19 @@ fn notifications_in_order_repeated_and_unknown() {
 fn cancel_observe_and_an_error_end_it() {
     let mut sim = registered();
     let token = observe(&mut sim, 10);
-    sim.command(1, "dev1", Operation::CancelObserve { path: Path::resource(5, 0, 3) });
+    sim.command(
+        1,
+        "dev1",
+        Operation::CancelObserve {
+            path: Path::resource(5, 0, 3),
+        },
+    );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
-    assert_eq!((request.observe(), request.token().as_bytes()), (Some(1), &token[..]));
+    assert_eq!(
+        (request.observe(), request.token().as_bytes()),
+        (Some(1), &token[..])
+    );
     sim.give(peer(1), text(&request, "0"));
     assert_eq!(sim.outcomes(), [(1, Outcome::Done)]);
     assert_eq!(sim.ask(peer(1), notify(&token, 8, 20, "1"))[0], 0x70);
@@ -341,17 +425,20 @@ impl Receiver {
             assert_eq!(message.request_tag(), Some(&b"deadbeef"[..]));
             let incoming = Incoming::of(&message).unwrap();
             let (code, reply) = match self.assembler.check(now, &incoming) {
-                Verdict::Deliver { offset, chunk, last, reply } => {
-                    match self.refuse_at {
-                        Some((at, code)) if offset >= at => (code, None),
-                        _ => {
-                            self.body.truncate(offset as usize);
-                            self.body.extend_from_slice(chunk);
-                            self.assembler.advance(now, &incoming);
-                            (if last { Code::CHANGED } else { Code::CONTINUE }, reply)
-                        }
+                Verdict::Deliver {
+                    offset,
+                    chunk,
+                    last,
+                    reply,
+                } => match self.refuse_at {
+                    Some((at, code)) if offset >= at => (code, None),
+                    _ => {
+                        self.body.truncate(offset as usize);
+                        self.body.extend_from_slice(chunk);
+                        self.assembler.advance(now, &incoming);
+                        (if last { Code::CHANGED } else { Code::CONTINUE }, reply)
                     }
-                }
+                },
                 Verdict::Duplicate { last, reply } => {
                     (if last { Code::CHANGED } else { Code::CONTINUE }, reply)
                 }
@@ -452,11 +539,17 @@ fn push_under_loss_and_duplication() {
         let mut device = Receiver::new(6);
         let mut state = seed;
         let mut loses = move || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (state >> 33) % 100 < 15
         };
         push(&mut sim, &body, 0);
-        assert_eq!(run(&mut sim, &mut device, &mut loses), Outcome::Done, "seed {seed}");
+        assert_eq!(
+            run(&mut sim, &mut device, &mut loses),
+            Outcome::Done,
+            "seed {seed}"
+        );
         assert_eq!(device.body[..], body[..]);
     }
 }
@@ -469,7 +562,13 @@ fn push_goes_on_from_where_it_was() {
     device.refuse_at = Some((5120, Code::SERVICE_UNAVAILABLE));
     push(&mut sim, &body, 0);
     let outcome = run(&mut sim, &mut device, &mut || false);
-    assert_eq!(outcome, Outcome::Rejected { code: 0xa3, diagnostic: String::new() });
+    assert_eq!(
+        outcome,
+        Outcome::Rejected {
+            code: 0xa3,
+            diagnostic: String::new()
+        }
+    );
     device.refuse_at = None;
     sim.events.clear();
     push(&mut sim, &body, 5120);
@@ -490,7 +589,13 @@ fn push_refused_in_the_middle_stops() {
         device.refuse_at = Some((3072, refusal));
         push(&mut sim, &body(10_000), 0);
         let outcome = run(&mut sim, &mut device, &mut || false);
-        assert_eq!(outcome, Outcome::Rejected { code: byte, diagnostic: String::new() });
+        assert_eq!(
+            outcome,
+            Outcome::Rejected {
+                code: byte,
+                diagnostic: String::new()
+            }
+        );
         assert!(sim.sent.is_empty());
         assert_eq!(progress(&sim).last(), Some(&3072));
     }
@@ -510,7 +615,10 @@ fn a_push_may_take_longer_than_its_expiry_but_a_block_may_not_hang() {
         n % 4 != 3 && n % 4 != 0
     };
     let outcome = run(&mut sim, &mut device, &mut slow);
-    assert!(matches!(outcome, Outcome::Done | Outcome::TimedOut { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Done | Outcome::TimedOut { .. }),
+        "{outcome:?}"
+    );
 
     let mut sim = registered();
     sim.limit_lifetime();

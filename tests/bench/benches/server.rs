@@ -63,7 +63,10 @@ fn requests(c: &mut Criterion) {
             let start = Instant::now();
             runtime.block_on(async {
                 for _ in 0..count {
-                    let outcome = ask(Operation::Read { path: Path::resource(3, 0, 1) }).await;
+                    let outcome = ask(Operation::Read {
+                        path: Path::resource(3, 0, 1),
+                    })
+                    .await;
                     assert!(matches!(outcome, Outcome::Content(_)));
                 }
             });

@@ -18,12 +18,21 @@ use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Szx, Toke
 /// If it cannot be started.
 pub async fn serve(folder: &FilePath) -> ServerHandle<NoBrain> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { coap: loopback, bootstrap_listener: None, ..Config::default() };
+    let config = Config {
+        coap: loopback,
+        bootstrap_listener: None,
+        ..Config::default()
+    };
     let store = SledStore::open(folder).unwrap_or_else(|e| panic!("store: {e}"));
     let store: Arc<dyn Store> = Arc::new(store);
-    start(config, store, |_| NoBrain, Arc::new(|build, _| match build {}))
-        .await
-        .unwrap_or_else(|e| panic!("{e}"))
+    start(
+        config,
+        store,
+        |_| NoBrain,
+        Arc::new(|build, _| match build {}),
+    )
+    .await
+    .unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn register(buf: &mut [u8], id: u16, number: u32) -> usize {
@@ -32,7 +41,10 @@ fn register(buf: &mut [u8], id: u16, number: u32) -> usize {
         let mut b = Builder::new(buf, MessageType::Confirmable, Code::POST, id, token)?;
         b.option(OptionNumber::URI_PATH, b"rd")?;
         b.option(OptionNumber::CONTENT_FORMAT, &[40])?;
-        b.option(OptionNumber::URI_QUERY, format!("ep=load-{number}").as_bytes())?;
+        b.option(
+            OptionNumber::URI_QUERY,
+            format!("ep=load-{number}").as_bytes(),
+        )?;
         b.option(OptionNumber::URI_QUERY, b"lt=3600")?;
         b.option(OptionNumber::URI_QUERY, b"lwm2m=1.1")?;
         b.option(OptionNumber::URI_QUERY, b"b=U")?;
@@ -59,7 +71,10 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
     let mut batch = ReceiveBatch::new();
     let mut post = |out: &mut Vec<Outgoing>, number: u32| {
         let len = register(&mut buf, number as u16, number);
-        out.push(Outgoing { to: server, bytes: buf[..len].to_vec() });
+        out.push(Outgoing {
+            to: server,
+            bytes: buf[..len].to_vec(),
+        });
     };
     while done < count {
         while open.len() < window && next < first + count {
@@ -71,7 +86,9 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
         let wait = tokio::time::timeout(Duration::from_millis(500), socket.receive(&mut batch));
         if let Ok(Ok(())) = wait.await {
             for (_, bytes) in batch.iter() {
-                let Ok(message) = Message::parse(bytes) else { continue };
+                let Ok(message) = Message::parse(bytes) else {
+                    continue;
+                };
                 assert_eq!(message.code(), Code::CREATED);
                 let token: Option<[u8; 4]> = message.token().as_bytes().try_into().ok();
                 if token.is_some_and(|t| open.remove(&u32::from_be_bytes(t)).is_some()) {
@@ -100,9 +117,16 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
         .unwrap_or_else(|e| panic!("bind: {e}"));
     let mut buf = [0; 512];
     let len = register(&mut buf, 1, number);
-    let mut out = vec![Outgoing { to: server, bytes: buf[..len].to_vec() }];
+    let mut out = vec![Outgoing {
+        to: server,
+        bytes: buf[..len].to_vec(),
+    }];
     let mut ready = Some(ready);
-    let limits = AssemblerLimits { max_body: 1 << 24, preferred: Szx::MAX, lifetime_ms: None };
+    let limits = AssemblerLimits {
+        max_body: 1 << 24,
+        preferred: Szx::MAX,
+        lifetime_ms: None,
+    };
     let mut assembler = Assembler::new(limits);
     let mut batch = ReceiveBatch::new();
     let now = tinsmith_coap::Instant::ZERO;
@@ -112,7 +136,9 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
             continue;
         }
         for (from, bytes) in batch.iter() {
-            let Ok(message) = Message::parse(bytes) else { continue };
+            let Ok(message) = Message::parse(bytes) else {
+                continue;
+            };
             if message.code() == Code::CREATED
                 && let Some(ready) = ready.take()
             {
@@ -132,7 +158,10 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
                 Ok(())
             });
             if let Ok(len) = made {
-                out.push(Outgoing { to: from, bytes: buf[..len].to_vec() });
+                out.push(Outgoing {
+                    to: from,
+                    bytes: buf[..len].to_vec(),
+                });
             }
         }
     }
@@ -146,7 +175,9 @@ fn answer(
     if message.code() == Code::GET {
         return (Code::CONTENT, None);
     }
-    let Ok(incoming) = Incoming::of(message) else { return (Code::BAD_REQUEST, None) };
+    let Ok(incoming) = Incoming::of(message) else {
+        return (Code::BAD_REQUEST, None);
+    };
     let mut verdict = assembler.check(now, &incoming);
     if verdict == Verdict::Another {
         assembler.reset();

@@ -1,0 +1,244 @@
+//! Where a datagram goes, and the answers that need no device.
+
+use tinsmith_coap::{
+    Block, Builder, Code, Message, MessageType, OptionNumber, RequestHandle, stateless,
+};
+use tracing::warn;
+
+use super::device::{Context, Handled};
+use super::route::parse_location;
+use super::shard::{CRITICAL, Shard, Source, context};
+use super::types::Now;
+use super::uploads::Taken;
+use super::{Output, Role};
+
+impl Shard {
+    pub(super) fn inbound(&mut self, now: Now, from: Source<'_>, bytes: &[u8]) {
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(_) => {
+                if let Some(reset) = stateless::refusal(bytes) {
+                    self.transmit(from, &reset);
+                }
+                return;
+            }
+        };
+        if self.roles.get(usize::from(from.listener.0)) == Some(&Role::Bootstrap) {
+            let mut cx = context!(self, now);
+            self.bootstrap
+                .inbound(&mut cx, from.listener, from.peer, from.identity, message);
+        } else if message.code().is_request() {
+            self.request(now, from, message);
+        } else {
+            self.other(now, from, message);
+        }
+    }
+
+    /// A response, an acknowledgement, a reset or a ping.
+    fn other(&mut self, now: Now, from: Source<'_>, message: Message<'_>) {
+        let candidates = self.by_peer.get(&(from.listener, from.peer));
+        let candidates = candidates.map(Vec::as_slice).unwrap_or_default();
+        let is_response = message.code().is_response();
+        let mut chosen: Option<u32> = None;
+        if let [only] = candidates {
+            chosen = Some(*only);
+        } else if is_response {
+            let token = message.token();
+            chosen = candidates.iter().copied().find(|index| {
+                let device = self.devices[*index as usize].as_ref();
+                device.is_some_and(|device| device.owns(token))
+            });
+        }
+        if let Some(index) = chosen {
+            self.with(now, index, |device, cx| {
+                if device.identity == *from.identity {
+                    device.handle(cx, message);
+                }
+            });
+            return;
+        }
+        if !is_response && message.message_type() != MessageType::Confirmable {
+            let all = candidates.to_vec();
+            for index in all {
+                let mut unknown = false;
+                self.with(now, index, |device, cx| {
+                    unknown = matches!(device.handle(cx, message), Handled::Unknown);
+                });
+                if !unknown {
+                    return;
+                }
+            }
+            return;
+        }
+        // A ping, or something that nobody here waits for (RFC 7252 section 4.2, 4.3).
+        if matches!(
+            message.message_type(),
+            MessageType::Confirmable | MessageType::NonConfirmable
+        ) {
+            self.transmit(from, &stateless::reset(&message));
+        }
+    }
+
+    fn request(&mut self, now: Now, from: Source<'_>, message: Message<'_>) {
+        if let Some(number) = message.unrecognised_critical(&CRITICAL) {
+            return self.answer(
+                from,
+                &message,
+                Code::BAD_OPTION,
+                &format!("option {}", number.0),
+            );
+        }
+        let mut path = message.uri_path();
+        match (path.next(), path.next(), path.next()) {
+            (Some(b"rd"), None, _) if message.code() == Code::POST => {
+                self.register(now, from, message);
+            }
+            (Some(b"rd"), Some(segment), None) => {
+                let found = parse_location(segment).and_then(|(bucket, random)| {
+                    let index = *self.by_location.get(&random)?;
+                    let device = self.devices[index as usize].as_ref()?;
+                    (device.bucket == bucket).then_some((index, device.identity.clone()))
+                });
+                match (found, message.code()) {
+                    (Some((_, identity)), _) if identity != *from.identity => {
+                        self.answer(from, &message, Code::BAD_REQUEST, "another identity");
+                    }
+                    (Some((index, _)), Code::POST) => self.update(now, from, index, message),
+                    (Some((index, _)), Code::DELETE) => {
+                        self.deregister(now, from, index, message);
+                    }
+                    (Some(_), _) => self.answer(from, &message, Code::METHOD_NOT_ALLOWED, ""),
+                    (None, Code::DELETE) if self.is_gone(from, &message) => {
+                        self.answer(from, &message, Code::DELETED, "");
+                    }
+                    (None, _) => self.answer(from, &message, Code::NOT_FOUND, ""),
+                }
+            }
+            (Some(b"rd"), None, _) => {
+                self.answer(from, &message, Code::METHOD_NOT_ALLOWED, "");
+            }
+            _ => self.answer(from, &message, Code::NOT_FOUND, ""),
+        }
+    }
+
+    fn is_gone(&self, from: Source<'_>, message: &Message<'_>) -> bool {
+        self.gone.contains(&(
+            from.listener,
+            from.peer,
+            message.message_id(),
+            message.token(),
+        ))
+    }
+
+    /// Answers without state.
+    pub(super) fn answer(
+        &mut self,
+        from: Source<'_>,
+        message: &Message<'_>,
+        code: Code,
+        text: &str,
+    ) {
+        self.answer_with(from, message, code, |b| {
+            b.payload(text.as_bytes()).map(|_| ())
+        });
+    }
+
+    fn answer_with(
+        &mut self,
+        from: Source<'_>,
+        message: &Message<'_>,
+        code: Code,
+        build: impl FnOnce(&mut Builder<'_>) -> Result<(), tinsmith_coap::BuildError>,
+    ) {
+        let id = self.random.next_u32() as u16;
+        if let Ok(len) = stateless::reply(message, id, code, &mut self.buffer, build) {
+            let bytes = self.buffer[..len].to_vec();
+            self.transmit_vec(from, bytes);
+        }
+    }
+
+    fn transmit(&mut self, from: Source<'_>, bytes: &[u8]) {
+        self.transmit_vec(from, bytes.to_vec());
+    }
+
+    fn transmit_vec(&mut self, from: Source<'_>, bytes: Vec<u8>) {
+        self.out.push_back(Output::Transmit {
+            listener: from.listener,
+            peer: from.peer,
+            bytes,
+        });
+    }
+
+    /// The whole payload of a request, or `None` if it was answered.
+    pub(super) fn payload(
+        &mut self,
+        now: Now,
+        from: Source<'_>,
+        known: Option<(u32, RequestHandle)>,
+        message: &Message<'_>,
+    ) -> Option<(Option<Vec<u8>>, Option<Block>)> {
+        let at = tinsmith_coap::Instant::from_millis(now.mono);
+        match self.uploads.take(at, from.listener, from.peer, message) {
+            Taken::Whole(body, block1) => Some((body, block1)),
+            Taken::Answer(code, block1, size1) => {
+                let build = |b: &mut Builder<'_>| {
+                    block_option(b, block1)?;
+                    if let Some(size1) = size1 {
+                        b.uint(OptionNumber::SIZE1, size1)?;
+                    }
+                    Ok(())
+                };
+                match known {
+                    Some((index, handle)) => self.respond(now, index, handle, code, build),
+                    None => self.answer_with(from, message, code, build),
+                }
+                None
+            }
+        }
+    }
+
+    /// Passes a request to a device's CoAP state, at its present route.
+    pub(super) fn take_request(
+        &mut self,
+        now: Now,
+        index: u32,
+        message: Message<'_>,
+    ) -> Option<RequestHandle> {
+        let device = self.devices[index as usize].as_mut()?;
+        let mut cx = context!(self, now);
+        match device.handle(&mut cx, message) {
+            Handled::Request(handle) => Some(handle),
+            _ => {
+                self.settle(now, index);
+                None
+            }
+        }
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        now: Now,
+        index: u32,
+        handle: RequestHandle,
+        code: Code,
+        build: impl FnOnce(&mut Builder<'_>) -> Result<(), tinsmith_coap::BuildError>,
+    ) {
+        self.with(now, index, |device, cx| {
+            let at = cx.at();
+            match device.coap.respond(at, handle, code, cx.buffer, build) {
+                Ok(made) => cx.transmit(device.listener, device.peer, made.len),
+                Err(error) => warn!(?error, endpoint = %device.endpoint(), "no answer"),
+            }
+        });
+    }
+}
+
+pub(super) fn block_option(
+    b: &mut Builder<'_>,
+    block1: Option<Block>,
+) -> Result<(), tinsmith_coap::BuildError> {
+    if let Some(block1) = block1 {
+        b.block(OptionNumber::BLOCK1, block1)?;
+    }
+    Ok(())
+}
