@@ -31,7 +31,7 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-struct Object {
+pub(crate) struct Object {
     id: u16,
     name: String,
     version: (u8, u8),
@@ -40,7 +40,7 @@ struct Object {
     resources: BTreeMap<u16, Resource>,
 }
 
-struct Resource {
+pub(crate) struct Resource {
     name: String,
     operations: &'static str,
     multiple: bool,
@@ -72,7 +72,7 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<u16, Object>, String> {
     Ok(objects)
 }
 
-fn read_file(path: &Path) -> Result<Object, String> {
+pub(crate) fn read_file(path: &Path) -> Result<Object, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let document = Document::parse(&text).map_err(|error| error.to_string())?;
     let root = document.root_element();
