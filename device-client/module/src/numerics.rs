@@ -109,13 +109,21 @@ impl Multiplier {
     #[inline(always)]
     pub fn apply(self, acc: i32) -> i64 {
         let product = i64::from(acc) * i64::from(self.q);
-        if self.t >= 33 {
+        let t = u32::from(self.t) & 63;
+        product.wrapping_add(1i64 << (t.wrapping_sub(1) & 63)) >> t
+    }
+
+    /// The same, brought into `-bound..=bound`.
+    #[inline(always)]
+    pub(crate) fn apply_within(self, acc: i32, bound: i32) -> i32 {
+        if self.t > 32 {
             // N12: the low word cannot change the result, and the shift is one of 32 bits.
-            let high = (product >> 32) as i32;
-            let shift = u32::from(self.t & 63) - 32;
-            i64::from((high + (1 << (shift - 1))) >> shift)
+            let high = ((i64::from(acc) * i64::from(self.q)) >> 32) as i32;
+            let shift = (u32::from(self.t) - 32) & 31;
+            let half = 1i32 << (shift.wrapping_sub(1) & 31);
+            (high.wrapping_add(half) >> shift).max(-bound).min(bound)
         } else {
-            (product + (1i64 << ((self.t & 63).wrapping_sub(1) & 63))) >> (self.t & 63)
+            self.apply(acc).max(i64::from(-bound)).min(i64::from(bound)) as i32
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Every kernel gives what the specification gives, for random layers, whole and in row tiles.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The loader trusts nothing, and the self test finds what a loader cannot.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -263,7 +264,10 @@ fn use_it(image: &[u8]) -> bool {
     if module.arena_bytes() < 1 << 16 {
         let mut arena = vec![0; module.arena_bytes()];
         let _ = module.run(&mut arena);
-        let _ = module.self_test(&mut arena);
+        // A long sequence takes its time.
+        if module.goldens().all(|golden| golden.steps < 8) {
+            let _ = module.self_test(&mut arena);
+        }
     }
     true
 }

@@ -1,5 +1,6 @@
 //! The specification against onnxruntime (N14): `tests/fixtures/ort`. Every case goes through the
 //! builder, the loader, the kernels and the specification.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -57,7 +57,7 @@ pub fn average_pool(
                     }
                 }
                 for (out, sum) in block.iter_mut().zip(sums) {
-                    *out = op.clamp.apply(known.1.apply(sum.wrapping_sub(offset)));
+                    *out = op.clamp.requantize(sum.wrapping_sub(offset), known.1);
                 }
                 c += BLOCK;
             }

@@ -111,14 +111,14 @@ fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) 
     for (x, out) in outputs.enumerate() {
         let left = columns.origin(x);
         let mut weights = op.weights.chunks_exact(4 * patch);
-        let mut quads = out.chunks_exact_mut(4);
+        let (quads, rest_quads) = out.as_chunks_mut::<4>();
         let mut c = 0;
-        for (quad, out) in (&mut weights).zip(&mut quads) {
+        for (quad, out) in (&mut weights).zip(quads) {
             let (low, high) = quad.split_at(2 * patch);
             let (w0, w1) = low.split_at(patch);
             let (w2, w3) = high.split_at(patch);
             let w = [w0, w1, w2, w3];
-            let mut sums = [0, 1, 2, 3].map(|i| op.channels.bias(c + i));
+            let mut sums = op.channels.biases(c);
             runs(op, input, y, left, |run, at| match run {
                 Run::Input(x) => dot4(&mut sums, x, &w, at),
                 Run::Padding(length) => {
@@ -127,13 +127,11 @@ fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) 
                     }
                 }
             });
-            for ((out, sum), c) in out.iter_mut().zip(sums).zip(c..) {
-                *out = op.clamp.apply(op.channels.multiplier(c).apply(sum));
-            }
+            op.channels.requantize(c, &sums, op.clamp, out);
             c += 4;
         }
         let rest = weights.remainder().chunks_exact(patch);
-        for ((out, w), c) in quads.into_remainder().iter_mut().zip(rest).zip(c..) {
+        for ((out, w), c) in rest_quads.iter_mut().zip(rest).zip(c..) {
             let mut acc = op.channels.bias(c);
             runs(op, input, y, left, |run, at| {
                 acc = acc.wrapping_add(match run {
@@ -141,7 +139,7 @@ fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) 
                     Run::Padding(length) => padding(op, &w[at..at + length]),
                 });
             });
-            *out = op.clamp.apply(op.channels.multiplier(c).apply(acc));
+            *out = op.clamp.requantize(acc, op.channels.multiplier(c));
         }
     }
 }

@@ -79,7 +79,6 @@ fn taps<'a>(
     }
 }
 
-#[inline]
 fn whole_block(
     op: &DepthwiseConvRecord<'_>,
     input: &[u8],
@@ -88,36 +87,55 @@ fn whole_block(
     c: usize,
     out: &mut [u8; BLOCK],
 ) {
-    let depth = op.output.channels;
+    let (rows, columns) = (op.window.rows(), op.window.columns());
+    let (depth, out_depth) = (op.input.channels, op.output.channels);
     let multiplier = op.multiplier();
-    let mut sums = [0i32; BLOCK];
-    for (i, sum) in sums.iter_mut().enumerate() {
-        *sum = op.channels.bias(c + i);
-    }
+    let top = rows.origin(y);
+    let (first_row, end_row) = rows.valid(top, op.input.height);
+    let (first, end) = columns.valid(left, op.input.width);
+    let mut sums: [i32; BLOCK] = op.channels.biases(c);
     let padding = [op.input_zero_point as u8; BLOCK];
-    taps(op, input, y, left, |tap, element| {
-        let Some(w) = op.weights[tap * depth + c..].first_chunk::<BLOCK>() else {
-            return;
-        };
-        let mut spread = padding;
-        if let Some(element) = element {
+    for ky in 0..rows.taps {
+        let line = &op.weights[ky * columns.taps * out_depth..][..columns.taps * out_depth];
+        let taps = line.chunks_exact(out_depth);
+        if ky < first_row || ky >= end_row {
+            for w in taps {
+                multiply_add(&mut sums, &padding, block(w, c));
+            }
+            continue;
+        }
+        let row = op
+            .input
+            .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
+        for (kx, w) in taps.enumerate() {
+            let w = block(w, c);
+            if kx < first || kx >= end {
+                multiply_add(&mut sums, &padding, w);
+                continue;
+            }
+            let at = (left + (kx * columns.dilation) as isize) as usize * depth;
             if multiplier == 1 {
-                if let Some(x) = element[c..].first_chunk::<BLOCK>() {
-                    spread = *x;
-                }
+                multiply_add(&mut sums, block(row, at + c), w);
             } else {
-                for (i, x) in spread.iter_mut().enumerate() {
-                    *x = element[(c + i) / multiplier];
-                }
+                let element = &row[at..at + depth];
+                let x = core::array::from_fn(|i| element[(c + i) / multiplier]);
+                multiply_add(&mut sums, &x, w);
             }
         }
-        for i in 0..BLOCK {
-            let product = i16::from(spread[i] as i8).wrapping_mul(i16::from(w[i] as i8));
-            sums[i] = sums[i].wrapping_add(i32::from(product));
-        }
-    });
-    for (i, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
-        *out = op.clamp.apply(op.channels.multiplier(c + i).apply(sum));
+    }
+    op.channels.requantize(c, &sums, op.clamp, out);
+}
+
+#[inline(always)]
+fn block(bytes: &[u8], at: usize) -> &[u8; BLOCK] {
+    bytes[at..].first_chunk().unwrap_or(&[0; BLOCK])
+}
+
+#[inline(always)]
+fn multiply_add(sums: &mut [i32; BLOCK], x: &[u8; BLOCK], w: &[u8; BLOCK]) {
+    for i in 0..BLOCK {
+        let product = i16::from(x[i] as i8).wrapping_mul(i16::from(w[i] as i8));
+        sums[i] = sums[i].wrapping_add(i32::from(product));
     }
 }
 
@@ -130,5 +148,5 @@ fn one_channel(op: &DepthwiseConvRecord<'_>, input: &[u8], y: usize, left: isize
         let w = op.weights[tap * depth + c] as i8;
         sum = sum.wrapping_add(i32::from(x) * i32::from(w));
     });
-    op.clamp.apply(op.channels.multiplier(c).apply(sum))
+    op.clamp.requantize(sum, op.channels.multiplier(c))
 }

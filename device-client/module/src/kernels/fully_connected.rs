@@ -24,27 +24,20 @@ pub(crate) fn matrix_vector(
 ) {
     let n = input.len();
     let mut quads = weights.chunks_exact(4 * n);
-    let mut outputs = output.chunks_exact_mut(4);
+    let (outputs, rest_outputs) = output.as_chunks_mut::<4>();
     let mut c = 0;
-    for (quad, out) in (&mut quads).zip(&mut outputs) {
+    for (quad, out) in (&mut quads).zip(outputs) {
         let (low, high) = quad.split_at(2 * n);
         let (w0, w1) = low.split_at(n);
         let (w2, w3) = high.split_at(n);
-        let mut sums = [
-            channels.bias(c),
-            channels.bias(c + 1),
-            channels.bias(c + 2),
-            channels.bias(c + 3),
-        ];
+        let mut sums = channels.biases(c);
         dot4(&mut sums, input, &[w0, w1, w2, w3], 0);
-        for ((out, sum), c) in out.iter_mut().zip(sums).zip(c..) {
-            *out = clamp.apply(channels.multiplier(c).apply(sum));
-        }
+        channels.requantize(c, &sums, clamp, out);
         c += 4;
     }
     let rest = quads.remainder().chunks_exact(n);
-    for ((out, row), c) in outputs.into_remainder().iter_mut().zip(rest).zip(c..) {
+    for ((out, row), c) in rest_outputs.iter_mut().zip(rest).zip(c..) {
         let sum = channels.bias(c).wrapping_add(dot(input, row));
-        *out = clamp.apply(channels.multiplier(c).apply(sum));
+        *out = clamp.requantize(sum, channels.multiplier(c));
     }
 }

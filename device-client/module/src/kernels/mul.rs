@@ -9,7 +9,7 @@ impl MulRecord<'_> {
         binary(memory, &self.a, &self.b, &self.output, |a, b, out| {
             for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
                 let product = (i32::from(a as i8) - za) * (i32::from(b as i8) - zb);
-                *out = self.clamp.apply(self.multiplier.apply(product));
+                *out = self.clamp.requantize(product, self.multiplier);
             }
         });
     }

@@ -28,6 +28,6 @@ pub(super) fn requantize(
 ) {
     for (out, &x) in out.iter_mut().zip(input) {
         let acc = i32::from(x as i8) - i32::from(zero_point);
-        *out = clamp.apply(multiplier.apply(acc));
+        *out = clamp.requantize(acc, multiplier);
     }
 }

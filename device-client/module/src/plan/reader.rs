@@ -44,12 +44,12 @@ impl Clamp {
         }
     }
 
-    /// Adds the zero point and clamps.
+    /// `clamp(zo + rq(acc), lo, hi)` (N2).
     #[inline(always)]
-    pub(crate) fn apply(self, value: i64) -> u8 {
-        let low = i64::from(self.low);
-        let high = i64::from(self.high);
-        (value + i64::from(self.zero_point)).max(low).min(high) as u8
+    pub(crate) fn requantize(self, acc: i32, multiplier: Multiplier) -> u8 {
+        // Whatever lies beyond 16 bits is clamped anyway, and zero points cannot bring it back.
+        let value = multiplier.apply_within(acc, 1 << 15) + i32::from(self.zero_point);
+        value.max(i32::from(self.low)).min(i32::from(self.high)) as u8
     }
 
     pub(crate) fn check(&self) -> Result<(), Problem> {
@@ -64,39 +64,57 @@ impl Clamp {
 /// Folded bias and multiplier of each output channel, as stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Channels<'m> {
-    bytes: &'m [u8],
-    count: usize,
+    bias: &'m [[u8; 4]],
+    q: &'m [[u8; 4]],
+    t: &'m [u8],
 }
 
 impl<'m> Channels<'m> {
     pub(crate) const BYTES: usize = 9;
 
-    fn word(&self, index: usize) -> i32 {
-        let at = index * 4;
-        match self.bytes.get(at..at + 4) {
-            Some(&[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]),
-            _ => 0,
-        }
-    }
-
     /// `bq - zi * sum(wq)` of channel `c` (N5).
     #[inline]
     pub fn bias(&self, c: usize) -> i32 {
-        self.word(c)
+        i32::from_le_bytes(self.bias[c])
     }
 
     /// Multiplier of channel `c`.
     #[inline]
     pub fn multiplier(&self, c: usize) -> Multiplier {
-        let t = self.bytes.get(self.count * 8 + c).copied().unwrap_or(1);
         Multiplier {
-            q: self.word(self.count + c),
-            t,
+            q: i32::from_le_bytes(self.q[c]),
+            t: self.t[c],
+        }
+    }
+
+    /// The biases of `N` channels from `c`.
+    #[inline(always)]
+    pub(crate) fn biases<const N: usize>(&self, c: usize) -> [i32; N] {
+        let bias = &self.bias[c..c + N];
+        core::array::from_fn(|i| i32::from_le_bytes(bias[i]))
+    }
+
+    /// Requantizes the sums of `N` channels from `c`.
+    #[inline(always)]
+    pub(crate) fn requantize<const N: usize>(
+        &self,
+        c: usize,
+        sums: &[i32; N],
+        clamp: Clamp,
+        out: &mut [u8; N],
+    ) {
+        let (q, t) = (&self.q[c..c + N], &self.t[c..c + N]);
+        for i in 0..N {
+            let multiplier = Multiplier {
+                q: i32::from_le_bytes(q[i]),
+                t: t[i],
+            };
+            out[i] = clamp.requantize(sums[i], multiplier);
         }
     }
 
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        if (0..self.count).all(|c| self.multiplier(c).is_valid()) {
+        if (0..self.t.len()).all(|c| self.multiplier(c).is_valid()) {
             Ok(())
         } else {
             Err(Problem::Multiplier)
@@ -238,10 +256,10 @@ impl<'m> Reader<'m> {
 
     pub(crate) fn channels(&mut self, count: usize) -> Result<Channels<'m>, Problem> {
         let length = (count * Channels::BYTES) as u64;
-        Ok(Channels {
-            bytes: self.constant(Layout::Channels, length)?,
-            count,
-        })
+        let bytes = self.constant(Layout::Channels, length)?;
+        let (words, t) = bytes.split_at(count * 8);
+        let (bias, q) = words.as_chunks().0.split_at(count);
+        Ok(Channels { bias, q, t })
     }
 
     pub(crate) fn window(&mut self) -> Result<Window, Problem> {

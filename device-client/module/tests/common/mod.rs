@@ -1,5 +1,5 @@
 //! Random layers, and the comparison of a module's run with the specification.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use tinsmith_module::Module;
 use tinsmith_module::build::{
@@ -198,7 +198,7 @@ pub fn compare(rng: &mut Rng, image: &[u8]) -> Vec<u8> {
     let mut layers = vec![Vec::new(); module.layer_count()];
     module
         .run_traced(&mut arena, &mut |layer, bytes| {
-            layers[layer].extend_from_slice(bytes)
+            layers[layer].extend_from_slice(bytes);
         })
         .unwrap();
     let expected = spec::run(&module, &[&input]).unwrap();
