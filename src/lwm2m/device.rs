@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tinsmith_coap::{
-    Endpoint as Coap, Instant, Message, Numbering, Output as CoapOutput, Parameters, Received,
-    RequestHandle, Sent, Token,
+    Endpoint as Coap, Instant, Message, MessageId, Numbering, Output as CoapOutput, Parameters,
+    Received, RequestHandle, Sent, Token,
 };
 
 use super::exchange::{Job, Open, Step};
@@ -70,6 +70,8 @@ pub(super) struct Device {
     pub(super) location: u64,
     /// Counts Registers of this process; tells an answer to an old one.
     pub(super) serial: u64,
+    /// Message id and token of the last Register.
+    pub(super) register_id: Option<(MessageId, Token)>,
     /// When the registration expires, on the monotonic clock.
     pub(super) expires: u64,
     /// The expiry as stored, wall time.

@@ -82,8 +82,10 @@ pub(super) struct Open {
     waits: bool,
     /// Something was sent.
     begun: bool,
-    /// Formats left to try: of a write, or to accept.
+    /// Formats left to try: of a write, or to accept; the next is the last.
     formats: Vec<ContentFormat>,
+    /// None at first: the device may choose. After a 4.06 one after the other.
+    accept: Option<ContentFormat>,
     /// The observation that this request starts.
     observation: Option<(Token, Freshness)>,
     restarts: u8,
@@ -108,6 +110,7 @@ impl Open {
             waits: true,
             begun: false,
             formats: Vec::new(),
+            accept: None,
             observation: None,
             restarts: 0,
         }
@@ -149,6 +152,7 @@ impl Open {
         matches!(outcome, Outcome::Content(_)).then_some(Observation {
             token,
             path: *self.job.path(),
+            accept: self.accept,
             freshness: Some(freshness),
         })
     }
@@ -157,7 +161,7 @@ impl Open {
     fn begin(&mut self, device: &mut Device, cx: &mut Context<'_>) -> Result<Phase, Outcome> {
         match &self.job.operation {
             Operation::Read { .. } | Operation::Observe { .. } | Operation::Discover { .. } => {
-                self.formats = vec![ContentFormat::SENML_CBOR, ContentFormat::TLV];
+                self.formats = vec![ContentFormat::TLV, ContentFormat::SENML_CBOR];
                 Ok(get(cx))
             }
             Operation::CancelObserve { path } => {
@@ -165,7 +169,10 @@ impl Open {
                 let Some(at) = at else {
                     return Err(Outcome::Done);
                 };
-                self.token = device.observations.remove(at).token;
+                // RFC 7641 section 3.6: the same token and options.
+                let observation = device.observations.remove(at);
+                self.token = observation.token;
+                self.accept = observation.accept;
                 device.dirty = true;
                 Ok(get(cx))
             }
@@ -323,7 +330,7 @@ impl Open {
                 b.options(OptionNumber::URI_PATH, segments)?;
                 if matches!(self.job.operation, Operation::Discover { .. }) {
                     b.uint(OptionNumber::ACCEPT, ContentFormat::LINK.0.into())?;
-                } else if let Some(accept) = self.accepts() {
+                } else if let Some(accept) = self.accept {
                     b.uint(OptionNumber::ACCEPT, accept.0.into())?;
                 }
                 if download.received() > 0 {
@@ -332,15 +339,6 @@ impl Open {
             }
         }
         Ok(())
-    }
-
-    /// None at first: the device may choose. After a 4.06 one after the other.
-    fn accepts(&self) -> Option<ContentFormat> {
-        match self.formats.len() {
-            1 => Some(ContentFormat::SENML_CBOR),
-            0 => Some(ContentFormat::TLV),
-            _ => None,
-        }
     }
 
     pub(super) fn on_response(
@@ -412,8 +410,12 @@ impl Open {
         };
         let first = download.received() == 0;
         let is_value = !matches!(self.job.operation, Operation::Discover { .. });
-        if first && is_value && message.code() == Code::NOT_ACCEPTABLE && !self.formats.is_empty() {
-            self.formats.pop();
+        if first
+            && is_value
+            && message.code() == Code::NOT_ACCEPTABLE
+            && let Some(format) = self.formats.pop()
+        {
+            self.accept = Some(format);
             return Step::Again;
         }
         match download.on_response(message) {

@@ -12,6 +12,8 @@ use super::types::{Event, Operation};
 pub(super) struct Observation {
     pub(super) token: Token,
     pub(super) path: Path,
+    /// As in the request that started it.
+    pub(super) accept: Option<ContentFormat>,
     /// `None` after a restart: the next notification counts as newer.
     pub(super) freshness: Option<Freshness>,
 }

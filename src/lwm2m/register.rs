@@ -40,6 +40,16 @@ impl Shard {
                         && device.identity == *from.identity
                 })
         });
+        let register_id = (message.message_id(), message.token());
+        if let Some(device) = here.and_then(|index| self.devices[index as usize].as_mut())
+            && let Some((id, token)) = device.register_id
+            && id == register_id.0
+            && token != register_id.1
+        {
+            // A device that counts from the same number after each reboot: no repetition.
+            let mut cx = context!(self, now);
+            device.rebind(&mut cx, from.listener, from.peer);
+        }
         let handle = match here {
             Some(index) => match self.take_request(now, index, message) {
                 Some(handle) => Some((index, handle)),
@@ -129,6 +139,7 @@ impl Shard {
         block1: Option<Block>,
         (mut registration, links): (Registration, Links),
     ) {
+        let register_id = (message.message_id(), message.token());
         let bucket = bucket(&registration.endpoint);
         let random = loop {
             let random = self.random.next_u64() & LOCATION_MASK;
@@ -162,6 +173,7 @@ impl Shard {
                 device.root = links.root;
                 device.location = random;
                 device.serial = serial;
+                device.register_id = Some(register_id);
                 device.expires = expires;
                 device.stored_expires = stored_expires;
                 device.stored = false;
@@ -184,6 +196,7 @@ impl Shard {
                     bucket,
                     location: random,
                     serial,
+                    register_id: Some(register_id),
                     expires,
                     stored_expires,
                     stored: false,

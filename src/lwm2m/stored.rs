@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lwm2m_objects::Path;
+use lwm2m_objects::{ContentFormat, Path};
 use serde::{Deserialize, Serialize};
 use tinsmith_coap::Token;
 
@@ -34,7 +34,7 @@ struct Record {
     registered: u64,
     seen: u64,
     expires: u64,
-    observations: Vec<(Vec<u8>, String)>,
+    observations: Vec<(Vec<u8>, String, Option<u16>)>,
 }
 
 /// The key of a device's record.
@@ -68,7 +68,13 @@ pub(super) fn write(device: &Device) -> Result<Op, RecordError> {
         observations: device
             .observations
             .iter()
-            .map(|o| (o.token.as_bytes().to_vec(), o.path.to_string()))
+            .map(|o| {
+                (
+                    o.token.as_bytes().to_vec(),
+                    o.path.to_string(),
+                    o.accept.map(|f| f.0),
+                )
+            })
             .collect(),
     };
     Ok(Op::Put(key(&r.endpoint), encode(SCHEMA, &record)?))
@@ -88,11 +94,13 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Devi
         objects.push((path(&text)?, version));
     }
     let mut observations = Vec::with_capacity(record.observations.len());
-    for (token, text) in &record.observations {
+    for (token, text, accept) in &record.observations {
         let token = Token::new(token).ok_or_else(|| content(&"a token is too long"))?;
+        let accept = accept.map(ContentFormat);
         observations.push(Observation {
             token,
             path: path(text)?,
+            accept,
             freshness: None,
         });
     }
@@ -126,6 +134,7 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Devi
         bucket,
         location: record.location,
         serial: 0,
+        register_id: None,
         expires: cx.now.mono.saturating_add(left),
         stored_expires: record.expires,
         stored: true,

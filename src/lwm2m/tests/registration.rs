@@ -1,6 +1,7 @@
 //! Register, Update, Deregister, expiry, restart.
 
 use super::*;
+use lwm2m_objects::Path;
 
 #[test]
 fn register_update_deregister() {
@@ -283,6 +284,23 @@ fn registrations_have_a_limit() {
 }
 
 #[test]
+fn a_rebooted_device_that_counts_from_the_same_number() {
+    let mut sim = Sim::new();
+    let first = sim.register(peer(1), "dev1", 1);
+    let message = Msg {
+        token: b"other".to_vec(),
+        ..register("dev1", 1)
+    };
+    let answer = sim.ask(peer(1), message);
+    assert_eq!(
+        Message::parse(&answer).unwrap().token().as_bytes(),
+        b"other"
+    );
+    assert_ne!(created(&answer), first);
+    assert_eq!(sim.events.len(), 2);
+}
+
+#[test]
 fn many_devices_behind_one_address() {
     let mut sim = Sim::new();
     for i in 0..100 {
@@ -325,5 +343,3 @@ fn a_restart_keeps_registrations() {
     sim.advance(200_000);
     assert_eq!(sim.shard.registrations().count(), 0);
 }
-
-use lwm2m_objects::Path;

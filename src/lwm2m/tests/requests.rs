@@ -104,6 +104,50 @@ fn a_separate_response_is_acknowledged() {
 }
 
 #[test]
+fn a_device_that_wants_to_be_asked_for_a_format() {
+    let mut sim = registered();
+    let path = Path::resource(5, 0, 3);
+    sim.command(1, "dev1", Operation::Observe { path });
+    for expected in [None, Some(112), Some(11542)] {
+        let request = sim.take_one();
+        let request = Message::parse(&request).unwrap();
+        assert_eq!((request.observe(), request.accept()), (Some(0), expected));
+        if expected == Some(11542) {
+            let answer = Msg::ack(&request, Code::CONTENT)
+                .uint(OptionNumber::OBSERVE, 1)
+                .uint(OptionNumber::CONTENT_FORMAT, 11542)
+                .payload(&[0xc1, 3, 2]);
+            sim.give(peer(1), answer);
+        } else {
+            sim.give(peer(1), Msg::ack(&request, Code::NOT_ACCEPTABLE));
+        }
+    }
+    let content = Outcome::Content(vec![(path, OwnedValue::Integer(2))]);
+    assert_eq!(sim.outcomes(), [(1, content)]);
+    let mut sim = sim.restart();
+    sim.command(2, "dev1", Operation::CancelObserve { path });
+    let request = sim.take_one();
+    let request = Message::parse(&request).unwrap();
+    assert_eq!(
+        (request.observe(), request.accept()),
+        (Some(1), Some(11542))
+    );
+}
+
+#[test]
+fn an_acknowledgement_without_a_response() {
+    let mut sim = registered();
+    sim.limit_lifetime();
+    sim.command(1, "dev1", Operation::Read { path: MODEL });
+    let request = sim.take_one();
+    sim.inbound(MANAGEMENT, peer(1), &[0x60, 0, request[2], request[3]]);
+    sim.advance(59_000);
+    assert!(sim.outcomes().is_empty());
+    sim.advance(2_000);
+    assert_eq!(sim.outcomes(), [(1, Outcome::TimedOut { sent: 0 })]);
+}
+
+#[test]
 fn no_answer_expiry_and_withdrawal() {
     let mut sim = registered();
     sim.limit_lifetime();
