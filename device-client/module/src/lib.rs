@@ -24,6 +24,6 @@ pub mod run;
 #[cfg(feature = "std")]
 pub mod spec;
 
-pub use format::{ABI_VERSION, CONTAINER_VERSION, NUMERICS_VERSION};
+pub use format::{ABI_VERSION, CONTAINER_VERSION, IMAGE_ALIGN, NUMERICS_VERSION};
 pub use loader::{Host, Module, ModuleError, Refusal};
 pub use run::{Class, RunError, SelfTestError};
