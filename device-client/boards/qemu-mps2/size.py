@@ -33,6 +33,12 @@ PARTS = [
     ("board, drivers", r"/boards/|/cortex-m|^src/|qemu-mps2", r"board::|node::|firmware::|selftest::"
      r"|cortex_m|^__|^ETHERNET$|^TIMER\d$|POOL"),
 ]
+# The same for statics of the firmware that others own.
+STATICS = [
+    ("arena", r"memory::ARENA"),
+    ("LwM2M client", r"node::(memory|run)"),
+    ("network stack", r"net::(socket|start|run)"),
+]
 CORE = re.compile(r"^/rustc/|/library/(core|alloc|compiler-builtins)/|compiler_builtins")
 
 
@@ -83,7 +89,8 @@ def main() -> None:
         address, size, name = int(fields[0], 16), int(fields[1], 16), fields[3]
         if address in seen:
             continue
-        label = next((label for label, _, symbol in PARTS if re.search(symbol, name)), None)
+        owners = STATICS + [(label, symbol) for label, _, symbol in PARTS]
+        label = next((label for label, symbol in owners if re.search(symbol, name)), None)
         for section, count in ((".rodata", [flash]), (".data", [flash, ram]), (".bss", [ram])):
             begin = sections.get(section, (0, 0))[0]
             if label and size and begin <= address < ends.get(section, 0):

@@ -14,7 +14,7 @@ use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Instant, Timer};
 use lwm2m_objects::{Path, Value};
-use static_cell::ConstStaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output, Peer,
     Platform, Region, SLOTS,
@@ -76,15 +76,14 @@ impl Platform for Node {
 struct Arena([u8; layout::ARENA_BYTES]);
 
 fn memory() -> Memory<'static> {
-    static PEER_MEMORY: ConstStaticCell<[Peer; PEERS]> =
-        ConstStaticCell::new([const { Peer::new() }; PEERS]);
-    static OBSERVATION_MEMORY: ConstStaticCell<[Observation; OBSERVATIONS]> =
-        ConstStaticCell::new([Observation::EMPTY; OBSERVATIONS]);
+    // Made at the start, since an initial value that is not all zeros would lie in flash.
+    static PEER_MEMORY: StaticCell<[Peer; PEERS]> = StaticCell::new();
+    static OBSERVATION_MEMORY: StaticCell<[Observation; OBSERVATIONS]> = StaticCell::new();
     static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; layout::ARENA_BYTES]));
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
     Memory {
-        peers: PEER_MEMORY.take(),
-        observations: OBSERVATION_MEMORY.take(),
+        peers: PEER_MEMORY.init_with(|| core::array::from_fn(|_| Peer::new())),
+        observations: OBSERVATION_MEMORY.init_with(|| [Observation::EMPTY; OBSERVATIONS]),
         arena: &mut ARENA.take().0,
         buffers: BUFFERS.take(),
     }
@@ -101,7 +100,7 @@ fn now() -> Now {
 #[embassy_executor::task]
 pub(crate) async fn run(
     stack: Stack<'static>,
-    socket: UdpSocket<'static>,
+    mut socket: UdpSocket<'static>,
     launch: Launch<'static>,
     mut node: Node,
 ) {
@@ -127,7 +126,7 @@ pub(crate) async fn run(
     };
     let mut buffer = [0; DATAGRAM];
     loop {
-        drain(&mut client, &mut node, &socket, &mut buffer).await;
+        drain(&mut client, &mut node, &mut socket, &mut buffer).await;
         let wake = async {
             match client.next_deadline() {
                 Some(millis) => Timer::at(Instant::from_millis(millis)).await,
@@ -152,7 +151,7 @@ pub(crate) async fn run(
 async fn drain(
     client: &mut Client<'_>,
     node: &mut Node,
-    socket: &UdpSocket<'_>,
+    socket: &mut UdpSocket<'_>,
     buffer: &mut [u8; DATAGRAM],
 ) {
     while let Some(output) = client.poll(now(), buffer, node) {
@@ -169,6 +168,8 @@ async fn drain(
                 client.handle(now(), Input::FlashDone(done), node);
             }
             Output::Reboot => {
+                // The answer to what asked for it is still on its way.
+                socket.flush().await;
                 let (erases, programs) = (node.flash.erases, node.flash.programs);
                 println!("reset; {erases} erases, {programs} programs since the start");
                 board::reset()
