@@ -92,8 +92,9 @@ pub enum LayoutError {
     SlotAlignment,
 }
 
-/// Bytes a half of the journal must have to hold every record at its largest.
-pub const MIN_JOURNAL_HALF: u32 = 4096;
+/// Fewest bytes of a half of the journal: room for one management account and two small modules'
+/// names. 4,096 hold every record at its largest; what does not fit is answered with 5.00.
+pub const MIN_JOURNAL_HALF: u32 = 1024;
 
 impl FlashLayout {
     /// Checks the layout once, at start.
@@ -160,6 +161,7 @@ mod tests {
         assert_eq!(l.check(), Err(LayoutError::Overlap));
         let mut l = layout();
         l.journal.size = 4096;
+        l.journal.erase_unit = 4096;
         assert_eq!(l.check(), Err(LayoutError::JournalTooSmall));
         let mut l = layout();
         l.slots[0].size = 5000;

@@ -123,10 +123,12 @@ impl Client<'_> {
                 UPDATE => self.update.encode(place),
                 _ => self.accounts.encode(place),
             };
-            if let Some(len) = len
-                && self.storage.journal.put(key, len, self.buffers.flash)
-            {
+            // A transfer that is over has no progress to keep.
+            let Some(len) = len else { continue };
+            if self.storage.journal.put(key, len, self.buffers.flash, flash) {
                 self.storage.writing = Some(key);
+            } else {
+                self.storage.gave_up = true;
             }
         }
     }

@@ -105,13 +105,25 @@ impl Journal {
 
     /// Starts to store the `len` bytes that the caller wrote to `buf[8..]` under `key`.
     ///
-    /// `buf` stays the journal's until it is idle again. Returns false if the data is too long.
-    pub(crate) fn put(&mut self, key: u8, len: usize, buf: &mut [u8]) -> bool {
+    /// `buf` stays the journal's until it is idle again. Returns false if the data is too long, or
+    /// does not fit a half together with the other records.
+    pub(crate) fn put(
+        &mut self,
+        key: u8,
+        len: usize,
+        buf: &mut [u8],
+        flash: &dyn FlashRead,
+    ) -> bool {
         if !self.is_idle() || key >= KEYS || len > MAX_DATA || buf.len() < BUFFER {
             return false;
         }
         let total = self.pad(RECORD_HEAD + len as u32);
         let here = self.half.filter(|_| self.tail + total <= self.half_size());
+        let others = (0..KEYS).filter(|k| *k != key).filter_map(|k| self.get(k, flash));
+        let others: u32 = others.map(|d| self.pad(RECORD_HEAD + d.len() as u32)).sum();
+        if here.is_none() && self.header_size() + total + others > self.half_size() {
+            return false;
+        }
         let seq = match here {
             Some((_, seq)) => seq,
             None => self.half.map_or(1, |(_, seq)| seq.wrapping_add(1)),
@@ -300,7 +312,7 @@ mod tests {
     fn put(j: &mut Journal, f: &mut MemFlash, key: u8, data: &[u8]) -> bool {
         let mut buf = [0u8; BUFFER];
         buf[8..8 + data.len()].copy_from_slice(data);
-        assert!(j.put(key, data.len(), &mut buf));
+        assert!(j.put(key, data.len(), &mut buf, f));
         while let Some(step) = j.step(f, &mut buf) {
             let ok = f
                 .apply(match step {
@@ -340,6 +352,22 @@ mod tests {
                 assert_eq!(f.misuse(), None);
             }
         }
+    }
+
+    #[test]
+    fn records_that_do_not_fit_a_half_together_are_refused() {
+        let region = Region { offset: 0, size: 2048, erase_unit: 128 };
+        let mut f = MemFlash::new(2048, 4);
+        let mut j = Journal::mount(region, 4, &f);
+        assert!(put(&mut j, &mut f, 0, &[1; 500]));
+        assert!(put(&mut j, &mut f, 1, &[2; 400]));
+        assert!(!j.put(2, 200, &mut [0; BUFFER], &f));
+        assert!(put(&mut j, &mut f, 2, &[3; 40]));
+        assert!(put(&mut j, &mut f, 2, &[4; 40]));
+        let j = Journal::mount(region, 4, &f);
+        let lens = [0, 1, 2].map(|k| j.get(k, &f).map(<[u8]>::len));
+        assert_eq!(lens, [Some(500), Some(400), Some(40)]);
+        assert_eq!(f.misuse(), None);
     }
 
     #[test]
