@@ -9,6 +9,7 @@ pub mod cli;
 pub mod compiler;
 pub mod digest;
 pub mod samples;
+pub mod task;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]

@@ -15,7 +15,7 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
         .map(|column| {
             let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
             cells.peek().is_some()
-                && cells.all(|cell| cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit()))
+                && cells.all(|cell| cell == "-" || cell.parse::<f64>().is_ok())
         })
         .collect();
     let mut text = String::new();

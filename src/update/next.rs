@@ -138,11 +138,9 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             }
         }
         State::Idle => {
-            if attempt.pushed && result != attempt.result_before && firmware::fault(result).is_some()
-            {
-                return Next::Fail(Failure::Update { result });
-            }
-            if attempt.pushed && firmware::fault(result).is_some() && attempt.tries > 0 {
+            // A fault that was there before is this attempt's only if a block was refused.
+            let stale = result == attempt.result_before && attempt.rejected == 0;
+            if attempt.pushed && !stale && firmware::fault(result).is_some() {
                 return Next::Fail(Failure::Update { result });
             }
             Next::Push { from: 0 }

@@ -32,8 +32,8 @@ const PUSH: u64 = 6 * 3_600_000;
 const PAUSE: (u64, u64) = (100, 5_000);
 /// Transient failures after which an attempt is given up.
 const TRIES: u8 = 3;
-/// The same for errors that answer blocks.
-const PUSHES: u8 = 8;
+/// Pushes that end with an error and without progress, after which an attempt is given up.
+const REJECTIONS: u8 = 8;
 
 /// The objects a capability is made of.
 const CAPABILITY: [u16; 3] = [27300, 27301, 27302];
@@ -275,6 +275,7 @@ impl Reconciler {
                 if let Some(attempt) = &mut device.record.attempt {
                     device.dirty |= !attempt.pushed;
                     attempt.pushed = true;
+                    attempt.rejected = 0;
                     attempt.transfer_started.get_or_insert(now.wall);
                     device.pause = 0;
                 }
@@ -576,9 +577,13 @@ impl Reconciler {
             }
             return self.pause(now, endpoint);
         };
+        if *asked == Asked::Push {
+            attempt.pushed = true;
+            attempt.rejected = attempt.rejected.saturating_add(1);
+            return self.pause(now, endpoint);
+        }
         attempt.tries = attempt.tries.saturating_add(1);
-        attempt.pushed |= *asked == Asked::Push;
-        if attempt.tries >= TRIES && *asked != Asked::Push {
+        if attempt.tries >= TRIES {
             self.finish(now, endpoint, Some(Failure::Device { request, answer }));
         } else {
             self.pause(now, endpoint);
@@ -754,7 +759,7 @@ impl Reconciler {
             return false;
         };
         let from = from / 1024 * 1024;
-        if attempt_tries(&device.record) > PUSHES {
+        if device.record.attempt.as_ref().is_some_and(|attempt| attempt.rejected > REJECTIONS) {
             let request = describe_asked(&Asked::Push).to_owned();
             let answer = "errors, again and again".to_owned();
             self.finish(now, endpoint, Some(Failure::Device { request, answer }));
@@ -898,6 +903,7 @@ fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
         pushed: false,
         executed: false,
         tries: 0,
+        rejected: 0,
         transfer_started: None,
         transfer_ms: None,
     });
@@ -917,10 +923,6 @@ fn package_job(record: &DeviceRecord) -> Option<PackageJob> {
         sequence: attempt.sequence?,
         trial_s: desired.trial_s,
     })
-}
-
-fn attempt_tries(record: &DeviceRecord) -> u8 {
-    record.attempt.as_ref().map_or(0, |attempt| attempt.tries)
 }
 
 fn note_transfer(record: &mut DeviceRecord, now: Now, state: State) {

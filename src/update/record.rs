@@ -101,6 +101,8 @@ pub struct Attempt {
     pub executed: bool,
     /// Tries that ended in a transient failure.
     pub tries: u8,
+    /// Pushes in a row that a device answered with an error before any progress.
+    pub rejected: u8,
     /// Wall time (ms) of the first block.
     pub transfer_started: Option<u64>,
     /// Milliseconds from the first block to Downloaded.

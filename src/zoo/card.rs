@@ -2,17 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the output means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// The class is the highest output.
-    Classify,
-    /// The output is a value.
-    Regress,
-    /// The output is the input again; their mean squared difference is an anomaly score.
-    Reconstruct,
-}
+pub use crate::task::Task;
 
 /// An input or output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod builder;
 mod card;
+mod compile;
 mod shipped;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::sync::{Arc, RwLock};
 use serde::{Deserialize, Serialize};
 
 pub use builder::Builder;
+#[cfg(feature = "compiler")]
+pub(crate) use compile::request;
 pub use card::{Card, CardError, Metric, Task, Tensor};
 
 use crate::digest::Digest;
@@ -57,6 +60,12 @@ impl Model {
         model.calibration()?;
         model.test()?;
         Ok(model)
+    }
+
+    /// Class names, if the output is classes; the labels of an autoencoder's card say what its
+    /// test labels mean.
+    pub fn classes(&self) -> Vec<String> {
+        if self.card.task == Task::Classify { self.card.labels.clone() } else { Vec::new() }
     }
 
     /// The calibration samples.

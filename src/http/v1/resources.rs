@@ -106,7 +106,7 @@ fn from_json(path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {
         .and_then(lwm2m_objects::object)
         .and_then(|object| object.resource(resource))
         .ok_or_else(|| ApiError::bad_request(format!("{path} has no known definition")))?;
-    let wanted = definition.value_type;
+    let wanted = definition.value_type();
     let found = match (wanted, value) {
         (ValueType::String, Value::String(text)) => Some(OwnedValue::String(text.clone())),
         (ValueType::Corelnk, Value::String(text)) => Some(OwnedValue::Corelnk(text.clone())),

@@ -1,0 +1,205 @@
+//! `tinsmith compile`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::table::table;
+use crate::compiler::{self, Options, Progress, Report, Request, child, targets};
+use crate::samples;
+use crate::task::Task;
+
+/// Compile a model for a target; needs no server.
+///
+/// Reads an ONNX file, quantizes it to int8 with the calibration samples, plans its memory, checks
+/// the result against the reference arithmetic, and writes the module that the device runs.
+#[derive(clap::Args)]
+pub(super) struct Compile {
+    /// An ONNX file, or the name of a shipped model.
+    model: String,
+    /// The device it is for (a wrong name lists them all), or a file like those in
+    /// device-client/boards/targets.
+    #[arg(long, value_name = "NAME|FILE")]
+    target: String,
+    /// Calibration samples: .npz with array x, or .npy. A shipped model has its own.
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Labelled samples to measure float and int8 on: .npz with arrays x and y. A shipped model
+    /// has its own.
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    /// What the output of an ONNX file means.
+    #[arg(long, default_value = "classify", value_name = "TASK")]
+    task: TaskName,
+    /// Where to write the module.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum TaskName {
+    /// One score per class.
+    Classify,
+    /// A real number.
+    Regress,
+    /// The input again; the difference is an anomaly score.
+    Reconstruct,
+}
+
+impl From<TaskName> for Task {
+    fn from(name: TaskName) -> Self {
+        match name {
+            TaskName::Classify => Task::Classify,
+            TaskName::Regress => Task::Regress,
+            TaskName::Reconstruct => Task::Reconstruct,
+        }
+    }
+}
+
+impl Compile {
+    pub(super) fn run(self) -> Result<()> {
+        let request = self.request()?;
+        let exe = std::env::current_exe().context("cannot find this program's own file")?;
+        let live = std::io::stderr().is_terminal() && !self.json;
+        let mut progress = |progress: Progress| {
+            if live {
+                let percent = (progress.fraction * 100.0).round();
+                eprint!("\r\x1b[K{percent:3} % {}", progress.stage);
+                let _ = std::io::stderr().flush();
+            }
+        };
+        let compiled = child::compile(&exe, &request, &mut progress);
+        if live {
+            eprint!("\r\x1b[K");
+        }
+        let compiled = compiled?;
+        if let Some(path) = &self.output {
+            std::fs::write(path, &compiled.module)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&compiled.report)?);
+        } else {
+            print!("{}", text(&compiled.report));
+            if let Some(path) = &self.output {
+                println!("\nwrote {}", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self) -> Result<Request> {
+        let target = &self.target;
+        let capability = capability(target)?;
+        let path = Path::new(&self.model);
+        let mut request = if path.exists() {
+            let onnx = read(path)?;
+            let calibration = self.calibration.as_ref().ok_or_else(|| {
+                anyhow!("--calibration is missing: the scales of {} come from samples", self.model)
+            })?;
+            Request {
+                name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                version: String::new(),
+                onnx,
+                task: self.task.into(),
+                labels: Vec::new(),
+                capability,
+                options: Options::new(calibrated(calibration)?),
+                test: None,
+            }
+        } else {
+            shipped(&self.model, capability)?
+        };
+        if path.exists() || self.calibration.is_none() {
+            // Given with the file, or shipped with the model.
+        } else if let Some(calibration) = &self.calibration {
+            request.options = Options::new(calibrated(calibration)?);
+        }
+        if let Some(test) = &self.test {
+            let set = samples::test_set(&read(test)?)
+                .with_context(|| format!("cannot use {}", test.display()))?;
+            request.test = Some(set);
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(feature = "server")]
+fn shipped(name: &str, capability: lwm2m_objects::capability::Capability) -> Result<Request> {
+    let zoo = crate::zoo::Zoo::shipped();
+    let model = zoo
+        .find(name)
+        .map_err(|error| anyhow!("no file '{name}', and {error}"))?;
+    let mut request = crate::zoo::request(&model, capability)?;
+    request.test = model.test()?;
+    Ok(request)
+}
+
+#[cfg(not(feature = "server"))]
+fn shipped(name: &str, _: lwm2m_objects::capability::Capability) -> Result<Request> {
+    bail!("no file '{name}'")
+}
+
+fn calibrated(path: &Path) -> Result<samples::Samples> {
+    samples::samples(&read(path)?).with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn capability(target: &str) -> Result<lwm2m_objects::capability::Capability> {
+    if let Some(capability) = targets::find(target) {
+        return Ok(capability);
+    }
+    let path = Path::new(target);
+    if path.exists() {
+        return serde_json::from_slice(&read(path)?)
+            .with_context(|| format!("{target} is not a target file"));
+    }
+    let known: Vec<&str> = targets::list().collect();
+    bail!("no target '{target}' and no such file; there are: {}", known.join(", "))
+}
+
+fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| out.push_str(&format!("{name:<10} {text}\n"));
+    line("model", report.model.clone());
+    line("target", report.target.clone());
+    line("module", format!("{} B, of them weights {} B", report.module_bytes, report.weights_bytes));
+    line("arena", format!("{} B", report.arena_bytes));
+    line("MACs", report.macs.to_string());
+    if let (Some(metric), Some(float), Some(int8)) =
+        (&report.metric, report.metric_float, report.metric_int8)
+    {
+        let agreement =
+            report.agreement.map_or(String::new(), |a| format!(", same class {:.2} %", a * 100.0));
+        line(metric, format!("float {float:.4}, int8 {int8:.4} on {} samples{agreement}", report.samples));
+    }
+    line("compiled", format!("in {} ms by {}", report.compile_ms, report.compiler));
+    line("sha256", report.module_digest.to_string());
+    out.push('\n');
+    let rows: Vec<Vec<String>> = report
+        .layers
+        .iter()
+        .map(|layer| {
+            let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
+            vec![
+                layer.op.clone(),
+                shape.join("x"),
+                layer.macs.to_string(),
+                layer.weights_bytes.to_string(),
+                layer.arena_bytes.to_string(),
+                layer.sqnr_db.map_or("-".to_owned(), |db| format!("{db:.1}")),
+                layer.nodes.join(" "),
+            ]
+        })
+        .collect();
+    let heading = ["OPERATOR", "SHAPE", "MACS", "WEIGHTS B", "ARENA B", "SQNR dB", "ONNX NODES"];
+    out.push_str(&table(&heading, &rows));
+    out
+}

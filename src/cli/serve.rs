@@ -1,0 +1,152 @@
+//! `tinsmith serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use crate::http::{self, App};
+use crate::lwm2m::{BootstrapConfig, Rule};
+use crate::server::{self, Config, ServerHandle};
+use crate::store::{Files, SledStore, Store};
+use crate::update::Reconciler;
+use crate::zoo::{Builder, Zoo};
+
+/// Run the server.
+///
+/// Devices bootstrap at the bootstrap listener or register at the management listener; operators
+/// and consoles use HTTP. Everything that was promised is in the store: the server can be killed
+/// at any moment and goes on where it was.
+#[derive(clap::Args)]
+pub(super) struct Serve {
+    /// Management listener: CoAP over UDP; devices register here.
+    #[arg(long, default_value = "0.0.0.0:5683", value_name = "ADDR")]
+    coap: SocketAddr,
+    /// Bootstrap listener: CoAP over UDP; devices that know nothing begin here.
+    #[arg(long, default_value = "0.0.0.0:5783", value_name = "ADDR")]
+    bootstrap: SocketAddr,
+    /// HTTP listener. There is no login yet: keep it on loopback.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    http: SocketAddr,
+    /// Folder of the store.
+    #[arg(long, default_value = "tinsmith-data", value_name = "DIR")]
+    store: PathBuf,
+    /// Threads that own devices, 1 to 16.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    shards: usize,
+    /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
+    /// that fits counts. Without one: this server's management listener, as seen from here.
+    #[arg(long, value_name = "PATTERN=URI")]
+    bootstrap_uri: Vec<String>,
+    /// Registration lifetime that devices get at bootstrap.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    lifetime: u32,
+    /// Print the addresses as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A server with everything around it.
+pub(super) struct Running {
+    pub(super) server: ServerHandle<Reconciler>,
+    pub(super) zoo: Arc<Zoo>,
+    pub(super) http: SocketAddr,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<()> {
+        let json = self.json;
+        let store = self.store.clone();
+        let config = self.config()?;
+        runtime()?.block_on(async {
+            let running = start(config).await?;
+            announce(&running, &store, json);
+            server::terminated().await.context("cannot wait for signals")?;
+            running.server.shutdown().await;
+            Ok(())
+        })
+    }
+
+    fn config(self) -> Result<Config> {
+        let rule = |pattern: &str, uri: &str| Rule {
+            pattern: pattern.to_owned(),
+            server_uri: uri.to_owned(),
+            lifetime: self.lifetime,
+            ..Rule::default()
+        };
+        let mut rules = Vec::new();
+        for text in &self.bootstrap_uri {
+            match text.split_once('=') {
+                Some((pattern, uri)) if uri.starts_with("coap://") => {
+                    rules.push(rule(pattern, uri));
+                }
+                _ => bail!("--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT"),
+            }
+        }
+        rules.push(rule("*", ""));
+        Ok(Config {
+            coap: self.coap,
+            bootstrap_listener: Some(self.bootstrap),
+            http: self.http,
+            store: self.store,
+            shards: self.shards,
+            bootstrap: BootstrapConfig { rules },
+            ..Config::default()
+        })
+    }
+}
+
+/// Starts a server with store, zoo, builder and HTTP.
+pub(super) async fn start(config: Config) -> Result<Running> {
+    let folder = config.store.clone();
+    let open = || format!("cannot open the store in {}", folder.display());
+    let store: Arc<dyn Store> =
+        Arc::new(SledStore::open(&folder.join("records")).with_context(open)?);
+    let files = Files::open(&folder.join("files")).with_context(open)?;
+    let zoo = Arc::new(Zoo::open(store.clone(), files.clone()).await?);
+    let exe = std::env::current_exe().context("cannot find this program's own file")?;
+    let builder = Builder::new(exe, zoo.clone(), store.clone(), files);
+    let http = config.http;
+    let server =
+        server::start(config, store, |_| Reconciler::new(), builder.start()).await?;
+    let app = App { server: server.clone(), zoo: zoo.clone() };
+    let http = http::serve(http, app).await.with_context(|| format!("cannot listen on {http}"))?;
+    Ok(Running { server, zoo, http })
+}
+
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+fn announce(running: &Running, store: &std::path::Path, json: bool) {
+    let addresses = running.server.addresses();
+    if json {
+        let line = serde_json::json!({
+            "coap": addresses.coap.to_string(),
+            "bootstrap": addresses.bootstrap.map(|a| a.to_string()),
+            "http": running.http.to_string(),
+            "store": store,
+        });
+        println!("{line}");
+        return;
+    }
+    println!("tinsmith {}", env!("CARGO_PKG_VERSION"));
+    println!("  devices register at   coap://{}", addresses.coap);
+    if let Some(bootstrap) = addresses.bootstrap {
+        println!("  devices bootstrap at  coap://{bootstrap}");
+    }
+    println!("  operators use         http://{}", running.http);
+    println!("  everything is kept in {}", store.display());
+    println!();
+    println!("Next:");
+    println!("  tinsmith model list                    what can be installed");
+    println!("  tinsmith device list                   who is there");
+    println!("  tinsmith update DEVICE --model motion  build, send, try and commit");
+    if running.http.port() != 8080 {
+        println!("(with --server http://{} behind each)", running.http);
+    }
+}
