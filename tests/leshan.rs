@@ -257,17 +257,19 @@ async fn is_managed() {
     assert!(announces(Path::instance(5, 0)), "{registration:?}");
     leshan.line("registered").await;
 
-    let device = server.read(name, Path::instance(3, 0)).await;
-    assert_eq!(
-        of(&device, Path::resource(3, 0, 0)).as_str(),
-        Some("Tinsmith tests")
-    );
-    assert_eq!(of(&device, Path::resource(3, 0, 9)).as_i64(), Some(100));
-    assert_eq!(
-        of(&device, Path::resource_instance(3, 0, 11, 0)).as_i64(),
-        Some(1)
-    );
-    assert!(leshan.line("read /3/0 ").await.ends_with("2.05"));
+    for format in ["TLV", "SENML_CBOR", "SENML_JSON"] {
+        leshan.say(&format!("format {format}"));
+        leshan.line("format").await;
+        let device = server.read(name, Path::instance(3, 0)).await;
+        let text = |id| of(&device, Path::resource(3, 0, id)).as_str();
+        assert_eq!(text(0), Some("Tinsmith tests"), "{format}");
+        assert_eq!(text(14), Some("+00:00"), "{format}");
+        let level = of(&device, Path::resource(3, 0, 9)).as_i64();
+        assert_eq!(level, Some(100), "{format}");
+        let error = of(&device, Path::resource_instance(3, 0, 11, 0)).as_i64();
+        assert_eq!(error, Some(1), "{format}");
+        assert!(leshan.line("read /3/0 ").await.ends_with("2.05"));
+    }
 
     let offset = Path::resource(3, 0, 14);
     let written = server
@@ -322,7 +324,6 @@ async fn is_managed() {
     let lifetime = Path::resource(1, 0, 1);
     let written = server.write(name, lifetime, OwnedValue::Integer(120)).await;
     assert_eq!(written, Outcome::Done);
-    leshan.say("update");
     leshan.line("updated").await;
     let lifetime = server
         .event("an Update with the new lifetime", |event| match event {

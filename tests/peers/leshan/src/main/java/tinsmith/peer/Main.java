@@ -6,6 +6,7 @@ import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
 
 import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.elements.config.Configuration;
@@ -39,6 +40,8 @@ public final class Main {
     private static final String USAGE = "usage: ENDPOINT (--server | --bootstrap) URI [LIFETIME]";
 
     private final DeviceObject device = new DeviceObject();
+    private final AtomicReference<ContentFormat> format = new AtomicReference<>(
+            ContentFormat.DEFAULT);
     private final LeshanClient client;
 
     private Main(String endpoint, boolean bootstrap, String uri, long lifetime) {
@@ -90,13 +93,17 @@ public final class Main {
             switch (words[0]) {
             case "battery" -> device.setBattery(Long.parseLong(words[1]));
             case "update" -> client.triggerRegistrationUpdate();
+            case "format" -> {
+                format.set(ContentFormat.fromName(words[1]));
+                Report.line("format", words[1]);
+            }
             default -> System.err.println("unknown command: " + line);
             }
         }
     }
 
     /** Makes objects that report their requests. */
-    private static final class Initializer extends ObjectsInitializer {
+    private final class Initializer extends ObjectsInitializer {
         @Override
         protected LwM2mObjectEnabler createNodeEnabler(ObjectModel model) {
             Map<Integer, LwM2mInstanceEnabler> enablers = new HashMap<>();
@@ -106,8 +113,7 @@ public final class Main {
                 made[i].setModel(model);
                 enablers.put(i, made[i]);
             }
-            ContentFormat format = getContentFormat(model.id);
-            return new ReportingObject(model.id, model, enablers, getFactoryFor(model), format);
+            return new ReportingObject(model, enablers, getFactoryFor(model), format);
         }
     }
 

@@ -1,6 +1,7 @@
 package tinsmith.peer;
 
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
 
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnablerFactory;
@@ -17,6 +18,7 @@ import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.CreateRequest;
 import org.eclipse.leshan.core.request.DeleteRequest;
 import org.eclipse.leshan.core.request.DiscoverRequest;
+import org.eclipse.leshan.core.request.DownlinkRequest;
 import org.eclipse.leshan.core.request.ExecuteRequest;
 import org.eclipse.leshan.core.request.ObserveRequest;
 import org.eclipse.leshan.core.request.ReadRequest;
@@ -38,9 +40,18 @@ import org.eclipse.leshan.core.response.WriteResponse;
 
 /** Leshan's own object, which also reports each request and its response code. */
 final class ReportingObject extends ObjectEnabler {
-    ReportingObject(int id, ObjectModel model, Map<Integer, LwM2mInstanceEnabler> instances,
-            LwM2mInstanceEnablerFactory factory, ContentFormat format) {
-        super(id, model, instances, factory, format);
+    private final AtomicReference<ContentFormat> format;
+
+    /** Answers to requests without Accept are in `format`, whatever it is at that moment. */
+    ReportingObject(ObjectModel model, Map<Integer, LwM2mInstanceEnabler> instances,
+            LwM2mInstanceEnablerFactory factory, AtomicReference<ContentFormat> format) {
+        super(model.id, model, instances, factory, ContentFormat.DEFAULT);
+        this.format = format;
+    }
+
+    @Override
+    public ContentFormat getDefaultEncodingFormat(DownlinkRequest<?> request) {
+        return format.get();
     }
 
     @Override
