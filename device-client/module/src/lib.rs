@@ -1,6 +1,6 @@
 //! The module: what the compiler builds, the package carries and the device executes in place.
 //!
-//! - [`format`]: the container; its bytes are described in `docs/module-format.md`.
+//! - [`mod@format`]: the container; its bytes are described in `docs/module-format.md`.
 //! - [`loader`]: [`Module`], a checked view of an image that borrows it and copies nothing.
 //! - [`plan`]: the records a plan is made of, one file per operator.
 //! - [`kernels`]: the portable kernels, one file per operator.
