@@ -1,7 +1,7 @@
 //! The portable kernels, one file per operator.
 //!
 //! Operators that slide a window compute the output rows `rows` from slices that begin at their
-//! [`Span`](crate::plan::Span), so that a caller may keep only some rows of a tensor (its `ring`).
+//! [`Span`], so that a caller may keep only some rows of a tensor (its `ring`).
 //! Elementwise operators work on a memory that holds all operands, as the output may be an
 //! operand; what else may share memory is said in [`crate::plan`] and checked by the loader.
 //!
