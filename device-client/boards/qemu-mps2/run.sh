@@ -3,11 +3,12 @@
 # with (0 or 1), so a caller needs nothing but this process, and killing it kills QEMU.
 #
 #   run.sh [--endpoint NAME] [--port PORT | --bootstrap URI] [--flash FILE] [--seconds N]
-#          [--icount] [ELF]
+#          [--icount] [--cut UNITS] [ELF]
 #
 # --port is the bootstrap server's UDP port on the host's loopback, which the guest sees as
 # 10.0.2.2. --flash FILE keeps PSRAM, and with it the emulated flash, in FILE over restarts of QEMU;
 # without it the flash lives as long as QEMU, through resets. --seconds ends with 0 after N seconds.
+# --cut resets in the middle of the n-th change of a flash unit since the start, once for each n.
 # --icount counts time in instructions, 1 ns each, for measurements that can be repeated.
 set -eu
 
@@ -17,6 +18,7 @@ bootstrap=coap://10.0.2.2:5783
 flash=
 seconds=0
 icount=
+cut=0
 elf=${CARGO_TARGET_DIR:-$here/target}/thumbv7em-none-eabihf/release/firmware
 
 while [ $# -gt 0 ]; do
@@ -27,6 +29,7 @@ while [ $# -gt 0 ]; do
     --flash) flash=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
     --icount) icount=1; shift ;;
+    --cut) cut=$2; shift 2 ;;
     -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
     *) elf=$1; shift ;;
     esac
@@ -34,8 +37,8 @@ done
 
 seed=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 block=$(mktemp)
-printf 'tinsmith-launch-1\nendpoint=%s\nbootstrap=%s\nseed=%s\nseconds=%s\n\0' \
-    "$endpoint" "$bootstrap" "$seed" "$seconds" > "$block"
+printf 'tinsmith-launch-1\nendpoint=%s\nbootstrap=%s\nseed=%s\ncut=%s\nseconds=%s\n\0' \
+    "$endpoint" "$bootstrap" "$seed" "$cut" "$seconds" > "$block"
 # The open descriptor outlives the name, so nothing is left behind however QEMU ends.
 exec 9< "$block"
 rm -f "$block"

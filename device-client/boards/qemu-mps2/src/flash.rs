@@ -27,7 +27,9 @@ static CELLS: Cells = Cells(UnsafeCell::new(MaybeUninit::uninit()));
 /// The flash.
 pub struct Flash {
     cells: &'static mut [u8; FLASH_BYTES],
-    programmed: &'static mut [u32],
+    retained: &'static mut Retained,
+    /// The cut to make, 0 for none.
+    cut: u32,
     /// Erase units erased since the start.
     pub erases: u32,
     /// Write units programmed since the start.
@@ -48,10 +50,32 @@ impl Flash {
         }
         Self {
             cells,
-            programmed: &mut retained.programmed,
+            retained,
+            cut: 0,
             erases: 0,
             programs: 0,
         }
+    }
+
+    /// Cuts the power when `units` erase or write units were changed since the start, leaving the
+    /// last one half done; once for each number.
+    pub fn cut_after(&mut self, units: u32) {
+        if self.retained.cut != units {
+            self.cut = units;
+        }
+    }
+
+    fn power_fails(&self) -> bool {
+        self.cut != 0 && self.erases + self.programs + 1 >= self.cut
+    }
+
+    fn lose_power(&mut self) -> ! {
+        self.retained.cut = self.cut;
+        println!(
+            "power cut after {} erases, {} programs",
+            self.erases, self.programs
+        );
+        crate::reset()
     }
 
     /// Carries out an operation, at once.
@@ -89,12 +113,14 @@ impl Flash {
         if len != unit || !offset.is_multiple_of(unit) {
             return Err("not one erase unit");
         }
-        let cells = offset
-            .checked_add(len)
-            .and_then(|end| self.cells.get_mut(offset..end));
-        cells.ok_or("outside of the flash")?.fill(ERASED);
+        check_range(offset, len)?;
+        if self.power_fails() {
+            self.cells[offset..offset + len / 2].fill(ERASED);
+            self.lose_power();
+        }
+        self.cells[offset..offset + len].fill(ERASED);
         for unit in offset / WRITE_UNIT..(offset + len) / WRITE_UNIT {
-            self.programmed[unit / 32] &= !(1 << (unit % 32));
+            self.retained.programmed[unit / 32] &= !(1 << (unit % 32));
         }
         self.erases += 1;
         Ok(())
@@ -104,27 +130,33 @@ impl Flash {
         if !offset.is_multiple_of(WRITE_UNIT) || !data.len().is_multiple_of(WRITE_UNIT) {
             return Err("not whole write units");
         }
-        let cells = offset
-            .checked_add(data.len())
-            .and_then(|end| self.cells.get_mut(offset..end));
-        let cells = cells.ok_or("outside of the flash")?;
-        let first = offset / WRITE_UNIT;
-        let pairs = cells
-            .chunks_exact_mut(WRITE_UNIT)
-            .zip(data.chunks_exact(WRITE_UNIT));
-        for (unit, (cells, data)) in (first..).zip(pairs) {
-            let (word, bit) = (&mut self.programmed[unit / 32], 1 << (unit % 32));
+        check_range(offset, data.len())?;
+        for (unit, data) in (offset / WRITE_UNIT..).zip(data.chunks_exact(WRITE_UNIT)) {
+            let (word, bit) = (&mut self.retained.programmed[unit / 32], 1 << (unit % 32));
             if *word & bit != 0 {
                 return Err("programmed twice");
             }
             *word |= bit;
-            for (cell, byte) in cells.iter_mut().zip(data) {
-                *cell &= byte;
+            if self.power_fails() {
+                self.clear_bits(unit, &data[..WRITE_UNIT / 2]);
+                self.lose_power();
             }
+            self.clear_bits(unit, data);
             self.programs += 1;
         }
         Ok(())
     }
+
+    fn clear_bits(&mut self, unit: usize, data: &[u8]) {
+        for (cell, byte) in self.cells[unit * WRITE_UNIT..].iter_mut().zip(data) {
+            *cell &= byte;
+        }
+    }
+}
+
+fn check_range(offset: usize, len: usize) -> Result<(), &'static str> {
+    let end = offset.checked_add(len).filter(|&end| end <= FLASH_BYTES);
+    end.map(|_| ()).ok_or("outside of the flash")
 }
 
 impl FlashRead for Flash {

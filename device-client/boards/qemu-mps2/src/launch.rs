@@ -28,6 +28,9 @@ pub struct Launch<'a> {
     pub bootstrap: &'a str,
     /// Entropy, at least 16 characters: this machine has no random number generator.
     pub seed: &'a str,
+    /// Cut the power, that is reset, when so many units of flash were changed; 0 never. Each number
+    /// cuts once in the life of a flash.
+    pub cut: u32,
     /// Leave with exit code 0 after so many seconds; 0 stays for ever.
     pub seconds: u32,
 }
@@ -83,6 +86,7 @@ fn parse(block: &[u8]) -> Result<Launch<'_>, LaunchError> {
             ("endpoint", value) => launch.endpoint = value,
             ("bootstrap", value) => launch.bootstrap = value,
             ("seed", value) if value.len() >= 16 => launch.seed = value,
+            ("cut", value) => launch.cut = value.parse().map_err(|_| unknown)?,
             ("seconds", value) => launch.seconds = value.parse().map_err(|_| unknown)?,
             _ => return Err(unknown),
         }

@@ -26,7 +26,8 @@ fn main() -> ! {
         launch.endpoint
     );
     let mut random = Random::new(launch.seed, boots);
-    let flash = Flash::mount(retained, known);
+    let mut flash = Flash::mount(retained, known);
+    flash.cut_after(launch.cut);
     executor::run(|spawner| start(spawner, launch, flash, &mut random))
 }
 

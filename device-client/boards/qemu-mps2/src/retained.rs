@@ -19,6 +19,8 @@ pub struct Retained {
     magic: [u32; 2],
     /// Starts of the firmware since the flash was formatted.
     pub boots: u32,
+    /// The power cut that was made last (see [`crate::launch::Launch::cut`]).
+    pub cut: u32,
     /// A bit is set if its write unit was programmed since it was erased.
     pub programmed: [u32; BITMAP_WORDS],
 }
@@ -49,6 +51,7 @@ pub fn take() -> (&'static mut Retained, bool) {
     if !known {
         retained.programmed.fill(0);
         retained.boots = 0;
+        retained.cut = 0;
         retained.magic = MAGIC;
     }
     retained.boots = retained.boots.wrapping_add(1);

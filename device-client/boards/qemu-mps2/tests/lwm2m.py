@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Takes the firmware through its whole life in QEMU, as a minimal LwM2M server of its own.
 
-    tests/lwm2m.py --module FILE --arena BYTES [--samples FILE] [--elf FIRMWARE]
+    tests/lwm2m.py --module FILE --arena BYTES [--samples FILE] [--cuts N] [--elf FIRMWARE]
 
 Bootstrap, registration, package by block-wise Write of /5/0/0, trial, commit, inference, reset,
 again inference. It shares no code with the project: CoAP, TLV and the package are written here
 from their specifications and docs/package-format.md. A samples file has lines of two hexadecimal
-strings, input and expected output. Exit code 0 if everything was as it must be.
+strings, input and expected output. --cuts repeats the second update N times, each time with a power
+cut at another flash write, and wants the old or the new module running. Exit code 0 if everything was as it must be.
 """
 
 import argparse
@@ -93,6 +94,10 @@ class Message:
         return f"{self.code >> 5}.{self.code & 31:02} {self.path} {self.payload[:40]!r}"
 
 
+class Restarted(Exception):
+    """The device bootstraps or registers in the middle of a request."""
+
+
 class Endpoint:
     """One UDP port: requests go out one at a time, requests that come in are kept."""
 
@@ -143,6 +148,8 @@ class Endpoint:
             end = time.monotonic() + (30 if acknowledged else timeout)
             while time.monotonic() < end:
                 message = self.receive(end - time.monotonic())
+                if message and message.code == POST and message.path == "/rd":
+                    raise Restarted
                 if message is None or 1 <= message.code <= 31:
                     continue
                 if message.kind == RST and message.mid == mid:
@@ -173,7 +180,7 @@ class Endpoint:
     def text(self, path) -> str:
         return self.get(path, TEXT).decode()
 
-    def put(self, path, body, content_format, tag=None, size=1024):
+    def put(self, path, body, content_format, tag=None, size=1024, start=0):
         exponent = size.bit_length() - 5
         extra = [(CONTENT_FORMAT, uint(content_format))]
         if len(body) <= size and tag is None:
@@ -181,7 +188,7 @@ class Endpoint:
         if tag:
             extra.append((REQUEST_TAG, tag))
         count = -(-len(body) // size)
-        for block in range(count):
+        for block in range(start, count):
             more = block + 1 < count
             options = extra + [(BLOCK1, uint(block << 4 | more << 3 | exponent))]
             if block == 0:
@@ -267,9 +274,15 @@ class Life:
     def __init__(self, args, flash):
         self.bootstrap, self.server = Endpoint(), Endpoint()
         command = [str(HERE / "run.sh"), "--endpoint", "qemu-1", "--port",
-                   str(self.bootstrap.port), "--flash", flash, str(args.elf)]
-        self.start = lambda: subprocess.Popen(command)
+                   str(self.bootstrap.port), "--flash", flash]
+        self.start = lambda *more: subprocess.Popen([*command, *more, str(args.elf)])
         self.qemu = self.start()
+
+    def restart(self, *options):
+        self.qemu.kill()
+        self.qemu.wait()
+        self.server.requests.clear()
+        self.qemu = self.start(*options)
 
     def step(self, what):
         print(f"-- {what}", flush=True)
@@ -312,6 +325,47 @@ class Life:
                              + server.text("/5/0/5"))
         return slot
 
+    def cut_update(self, module, arena, samples, sequence, cut):
+        """An update in which the power fails at the n-th flash write; ends with the new module."""
+        self.step(f"update with a power cut at flash write {cut}")
+        server = self.server
+        self.restart("--cut", str(cut))
+        self.do_register()
+        data = package(module, server.get("/27300/0/13", OCTETS), arena, sequence, 60)
+        tag = hashlib.sha256(data).digest()[:8]
+        for _ in range(2):
+            try:
+                self.go_on(data, tag, samples)
+                return
+            except Restarted:
+                self.do_register()
+                slots = [server.text(f"/27303/{slot}/7") for slot in (0, 1)]
+                print(f"   after the cut: /5/0/3 is {server.text('/5/0/3')}, slots {slots}")
+                assert "4" in slots, "one module is active"
+                self.do_inference(samples)
+        raise SystemExit("cut twice")
+
+    def go_on(self, data, tag, samples):
+        """The next steps of an update, from what the device says of itself."""
+        server = self.server
+        if server.text("/5/0/3") == "1" and any(
+                server.get(f"/27303/{slot}/21", OCTETS) == tag for slot in (0, 1)):
+            received = max(int(server.text(f"/27303/{slot}/22")) for slot in (0, 1))
+            print(f"   goes on at {received} of {len(data)} bytes")
+            server.put("/5/0/0", data, OCTETS, tag, start=received // 1024)
+        elif server.text("/5/0/3") != "2":
+            server.put("/5/0/0", data, OCTETS, tag)
+        self.until("/5/0/3", "2")
+        server.execute("/5/0/2")
+        end, trial = time.monotonic() + 10, None
+        while trial is None and time.monotonic() < end:
+            trial = next((n for n in (0, 1) if server.text(f"/27303/{n}/7") == "3"), None)
+        if trial is None:
+            raise SystemExit("no trial")
+        server.execute(f"/27303/{trial}/10")
+        self.until(f"/27303/{trial}/7", "4")
+        self.do_inference(samples)
+
     def until(self, path, wanted, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -344,6 +398,7 @@ def main() -> int:
     parser.add_argument("--module", required=True, type=pathlib.Path)
     parser.add_argument("--arena", required=True, type=int)
     parser.add_argument("--samples", type=pathlib.Path)
+    parser.add_argument("--cuts", type=int, default=0)
     args = parser.parse_args()
     module = args.module.read_bytes()
     lines = args.samples.read_text().splitlines() if args.samples else []
@@ -352,6 +407,11 @@ def main() -> int:
         life = Life(args, flash.name)
         try:
             live(life, module, args.arena, samples)
+            for i in range(args.cuts):
+                # From the first write to one after the last: 4 KiB sectors, 8 byte units, journal.
+                last = len(module) // 8 + len(module) // 4096 + 120
+                cut = 1 + i * last // max(args.cuts - 1, 1)
+                life.cut_update(module, args.arena, samples[:1], 10 + i, cut)
         finally:
             life.qemu.kill()
             life.qemu.wait()
@@ -394,9 +454,7 @@ def live(life, module, arena, samples):
     life.step("power cut during a second trial: rolled back")
     second = life.do_update(package(module, capability, arena, 2, 60), trial=True)
     assert second != slot, "the active slot is never written"
-    life.qemu.kill()
-    life.qemu.wait()
-    life.qemu = life.start()
+    life.restart()
     life.do_register()
     life.until(f"/27303/{slot}/7", "4")
     assert server.text(f"/27303/{second}/7") == "6", server.text(f"/27303/{second}/7")
