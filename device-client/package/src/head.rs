@@ -158,7 +158,7 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    fn manifest(bytes: &'a [u8]) -> Result<Self, PackageError> {
+    fn manifest(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut reader = Reader::new(bytes);
         let r = &mut reader;
         members(r.map()?, 5)?;
@@ -181,7 +181,7 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    fn common(sequence: u64, bytes: &'a [u8]) -> Result<Self, PackageError> {
+    fn common(sequence: u64, bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut reader = Reader::new(bytes);
         let r = &mut reader;
         members(r.map()?, 2)?;
@@ -196,7 +196,7 @@ impl<'a> Head<'a> {
         Self::shared_sequence(sequence, kind, shared)
     }
 
-    fn shared_sequence(sequence: u64, kind: Kind, bytes: &'a [u8]) -> Result<Self, PackageError> {
+    fn shared_sequence(sequence: u64, kind: Kind, bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut reader = Reader::new(bytes);
         let r = &mut reader;
         let items = r.array()?;
@@ -215,7 +215,7 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    fn parameters(r: &mut Reader<'a>, sequence: u64, kind: Kind) -> Result<Self, PackageError> {
+    fn parameters(r: &mut Reader<'a>, sequence: u64, kind: Kind) -> Result<Self, Fault> {
         const WITHOUT_SLOT: u64 = 11;
         let has_slot = match r.map()? {
             WITHOUT_SLOT => false,
@@ -345,15 +345,37 @@ impl<'a> Outer<'a> {
     }
 }
 
+/// What can be wrong inside; small enough for a register, unlike [`PackageError`].
+#[derive(Clone, Copy)]
+enum Fault {
+    Malformed,
+    Unsupported(Unsupported),
+}
+
 /// Inside a byte string that has arrived whole, there is no more to come.
-impl From<CborError> for PackageError {
+impl From<CborError> for Fault {
     fn from(_: CborError) -> Self {
         Self::Malformed
     }
 }
 
+impl From<Unsupported> for Fault {
+    fn from(what: Unsupported) -> Self {
+        Self::Unsupported(what)
+    }
+}
+
+impl From<Fault> for PackageError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed => Self::Malformed,
+            Fault::Unsupported(what) => Self::Unsupported(what),
+        }
+    }
+}
+
 /// The digest of the wrapped manifest, from `[digest]` (draft-ietf-suit-manifest 8.3).
-fn manifest_digest(bytes: &[u8]) -> Result<[u8; 32], PackageError> {
+fn manifest_digest(bytes: &[u8]) -> Result<[u8; 32], Fault> {
     let mut reader = Reader::new(bytes);
     if reader.array()? != 1 {
         return Err(Unsupported::Authentication.into());
@@ -364,7 +386,7 @@ fn manifest_digest(bytes: &[u8]) -> Result<[u8; 32], PackageError> {
 }
 
 /// `[-16, h'32 bytes']`.
-fn suit_digest(bytes: &[u8]) -> Result<[u8; 32], PackageError> {
+fn suit_digest(bytes: &[u8]) -> Result<[u8; 32], Fault> {
     let mut reader = Reader::new(bytes);
     if reader.array()? != 2 || reader.integer()? != p::SHA_256 {
         return Err(Unsupported::Authentication.into());
@@ -374,7 +396,7 @@ fn suit_digest(bytes: &[u8]) -> Result<[u8; 32], PackageError> {
     Ok(digest)
 }
 
-fn validate_sequence(bytes: &[u8]) -> Result<(), PackageError> {
+fn validate_sequence(bytes: &[u8]) -> Result<(), Fault> {
     let mut reader = Reader::new(bytes);
     let r = &mut reader;
     if r.array()? != 2 {
@@ -384,7 +406,7 @@ fn validate_sequence(bytes: &[u8]) -> Result<(), PackageError> {
     end(r)
 }
 
-fn install_sequence(bytes: &[u8]) -> Result<(), PackageError> {
+fn install_sequence(bytes: &[u8]) -> Result<(), Fault> {
     let mut reader = Reader::new(bytes);
     let r = &mut reader;
     if r.array()? != 8 {
@@ -404,7 +426,7 @@ fn install_sequence(bytes: &[u8]) -> Result<(), PackageError> {
     end(r)
 }
 
-fn members(found: u64, expected: u64) -> Result<(), PackageError> {
+fn members(found: u64, expected: u64) -> Result<(), Fault> {
     if found == expected {
         Ok(())
     } else {
@@ -412,7 +434,7 @@ fn members(found: u64, expected: u64) -> Result<(), PackageError> {
     }
 }
 
-fn key(r: &mut Reader<'_>, expected: u64, otherwise: Unsupported) -> Result<(), PackageError> {
+fn key(r: &mut Reader<'_>, expected: u64, otherwise: Unsupported) -> Result<(), Fault> {
     if r.integer()?.try_into() == Ok(expected) {
         Ok(())
     } else {
@@ -420,7 +442,7 @@ fn key(r: &mut Reader<'_>, expected: u64, otherwise: Unsupported) -> Result<(), 
     }
 }
 
-fn private(r: &mut Reader<'_>, expected: i64) -> Result<(), PackageError> {
+fn private(r: &mut Reader<'_>, expected: i64) -> Result<(), Fault> {
     if r.integer()? == expected {
         Ok(())
     } else {
@@ -429,7 +451,7 @@ fn private(r: &mut Reader<'_>, expected: i64) -> Result<(), PackageError> {
 }
 
 /// A command without argument but the reporting policy.
-fn command(r: &mut Reader<'_>, expected: i64) -> Result<(), PackageError> {
+fn command(r: &mut Reader<'_>, expected: i64) -> Result<(), Fault> {
     if r.integer()? == expected && r.unsigned()? == p::REPORT_ALL {
         Ok(())
     } else {
@@ -437,19 +459,19 @@ fn command(r: &mut Reader<'_>, expected: i64) -> Result<(), PackageError> {
     }
 }
 
-fn end(r: &Reader<'_>) -> Result<(), PackageError> {
+fn end(r: &Reader<'_>) -> Result<(), Fault> {
     if r.is_empty() {
         Ok(())
     } else {
-        Err(PackageError::Malformed)
+        Err(Fault::Malformed)
     }
 }
 
-fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], PackageError> {
-    bytes.try_into().map_err(|_| PackageError::Malformed)
+fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
+    bytes.try_into().map_err(|_| Fault::Malformed)
 }
 
-fn at_most(text: &str, limit: usize) -> Result<&str, PackageError> {
+fn at_most(text: &str, limit: usize) -> Result<&str, Fault> {
     if text.len() <= limit {
         Ok(text)
     } else {
@@ -457,6 +479,6 @@ fn at_most(text: &str, limit: usize) -> Result<&str, PackageError> {
     }
 }
 
-fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T, PackageError> {
+fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T, Fault> {
     value.try_into().map_err(|_| Unsupported::Parameter.into())
 }
