@@ -100,7 +100,11 @@ impl Client<'_> {
             b.option(OptionNumber::URI_QUERY, ep.as_bytes())?;
             b.option(OptionNumber::URI_QUERY, b"pct=112")?;
             Ok(())
-        })?;
+        });
+        let Some(sent) = sent else {
+            self.phase = Phase::Waiting { until: now.mono + 1_000, attempts };
+            return None;
+        };
         self.phase = Phase::Requested { token, attempts, staged: self.accounts };
         self.event(Event::Bootstrapping);
         Some(sent)

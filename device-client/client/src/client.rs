@@ -95,6 +95,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// The board gave something that can't work.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn new(
         config: Config<'a>,
         memory: Memory<'a>,

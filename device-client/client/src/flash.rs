@@ -115,7 +115,7 @@ impl FlashLayout {
             }
         }
         let half = self.journal.size / 2;
-        if half < MIN_JOURNAL_HALF || half % self.journal.erase_unit != 0 {
+        if half < MIN_JOURNAL_HALF || !half.is_multiple_of(self.journal.erase_unit) {
             return Err(LayoutError::JournalTooSmall);
         }
         if self.slots.iter().any(|s| s.offset % 32 != 0 || s.size == 0) {

@@ -39,6 +39,8 @@ mod registration;
 mod storage;
 mod store;
 #[cfg(test)]
+mod scenario;
+#[cfg(test)]
 mod testing;
 mod text;
 mod update;

@@ -75,7 +75,10 @@ impl Link {
             address,
             role,
             coap: Coap::new(parameters, Numbering::ALL, platform.random()),
-            registration: Registration::Due { at: now.mono, attempts: 0 },
+            registration: match role {
+                Role::Bootstrap => Registration::Gone,
+                Role::Server { .. } => Registration::Due { at: now.mono, attempts: 0 },
+            },
         }
     }
 }

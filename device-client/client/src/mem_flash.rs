@@ -114,7 +114,7 @@ impl MemFlash {
             FlashOp::Program { offset, data } => {
                 let at = offset as usize;
                 let w = self.write_unit;
-                if at % w != 0 || data.len() % w != 0 || at + data.len() > self.len {
+                if !at.is_multiple_of(w) || !data.len().is_multiple_of(w) || at + data.len() > self.len {
                     return Err(self.broken("program not aligned to the write unit"));
                 }
                 for (i, unit) in data.chunks(w).enumerate() {

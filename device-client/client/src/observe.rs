@@ -40,6 +40,8 @@ struct Entry {
     told_at: u64,
     /// The values differ from `told`.
     due: bool,
+    /// The last attempt found an unacknowledged notification in the way; its end wakes us.
+    blocked: bool,
 }
 
 impl Observation {
@@ -98,6 +100,7 @@ impl Client<'_> {
             seen: self.changes,
             told_at: now.mono,
             due: false,
+            blocked: false,
         };
         let same = |o: &&mut Observation| {
             o.entry.is_some_and(|e| {
@@ -158,7 +161,7 @@ impl Client<'_> {
 
     pub(crate) fn notification_deadlines(&self) -> impl Iterator<Item = u64> {
         self.observations.iter().filter_map(|o| {
-            let entry = o.entry.as_ref()?;
+            let entry = o.entry.as_ref().filter(|e| !e.blocked)?;
             let (pmin, pmax) = self.periods(entry.peer);
             let due = entry.due.then_some(entry.told_at + pmin);
             let late = pmax.map(|p| entry.told_at + p);
@@ -231,7 +234,13 @@ impl Client<'_> {
             b.uint(OptionNumber::OBSERVE, sequence)?;
             read.write(&payload, b)
         });
-        let (len, id) = sent.ok()?;
+        let Ok((len, id)) = sent else {
+            if let Some(entry) = self.observations[i].entry.as_mut() {
+                entry.blocked = true;
+            }
+            return None;
+        };
+        entry.blocked = false;
         entry.observer.sent(id);
         entry.told = told;
         entry.told_at = now.mono;

@@ -113,8 +113,22 @@ impl Client<'_> {
             if sent.is_some() {
                 return sent;
             }
+            self.postpone(now, peer);
         }
         None
+    }
+
+    /// What is due and could not be sent is tried again in a second.
+    fn postpone(&mut self, now: Now, peer: usize) {
+        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_mut()) else { return };
+        match &mut link.registration {
+            Registration::Due { at, .. } | Registration::Registered { update_at: at, .. }
+                if *at <= now.mono =>
+            {
+                *at = now.mono + 1_000;
+            }
+            _ => {}
+        }
     }
 
     fn set_registration(&mut self, peer: usize, registration: Registration) {
@@ -287,7 +301,7 @@ fn read_location(message: &Message<'_>) -> Option<Location> {
         if i > 0 {
             line.write_str("/").ok()?;
         }
-        line.write_str(core::str::from_utf8(segment.as_ref()).ok()?).ok()?;
+        line.write_str(core::str::from_utf8(segment).ok()?).ok()?;
     }
     let text = core::str::from_utf8(line.as_bytes()).ok()?;
     Location::new(text).filter(|l| !l.as_str().is_empty())

@@ -1,17 +1,37 @@
-//! A board for tests.
+//! A board for tests, and packages that it takes.
 
-use crate::flash::{FlashRead};
+use lwm2m_objects::capability::{Capability, digest};
+use lwm2m_objects::{OwnedValue, Path};
+use tinsmith_module::build::{
+    Dtype, GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, Task, TensorSpec, View,
+};
+use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id, sha256};
+
+use crate::flash::{FlashLayout, FlashRead, Region};
 use crate::mem_flash::MemFlash;
 use crate::platform::Platform;
 
+pub(crate) const ARENA: usize = 256;
+/// Bytes of the tiny model's input and output.
+pub(crate) const WIDTH: usize = 16;
+
 pub(crate) struct Board {
     pub(crate) flash: MemFlash,
+    pub(crate) layout: FlashLayout,
     seed: u32,
 }
 
 impl Board {
+    /// Erase units of 2 KiB, write units of 4 bytes.
     pub(crate) fn small() -> Self {
-        Self { flash: MemFlash::new(8192, 4), seed: 1 }
+        Self::with(2048, 4)
+    }
+
+    pub(crate) fn with(erase_unit: u32, write_unit: u32) -> Self {
+        let journal = Region { offset: 0, size: 8192, erase_unit: erase_unit.min(4096) };
+        let slot = |i: u32| Region { offset: 8192 + i * 8192, size: 8192, erase_unit };
+        let layout = FlashLayout { journal, slots: [slot(0), slot(1)], write_unit };
+        Self { flash: MemFlash::new(24576, write_unit as usize), layout, seed: 1 }
     }
 }
 
@@ -33,3 +53,100 @@ impl Platform for Board {
         self.seed
     }
 }
+
+/// What the board says it is made of.
+pub(crate) fn capability() -> Capability {
+    let text = include_str!("../../boards/targets/nrf52840-dk.json");
+    let mut capability: Capability = serde_json::from_str(text).unwrap();
+    capability.platform.arena_total = ARENA as u64;
+    capability
+}
+
+pub(crate) fn records() -> &'static Vec<(Path, OwnedValue)> {
+    Box::leak(Box::new(capability().records()))
+}
+
+fn tensor(name: &str, offset: u32, task: Task) -> TensorSpec {
+    TensorSpec {
+        name: name.into(),
+        dtype: Dtype::Int8,
+        segment: 0,
+        offset,
+        shape: vec![WIDTH as u32],
+        permutation: vec![0],
+        axis: None,
+        scales: vec![0.5],
+        zero_points: vec![0],
+        task,
+    }
+}
+
+/// The results of a module that adds `step + i` to each of its inputs in layer `i`.
+pub(crate) fn expected(input: &[i8], step: i8, layers: usize) -> Vec<i8> {
+    let add = |x: &i8| (0..layers).fold(*x, |x, i| x.wrapping_add(step).wrapping_add(i as i8));
+    input.iter().map(add).collect()
+}
+
+pub(crate) fn module(step: i8, layers: usize, good_golden: bool) -> Vec<u8> {
+    let mut b = ModuleBuilder::new();
+    b.segment(Segment { size: 64, align: 16, kind: SegmentKind::Scratch });
+    b.input(tensor("in", 0, Task::None));
+    b.output(tensor("out", 16, Task::Classify));
+    for i in 0..layers {
+        let from = if i == 0 { 0 } else { 16 };
+        let mut table = [0; 256];
+        for (entry, x) in table.iter_mut().zip(-128i16..) {
+            *entry = (x as i8).wrapping_add(step).wrapping_add(i as i8);
+        }
+        b.op(Lookup {
+            input: View::dense(0, from, 1, 1, WIDTH as u32),
+            output: View::dense(0, 16, 1, 1, WIDTH as u32),
+            table,
+        });
+    }
+    for i in 0..WIDTH {
+        b.label(format!("the class with number {i}"));
+    }
+    if good_golden {
+        b.golden_from_spec(GoldenInput::Seed(7)).unwrap();
+    } else {
+        b.golden(GoldenInput::Seed(7), &[vec![0; WIDTH]], &vec![vec![0; WIDTH]; layers]);
+    }
+    b.finish().unwrap()
+}
+
+/// A package for the board, before `change` spoils its head.
+pub(crate) fn package_with(
+    payload: &[u8],
+    sequence: u64,
+    trial_s: u32,
+    change: impl FnOnce(&mut Head<'_>),
+) -> Vec<u8> {
+    let mut head = Head {
+        sequence,
+        kind: Kind::Module,
+        slot: None,
+        vendor_id: VENDOR_ID,
+        class_id: module_class_id(&digest(&capability())),
+        digest: sha256(payload),
+        size: payload.len() as u32,
+        abi: 1,
+        arena_bytes: 64,
+        trial_s,
+        model_name: "adder",
+        model_version: "1",
+        source_digest: [9; 32],
+        compiler: "by hand",
+    };
+    change(&mut head);
+    let mut package = tinsmith_package::encode_prefix(&head).unwrap();
+    package.extend_from_slice(payload);
+    package
+}
+
+pub(crate) fn package(step: i8, sequence: u64, trial_s: u32) -> Vec<u8> {
+    package_with(&module(step, LAYERS, true), sequence, trial_s, |_| {})
+}
+
+/// Layers of the usual test module: about 4 KB, more than one erase unit.
+pub(crate) const LAYERS: usize = 12;

@@ -9,7 +9,7 @@ pub(crate) mod inference;
 mod model;
 mod server;
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::model::{ObjectModel, Version};
@@ -40,19 +40,21 @@ pub(crate) enum Done {
     Stored,
 }
 
-/// An object of the client.
+/// Writes one resource; type, range and operation were checked with the definition.
+type Write = fn(&mut Client<'_>, &mut Context<'_>, u16, u16, Value<'_>) -> Result<Done, Code>;
+
+/// Executes one resource that the definition says can be executed, with its arguments.
+type Execute = fn(&mut Client<'_>, &mut Context<'_>, u16, u16, &[u8]) -> Result<Done, Code>;
+
+/// An object of the client. Handlers take the instance and the resource.
 pub(crate) struct Object {
     pub(crate) id: u16,
     /// Calls with the id of each instance, ascending.
     pub(crate) instances: fn(&Tree<'_, '_>, &mut dyn FnMut(u16)),
     /// Calls with each readable resource of an instance that exists, ascending.
     pub(crate) read: fn(&Tree<'_, '_>, u16, &mut Emit<'_>),
-    /// Writes one resource; type, range and operation were checked with the definition.
-    pub(crate) write:
-        fn(&mut Client<'_>, &mut Context<'_>, u16, u16, Value<'_>) -> Result<Done, Code>,
-    /// Executes one resource that the definition says can be executed.
-    pub(crate) execute:
-        fn(&mut Client<'_>, &mut Context<'_>, u16, u16, &[u8]) -> Result<Done, Code>,
+    pub(crate) write: Write,
+    pub(crate) execute: Execute,
 }
 
 /// Every object a management server may see, by id.
@@ -171,7 +173,7 @@ const FORMATS: [ContentFormat; 6] = [
 ];
 
 /// The payload of a Register (LwM2M TS 1.1 6.2.1, RFC 6690).
-pub(crate) fn write_links(client: &Client<'_>, out: &mut dyn Write) -> fmt::Result {
+pub(crate) fn write_links(client: &Client<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     out.write_str("</>;rt=\"oma.lwm2m\";ct=\"")?;
     for (i, format) in FORMATS.iter().enumerate() {
         let gap = if i > 0 { " " } else { "" };
@@ -212,7 +214,7 @@ fn instances(client: &Client<'_>, object: &Object, f: &mut dyn FnMut(u16)) {
 }
 
 /// Discover (LwM2M TS 1.1 6.3.2): links of an object, an instance or a resource.
-pub(crate) fn write_discover(tree: &Tree<'_, '_>, path: &Path, out: &mut dyn Write) -> fmt::Result {
+pub(crate) fn write_discover(tree: &Tree<'_, '_>, path: &Path, out: &mut dyn fmt::Write) -> fmt::Result {
     let Some((object, definition)) = path.object_id().and_then(find) else { return Ok(()) };
     let mut failed = Ok(());
     let mut first = true;
