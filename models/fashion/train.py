@@ -68,12 +68,10 @@ def main():
     rng = np.random.default_rng(0)
     calibration = rng.permutation(len(x))[:200]
     test = rng.permutation(len(x_test))[:1000]
-    full = accuracy(outputs, y_test)
     card = {
         "version": "1.0.0",
         "task": "classify",
-        "description": "Kind of garment in a 28 x 28 grey image: a MobileNet-style depthwise "
-        f"separable network. Accuracy on all 10,000 test images: {full:.4f}.",
+        "description": "Kind of garment in a small grey image (depthwise separable)",
         **FASHION_MNIST_CARD,
         "outputs": [
             {"name": "output", "shape": [10], "dtype": "f32", "meaning": "one logit per label"}
@@ -83,6 +81,7 @@ def main():
             "float": accuracy(outputs[test], y_test[test]),
             "n": len(test),
         },
+        "metric_full": {"float": accuracy(outputs, y_test), "n": len(y_test)},
     }
     publish(HERE, net, x[calibration], x_test[test], y_test[test], card)
 
