@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes the firmware through its whole life in QEMU, as a minimal LwM2M server of its own.
 
-    tests/lwm2m.py --module FILE --arena BYTES [--samples FILE] [--cuts N] [--elf FIRMWARE]
+    tests/lwm2m.py --module FILE [--samples FILE] [--cuts N] [--elf FIRMWARE]
 
 Bootstrap, registration, package by block-wise Write of /5/0/0, trial, commit, inference, reset,
 again inference. It shares no code with the project: CoAP, TLV and the package are written here
@@ -251,12 +251,21 @@ def cbor(value) -> bytes:
     return head(5, len(value)) + b"".join(cbor(k) + cbor(v) for k, v in value.items())
 
 
-def package(module, capability_digest, arena, sequence, trial) -> bytes:
+def arena_bytes(module) -> int:
+    """The arena that a module needs (docs/module-format.md): its segments, each aligned."""
+    end = 0
+    for at in range(48, 48 + 8 * module[40], 8):
+        size, _, alignment = struct.unpack_from("<IBB", module, at)
+        end = (-(-end >> alignment) << alignment) + size
+    return end
+
+
+def package(module, capability_digest, sequence, trial) -> bytes:
     device_class = hashlib.sha1(VENDOR.bytes + capability_digest).digest()
     device_class = uuid.UUID(bytes=device_class[:16], version=5)
     digest = cbor([-16, hashlib.sha256(module).digest()])
     parameters = {
-        1: VENDOR.bytes, 2: device_class.bytes, 3: digest, 14: len(module), -257: 1, -258: arena,
+        1: VENDOR.bytes, 2: device_class.bytes, 3: digest, 14: len(module), -257: 1, -258: arena_bytes(module),
         -259: trial, -260: "model", -261: "1", -262: bytes(32), -263: "lwm2m.py",
     }
     common = {2: [[b"module"]], 4: cbor([20, parameters, 1, 15, 2, 15])}
@@ -325,13 +334,13 @@ class Life:
                              + server.text("/5/0/5"))
         return slot
 
-    def cut_update(self, module, arena, samples, sequence, cut):
+    def cut_update(self, module, samples, sequence, cut):
         """An update in which the power fails at the n-th flash write; ends with the new module."""
         self.step(f"update with a power cut at flash write {cut}")
         server = self.server
         self.restart("--cut", str(cut))
         self.do_register()
-        data = package(module, server.get("/27300/0/13", OCTETS), arena, sequence, 60)
+        data = package(module, server.get("/27300/0/13", OCTETS), sequence, 60)
         tag = hashlib.sha256(data).digest()[:8]
         for _ in range(2):
             try:
@@ -396,7 +405,6 @@ def main() -> int:
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
     parser.add_argument("--elf", default=target / "thumbv7em-none-eabihf/release/firmware")
     parser.add_argument("--module", required=True, type=pathlib.Path)
-    parser.add_argument("--arena", required=True, type=int)
     parser.add_argument("--samples", type=pathlib.Path)
     parser.add_argument("--cuts", type=int, default=0)
     args = parser.parse_args()
@@ -406,12 +414,12 @@ def main() -> int:
     with tempfile.NamedTemporaryFile() as flash:
         life = Life(args, flash.name)
         try:
-            live(life, module, args.arena, samples)
+            live(life, module, samples)
             for i in range(args.cuts):
                 # From the first write to one after the last: 4 KiB sectors, 8 byte units, journal.
                 last = len(module) // 8 + len(module) // 4096 + 120
                 cut = 1 + i * last // max(args.cuts - 1, 1)
-                life.cut_update(module, args.arena, samples[:1], 10 + i, cut)
+                life.cut_update(module, samples[:1], 10 + i, cut)
         finally:
             life.qemu.kill()
             life.qemu.wait()
@@ -419,7 +427,7 @@ def main() -> int:
     return 0
 
 
-def live(life, module, arena, samples):
+def live(life, module, samples):
     life.step("bootstrap")
     life.do_bootstrap()
     life.step("register")
@@ -429,14 +437,14 @@ def live(life, module, arena, samples):
     print("   capability", capability.hex())
 
     life.step("a package for another device is refused")
-    other = package(module, bytes(16), arena, 1, 60)
+    other = package(module, bytes(16), 1, 60)
     server.request(PUT, "/5/0/0", [(CONTENT_FORMAT, uint(OCTETS)), (BLOCK1, uint(8 | 6)),
                                    (SIZE1, uint(len(other)))], other[:1024])
     print(f"   /5/0/5 is {server.text('/5/0/5')}")
     assert server.text("/5/0/3") == "0" and server.text("/5/0/5") == "6"
 
     life.step("push and trial")
-    slot = life.do_update(package(module, capability, arena, 1, 60), trial=True)
+    slot = life.do_update(package(module, capability, 1, 60), trial=True)
     life.step(f"inference in the trial of slot {slot}")
     life.do_inference(samples[:3])
     life.step("commit")
@@ -452,7 +460,7 @@ def live(life, module, arena, samples):
     life.do_inference(samples[:3])
 
     life.step("power cut during a second trial: rolled back")
-    second = life.do_update(package(module, capability, arena, 2, 60), trial=True)
+    second = life.do_update(package(module, capability, 2, 60), trial=True)
     assert second != slot, "the active slot is never written"
     life.restart()
     life.do_register()
@@ -462,12 +470,12 @@ def live(life, module, arena, samples):
     life.do_inference(samples[:3])
 
     life.step("an older package is refused, a newer one commits by itself")
-    old = package(module, capability, arena, 1, 0)
+    old = package(module, capability, 1, 0)
     server.request(PUT, "/5/0/0", [(CONTENT_FORMAT, uint(OCTETS)), (BLOCK1, uint(8 | 6)),
                                    (SIZE1, uint(len(old)))], old[:1024])
     print(f"   /5/0/5 is {server.text('/5/0/5')}")
     assert server.text("/5/0/3") == "0" and server.text("/5/0/5") == "8"
-    third = life.do_update(package(module, capability, arena, 3, 0), trial=False)
+    third = life.do_update(package(module, capability, 3, 0), trial=False)
     assert third != slot and server.text("/5/0/5") == "1"
     life.do_inference(samples[:3])
 
