@@ -17,11 +17,17 @@ pub fn float_scores(
     let checked = check::check(name, onnx)?;
     let typed = oracle::Typed::new(name, &checked.model)?;
     let graph = import::import(name, &checked, &typed)?.graph;
-    let expected: usize = graph.inputs.first().map_or(0, |input| input.shape.iter().product());
+    let expected: usize = graph
+        .inputs
+        .first()
+        .map_or(0, |input| input.shape.iter().product());
     if samples.size() != expected {
         return Err(CompileError::Data {
             model: name.to_owned(),
-            problem: format!("a sample has {} values, the input {expected}", samples.size()),
+            problem: format!(
+                "a sample has {} values, the input {expected}",
+                samples.size()
+            ),
         });
     }
     let mut evaluator = Evaluator::new(&graph);
