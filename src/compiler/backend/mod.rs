@@ -1,0 +1,3 @@
+//! Backends: from a planned graph to what a device executes.
+
+pub mod portable;

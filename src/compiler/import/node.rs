@@ -1,0 +1,101 @@
+//! Attributes of an ONNX node.
+
+use tract_onnx::pb;
+
+use crate::compiler::check;
+use crate::compiler::error::Problem;
+
+/// A node of the file with its attributes by name.
+pub struct NodeView<'a> {
+    node: &'a pb::NodeProto,
+}
+
+impl<'a> NodeView<'a> {
+    /// A view of a checked node.
+    pub fn new(node: &'a pb::NodeProto) -> Self {
+        Self { node }
+    }
+
+    /// Name of an input, empty if there is none.
+    pub fn input(&self, index: usize) -> &'a str {
+        self.node.input.get(index).map_or("", String::as_str)
+    }
+
+    /// Number of inputs.
+    pub fn input_count(&self) -> usize {
+        self.node.input.len()
+    }
+
+    /// Name of the output.
+    pub fn output(&self) -> &'a str {
+        self.node.output.first().map_or("", String::as_str)
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'a pb::AttributeProto> {
+        self.node
+            .attribute
+            .iter()
+            .find(|attribute| attribute.name == name)
+    }
+
+    /// An integer attribute.
+    pub fn int(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).map_or(default, |a| a.i)
+    }
+
+    /// A float attribute.
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |a| a.f)
+    }
+
+    /// A float attribute, if it is there.
+    pub fn optional_float(&self, name: &str) -> Option<f32> {
+        self.attribute(name).map(|a| a.f)
+    }
+
+    /// A string attribute.
+    pub fn string(&self, name: &str) -> String {
+        let text = self
+            .attribute(name)
+            .map(|a| String::from_utf8_lossy(&a.s).into_owned());
+        check::clip(&text.unwrap_or_default())
+    }
+
+    /// A list of integers, if it is there.
+    pub fn ints(&self, name: &str) -> Option<&'a [i64]> {
+        self.attribute(name).map(|a| a.ints.as_slice())
+    }
+
+    /// A list of floats, if it is there.
+    pub fn floats(&self, name: &str) -> Option<&'a [f32]> {
+        self.attribute(name).map(|a| a.floats.as_slice())
+    }
+
+    /// A tensor, if it is there.
+    pub fn tensor(&self, name: &str) -> Option<&'a pb::TensorProto> {
+        self.attribute(name).and_then(|a| a.t.as_ref())
+    }
+
+    /// An axis attribute, counted from the front.
+    pub fn axis(&self, name: &str, default: i64, rank: usize) -> Result<usize, Problem> {
+        axis(name, self.int(name, default), rank)
+    }
+}
+
+/// An axis counted from the front.
+pub fn axis(name: &str, value: i64, rank: usize) -> Result<usize, Problem> {
+    let rank_signed = i64::try_from(rank).unwrap_or(i64::MAX);
+    let front = if value < 0 {
+        value + rank_signed
+    } else {
+        value
+    };
+    match usize::try_from(front) {
+        Ok(axis) if axis < rank => Ok(axis),
+        _ => Err(Problem::Attribute {
+            attribute: name.into(),
+            value: value.to_string(),
+            rule: format!("it must name an axis of a tensor of rank {rank}"),
+        }),
+    }
+}

@@ -1,0 +1,10 @@
+//! ReduceMax over the spatial axes.
+
+use super::{Importer, NodeView};
+use crate::compiler::error::Problem;
+use crate::compiler::ir::Op;
+
+pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
+    let y = cx.reduce(node, 18, |window| Op::MaxPool { window })?;
+    cx.bind(node, y)
+}
