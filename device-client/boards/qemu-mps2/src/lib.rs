@@ -21,6 +21,7 @@ pub mod net;
 pub mod random;
 pub mod retained;
 pub mod semihosting;
+pub mod stack;
 
 pub use uart::Uart;
 

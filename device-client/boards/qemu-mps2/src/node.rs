@@ -8,7 +8,7 @@ use board::launch::Launch;
 use board::layout;
 use board::net::DATAGRAM;
 use board::random::Random;
-use board::{println, semihosting};
+use board::{println, semihosting, stack};
 use embassy_futures::select::{Either, select};
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
@@ -171,7 +171,8 @@ async fn drain(
                 // The answer to what asked for it is still on its way.
                 socket.flush().await;
                 let (erases, programs) = (node.flash.erases, node.flash.programs);
-                println!("reset; {erases} erases, {programs} programs since the start");
+                let stack = stack::peak();
+                println!("reset; {erases} erases, {programs} programs, {stack} bytes of stack");
                 board::reset()
             }
             Output::Event(event) => println!("{:6} {event:?}", clock::millis()),

@@ -11,7 +11,7 @@
 #![no_std]
 #![no_main]
 
-use board::{clock, layout, println, semihosting};
+use board::{clock, layout, println, semihosting, stack};
 use static_cell::ConstStaticCell;
 use tinsmith_module::format::isa;
 use tinsmith_module::{ABI_VERSION, Host, Module, kernels};
@@ -132,6 +132,7 @@ fn run(
         control.shortest = control.shortest.min(took);
         taken.copy_from_slice(&arena[output.clone()]);
     }
+    println!("at most {} bytes of stack", stack::peak());
     control.output_bytes = output.len() as u32;
     control.done = DONE;
     Ok(())
