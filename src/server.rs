@@ -6,6 +6,7 @@
 
 mod brain;
 mod handle;
+mod reconciler;
 mod shard;
 mod trace;
 

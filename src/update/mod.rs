@@ -4,7 +4,7 @@
 //! asks it after every event and carries out the answer: it asks for reads, builds and packages,
 //! and stores every step before the datagram that depends on it leaves.
 
-mod brain;
+mod ask;
 pub mod firmware;
 mod next;
 mod reconcile;
@@ -12,7 +12,7 @@ mod record;
 pub mod slot;
 mod status;
 
-pub use brain::{Ask, BuildRequest, Change, Reply};
+pub use ask::{Ask, AskId, BuildRequest, Change, Reply};
 pub use next::{Next, View, next};
 pub use reconcile::{Command, Job, JobId, JobResult, Output, PackageJob, Reconciler};
 pub use record::{

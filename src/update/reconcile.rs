@@ -12,14 +12,13 @@ use super::record::{
     Artefact, Attempt, Desired, DeviceRecord, Failure, Finished, KnownCapability, Step,
 };
 use super::slot;
-use super::status::Status;
+use super::status::{Status, summarise};
 use super::SCHEMA;
-use super::brain::Reply;
+use super::ask::{Ask, AskId, Change, Reply};
 use crate::digest::Digest;
 use crate::lwm2m::{
     DeviceRequest, Endpoint, Event, Now, Operation, Outcome, PersistId, RequestId,
 };
-use crate::server::CommandId;
 use crate::store::{self, Batch, Key, Kind};
 
 /// An attempt is given up after this time (ms).
@@ -120,9 +119,9 @@ pub enum Output {
     /// Do this; then call [`Reconciler::job_done`].
     Job(Endpoint, JobId, Job),
     /// Something changed that an operator may want to see.
-    Changed(Endpoint),
+    Changed(Change),
     /// The answer to an operator; once the batch is durable, if one is named.
-    Answer(CommandId, Reply, Option<PersistId>),
+    Answer(AskId, Reply, Option<PersistId>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -203,8 +202,17 @@ impl Reconciler {
         self.devices.keys()
     }
 
-    /// Answers an operator.
-    pub(super) fn answer(&mut self, id: CommandId, reply: Reply, after: Option<PersistId>) {
+    /// An operator asks something; answered by [`Output::Answer`].
+    pub fn ask(&mut self, now: Now, id: AskId, endpoint: &Endpoint, ask: Ask) {
+        let (reply, after) = match ask {
+            Ask::Decide(command) => (Reply::Stored, self.command(now, endpoint, command)),
+            Ask::Status => (Reply::Status(self.status(endpoint).map(Box::new)), None),
+            Ask::All => {
+                let endpoints = self.endpoints();
+                let all = endpoints.filter_map(|e| Some((e.clone(), self.status(e)?)));
+                (Reply::All(all.collect()), None)
+            }
+        };
         self.output.push_back(Output::Answer(id, reply, after));
     }
 
@@ -262,7 +270,7 @@ impl Reconciler {
                     device.view = View::default();
                     device.progress = None;
                     self.forget_request(endpoint);
-                    self.output.push_back(Output::Changed(endpoint.clone()));
+                    self.changed(endpoint);
                 }
             }
             Event::Notified { endpoint, path, .. } => self.notified(now, endpoint, path),
@@ -279,7 +287,7 @@ impl Reconciler {
                     attempt.transfer_started.get_or_insert(now.wall);
                     device.pause = 0;
                 }
-                self.output.push_back(Output::Changed(endpoint.clone()));
+                self.changed(endpoint);
             }
             Event::Completed { endpoint, id, outcome } => {
                 self.completed(now, endpoint, *id, outcome);
@@ -619,22 +627,22 @@ impl Reconciler {
         match step {
             Next::Nothing => return false,
             Next::ReadDigest => {
-                self.ask(now, endpoint, Asked::Digest, read(Path::resource(27300, 0, 13)));
+                self.request(now, endpoint, Asked::Digest, read(Path::resource(27300, 0, 13)));
             }
             Next::ReadCapability => {
                 device.gathered.clear();
                 self.read_capability(now, endpoint, CAPABILITY[0]);
             }
             Next::ReadSlots => {
-                self.ask(now, endpoint, Asked::Slots, read(Path::object(slot::OBJECT)));
+                self.request(now, endpoint, Asked::Slots, read(Path::object(slot::OBJECT)));
             }
             Next::ReadFirmware => {
-                self.ask(now, endpoint, Asked::Firmware, read(Path::instance(5, 0)));
+                self.request(now, endpoint, Asked::Firmware, read(Path::instance(5, 0)));
             }
             Next::Open => {
                 open(&mut device.record, now, device.view.firmware);
                 device.dirty = true;
-                self.output.push_back(Output::Changed(endpoint.clone()));
+                self.changed(endpoint);
                 return true;
             }
             Next::Number => {
@@ -655,7 +663,7 @@ impl Reconciler {
                         .extend(slots.map(|s| Path::resource(slot::OBJECT, s.instance, 7)));
                 }
                 let path = device.watching[0];
-                self.ask(now, endpoint, Asked::Observe(path), Operation::Observe { path });
+                self.request(now, endpoint, Asked::Observe(path), Operation::Observe { path });
             }
             Next::Build => {
                 let Some((desired, known)) =
@@ -687,21 +695,21 @@ impl Reconciler {
                     let path = Path::resource(5, 0, 1);
                     let values = vec![(path, OwnedValue::String(String::new()))];
                     let operation = Operation::Write { path, values, replace: true };
-                    self.ask(now, endpoint, Asked::Reset, operation);
+                    self.request(now, endpoint, Asked::Reset, operation);
                 }
             }
             Next::Install => {
                 if self.stored(endpoint, Step::Installing) {
                     let path = Path::resource(5, 0, 2);
                     let operation = Operation::Execute { path, arguments: String::new() };
-                    self.ask(now, endpoint, Asked::Install, operation);
+                    self.request(now, endpoint, Asked::Install, operation);
                 }
             }
             Next::Commit { slot } => {
                 if self.stored(endpoint, Step::Committing) {
                     let path = Path::resource(slot::OBJECT, slot, 10);
                     let operation = Operation::Execute { path, arguments: String::new() };
-                    self.ask(now, endpoint, Asked::Commit, operation);
+                    self.request(now, endpoint, Asked::Commit, operation);
                 }
             }
             Next::Succeed => {
@@ -733,7 +741,7 @@ impl Reconciler {
 
     fn read_capability(&mut self, now: Now, endpoint: &Endpoint, object: u16) {
         let operation = Operation::Read { path: Path::object(object) };
-        self.ask(now, endpoint, Asked::Capability(object), operation);
+        self.request(now, endpoint, Asked::Capability(object), operation);
     }
 
     fn push(&mut self, now: Now, endpoint: &Endpoint, from: u32) -> bool {
@@ -770,7 +778,7 @@ impl Reconciler {
         }
         let path = Path::resource(5, 0, 0);
         let operation = Operation::Push { path, body, from, tag: package.tag() };
-        self.ask(now, endpoint, Asked::Push, operation);
+        self.request(now, endpoint, Asked::Push, operation);
         false
     }
 
@@ -808,10 +816,10 @@ impl Reconciler {
         device.storing = Some(id);
         self.persists.insert(id, endpoint.clone());
         self.output.push_back(Output::Persist(id, Batch::put(Self::key(endpoint), record)));
-        self.output.push_back(Output::Changed(endpoint.clone()));
+        self.changed(endpoint);
     }
 
-    fn ask(&mut self, now: Now, endpoint: &Endpoint, asked: Asked, operation: Operation) {
+    fn request(&mut self, now: Now, endpoint: &Endpoint, asked: Asked, operation: Operation) {
         let Some(device) = self.devices.get_mut(endpoint) else { return };
         self.count += 1;
         let id = RequestId(self.count);
@@ -856,6 +864,14 @@ impl Reconciler {
         device.dirty = true;
         device.body = None;
         device.progress = None;
+    }
+
+    fn changed(&mut self, endpoint: &Endpoint) {
+        let Some(device) = self.devices.get(endpoint) else { return };
+        let unsupported = device.unsupported.as_deref();
+        let (summary, detail) = summarise(&device.record, device.online, unsupported);
+        let (endpoint, progress) = (endpoint.to_string(), device.progress);
+        self.output.push_back(Output::Changed(Change { endpoint, summary, detail, progress }));
     }
 
     fn forget_request(&mut self, endpoint: &Endpoint) {

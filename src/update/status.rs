@@ -61,7 +61,7 @@ impl Status {
     }
 }
 
-fn summarise(record: &DeviceRecord, online: bool, unsupported: Option<&str>) -> (Summary, String) {
+pub(super) fn summarise(record: &DeviceRecord, online: bool, unsupported: Option<&str>) -> (Summary, String) {
     let Some(desired) = &record.desired else {
         return match active(record) {
             Some(model) => (Summary::Idle, format!("runs {model}; nothing else is wanted")),
