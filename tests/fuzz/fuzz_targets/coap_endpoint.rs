@@ -14,7 +14,12 @@ type Tested = Endpoint<FixedBuffer<256>, FixedBuffer<128>>;
 /// Datagrams that one step may cause; far above what the tables can hold.
 const ENOUGH: usize = 64;
 
-fn receive(endpoint: &mut Tested, now: Instant, datagram: &[u8], out: &mut [u8]) -> Option<RequestHandle> {
+fn receive(
+    endpoint: &mut Tested,
+    now: Instant,
+    datagram: &[u8],
+    out: &mut [u8],
+) -> Option<RequestHandle> {
     match endpoint.handle(now, datagram) {
         Received::Request { handle, .. } => Some(handle),
         Received::Notification { handle, token, .. } => {
@@ -75,7 +80,9 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         let now = Instant::from_millis(millis);
-        let outputs = std::iter::from_fn(|| endpoint.poll(now, &mut out)).take(ENOUGH).count();
+        let outputs = std::iter::from_fn(|| endpoint.poll(now, &mut out))
+            .take(ENOUGH)
+            .count();
         assert!(outputs < ENOUGH, "poll never ends");
         if let Some(deadline) = endpoint.next_deadline() {
             assert!(deadline > now, "poll left something that was due");

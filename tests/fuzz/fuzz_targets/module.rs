@@ -18,12 +18,21 @@ fuzz_target!(|data: &[u8]| {
         line.0[..chunk.len()].copy_from_slice(chunk);
     }
     // The image is padded with zeros, as a slot is.
-    let bytes: &[u8] = unsafe {
-        std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * IMAGE_ALIGN)
+    let bytes: &[u8] =
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * IMAGE_ALIGN) };
+    let Ok(module) = Module::parse(bytes) else {
+        return;
     };
-    let Ok(module) = Module::parse(bytes) else { return };
-    let _ = (module.layer_count(), module.labels().count(), module.goldens().count());
-    let _ = (module.input_descriptor(), module.output_descriptor(), module.kernels().count());
+    let _ = (
+        module.layer_count(),
+        module.labels().count(),
+        module.goldens().count(),
+    );
+    let _ = (
+        module.input_descriptor(),
+        module.output_descriptor(),
+        module.kernels().count(),
+    );
     if module.arena_bytes() > MAX_ARENA || module.macs() > MAX_MACS {
         return;
     }

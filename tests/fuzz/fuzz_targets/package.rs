@@ -13,7 +13,12 @@ fuzz_target!(|data: &[u8]| {
         sequence_floor: 0,
     };
     let whole = Head::parse(data);
-    if let Ok(Parsed::Complete { head, payload_offset, .. }) = &whole {
+    if let Ok(Parsed::Complete {
+        head,
+        payload_offset,
+        ..
+    }) = &whole
+    {
         assert!(*payload_offset <= MAX_HEAD.min(data.len()));
         let _ = head.check(&receiver);
     }

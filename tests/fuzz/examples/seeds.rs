@@ -17,9 +17,13 @@ fn save(target: &str, name: &str, bytes: &[u8]) {
 /// The index of the path `/3/0` and of the single resources of each type in the targets' table.
 const DEVICE: u8 = 2;
 const SINGLES: [(u8, Path, OwnedValueOf); 5] = [
-    (3, Path::resource(3, 0, 0), || OwnedValue::String("Tinsmith".into())),
+    (3, Path::resource(3, 0, 0), || {
+        OwnedValue::String("Tinsmith".into())
+    }),
     (4, Path::resource(3, 0, 9), || OwnedValue::Integer(-77)),
-    (8, Path::resource(5, 0, 0), || OwnedValue::Opaque(vec![1, 2, 0xff])),
+    (8, Path::resource(5, 0, 0), || {
+        OwnedValue::Opaque(vec![1, 2, 0xff])
+    }),
     (9, Path::resource(6, 0, 0), || OwnedValue::Float(48.25)),
     (10, Path::resource(1, 0, 6), || OwnedValue::Boolean(true)),
 ];
@@ -27,10 +31,16 @@ type OwnedValueOf = fn() -> OwnedValue;
 
 fn formats() {
     let device = vec![
-        (Path::resource(3, 0, 0), OwnedValue::String("Tinsmith".into())),
+        (
+            Path::resource(3, 0, 0),
+            OwnedValue::String("Tinsmith".into()),
+        ),
         (Path::resource(3, 0, 9), OwnedValue::Integer(300)),
         (Path::resource_instance(3, 0, 11, 0), OwnedValue::Integer(0)),
-        (Path::resource_instance(3, 0, 11, 7), OwnedValue::Integer(-1)),
+        (
+            Path::resource_instance(3, 0, 11, 7),
+            OwnedValue::Integer(-1),
+        ),
         (Path::resource(3, 0, 13), OwnedValue::Time(1_700_000_000)),
     ];
     let many = [
@@ -47,7 +57,11 @@ fn formats() {
     for (target, format) in many.into_iter().chain(all) {
         for (choice, path, value) in &SINGLES {
             let payload = encode_vec(format, path, &vec![(*path, value())]).expect("it fits");
-            save(target, &format!("single-{choice}"), &[&[*choice], &payload[..]].concat());
+            save(
+                target,
+                &format!("single-{choice}"),
+                &[&[*choice], &payload[..]].concat(),
+            );
         }
     }
     let links = b"</>;rt=\"oma.lwm2m\";ct=\"110 112\",</1/0>,</3>;ver=1.1,</3/0>,</5/0>;dim=2";
@@ -57,9 +71,14 @@ fn formats() {
 fn messages() {
     let mut buffer = [0; 128];
     let token = Token::new(b"token").expect("short");
-    let mut builder =
-        Builder::new(&mut buffer, MessageType::Confirmable, Code::POST, 0x1234, token)
-            .expect("there is room");
+    let mut builder = Builder::new(
+        &mut buffer,
+        MessageType::Confirmable,
+        Code::POST,
+        0x1234,
+        token,
+    )
+    .expect("there is room");
     let options: [(OptionNumber, &[u8]); 5] = [
         (OptionNumber::URI_PATH, b"rd"),
         (OptionNumber::CONTENT_FORMAT, &[40]),
@@ -74,7 +93,11 @@ fn messages() {
     let message = builder.as_bytes();
     save("coap_message", "register", message);
     let step = [&[0, message.len() as u8], message].concat();
-    save("coap_endpoint", "request", &[&step[..], &[3, 2, 1, 2, 2, 255], &step[..]].concat());
+    save(
+        "coap_endpoint",
+        "request",
+        &[&step[..], &[3, 2, 1, 2, 2, 255], &step[..]].concat(),
+    );
 }
 
 fn packages() {
@@ -95,9 +118,21 @@ fn packages() {
         source_digest: [9; 32],
         compiler: "tinsmith 0.1.0",
     };
-    save("package", "module", &encode_prefix(&head).expect("the texts fit"));
-    let any = Head { slot: None, trial_s: 0, ..head };
-    save("package", "any-slot", &encode_prefix(&any).expect("the texts fit"));
+    save(
+        "package",
+        "module",
+        &encode_prefix(&head).expect("the texts fit"),
+    );
+    let any = Head {
+        slot: None,
+        trial_s: 0,
+        ..head
+    };
+    save(
+        "package",
+        "any-slot",
+        &encode_prefix(&any).expect("the texts fit"),
+    );
 }
 
 fn main() {
