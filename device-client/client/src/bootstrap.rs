@@ -32,9 +32,17 @@ pub(crate) enum Phase {
     /// Until the next Bootstrap-Request.
     Waiting { until: u64, attempts: u8 },
     /// The Bootstrap-Request is out.
-    Requested { token: Token, attempts: u8, staged: Accounts },
+    Requested {
+        token: Token,
+        attempts: u8,
+        staged: Accounts,
+    },
     /// The server writes.
-    Running { staged: Accounts, silent_until: u64, attempts: u8 },
+    Running {
+        staged: Accounts,
+        silent_until: u64,
+        attempts: u8,
+    },
     /// Finished; the accounts are on their way to the flash. `old` comes back if that fails.
     Storing { old: Accounts, attempts: u8 },
     /// Management.
@@ -64,8 +72,15 @@ impl Client<'_> {
         let address = address.or_else(|| crate::uri::parse(self.config.bootstrap_uri));
         let hold_off = account.map_or(0, |a| u64::from(a.hold_off) * 1000);
         self.peers[0].link = address.map(|a| Link::new(a, Role::Bootstrap, now, platform));
-        let wait = if attempts == 0 { hold_off } else { back_off(attempts, platform) };
-        self.phase = Phase::Waiting { until: now.mono + wait, attempts };
+        let wait = if attempts == 0 {
+            hold_off
+        } else {
+            back_off(attempts, platform)
+        };
+        self.phase = Phase::Waiting {
+            until: now.mono + wait,
+            attempts,
+        };
         self.assembly = None;
         self.pending = self.pending.filter(|p| p.peer != 0);
     }
@@ -78,8 +93,14 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) {
         self.start_bootstrap(now, attempts.saturating_add(1), platform);
-        let wait = self.phase.deadline().map_or(0, |until| until.saturating_sub(now.mono));
-        self.event(Event::BootstrapFailed { reason, retry_s: (wait / 1000) as u32 });
+        let wait = self
+            .phase
+            .deadline()
+            .map_or(0, |until| until.saturating_sub(now.mono));
+        self.event(Event::BootstrapFailed {
+            reason,
+            retry_s: (wait / 1000) as u32,
+        });
     }
 
     pub(crate) fn send_bootstrap_request(
@@ -88,7 +109,9 @@ impl Client<'_> {
         buf: &mut [u8],
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        let Phase::Waiting { until, attempts } = self.phase else { return None };
+        let Phase::Waiting { until, attempts } = self.phase else {
+            return None;
+        };
         if until > now.mono || self.stopping {
             return None;
         }
@@ -102,10 +125,17 @@ impl Client<'_> {
             Ok(())
         });
         let Some(sent) = sent else {
-            self.phase = Phase::Waiting { until: now.mono + 1_000, attempts };
+            self.phase = Phase::Waiting {
+                until: now.mono + 1_000,
+                attempts,
+            };
             return None;
         };
-        self.phase = Phase::Requested { token, attempts, staged: self.accounts };
+        self.phase = Phase::Requested {
+            token,
+            attempts,
+            staged: self.accounts,
+        };
         self.event(Event::Bootstrapping);
         Some(sent)
     }
@@ -119,14 +149,25 @@ impl Client<'_> {
         message: Option<&Message<'_>>,
         platform: &mut dyn Platform,
     ) -> bool {
-        let Phase::Requested { token: ours, attempts, staged } = self.phase else { return false };
+        let Phase::Requested {
+            token: ours,
+            attempts,
+            staged,
+        } = self.phase
+        else {
+            return false;
+        };
         if peer != 0 || ours != token {
             return false;
         }
         match message.map(Message::code) {
             Some(Code::CHANGED) => {
                 let silent_until = now.mono + SILENCE_MS;
-                self.phase = Phase::Running { staged, silent_until, attempts };
+                self.phase = Phase::Running {
+                    staged,
+                    silent_until,
+                    attempts,
+                };
             }
             Some(code) => {
                 let reason = BootstrapError::Rejected(code.byte());
@@ -141,7 +182,11 @@ impl Client<'_> {
         if core::mem::take(&mut self.bootstrap_wanted) {
             self.start_bootstrap(now, 0, platform);
         }
-        if let Phase::Running { silent_until, attempts, .. } = self.phase
+        if let Phase::Running {
+            silent_until,
+            attempts,
+            ..
+        } = self.phase
             && silent_until <= now.mono
         {
             self.bootstrap_failed(now, attempts, BootstrapError::TimedOut, platform);
@@ -152,11 +197,22 @@ impl Client<'_> {
     ///
     /// Its first request may overtake the answer to the Bootstrap-Request.
     fn staged(&mut self, now: Now) -> Option<&mut Accounts> {
-        if let Phase::Requested { staged, attempts, .. } = self.phase {
-            self.phase = Phase::Running { staged, silent_until: 0, attempts };
+        if let Phase::Requested {
+            staged, attempts, ..
+        } = self.phase
+        {
+            self.phase = Phase::Running {
+                staged,
+                silent_until: 0,
+                attempts,
+            };
         }
         match &mut self.phase {
-            Phase::Running { staged, silent_until, .. } => {
+            Phase::Running {
+                staged,
+                silent_until,
+                ..
+            } => {
                 *silent_until = now.mono + SILENCE_MS;
                 Some(staged)
             }
@@ -173,7 +229,9 @@ impl Client<'_> {
 
     /// Bootstrap-Delete.
     pub(crate) fn bootstrap_delete(&mut self, now: Now, path: &Path) -> Code {
-        let Some(staged) = self.staged(now) else { return Code::METHOD_NOT_ALLOWED };
+        let Some(staged) = self.staged(now) else {
+            return Code::METHOD_NOT_ALLOWED;
+        };
         if staged.delete(path) {
             return Code::DELETED;
         }
@@ -189,8 +247,13 @@ impl Client<'_> {
         format: ContentFormat,
         payload: &[u8],
     ) -> Code {
-        let Some(staged) = self.staged(now) else { return Code::METHOD_NOT_ALLOWED };
-        if !matches!(path.object_id(), Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)) {
+        let Some(staged) = self.staged(now) else {
+            return Code::METHOD_NOT_ALLOWED;
+        };
+        if !matches!(
+            path.object_id(),
+            Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)
+        ) {
             return Code::NOT_FOUND;
         }
         let mut new = *staged;
@@ -204,21 +267,37 @@ impl Client<'_> {
             if created.contains(&Some(id)) {
                 return Ok(());
             }
-            let free = created.iter_mut().find(|c| c.is_none()).ok_or(AccountError::Full)?;
+            let free = created
+                .iter_mut()
+                .find(|c| c.is_none())
+                .ok_or(AccountError::Full)?;
             *free = Some(id);
             new.create(object, id)
         };
         if path.depth() == 2 && create(&mut new, path).is_err() {
             return Code::BAD_REQUEST;
         }
-        let decoded = decode(format, path, payload, &Builtin, &mut scratch, &mut |record| {
-            if failed.is_some() {
-                return Ok(());
-            }
-            let made = if path.depth() <= 2 { create(&mut new, &record.path) } else { Ok(()) };
-            failed = made.and_then(|()| new.set(&record.path, record.value)).err();
-            Ok(())
-        });
+        let decoded = decode(
+            format,
+            path,
+            payload,
+            &Builtin,
+            &mut scratch,
+            &mut |record| {
+                if failed.is_some() {
+                    return Ok(());
+                }
+                let made = if path.depth() <= 2 {
+                    create(&mut new, &record.path)
+                } else {
+                    Ok(())
+                };
+                failed = made
+                    .and_then(|()| new.set(&record.path, record.value))
+                    .err();
+                Ok(())
+            },
+        );
         if let Err(error) = decoded {
             return format_code(error);
         }
@@ -235,16 +314,28 @@ impl Client<'_> {
         if self.staged(now).is_none() {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
-        let Phase::Running { staged, attempts, silent_until } = self.phase else {
+        let Phase::Running {
+            staged,
+            attempts,
+            silent_until,
+        } = self.phase
+        else {
             return Err(Code::METHOD_NOT_ALLOWED);
         };
         if !staged.is_consistent() {
             // The next poll ends the bootstrap.
             let _ = silent_until;
-            self.phase = Phase::Running { staged, attempts, silent_until: now.mono };
+            self.phase = Phase::Running {
+                staged,
+                attempts,
+                silent_until: now.mono,
+            };
             return Err(Code::NOT_ACCEPTABLE);
         }
-        self.phase = Phase::Storing { old: self.accounts, attempts };
+        self.phase = Phase::Storing {
+            old: self.accounts,
+            attempts,
+        };
         self.accounts = staged;
         self.storage.mark(ACCOUNTS);
         self.changed();
@@ -253,7 +344,9 @@ impl Client<'_> {
 
     /// The accounts are on flash, or could not be stored.
     pub(crate) fn bootstrap_stored(&mut self, now: Now, code: Code, platform: &mut dyn Platform) {
-        let Phase::Storing { old, attempts } = self.phase else { return };
+        let Phase::Storing { old, attempts } = self.phase else {
+            return;
+        };
         if code.is_success() {
             self.event(Event::Bootstrapped);
             self.connect_servers(now, platform);

@@ -116,12 +116,19 @@ impl<'a> Client<'a> {
         if memory.arena.len() < facts.arena_total as usize || !aligned {
             return Err(ConfigError::Arena);
         }
-        let Buffers { flash, receive, body, answer } = memory.buffers;
+        let Buffers {
+            flash,
+            receive,
+            body,
+            answer,
+        } = memory.buffers;
         let body: &'a mut [u8; BODY] = body;
         let flash_read: &dyn FlashRead = platform;
         let journal = Journal::mount(config.layout.journal, config.layout.write_unit, flash_read);
         let accounts = journal.get(ACCOUNTS, flash_read).and_then(Accounts::decode);
-        let update = journal.get(UPDATE, flash_read).and_then(UpdateState::decode);
+        let update = journal
+            .get(UPDATE, flash_read)
+            .and_then(UpdateState::decode);
         let receiver = journal.get(PROGRESS, flash_read).and_then(Receiver::decode);
         for peer in memory.peers.iter_mut() {
             peer.link = None;
@@ -133,7 +140,12 @@ impl<'a> Client<'a> {
             peers: memory.peers,
             observations: memory.observations,
             arena: memory.arena,
-            buffers: Buf { flash, receive, body, answer },
+            buffers: Buf {
+                flash,
+                receive,
+                body,
+                answer,
+            },
             phase: Phase::Operational,
             accounts: accounts.unwrap_or(factory),
             update: update.unwrap_or(UpdateState::NEW),
@@ -174,18 +186,15 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn datagram(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        bytes: &[u8],
-        platform: &mut dyn Platform,
-    ) {
-        let known = self.peers.iter().position(|p| {
-            p.link.as_ref().is_some_and(|l| l.address == from)
-        });
+    fn datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8], platform: &mut dyn Platform) {
+        let known = self
+            .peers
+            .iter()
+            .position(|p| p.link.as_ref().is_some_and(|l| l.address == from));
         let Some(peer) = known else { return };
-        let Some(link) = self.peers[peer].link.as_mut() else { return };
+        let Some(link) = self.peers[peer].link.as_mut() else {
+            return;
+        };
         match link.coap.handle(instant(now), bytes) {
             Received::Request { handle, message } => {
                 self.request(now, peer, handle, &message, platform);
@@ -254,12 +263,14 @@ impl<'a> Client<'a> {
         if let Some(op) = self.storage_step(flash) {
             return Some(Output::Flash(match op {
                 Op::Erase { offset, len } => FlashOp::Erase { offset, len },
-                Op::ProgramJournal { offset, len } => {
-                    FlashOp::Program { offset, data: &self.buffers.flash[..len as usize] }
-                }
-                Op::ProgramPayload { offset, len } => {
-                    FlashOp::Program { offset, data: &self.buffers.receive[..len as usize] }
-                }
+                Op::ProgramJournal { offset, len } => FlashOp::Program {
+                    offset,
+                    data: &self.buffers.flash[..len as usize],
+                },
+                Op::ProgramPayload { offset, len } => FlashOp::Program {
+                    offset,
+                    data: &self.buffers.receive[..len as usize],
+                },
                 Op::Sync => FlashOp::Sync,
             }));
         }
@@ -295,7 +306,9 @@ impl<'a> Client<'a> {
     ) -> Option<(SocketAddr, usize)> {
         for peer in 0..self.peers.len() {
             while let Some(link) = self.peers[peer].link.as_mut() {
-                let Some(output) = link.coap.poll(instant(now), buf) else { break };
+                let Some(output) = link.coap.poll(instant(now), buf) else {
+                    break;
+                };
                 match output {
                     coap::Output::Transmit(len) => return Some((link.address, len)),
                     coap::Output::TimedOut(Sent::Request(token)) => {
@@ -323,17 +336,23 @@ impl<'a> Client<'a> {
         }
         let lost = core::mem::take(&mut self.storage.gave_up);
         let pending = self.pending.take()?;
-        let code = if lost { Code::INTERNAL_SERVER_ERROR } else { pending.code };
+        let code = if lost {
+            Code::INTERNAL_SERVER_ERROR
+        } else {
+            pending.code
+        };
         if pending.finish {
             self.bootstrap_stored(now, code, platform);
         }
         let link = self.peers.get_mut(pending.peer)?.link.as_mut()?;
-        let answer = link.coap.respond(instant(now), pending.handle, code, buf, |b| {
-            if let Some(block) = pending.block1 {
-                b.block(coap::OptionNumber::BLOCK1, block)?;
-            }
-            Ok(())
-        });
+        let answer = link
+            .coap
+            .respond(instant(now), pending.handle, code, buf, |b| {
+                if let Some(block) = pending.block1 {
+                    b.block(coap::OptionNumber::BLOCK1, block)?;
+                }
+                Ok(())
+            });
         answer.ok().map(|r| (link.address, r.len))
     }
 
@@ -343,18 +362,21 @@ impl<'a> Client<'a> {
             let link = p.link.as_ref()?;
             link.coap.next_deadline().map(coap::Instant::as_millis)
         });
-        let registrations = self.peers.iter().filter_map(|p| {
-            match p.link.as_ref()?.registration {
+        let registrations = self
+            .peers
+            .iter()
+            .filter_map(|p| match p.link.as_ref()?.registration {
                 Registration::Due { at, .. } => Some(at),
                 Registration::Registered { update_at, .. } => Some(update_at),
                 _ => None,
-            }
-        });
+            });
         let registrations =
             registrations.filter(|_| matches!(self.phase, Phase::Operational) && !self.stopping);
         let notifications = self.notification_deadlines();
         let all = coap.chain(registrations).chain(notifications);
-        all.chain(self.trial_deadline).chain(self.phase.deadline()).min()
+        all.chain(self.trial_deadline)
+            .chain(self.phase.deadline())
+            .min()
     }
 
     /// Sends the answer to the request that is being handled with the next poll.
@@ -366,8 +388,12 @@ impl<'a> Client<'a> {
         code: Code,
         build: impl FnOnce(&mut coap::Builder<'_>) -> Result<(), coap::BuildError>,
     ) {
-        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_mut()) else { return };
-        let made = link.coap.respond(instant(now), handle, code, self.buffers.answer, build);
+        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_mut()) else {
+            return;
+        };
+        let made = link
+            .coap
+            .respond(instant(now), handle, code, self.buffers.answer, build);
         if let Ok(made) = made {
             self.answer = Some((link.address, made.len));
         }
@@ -379,10 +405,14 @@ impl<'a> Client<'a> {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        let free = self.events.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.events.rotate_left(1);
-            EVENTS - 1
-        });
+        let free = self
+            .events
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or_else(|| {
+                self.events.rotate_left(1);
+                EVENTS - 1
+            });
         self.events[free] = Some(event);
     }
 

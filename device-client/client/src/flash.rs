@@ -141,10 +141,22 @@ mod tests {
 
     fn layout() -> FlashLayout {
         FlashLayout {
-            journal: Region { offset: 0, size: 8192, erase_unit: 4096 },
+            journal: Region {
+                offset: 0,
+                size: 8192,
+                erase_unit: 4096,
+            },
             slots: [
-                Region { offset: 8192, size: 65536, erase_unit: 4096 },
-                Region { offset: 73728, size: 65536, erase_unit: 4096 },
+                Region {
+                    offset: 8192,
+                    size: 65536,
+                    erase_unit: 4096,
+                },
+                Region {
+                    offset: 73728,
+                    size: 65536,
+                    erase_unit: 4096,
+                },
             ],
             write_unit: 4,
         }

@@ -35,11 +35,12 @@ pub mod mem_flash;
 mod objects;
 mod observe;
 mod platform;
+mod read;
 mod registration;
-mod storage;
-mod store;
 #[cfg(test)]
 mod scenario;
+mod storage;
+mod store;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -32,7 +32,10 @@ impl Peer {
 pub(crate) enum Role {
     Bootstrap,
     /// A management server, by the instance of object 1.
-    Server { instance: u16, short_id: u16 },
+    Server {
+        instance: u16,
+        short_id: u16,
+    },
 }
 
 pub(crate) struct Link {
@@ -69,15 +72,20 @@ impl Link {
         now: Now,
         platform: &mut dyn Platform,
     ) -> Self {
-        let parameters =
-            Parameters { max_kept_reply: KEPT_REPLY as u16, ..Parameters::RFC7252 };
+        let parameters = Parameters {
+            max_kept_reply: KEPT_REPLY as u16,
+            ..Parameters::RFC7252
+        };
         Self {
             address,
             role,
             coap: Coap::new(parameters, Numbering::ALL, platform.random()),
             registration: match role {
                 Role::Bootstrap => Registration::Gone,
-                Role::Server { .. } => Registration::Due { at: now.mono, attempts: 0 },
+                Role::Server { .. } => Registration::Due {
+                    at: now.mono,
+                    attempts: 0,
+                },
             },
         }
     }
@@ -110,8 +118,13 @@ mod tests {
     #[test]
     fn back_off_doubles_and_ends_at_five_minutes() {
         let mut board = Board::small();
-        for (attempts, full) in [(1, 2_000), (2, 4_000), (5, 32_000), (9, 300_000), (255, 300_000)]
-        {
+        for (attempts, full) in [
+            (1, 2_000),
+            (2, 4_000),
+            (5, 32_000),
+            (9, 300_000),
+            (255, 300_000),
+        ] {
             for _ in 0..100 {
                 let ms = back_off(attempts, &mut board);
                 assert!((full / 2..full).contains(&ms), "{attempts}: {ms}");

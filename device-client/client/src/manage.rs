@@ -1,22 +1,21 @@
 //! Device management (LwM2M TS 1.1 6.3) and the requests of the bootstrap server: from a CoAP
 //! request to an object's handler and back to an answer.
 
-use core::fmt::Write;
+use core::fmt::Write as _;
 
-use lwm2m_objects::format::{ContentFormat, FormatError, decode, encode};
+use lwm2m_objects::format::{ContentFormat, decode};
 use lwm2m_objects::model::Builtin;
-use lwm2m_objects::{Path, Sink, Value, ValueType, Window, ids};
-use tinsmith_coap::block::{self, Assembler, AssemblerLimits, Incoming, Source, Verdict};
-use tinsmith_coap::{
-    Block, BuildError, Builder, Code, Message, OptionNumber, RequestHandle, Szx,
-};
+use lwm2m_objects::{Path, Value, ValueType, ids};
+use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
+use tinsmith_coap::{Block, Code, Message, OptionNumber, RequestHandle, Szx};
 
 use crate::bootstrap::format_code;
 use crate::client::{Assembly, Client, Pending};
 use crate::link::{Role, instant};
 use crate::objects::inference::{Arena, INPUT};
-use crate::objects::{self, Context, Done, Tree, Under};
+use crate::objects::{self, Context, Done, Tree};
 use crate::platform::{BODY, Now, Platform};
+use crate::read::{Read, etag, read_format};
 
 /// Bytes of payload in one message.
 const BLOCK: usize = 1024;
@@ -54,121 +53,16 @@ pub(crate) enum Answer {
 impl Answer {
     fn done(done: Result<Done, Code>, block1: Option<Block>) -> Self {
         match done {
-            Ok(Done::Now) => Self::Block { code: Code::CHANGED, block1 },
-            Ok(Done::Stored) => Self::Stored { code: Code::CHANGED, block1 },
+            Ok(Done::Now) => Self::Block {
+                code: Code::CHANGED,
+                block1,
+            },
+            Ok(Done::Stored) => Self::Stored {
+                code: Code::CHANGED,
+                block1,
+            },
             Err(code) => Self::Block { code, block1 },
         }
-    }
-}
-
-/// A representation, or a block of it, that was encoded.
-pub(crate) struct Read {
-    format: ContentFormat,
-    window: block::Window,
-    more: bool,
-    len: usize,
-}
-
-struct Text<'s, S: Sink>(&'s mut S);
-
-impl<S: Sink> Write for Text<'_, S> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        self.0.write(s.as_bytes());
-        Ok(())
-    }
-}
-
-impl Read {
-    /// Encodes what is at or below `path` into `payload`: all, or the block asked for.
-    pub(crate) fn block(
-        tree: Tree<'_, '_>,
-        path: Path,
-        format: ContentFormat,
-        asked: Option<Block>,
-        payload: &mut [u8],
-    ) -> Result<Self, Code> {
-        let source = Source { preferred: Szx::at_most(payload.len()), total: None };
-        let window = source.window(asked).map_err(|e| e.code())?;
-        let place = payload.get_mut(..window.len).ok_or(Code::INTERNAL_SERVER_ERROR)?;
-        let mut sink = Window::new(place, window.offset as usize);
-        if format == ContentFormat::LINK {
-            let _ = objects::write_discover(&tree, &path, &mut Text(&mut sink));
-        } else {
-            encode(format, &path, &Under { tree, path }, &mut sink).map_err(|e| match e {
-                FormatError::NotSingle
-                | FormatError::UnsupportedFormat(_)
-                | FormatError::WrongType { .. } => Code::NOT_ACCEPTABLE,
-                _ => Code::INTERNAL_SERVER_ERROR,
-            })?;
-        }
-        let (more, len) = (sink.more(), sink.len());
-        if window.offset > 0 && len == 0 {
-            return Err(Code::BAD_REQUEST);
-        }
-        Ok(Self { format, window, more, len })
-    }
-
-    /// The representation comes in blocks.
-    pub(crate) fn needs_etag(&self) -> bool {
-        self.window.block2(self.more).is_some()
-    }
-
-    /// Adds Content-Format, Block2 and payload.
-    pub(crate) fn write(&self, payload: &[u8], b: &mut Builder<'_>) -> Result<(), BuildError> {
-        b.uint(OptionNumber::CONTENT_FORMAT, u32::from(self.format.0))?;
-        self.window.options(self.more, b)?;
-        if self.len > 0 {
-            b.payload(payload.get(..self.len).unwrap_or(&[]))?;
-        }
-        Ok(())
-    }
-}
-
-/// ETag of the state after this many changes.
-pub(crate) const fn etag(changes: u32) -> [u8; 4] {
-    changes.to_be_bytes()
-}
-
-/// Whether `path` can be read, and in which format it is.
-pub(crate) fn read_format(
-    tree: &Tree<'_, '_>,
-    path: &Path,
-    accept: Option<ContentFormat>,
-) -> Result<ContentFormat, Code> {
-    let object = path.object_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
-    let (object, definition) = objects::find(object).ok_or(Code::NOT_FOUND)?;
-    if path.instance_id().is_some_and(|id| !tree.has_instance(object, id)) {
-        return Err(Code::NOT_FOUND);
-    }
-    let mut single = None;
-    if let Some(id) = path.resource_id() {
-        let resource = definition.resource(id).ok_or(Code::NOT_FOUND)?;
-        if accept == Some(ContentFormat::LINK) {
-            return Ok(ContentFormat::LINK);
-        }
-        if !resource.operations().readable() {
-            return Err(Code::METHOD_NOT_ALLOWED);
-        }
-        if path.depth() == 4 && !resource.multiple() {
-            return Err(Code::BAD_REQUEST);
-        }
-        let mut present = resource.multiple() && path.depth() == 3;
-        tree.visit(path, &mut |_, _| present = true);
-        if !present {
-            return Err(Code::NOT_FOUND);
-        }
-        single = (path.depth() == 4 || !resource.multiple()).then(|| resource.value_type());
-    }
-    match accept {
-        Some(ContentFormat::LINK) => Ok(ContentFormat::LINK),
-        Some(format) if format.is_single_value() && single.is_none() => Err(Code::NOT_ACCEPTABLE),
-        Some(format) if format.is_supported() => Ok(format),
-        Some(_) => Err(Code::NOT_ACCEPTABLE),
-        None => Ok(match single {
-            Some(ValueType::Opaque) => ContentFormat::OPAQUE,
-            Some(_) => ContentFormat::TEXT,
-            None => ContentFormat::SENML_CBOR,
-        }),
     }
 }
 
@@ -182,7 +76,9 @@ impl Client<'_> {
         message: &Message<'_>,
         platform: &mut dyn Platform,
     ) {
-        let Some(role) = self.peers[peer].link.as_ref().map(|l| l.role) else { return };
+        let Some(role) = self.peers[peer].link.as_ref().map(|l| l.role) else {
+            return;
+        };
         let answer = if message.unrecognised_critical(&KNOWN).is_some() {
             Answer::Code(Code::BAD_OPTION)
         } else {
@@ -209,11 +105,23 @@ impl Client<'_> {
                 });
             }
             Answer::Stored { code, block1 } => {
-                self.pending = Some(Pending { peer, handle, code, block1, finish: false });
+                self.pending = Some(Pending {
+                    peer,
+                    handle,
+                    code,
+                    block1,
+                    finish: false,
+                });
             }
             Answer::Finished => {
                 let code = Code::CHANGED;
-                self.pending = Some(Pending { peer, handle, code, block1: None, finish: true });
+                self.pending = Some(Pending {
+                    peer,
+                    handle,
+                    code,
+                    block1: None,
+                    finish: true,
+                });
             }
         }
     }
@@ -241,7 +149,11 @@ impl Client<'_> {
             Code::PUT if path.depth() > 0 => {
                 self.with_body(now, peer, path, message, |client, format, body| {
                     let code = client.bootstrap_write(now, &path, format, body);
-                    if code == Code::CHANGED { Ok(Done::Now) } else { Err(code) }
+                    if code == Code::CHANGED {
+                        Ok(Done::Now)
+                    } else {
+                        Err(code)
+                    }
                 })
             }
             Code::GET => self.bootstrap_discover(now, peer, handle, &path),
@@ -273,14 +185,20 @@ impl Client<'_> {
             let (id, ssid) = (s.id, s.short_id);
             written = written.and_then(|()| write!(text, ",</1/{id}>;ssid={ssid}"));
         }
-        for id in [ids::DEVICE, ids::FIRMWARE_UPDATE].into_iter().filter(|id| wanted(*id)) {
+        for id in [ids::DEVICE, ids::FIRMWARE_UPDATE]
+            .into_iter()
+            .filter(|id| wanted(*id))
+        {
             written = written.and_then(|()| write!(text, ",</{id}/0>"));
         }
         if written.is_err() {
             return Answer::Code(Code::INTERNAL_SERVER_ERROR);
         }
         self.answer(now, peer, handle, Code::CONTENT, |b| {
-            b.uint(OptionNumber::CONTENT_FORMAT, u32::from(ContentFormat::LINK.0))?;
+            b.uint(
+                OptionNumber::CONTENT_FORMAT,
+                u32::from(ContentFormat::LINK.0),
+            )?;
             b.payload(text.as_bytes())?;
             Ok(())
         });
@@ -304,7 +222,11 @@ impl Client<'_> {
             Code::PUT | Code::POST => {}
             Code::DELETE => {
                 let known = path.object_id().and_then(objects::find).is_some();
-                let code = if known { Code::METHOD_NOT_ALLOWED } else { Code::NOT_FOUND };
+                let code = if known {
+                    Code::METHOD_NOT_ALLOWED
+                } else {
+                    Code::NOT_FOUND
+                };
                 return Answer::Code(code);
             }
             _ => return Answer::Code(Code::METHOD_NOT_ALLOWED),
@@ -312,11 +234,20 @@ impl Client<'_> {
         let Some((object, definition)) = path.object_id().and_then(objects::find) else {
             return Answer::Code(Code::NOT_FOUND);
         };
-        let tree = Tree { client: self, platform, now };
-        if path.instance_id().is_some_and(|id| !tree.has_instance(object, id)) {
+        let tree = Tree {
+            client: self,
+            platform,
+            now,
+        };
+        if path
+            .instance_id()
+            .is_some_and(|id| !tree.has_instance(object, id))
+        {
             return Answer::Code(Code::NOT_FOUND);
         }
-        let is_opaque = message.content_format().is_none_or(|f| f == ContentFormat::OPAQUE.0);
+        let is_opaque = message
+            .content_format()
+            .is_none_or(|f| f == ContentFormat::OPAQUE.0);
         match *path.ids() {
             [ids::FIRMWARE_UPDATE, 0, 0] if is_opaque => {
                 return self.push(now, message, platform);
@@ -336,7 +267,11 @@ impl Client<'_> {
                 return Answer::Code(Code::NOT_FOUND);
             };
             if message.code() == Code::POST && resource.operations().executable() {
-                let mut context = Context { now, platform, origin };
+                let mut context = Context {
+                    now,
+                    platform,
+                    origin,
+                };
                 let arguments = message.payload();
                 let done = (object.execute)(self, &mut context, instance, id, arguments);
                 return Answer::done(done, None);
@@ -351,7 +286,11 @@ impl Client<'_> {
             return Answer::Code(Code::NOT_IMPLEMENTED);
         }
         self.with_body(now, peer, path, message, |client, format, body| {
-            let mut context = Context { now, platform, origin };
+            let mut context = Context {
+                now,
+                platform,
+                origin,
+            };
             client.write_values(&mut context, &path, format, body)
         })
     }
@@ -365,10 +304,16 @@ impl Client<'_> {
         message: &Message<'_>,
         platform: &mut dyn Platform,
     ) -> Answer {
-        let Ok(asked) = message.block2() else { return Answer::Code(Code::BAD_REQUEST) };
+        let Ok(asked) = message.block2() else {
+            return Answer::Code(Code::BAD_REQUEST);
+        };
         let accept = message.accept().map(ContentFormat);
         let mut payload = [0; BLOCK];
-        let tree = Tree { client: self, platform, now };
+        let tree = Tree {
+            client: self,
+            platform,
+            now,
+        };
         let read = read_format(&tree, &path, accept)
             .and_then(|format| Read::block(tree, path, format, asked, &mut payload));
         let read = match read {
@@ -423,7 +368,10 @@ impl Client<'_> {
         };
         place.copy_from_slice(chunk);
         if !last {
-            return Answer::Block { code: Code::CONTINUE, block1: reply };
+            return Answer::Block {
+                code: Code::CONTINUE,
+                block1: reply,
+            };
         }
         let body = core::mem::take(&mut self.buffers.body);
         let done = f(self, format, &body[..start + chunk.len()]);
@@ -448,7 +396,10 @@ impl Client<'_> {
             lifetime_ms: Some(BODY_LIFETIME_MS),
         };
         // There is room for one body; the newest wins.
-        let known = self.assembly.as_ref().is_some_and(|a| a.peer == peer && a.path == path);
+        let known = self
+            .assembly
+            .as_ref()
+            .is_some_and(|a| a.peer == peer && a.path == path);
         if !known {
             self.assembly = None;
         }
@@ -464,13 +415,21 @@ impl Client<'_> {
             verdict = assembler.check(instant(now), &incoming);
         }
         match verdict {
-            Verdict::Deliver { offset, chunk, last, reply } => {
+            Verdict::Deliver {
+                offset,
+                chunk,
+                last,
+                reply,
+            } => {
                 assembler.advance(instant(now), &incoming);
                 Ok((offset, chunk, last, reply))
             }
             Verdict::Duplicate { last, reply } => {
                 let code = if last { Code::CHANGED } else { Code::CONTINUE };
-                Err(Answer::Block { code, block1: reply })
+                Err(Answer::Block {
+                    code,
+                    block1: reply,
+                })
             }
             Verdict::Refuse(refusal) => Err(match refusal.size1() {
                 Some(max) => Answer::TooLarge { max },
@@ -505,9 +464,15 @@ impl Client<'_> {
         }
         if last {
             self.inference.arena = Arena::Input;
-            return Answer::Block { code: Code::CHANGED, block1: reply };
+            return Answer::Block {
+                code: Code::CHANGED,
+                block1: reply,
+            };
         }
-        Answer::Block { code: Code::CONTINUE, block1: reply }
+        Answer::Block {
+            code: Code::CONTINUE,
+            block1: reply,
+        }
     }
 
     /// Write: first every value is checked, then all are taken.
@@ -533,26 +498,44 @@ impl Client<'_> {
             resource.check(value).map_err(|_| Code::BAD_REQUEST)
         };
         let mut count = 0;
-        decode(format, path, payload, &Builtin, &mut scratch, &mut |record| {
-            count += 1;
-            refused = refused.and_then(|()| check(&record.path, &record.value));
-            Ok(())
-        })
+        decode(
+            format,
+            path,
+            payload,
+            &Builtin,
+            &mut scratch,
+            &mut |record| {
+                count += 1;
+                refused = refused.and_then(|()| check(&record.path, &record.value));
+                Ok(())
+            },
+        )
         .map_err(format_code)?;
         refused?;
         if count == 0 && path.depth() > 2 {
             return Err(Code::BAD_REQUEST);
         }
         let mut done = Ok(Done::Now);
-        decode(format, path, payload, &Builtin, &mut scratch, &mut |record| {
-            let [object, instance, resource, ..] = *record.path.ids() else { return Ok(()) };
-            let Some((object, _)) = objects::find(object) else { return Ok(()) };
-            if let Ok(before) = done {
-                let now = (object.write)(self, context, instance, resource, record.value);
-                done = now.map(|now| if before == Done::Stored { before } else { now });
-            }
-            Ok(())
-        })
+        decode(
+            format,
+            path,
+            payload,
+            &Builtin,
+            &mut scratch,
+            &mut |record| {
+                let [object, instance, resource, ..] = *record.path.ids() else {
+                    return Ok(());
+                };
+                let Some((object, _)) = objects::find(object) else {
+                    return Ok(());
+                };
+                if let Ok(before) = done {
+                    let now = (object.write)(self, context, instance, resource, record.value);
+                    done = now.map(|now| if before == Done::Stored { before } else { now });
+                }
+                Ok(())
+            },
+        )
         .map_err(format_code)?;
         self.changed();
         done

@@ -30,7 +30,10 @@ impl MemFlash {
         let mut bytes = vec![0xFF; image.len() + 32];
         let base = bytes.as_ptr().align_offset(32);
         bytes[base..base + image.len()].copy_from_slice(image);
-        let written = image.chunks(write_unit).map(|u| u.iter().any(|b| *b != 0xFF)).collect();
+        let written = image
+            .chunks(write_unit)
+            .map(|u| u.iter().any(|b| *b != 0xFF))
+            .collect();
         Self {
             bytes,
             base,
@@ -114,7 +117,10 @@ impl MemFlash {
             FlashOp::Program { offset, data } => {
                 let at = offset as usize;
                 let w = self.write_unit;
-                if !at.is_multiple_of(w) || !data.len().is_multiple_of(w) || at + data.len() > self.len {
+                if !at.is_multiple_of(w)
+                    || !data.len().is_multiple_of(w)
+                    || at + data.len() > self.len
+                {
                     return Err(self.broken("program not aligned to the write unit"));
                 }
                 for (i, unit) in data.chunks(w).enumerate() {
@@ -151,11 +157,29 @@ mod tests {
     #[test]
     fn it_has_the_rules_of_flash() {
         let mut f = MemFlash::new(64, 4);
-        assert!(f.apply(FlashOp::Program { offset: 4, data: &[1, 2, 3, 4] }).is_ok());
-        assert!(f.apply(FlashOp::Program { offset: 4, data: &[1, 2, 3, 4] }).is_err());
+        assert!(
+            f.apply(FlashOp::Program {
+                offset: 4,
+                data: &[1, 2, 3, 4]
+            })
+            .is_ok()
+        );
+        assert!(
+            f.apply(FlashOp::Program {
+                offset: 4,
+                data: &[1, 2, 3, 4]
+            })
+            .is_err()
+        );
         assert_eq!(f.misuse(), Some("write unit programmed twice"));
         assert!(f.apply(FlashOp::Erase { offset: 0, len: 16 }).is_ok());
-        assert!(f.apply(FlashOp::Program { offset: 4, data: &[5, 6, 7, 8] }).is_ok());
+        assert!(
+            f.apply(FlashOp::Program {
+                offset: 4,
+                data: &[5, 6, 7, 8]
+            })
+            .is_ok()
+        );
         assert_eq!(f.read(4, 4), [5, 6, 7, 8]);
     }
 
@@ -163,9 +187,18 @@ mod tests {
     fn a_cut_leaves_half_a_unit() {
         let mut f = MemFlash::new(64, 4);
         f.cut_after(2);
-        assert!(f.apply(FlashOp::Program { offset: 0, data: &[1; 12] }).is_err());
+        assert!(
+            f.apply(FlashOp::Program {
+                offset: 0,
+                data: &[1; 12]
+            })
+            .is_err()
+        );
         assert!(f.is_dead());
-        assert_eq!(f.read(0, 12), [1, 1, 1, 1, 1, 1, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(
+            f.read(0, 12),
+            [1, 1, 1, 1, 1, 1, 255, 255, 255, 255, 255, 255]
+        );
         assert!(f.apply(FlashOp::Sync).is_err());
     }
 }

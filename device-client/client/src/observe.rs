@@ -12,9 +12,9 @@ use tinsmith_coap::{Code, MessageId, OptionNumber, Reliability, Token};
 
 use crate::client::Client;
 use crate::link::{MAX_CONFIRMABLE, Role, instant};
-use crate::manage::{Read, etag, read_format};
 use crate::objects::{Tree, Under};
 use crate::platform::{Now, Platform};
+use crate::read::{Read, etag, read_format};
 
 /// Largest block of a notification, so that it fits the retransmission buffer.
 const NOTIFY_BLOCK: usize = 512;
@@ -89,7 +89,14 @@ impl Client<'_> {
         accept: Option<ContentFormat>,
         platform: &dyn Platform,
     ) -> Option<u32> {
-        let told = hash(&Under { tree: Tree { client: self, platform, now }, path });
+        let told = hash(&Under {
+            tree: Tree {
+                client: self,
+                platform,
+                now,
+            },
+            path,
+        });
         let observer = Observer::new(instant(now), token);
         let entry = Entry {
             peer,
@@ -103,9 +110,8 @@ impl Client<'_> {
             blocked: false,
         };
         let same = |o: &&mut Observation| {
-            o.entry.is_some_and(|e| {
-                e.peer == peer && (e.observer.token() == token || e.path == path)
-            })
+            o.entry
+                .is_some_and(|e| e.peer == peer && (e.observer.token() == token || e.path == path))
         };
         if let Some(old) = self.observations.iter_mut().find(same) {
             old.entry = Some(entry);
@@ -142,7 +148,11 @@ impl Client<'_> {
     }
 
     pub(crate) fn notification_confirmed(&mut self, now: Now, peer: usize, token: Token) {
-        for entry in self.observations.iter_mut().filter_map(|o| o.entry.as_mut()) {
+        for entry in self
+            .observations
+            .iter_mut()
+            .filter_map(|o| o.entry.as_mut())
+        {
             if entry.peer == peer && entry.observer.token() == token {
                 entry.observer.confirmed(instant(now));
             }
@@ -151,9 +161,20 @@ impl Client<'_> {
 
     /// pmin and pmax of the server, milliseconds.
     fn periods(&self, peer: usize) -> (u64, Option<u64>) {
-        let role = self.peers.get(peer).and_then(|p| p.link.as_ref()).map(|l| l.role);
-        let Some(Role::Server { instance, .. }) = role else { return (0, None) };
-        let server = self.accounts.server.iter().flatten().find(|s| s.id == instance);
+        let role = self
+            .peers
+            .get(peer)
+            .and_then(|p| p.link.as_ref())
+            .map(|l| l.role);
+        let Some(Role::Server { instance, .. }) = role else {
+            return (0, None);
+        };
+        let server = self
+            .accounts
+            .server
+            .iter()
+            .flatten()
+            .find(|s| s.id == instance);
         let pmin = server.map_or(0, |s| u64::from(s.pmin) * 1000);
         let pmax = server.map_or(0, |s| u64::from(s.pmax) * 1000);
         (pmin, (pmax > 0 && pmax >= pmin).then_some(pmax))
@@ -176,11 +197,20 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
         for i in 0..self.observations.len() {
-            let Some(mut entry) = self.observations[i].entry else { continue };
+            let Some(mut entry) = self.observations[i].entry else {
+                continue;
+            };
             let (pmin, pmax) = self.periods(entry.peer);
             if entry.seen != self.changes {
-                let tree = Tree { client: self, platform, now };
-                entry.due = hash(&Under { tree, path: entry.path }) != entry.told;
+                let tree = Tree {
+                    client: self,
+                    platform,
+                    now,
+                };
+                entry.due = hash(&Under {
+                    tree,
+                    path: entry.path,
+                }) != entry.told;
                 entry.seen = self.changes;
                 self.observations[i].entry = Some(entry);
             }
@@ -204,9 +234,20 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
         let mut payload = [0; NOTIFY_BLOCK];
-        let tree = Tree { client: self, platform, now };
-        let told = hash(&Under { tree, path: entry.path });
-        let tree = Tree { client: self, platform, now };
+        let tree = Tree {
+            client: self,
+            platform,
+            now,
+        };
+        let told = hash(&Under {
+            tree,
+            path: entry.path,
+        });
+        let tree = Tree {
+            client: self,
+            platform,
+            now,
+        };
         let read = read_format(&tree, &entry.path, entry.accept)
             .and_then(|format| Read::block(tree, entry.path, format, None, &mut payload));
         let tag = etag(self.changes);
@@ -225,15 +266,16 @@ impl Client<'_> {
             self.observations[i].entry = None;
             return sent.ok().map(|(len, _)| (link.address, len));
         };
-        let (sequence, reliability) =
-            entry.observer.next(instant(now), Reliability::Confirmable);
-        let sent = link.coap.notify(instant(now), token, Code::CONTENT, reliability, buf, |b| {
-            if read.needs_etag() {
-                b.option(OptionNumber::ETAG, &tag)?;
-            }
-            b.uint(OptionNumber::OBSERVE, sequence)?;
-            read.write(&payload, b)
-        });
+        let (sequence, reliability) = entry.observer.next(instant(now), Reliability::Confirmable);
+        let sent = link
+            .coap
+            .notify(instant(now), token, Code::CONTENT, reliability, buf, |b| {
+                if read.needs_etag() {
+                    b.option(OptionNumber::ETAG, &tag)?;
+                }
+                b.uint(OptionNumber::OBSERVE, sequence)?;
+                read.write(&payload, b)
+            });
         let Ok((len, id)) = sent else {
             if let Some(entry) = self.observations[i].entry.as_mut() {
                 entry.blocked = true;

@@ -26,7 +26,10 @@ pub(crate) struct Line<const N: usize> {
 
 impl<const N: usize> Line<N> {
     pub(crate) const fn new() -> Self {
-        Self { bytes: [0; N], len: 0 }
+        Self {
+            bytes: [0; N],
+            len: 0,
+        }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -36,7 +39,10 @@ impl<const N: usize> Line<N> {
 
 impl<const N: usize> core::fmt::Write for Line<N> {
     fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        let place = self.bytes.get_mut(self.len..self.len + s.len()).ok_or(core::fmt::Error)?;
+        let place = self
+            .bytes
+            .get_mut(self.len..self.len + s.len())
+            .ok_or(core::fmt::Error)?;
         place.copy_from_slice(s.as_bytes());
         self.len += s.len();
         Ok(())
@@ -53,14 +59,22 @@ impl Client<'_> {
             peer.link = None;
         }
         for ((server, security), peer) in self.accounts.servers().zip(servers) {
-            let role = Role::Server { instance: server.id, short_id: server.short_id };
+            let role = Role::Server {
+                instance: server.id,
+                short_id: server.short_id,
+            };
             let address = crate::uri::parse(security.uri.as_str());
             peer.link = address.map(|address| Link::new(address, role, now, platform));
         }
     }
 
     fn lifetime(&self, instance: u16) -> u32 {
-        let server = self.accounts.server.iter().flatten().find(|s| s.id == instance);
+        let server = self
+            .accounts
+            .server
+            .iter()
+            .flatten()
+            .find(|s| s.id == instance);
         server.map_or(86_400, |s| s.lifetime)
     }
 
@@ -89,8 +103,12 @@ impl Client<'_> {
             return None;
         }
         for peer in 0..self.peers.len() {
-            let Some(link) = self.peers[peer].link.as_ref() else { continue };
-            let Role::Server { instance, .. } = link.role else { continue };
+            let Some(link) = self.peers[peer].link.as_ref() else {
+                continue;
+            };
+            let Role::Server { instance, .. } = link.role else {
+                continue;
+            };
             let sent = match link.registration {
                 Registration::Due { at, attempts } if at <= now.mono && !self.stopping => {
                     self.send_register(now, peer, instance, attempts, buf, platform)
@@ -105,7 +123,10 @@ impl Client<'_> {
                     }
                     sent
                 }
-                Registration::Registered { location, update_at } if update_at <= now.mono => {
+                Registration::Registered {
+                    location,
+                    update_at,
+                } if update_at <= now.mono => {
                     self.send_update(now, peer, instance, location, buf, platform)
                 }
                 _ => None,
@@ -120,7 +141,9 @@ impl Client<'_> {
 
     /// What is due and could not be sent is tried again in a second.
     fn postpone(&mut self, now: Now, peer: usize) {
-        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_mut()) else { return };
+        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_mut()) else {
+            return;
+        };
         match &mut link.registration {
             Registration::Due { at, .. } | Registration::Registered { update_at: at, .. }
                 if *at <= now.mono =>
@@ -154,7 +177,10 @@ impl Client<'_> {
             reliability: Reliability::Confirmable,
             response_timeout_ms: None,
         };
-        let len = link.coap.start_request(instant(now), request, buf, build).ok()?;
+        let len = link
+            .coap
+            .start_request(instant(now), request, buf, build)
+            .ok()?;
         Some((link.address, len))
     }
 
@@ -176,7 +202,10 @@ impl Client<'_> {
         write!(lt, "lt={}", self.lifetime(instance)).ok()?;
         let sent = self.send(now, peer, Code::POST, token, buf, |b| {
             b.option(OptionNumber::URI_PATH, b"rd")?;
-            b.uint(OptionNumber::CONTENT_FORMAT, u32::from(content_format::LINK_FORMAT))?;
+            b.uint(
+                OptionNumber::CONTENT_FORMAT,
+                u32::from(content_format::LINK_FORMAT),
+            )?;
             b.option(OptionNumber::URI_QUERY, ep.as_bytes())?;
             b.option(OptionNumber::URI_QUERY, lt.as_bytes())?;
             b.option(OptionNumber::URI_QUERY, b"lwm2m=1.1")?;
@@ -222,17 +251,29 @@ impl Client<'_> {
         message: Option<&Message<'_>>,
         platform: &mut dyn Platform,
     ) {
-        let Some(link) = self.peers.get(peer).and_then(|p| p.link.as_ref()) else { return };
-        let Role::Server { instance, short_id } = link.role else { return };
+        let Some(link) = self.peers.get(peer).and_then(|p| p.link.as_ref()) else {
+            return;
+        };
+        let Role::Server { instance, short_id } = link.role else {
+            return;
+        };
         let code = message.map(Message::code);
         // Three quarters of the lifetime leave time for a lost Update and its repetitions.
         let update_at = now.mono + u64::from(self.lifetime(instance)) * 750;
         match link.registration {
             Registration::Registering { token: t, attempts } if t == token => {
-                let location = message.filter(|m| m.code() == Code::CREATED).and_then(read_location);
+                let location = message
+                    .filter(|m| m.code() == Code::CREATED)
+                    .and_then(read_location);
                 if let Some(location) = location {
                     self.forget_observations(peer);
-                    self.set_registration(peer, Registration::Registered { location, update_at });
+                    self.set_registration(
+                        peer,
+                        Registration::Registered {
+                            location,
+                            update_at,
+                        },
+                    );
                     self.event(Event::Registered { server: short_id });
                 } else {
                     self.registration_failed(now, peer, short_id, code, attempts + 1, platform);
@@ -240,10 +281,22 @@ impl Client<'_> {
             }
             Registration::Updating { token: t, location } if t == token => match code {
                 Some(Code::CHANGED) => {
-                    self.set_registration(peer, Registration::Registered { location, update_at });
+                    self.set_registration(
+                        peer,
+                        Registration::Registered {
+                            location,
+                            update_at,
+                        },
+                    );
                 }
                 // The server has forgotten us (4.04), or does not hear us: register again now.
-                _ => self.set_registration(peer, Registration::Due { at: now.mono, attempts: 0 }),
+                _ => self.set_registration(
+                    peer,
+                    Registration::Due {
+                        at: now.mono,
+                        attempts: 0,
+                    },
+                ),
             },
             Registration::Leaving { token: t } if t == token => {
                 self.set_registration(peer, Registration::Gone);
@@ -265,19 +318,33 @@ impl Client<'_> {
     ) {
         let wait = back_off(attempts, platform);
         let code = code.map_or(0, Code::byte);
-        self.event(Event::RegistrationFailed { server, code, retry_s: (wait / 1000) as u32 });
+        self.event(Event::RegistrationFailed {
+            server,
+            code,
+            retry_s: (wait / 1000) as u32,
+        });
         if attempts >= MAX_ATTEMPTS {
             self.start_bootstrap(now, 0, platform);
             return;
         }
-        self.set_registration(peer, Registration::Due { at: now.mono + wait, attempts });
+        self.set_registration(
+            peer,
+            Registration::Due {
+                at: now.mono + wait,
+                attempts,
+            },
+        );
     }
 
     /// Execute /1/x/8: the Update goes out with the next poll.
     pub(crate) fn trigger_update(&mut self, now: Now, instance_wanted: u16) {
         for peer in self.peers.iter_mut() {
-            let Some(link) = peer.link.as_mut() else { continue };
-            let Role::Server { instance, .. } = link.role else { continue };
+            let Some(link) = peer.link.as_mut() else {
+                continue;
+            };
+            let Role::Server { instance, .. } = link.role else {
+                continue;
+            };
             if let Registration::Registered { update_at, .. } = &mut link.registration
                 && instance == instance_wanted
             {

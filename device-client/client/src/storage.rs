@@ -73,7 +73,10 @@ impl Client<'_> {
     /// Nothing has to be written and nothing is being written.
     pub(crate) fn storage_is_idle(&self) -> bool {
         let s = &self.storage;
-        let receiving = self.receiver.as_ref().is_some_and(|r| r.has_work(&self.config.layout));
+        let receiving = self
+            .receiver
+            .as_ref()
+            .is_some_and(|r| r.has_work(&self.config.layout));
         s.dirty == 0 && s.journal.is_idle() && s.in_flight.is_none() && !receiving
     }
 
@@ -125,7 +128,11 @@ impl Client<'_> {
             };
             // A transfer that is over has no progress to keep.
             let Some(len) = len else { continue };
-            if self.storage.journal.put(key, len, self.buffers.flash, flash) {
+            if self
+                .storage
+                .journal
+                .put(key, len, self.buffers.flash, flash)
+            {
                 self.storage.writing = Some(key);
             } else {
                 self.storage.gave_up = true;
@@ -134,7 +141,9 @@ impl Client<'_> {
     }
 
     pub(crate) fn flash_done(&mut self, now: Now, ok: bool, flash: &dyn FlashRead) {
-        let Some(in_flight) = self.storage.in_flight.take() else { return };
+        let Some(in_flight) = self.storage.in_flight.take() else {
+            return;
+        };
         if !ok {
             self.event(Event::FlashFailed);
             self.storage.failures += 1;
@@ -166,8 +175,13 @@ impl Client<'_> {
     }
 
     fn receiver_step_done(&mut self, now: Now, step: receiver::Step, flash: &dyn FlashRead) {
-        let region = self.update.target.and_then(|s| self.config.layout.slots.get(usize::from(s)));
-        let (Some(region), Some(r)) = (region, self.receiver.as_mut()) else { return };
+        let region = self
+            .update
+            .target
+            .and_then(|s| self.config.layout.slots.get(usize::from(s)));
+        let (Some(region), Some(r)) = (region, self.receiver.as_mut()) else {
+            return;
+        };
         let before = r.payload.map_or(0, |p| p.durable);
         r.done(step, region, self.buffers.receive);
         if r.payload.is_some_and(|p| p.durable != before) {

@@ -28,10 +28,26 @@ impl Board {
     }
 
     pub(crate) fn with(erase_unit: u32, write_unit: u32) -> Self {
-        let journal = Region { offset: 0, size: 8192, erase_unit: erase_unit.min(4096) };
-        let slot = |i: u32| Region { offset: 8192 + i * 8192, size: 8192, erase_unit };
-        let layout = FlashLayout { journal, slots: [slot(0), slot(1)], write_unit };
-        Self { flash: MemFlash::new(24576, write_unit as usize), layout, seed: 1 }
+        let journal = Region {
+            offset: 0,
+            size: 8192,
+            erase_unit: erase_unit.min(4096),
+        };
+        let slot = |i: u32| Region {
+            offset: 8192 + i * 8192,
+            size: 8192,
+            erase_unit,
+        };
+        let layout = FlashLayout {
+            journal,
+            slots: [slot(0), slot(1)],
+            write_unit,
+        };
+        Self {
+            flash: MemFlash::new(24576, write_unit as usize),
+            layout,
+            seed: 1,
+        }
     }
 }
 
@@ -89,7 +105,11 @@ pub(crate) fn expected(input: &[i8], step: i8, layers: usize) -> Vec<i8> {
 
 pub(crate) fn module(step: i8, layers: usize, good_golden: bool) -> Vec<u8> {
     let mut b = ModuleBuilder::new();
-    b.segment(Segment { size: 64, align: 16, kind: SegmentKind::Scratch });
+    b.segment(Segment {
+        size: 64,
+        align: 16,
+        kind: SegmentKind::Scratch,
+    });
     b.input(tensor("in", 0, Task::None));
     b.output(tensor("out", 16, Task::Classify));
     for i in 0..layers {
@@ -110,7 +130,11 @@ pub(crate) fn module(step: i8, layers: usize, good_golden: bool) -> Vec<u8> {
     if good_golden {
         b.golden_from_spec(GoldenInput::Seed(7)).unwrap();
     } else {
-        b.golden(GoldenInput::Seed(7), &[vec![0; WIDTH]], &vec![vec![0; WIDTH]; layers]);
+        b.golden(
+            GoldenInput::Seed(7),
+            &[vec![0; WIDTH]],
+            &vec![vec![0; WIDTH]; layers],
+        );
     }
     b.finish().unwrap()
 }

@@ -8,12 +8,17 @@ pub(crate) struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    pub(crate) const EMPTY: Self = Self { bytes: [0; N], len: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; N],
+        len: 0,
+    };
 
     /// None if the text is too long.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let mut new = Self::EMPTY;
-        new.bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        new.bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
         new.len = u8::try_from(text.len()).ok()?;
         Some(new)
     }
@@ -37,7 +42,10 @@ pub(crate) struct Bytes<const N: usize> {
 }
 
 impl<const N: usize> Bytes<N> {
-    pub(crate) const EMPTY: Self = Self { bytes: [0; N], len: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; N],
+        len: 0,
+    };
 
     /// None if there are too many.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {

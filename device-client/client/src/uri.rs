@@ -10,7 +10,9 @@ pub(crate) fn parse(uri: &str) -> Option<SocketAddr> {
     if let Ok(address) = authority.parse::<SocketAddr>() {
         return Some(address).filter(|a| a.port() != 0);
     }
-    let v6 = authority.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+    let v6 = authority
+        .strip_prefix('[')
+        .and_then(|a| a.strip_suffix(']'));
     let address = match v6 {
         Some(v6) => IpAddr::V6(v6.parse::<Ipv6Addr>().ok()?),
         None => IpAddr::V4(authority.parse().ok()?),
@@ -29,7 +31,13 @@ mod tests {
         assert_eq!(text("coap://10.0.2.2"), Some("10.0.2.2:5683".into()));
         assert_eq!(text("coap://[::1]:5783/x"), Some("[::1]:5783".into()));
         assert_eq!(text("coap://[::1]"), Some("[::1]:5683".into()));
-        for bad in ["coaps://1.2.3.4", "coap://host", "coap://", "", "coap://1.2.3.4:0"] {
+        for bad in [
+            "coaps://1.2.3.4",
+            "coap://host",
+            "coap://",
+            "",
+            "coap://1.2.3.4:0",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

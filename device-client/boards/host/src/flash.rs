@@ -16,8 +16,12 @@ pub(crate) struct FileFlash {
 impl FileFlash {
     /// Opens the file, or makes an erased one of `len` bytes.
     pub(crate) fn open(path: &Path, len: usize, write_unit: usize) -> io::Result<Self> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         if bytes.is_empty() {
@@ -29,7 +33,10 @@ impl FileFlash {
             let text = format!("it has {} bytes, the target's flash {len}", bytes.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        Ok(Self { image: MemFlash::from_image(&bytes, write_unit), file })
+        Ok(Self {
+            image: MemFlash::from_image(&bytes, write_unit),
+            file,
+        })
     }
 
     pub(crate) fn apply(&mut self, op: FlashOp<'_>) -> Result<(), FlashError> {

@@ -53,7 +53,10 @@ impl fmt::Display for Error {
         match self {
             Self::Target(e) => e.fmt(f),
             Self::Bootstrap(text) => {
-                write!(f, "{text} is no address of a bootstrap server: write coap://HOST:PORT")
+                write!(
+                    f,
+                    "{text} is no address of a bootstrap server: write coap://HOST:PORT"
+                )
             }
             Self::Flash(path, e) => write!(f, "cannot use {} as flash: {e}", path.display()),
             Self::Socket(e) => write!(f, "the socket failed: {e}"),
@@ -94,8 +97,13 @@ impl Platform for Board {
 
 impl Board {
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        Now { mono: self.start.elapsed().as_millis() as u64, wall }
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs() as i64);
+        Now {
+            mono: self.start.elapsed().as_millis() as u64,
+            wall,
+        }
     }
 }
 
@@ -125,7 +133,10 @@ pub fn run(config: &Config) -> Result<(), Error> {
         target.layout.write_unit as usize,
     )
     .map_err(|e| Error::Flash(config.flash.clone(), e))?;
-    let mut board = Board { flash, start: Instant::now() };
+    let mut board = Board {
+        flash,
+        start: Instant::now(),
+    };
     loop {
         match life(config, &target, bootstrap, &mut board, &signals)? {
             End::Reboot => log(config, format_args!("reboot")),
@@ -135,9 +146,14 @@ pub fn run(config: &Config) -> Result<(), Error> {
 }
 
 fn resolve(text: &str) -> Result<SocketAddr, Error> {
-    let authority = text.strip_prefix("coap://").unwrap_or(text).trim_end_matches('/');
+    let authority = text
+        .strip_prefix("coap://")
+        .unwrap_or(text)
+        .trim_end_matches('/');
     let mut addresses = authority.to_socket_addrs().ok().into_iter().flatten();
-    addresses.next().ok_or_else(|| Error::Bootstrap(text.to_string()))
+    addresses
+        .next()
+        .ok_or_else(|| Error::Bootstrap(text.to_string()))
 }
 
 /// From one reset to the next.
@@ -205,7 +221,9 @@ fn life(
             PollFd::new(socket.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        let deadline = client.next_deadline().map(|at| at.saturating_sub(board.now().mono));
+        let deadline = client
+            .next_deadline()
+            .map(|at| at.saturating_sub(board.now().mono));
         let stop = stop_by.map(|at| at.saturating_duration_since(Instant::now()).as_millis());
         let wait = deadline.into_iter().chain(stop.map(|ms| ms as u64)).min();
         let wait = wait.map_or(PollTimeout::NONE, |ms| {
@@ -250,7 +268,11 @@ impl fmt::Display for Line {
                 write!(f, "bootstrap failed ({reason:?}), again in {retry_s} s")
             }
             Event::Registered { server } => write!(f, "registered at server {server}"),
-            Event::RegistrationFailed { server, code, retry_s } => {
+            Event::RegistrationFailed {
+                server,
+                code,
+                retry_s,
+            } => {
                 let (class, detail) = (code >> 5, code & 31);
                 write!(f, "server {server} did not register us ")?;
                 match code {
@@ -263,7 +285,11 @@ impl fmt::Display for Line {
             Event::Firmware { state, result } => {
                 write!(f, "firmware update: {state:?}, result {result:?}")
             }
-            Event::Slot { slot, state, result } => {
+            Event::Slot {
+                slot,
+                state,
+                result,
+            } => {
                 write!(f, "slot {slot}: {state:?}, result {result:?}")
             }
             Event::FlashFailed => write!(f, "a flash operation failed"),

@@ -7,14 +7,38 @@ use tinsmith_client::{FlashLayout, MIN_JOURNAL_HALF, Region, SLOTS};
 
 /// The targets that come with the program, by file name.
 const TARGETS: [(&str, &str); 8] = [
-    ("nrf52833-dk", include_str!("../../targets/nrf52833-dk.json")),
-    ("nrf52840-dk", include_str!("../../targets/nrf52840-dk.json")),
-    ("qemu-mps2-an386", include_str!("../../targets/qemu-mps2-an386.json")),
-    ("stm32f411re", include_str!("../../targets/stm32f411re.json")),
-    ("stm32f446re", include_str!("../../targets/stm32f446re.json")),
-    ("stm32f767zi", include_str!("../../targets/stm32f767zi.json")),
-    ("stm32l053r8", include_str!("../../targets/stm32l053r8.json")),
-    ("stm32l475vg", include_str!("../../targets/stm32l475vg.json")),
+    (
+        "nrf52833-dk",
+        include_str!("../../targets/nrf52833-dk.json"),
+    ),
+    (
+        "nrf52840-dk",
+        include_str!("../../targets/nrf52840-dk.json"),
+    ),
+    (
+        "qemu-mps2-an386",
+        include_str!("../../targets/qemu-mps2-an386.json"),
+    ),
+    (
+        "stm32f411re",
+        include_str!("../../targets/stm32f411re.json"),
+    ),
+    (
+        "stm32f446re",
+        include_str!("../../targets/stm32f446re.json"),
+    ),
+    (
+        "stm32f767zi",
+        include_str!("../../targets/stm32f767zi.json"),
+    ),
+    (
+        "stm32l053r8",
+        include_str!("../../targets/stm32l053r8.json"),
+    ),
+    (
+        "stm32l475vg",
+        include_str!("../../targets/stm32l475vg.json"),
+    ),
 ];
 
 /// Roles of 27302/x/8.
@@ -89,8 +113,8 @@ impl Target {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TargetError> {
-        let capability: Capability = serde_json::from_str(text)
-            .map_err(|e| TargetError::Syntax(name.to_string(), e))?;
+        let capability: Capability =
+            serde_json::from_str(text).map_err(|e| TargetError::Syntax(name.to_string(), e))?;
         let unfit = |what| TargetError::Unfit(name.to_string(), what);
         let by_role = |role| capability.regions.iter().find(|r| r.roles.contains(&role));
         let state = by_role(ROLE_CREDENTIALS).ok_or_else(|| unfit("region for credentials"))?;
@@ -98,7 +122,9 @@ impl Target {
         let units = |r: &MemoryRegion| r.erase_unit.zip(r.write_unit);
         let (state_erase, state_write) = units(state).ok_or_else(|| unfit("flash units"))?;
         let (store_erase, store_write) = units(store).ok_or_else(|| unfit("flash units"))?;
-        let half = JOURNAL_HALF.min(state.size / 2).next_multiple_of(state_erase);
+        let half = JOURNAL_HALF
+            .min(state.size / 2)
+            .next_multiple_of(state_erase);
         let slot = capability.platform.max_module_size / store_erase * store_erase;
         if half < u64::from(MIN_JOURNAL_HALF) || slot == 0 {
             return Err(unfit("room for journal and slots"));
@@ -112,8 +138,11 @@ impl Target {
                 erase_unit: narrow(store_erase)?,
             })
         };
-        let journal =
-            Region { offset: 0, size: narrow(2 * half)?, erase_unit: narrow(state_erase)? };
+        let journal = Region {
+            offset: 0,
+            size: narrow(2 * half)?,
+            erase_unit: narrow(state_erase)?,
+        };
         let layout = FlashLayout {
             journal,
             slots: [slot_at(0)?, slot_at(1)?],
@@ -121,7 +150,11 @@ impl Target {
         };
         layout.check().map_err(|_| unfit("usable flash layout"))?;
         let flash_bytes = layout.slots[SLOTS - 1].end() as usize;
-        Ok(Self { capability, layout, flash_bytes })
+        Ok(Self {
+            capability,
+            layout,
+            flash_bytes,
+        })
     }
 }
 

@@ -45,9 +45,13 @@ fn read_platform(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
     let client = tree.client;
     let update = &client.update;
     let slots = client.config.layout.slots.iter().zip(&update.slots);
-    let storage: u64 =
-        slots.filter(|(_, s)| s.size == 0).map(|(region, _)| u64::from(region.size)).sum();
-    let used = update.running().map_or(0, |s| update.slots[usize::from(s)].arena);
+    let storage: u64 = slots
+        .filter(|(_, s)| s.size == 0)
+        .map(|(region, _)| u64::from(region.size))
+        .sum();
+    let used = update
+        .running()
+        .map_or(0, |s| update.slots[usize::from(s)].arena);
     let arena = u64::from(client.facts.arena_total.saturating_sub(used));
     let mut own = OWN.iter().peekable();
     let tell = |resource: u16, emit: &mut Emit<'_>| match resource {
@@ -55,14 +59,19 @@ fn read_platform(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
         8 => emit(8, None, Value::UnsignedInteger(storage)),
         _ => emit(13, None, Value::Opaque(&client.facts.digest)),
     };
-    read(tree, ids::COMPUTE_PLATFORM, 0, &mut |resource, sub, value| {
-        while let Some(id) = own.next_if(|id| **id < resource) {
-            tell(*id, emit);
-        }
-        if !OWN.contains(&resource) {
-            emit(resource, sub, value);
-        }
-    });
+    read(
+        tree,
+        ids::COMPUTE_PLATFORM,
+        0,
+        &mut |resource, sub, value| {
+            while let Some(id) = own.next_if(|id| **id < resource) {
+                tell(*id, emit);
+            }
+            if !OWN.contains(&resource) {
+                emit(resource, sub, value);
+            }
+        },
+    );
     for id in own {
         tell(*id, emit);
     }

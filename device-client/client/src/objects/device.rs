@@ -6,8 +6,13 @@ use tinsmith_coap::Code;
 use super::{Context, Done, Emit, Object, Tree, one_instance};
 use crate::client::Client;
 
-pub(super) const OBJECT: Object =
-    Object { id: ids::DEVICE, instances: one_instance, read, write, execute };
+pub(super) const OBJECT: Object = Object {
+    id: ids::DEVICE,
+    instances: one_instance,
+    read,
+    write,
+    execute,
+};
 
 fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
     let config = &tree.client.config;
@@ -15,7 +20,11 @@ fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
     emit(1, None, Value::String(config.model_number));
     emit(2, None, Value::String(config.serial_number));
     emit(3, None, Value::String(config.firmware_version));
-    emit(11, Some(0), Value::Integer(i64::from(tree.client.error_code)));
+    emit(
+        11,
+        Some(0),
+        Value::Integer(i64::from(tree.client.error_code)),
+    );
     emit(13, None, Value::Time(tree.wall()));
     emit(16, None, Value::String("U"));
 }

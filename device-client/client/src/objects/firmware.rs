@@ -8,15 +8,23 @@ use super::{Context, Done, Emit, Object, Tree, one_instance};
 use crate::client::Client;
 use crate::update::firmware::Trigger;
 
-pub(super) const OBJECT: Object =
-    Object { id: ids::FIRMWARE_UPDATE, instances: one_instance, read, write, execute };
+pub(super) const OBJECT: Object = Object {
+    id: ids::FIRMWARE_UPDATE,
+    instances: one_instance,
+    read,
+    write,
+    execute,
+};
 
 /// /5/0/9: push only.
 const PUSH: i64 = 1;
 
 fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
     let update = &tree.client.update;
-    let module = update.target.or(update.running()).map(|s| &update.slots[usize::from(s)]);
+    let module = update
+        .target
+        .or(update.running())
+        .map(|s| &update.slots[usize::from(s)]);
     emit(1, None, Value::String(""));
     emit(3, None, Value::Integer(update.firmware.state as i64));
     emit(5, None, Value::Integer(update.firmware.result as i64));
@@ -53,7 +61,10 @@ fn execute(
 ) -> Result<Done, Code> {
     match resource {
         2 => {
-            let slot = client.update.start_update().map_err(|_| Code::METHOD_NOT_ALLOWED)?;
+            let slot = client
+                .update
+                .start_update()
+                .map_err(|_| Code::METHOD_NOT_ALLOWED)?;
             client.trial_started(context.now, slot);
             Ok(Done::Stored)
         }

@@ -8,8 +8,13 @@ use super::{Context, Done, Emit, Object, Tree, one_instance};
 use crate::client::Client;
 use crate::flash::FlashRead;
 
-pub(super) const OBJECT: Object =
-    Object { id: ids::INFERENCE, instances: one_instance, read, write, execute };
+pub(super) const OBJECT: Object = Object {
+    id: ids::INFERENCE,
+    instances: one_instance,
+    read,
+    write,
+    execute,
+};
 
 /// /27304/0/5 and /6.
 pub(crate) const INPUT: u16 = 5;
@@ -86,7 +91,9 @@ fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
     if let Some(class) = &i.class {
         emit(7, None, number(u64::from(class.index)));
         emit(8, None, Value::Float(f64::from(class.score)));
-        let label = module.as_ref().and_then(|m| m.labels().nth(class.index as usize));
+        let label = module
+            .as_ref()
+            .and_then(|m| m.labels().nth(class.index as usize));
         if let Some(label) = label {
             emit(9, None, Value::String(label));
         }
@@ -111,7 +118,11 @@ fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
 /// together in a buffer, as far as they fit.
 fn emit_output(client: &Client<'_>, module: &Module<'_>, emit: &mut Emit<'_>) {
     let count = module.outputs().count();
-    let tensor = |i| module.output_range(i).and_then(|range| client.arena.get(range));
+    let tensor = |i| {
+        module
+            .output_range(i)
+            .and_then(|range| client.arena.get(range))
+    };
     if count == 1 {
         emit(OUTPUT, None, Value::Opaque(tensor(0).unwrap_or(&[])));
         return;
@@ -119,7 +130,9 @@ fn emit_output(client: &Client<'_>, module: &Module<'_>, emit: &mut Emit<'_>) {
     let mut all = [0; 1024];
     let mut len = 0;
     for bytes in (0..count).filter_map(tensor) {
-        let Some(place) = all.get_mut(len..len + bytes.len()) else { return };
+        let Some(place) = all.get_mut(len..len + bytes.len()) else {
+            return;
+        };
         place.copy_from_slice(bytes);
         len += bytes.len();
     }
@@ -146,7 +159,9 @@ fn write(
         (2, Value::Integer(0)) => {}
         (11, Value::Float(threshold)) => client.inference.threshold = threshold,
         (INPUT, Value::Opaque(bytes)) => {
-            let total = client.input_bytes(context.platform).ok_or(Code::METHOD_NOT_ALLOWED)?;
+            let total = client
+                .input_bytes(context.platform)
+                .ok_or(Code::METHOD_NOT_ALLOWED)?;
             if bytes.len() != total || !client.write_input(0, bytes, context.platform) {
                 return Err(Code::BAD_REQUEST);
             }
@@ -171,7 +186,13 @@ fn execute(
         22 => {
             let (enabled, threshold) = (client.inference.enabled, client.inference.threshold);
             let (arena, class) = (client.inference.arena, client.inference.class);
-            client.inference = Inference { enabled, threshold, arena, class, ..Inference::NEW };
+            client.inference = Inference {
+                enabled,
+                threshold,
+                arena,
+                class,
+                ..Inference::NEW
+            };
         }
         _ => return Err(Code::METHOD_NOT_ALLOWED),
     }
@@ -207,12 +228,16 @@ impl Client<'_> {
         bytes: &[u8],
         flash: &dyn FlashRead,
     ) -> bool {
-        let Some(module) = self.running_module(flash) else { return false };
+        let Some(module) = self.running_module(flash) else {
+            return false;
+        };
         self.inference.arena = Arena::Undefined;
         let mut start = 0;
         let mut done = 0;
         for i in 0..module.inputs().count() {
-            let Some(range) = module.input_range(i) else { return false };
+            let Some(range) = module.input_range(i) else {
+                return false;
+            };
             let end = start + range.len();
             let from = (offset + done).max(start);
             let to = (offset + bytes.len()).min(end);
@@ -235,7 +260,9 @@ impl Client<'_> {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
         let platform: &dyn crate::platform::Platform = context.platform;
-        let module = self.running_module(platform).ok_or(Code::METHOD_NOT_ALLOWED)?;
+        let module = self
+            .running_module(platform)
+            .ok_or(Code::METHOD_NOT_ALLOWED)?;
         let begin = platform.micros();
         let outcome = module.run(self.arena);
         let latency = platform.micros().saturating_sub(begin);

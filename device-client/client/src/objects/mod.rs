@@ -128,7 +128,9 @@ impl Tree<'_, '_> {
             if under.object_id().is_some_and(|id| id != object.id) {
                 continue;
             }
-            let Some(definition) = lwm2m_objects::model::object(object.id) else { continue };
+            let Some(definition) = lwm2m_objects::model::object(object.id) else {
+                continue;
+            };
             (object.instances)(self, &mut |instance| {
                 if under.instance_id().is_some_and(|id| id != instance) {
                     return;
@@ -209,13 +211,23 @@ fn instances(client: &Client<'_>, object: &Object, f: &mut dyn FnMut(u16)) {
             0
         }
     }
-    let tree = Tree { client, platform: &Nothing, now: Now::default() };
+    let tree = Tree {
+        client,
+        platform: &Nothing,
+        now: Now::default(),
+    };
     (object.instances)(&tree, f);
 }
 
 /// Discover (LwM2M TS 1.1 6.3.2): links of an object, an instance or a resource.
-pub(crate) fn write_discover(tree: &Tree<'_, '_>, path: &Path, out: &mut dyn fmt::Write) -> fmt::Result {
-    let Some((object, definition)) = path.object_id().and_then(find) else { return Ok(()) };
+pub(crate) fn write_discover(
+    tree: &Tree<'_, '_>,
+    path: &Path,
+    out: &mut dyn fmt::Write,
+) -> fmt::Result {
+    let Some((object, definition)) = path.object_id().and_then(find) else {
+        return Ok(());
+    };
     let mut failed = Ok(());
     let mut first = true;
     let mut link = |text: fmt::Arguments<'_>, failed: &mut fmt::Result| {

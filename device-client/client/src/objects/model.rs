@@ -9,8 +9,13 @@ use crate::client::Client;
 use crate::flash::SLOTS;
 use crate::update::slot::{ModelResult, SlotState};
 
-pub(super) const OBJECT: Object =
-    Object { id: ids::ML_MODEL, instances, read, write: not_writable, execute };
+pub(super) const OBJECT: Object = Object {
+    id: ids::ML_MODEL,
+    instances,
+    read,
+    write: not_writable,
+    execute,
+};
 
 /// Default argument of Activate, seconds.
 const DEFAULT_TRIAL_S: u32 = 600;
@@ -29,7 +34,9 @@ fn link(slot: Option<u8>) -> Value<'static> {
 fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
     let client = tree.client;
     let update = &client.update;
-    let Some(slot) = update.slots.get(usize::from(instance)) else { return };
+    let Some(slot) = update.slots.get(usize::from(instance)) else {
+        return;
+    };
     let number = |n: u64| Value::UnsignedInteger(n);
     let filled = slot.state != SlotState::Empty;
     let opaque = |bytes| Value::Opaque(if filled { bytes } else { &[] });
@@ -40,18 +47,35 @@ fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
     emit(3, None, opaque(&slot.digest));
     emit(4, None, Value::String(slot.compiler.as_str()));
     emit(5, None, opaque(&slot.built_for));
-    let package = Objlnk { object: ids::FIRMWARE_UPDATE, instance: 0 };
-    emit(6, None, Value::Objlnk(if filled { package } else { Objlnk::NULL }));
+    let package = Objlnk {
+        object: ids::FIRMWARE_UPDATE,
+        instance: 0,
+    };
+    emit(
+        6,
+        None,
+        Value::Objlnk(if filled { package } else { Objlnk::NULL }),
+    );
     emit(7, None, Value::Integer(slot.state as i64));
     emit(8, None, Value::Integer(slot.result as i64));
-    let left = client.trial_deadline.filter(|_| slot.state == SlotState::Trial);
+    let left = client
+        .trial_deadline
+        .filter(|_| slot.state == SlotState::Trial);
     let left = left.map_or(0, |at| at.saturating_sub(tree.now.mono).div_ceil(1000));
     emit(13, None, number(left));
     emit(14, None, number(u64::from(slot.arena)));
     emit(15, None, number(u64::from(slot.size)));
     emit(16, None, number(module.as_ref().map_or(0, Module::macs)));
-    emit(17, None, Value::Opaque(module.as_ref().map_or(&[], Module::input_descriptor)));
-    emit(18, None, Value::Opaque(module.as_ref().map_or(&[], Module::output_descriptor)));
+    emit(
+        17,
+        None,
+        Value::Opaque(module.as_ref().map_or(&[], Module::input_descriptor)),
+    );
+    emit(
+        18,
+        None,
+        Value::Opaque(module.as_ref().map_or(&[], Module::output_descriptor)),
+    );
     if let Some(module) = &module {
         for (i, label) in module.labels().enumerate() {
             emit(19, Some(i as u16), Value::String(label));
@@ -65,9 +89,15 @@ fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
     emit(20, None, link(previous));
     let receiver = client.receiver.as_ref();
     let receiver = receiver.filter(|_| slot.state == SlotState::Receiving);
-    let tag = receiver.and_then(|r| r.tag.as_ref()).map_or(&[][..], |t| t.as_slice());
+    let tag = receiver
+        .and_then(|r| r.tag.as_ref())
+        .map_or(&[][..], |t| t.as_slice());
     emit(21, None, Value::Opaque(tag));
-    emit(22, None, number(receiver.map_or(0, |r| u64::from(r.received))));
+    emit(
+        22,
+        None,
+        number(receiver.map_or(0, |r| u64::from(r.told()))),
+    );
 }
 
 fn execute(
@@ -82,7 +112,10 @@ fn execute(
     match resource {
         9 => {
             let seconds = seconds(arguments).ok_or(Code::BAD_REQUEST)?;
-            client.update.activate(slot, Some(seconds)).map_err(not_now)?;
+            client
+                .update
+                .activate(slot, Some(seconds))
+                .map_err(not_now)?;
             client.trial_started(context.now, slot);
         }
         10 => {
@@ -95,7 +128,10 @@ fn execute(
             client.update_changed();
         }
         11 => {
-            client.update.roll_back(slot, ModelResult::None).map_err(not_now)?;
+            client
+                .update
+                .roll_back(slot, ModelResult::None)
+                .map_err(not_now)?;
             client.trial_ended();
             client.update_changed();
         }

@@ -136,7 +136,10 @@ fn blocks_out_of_order_repeated_and_foreign() {
     // Repeated: answered as before, without touching the flash.
     for num in [0, 2, 1] {
         let again = w.block(&p, tag, num, szx()).unwrap();
-        assert_eq!((again.code, again.block1.unwrap().num), (Code::CONTINUE, num));
+        assert_eq!(
+            (again.code, again.block1.unwrap().num),
+            (Code::CONTINUE, num)
+        );
     }
     assert_eq!(w.board.flash.steps(), steps);
     // A gap.
@@ -168,7 +171,10 @@ fn small_blocks_and_a_changing_block_size() {
         let p = package(2, 6, 0);
         let tag = tinsmith_package::sha256(&p);
         let szx = Szx::new(exponent).unwrap();
-        assert_eq!(w.push_from(&p, Some(&tag[..8]), 0, szx).unwrap(), Code::CHANGED);
+        assert_eq!(
+            w.push_from(&p, Some(&tag[..8]), 0, szx).unwrap(),
+            Code::CHANGED
+        );
         assert_eq!(w.firmware().unwrap(), (2, 0));
     }
     let mut w = with_active();
@@ -176,7 +182,10 @@ fn small_blocks_and_a_changing_block_size() {
     for num in 0..2 {
         w.block(&p, None, num, Szx::MAX).unwrap();
     }
-    assert_eq!(w.push_from(&p, None, 8, Szx::new(4).unwrap()).unwrap(), Code::CHANGED);
+    assert_eq!(
+        w.push_from(&p, None, 8, Szx::new(4).unwrap()).unwrap(),
+        Code::CHANGED
+    );
     assert_eq!(w.firmware().unwrap(), (2, 0));
 }
 
@@ -191,17 +200,20 @@ fn any_datagram() {
     });
     let world = std::cell::RefCell::new(&mut w);
     runner
-        .run(&proptest::collection::vec(any::<u8>(), 0..200), |mut bytes| {
-            let mut w = world.borrow_mut();
-            // Half of them look like requests.
-            if bytes.len() > 4 && bytes[0] & 1 == 0 {
-                bytes[0] = 0x42;
-                bytes[1] &= 7;
-            }
-            w.deliver(SERVER, &bytes).unwrap();
-            while w.take_datagram().is_some() {}
-            Ok(())
-        })
+        .run(
+            &proptest::collection::vec(any::<u8>(), 0..200),
+            |mut bytes| {
+                let mut w = world.borrow_mut();
+                // Half of them look like requests.
+                if bytes.len() > 4 && bytes[0] & 1 == 0 {
+                    bytes[0] = 0x42;
+                    bytes[1] &= 7;
+                }
+                w.deliver(SERVER, &bytes).unwrap();
+                while w.take_datagram().is_some() {}
+                Ok(())
+            },
+        )
         .unwrap();
     assert_eq!(w.board.flash.misuse(), None);
 }

@@ -10,16 +10,29 @@ use crate::{BootstrapError, Event, Input};
 
 #[test]
 fn bootstrap_in_every_format_then_register_and_update() {
-    for format in [ContentFormat::TLV, ContentFormat::SENML_CBOR, ContentFormat::SENML_JSON] {
+    for format in [
+        ContentFormat::TLV,
+        ContentFormat::SENML_CBOR,
+        ContentFormat::SENML_JSON,
+    ] {
         let mut w = World::new(Board::small());
         w.bootstrap(format).unwrap();
         let register = w.register().unwrap();
         for wanted in ["ep=device-1", "lt=300", "lwm2m=1.1", "b=U"] {
-            assert!(register.query.contains(&wanted.to_string()), "{:?}", register.query);
+            assert!(
+                register.query.contains(&wanted.to_string()),
+                "{:?}",
+                register.query
+            );
         }
         let links = &register.payload;
         assert!(links.starts_with("</>;rt=\"oma.lwm2m\";ct=\"0 42 60 110 112 11542\",</1/0>"));
-        for link in ["</3/0>", "</5>;ver=1.1,</5/0>", "</27300/0>", "</27303/0>,</27303/1>"] {
+        for link in [
+            "</3/0>",
+            "</5>;ver=1.1,</5/0>",
+            "</27300/0>",
+            "</27303/0>,</27303/1>",
+        ] {
             assert!(links.contains(link), "{links}");
         }
         assert!(!links.contains("</0/"), "security is not for servers");
@@ -48,9 +61,7 @@ fn a_silent_or_unwilling_bootstrap_server_is_asked_again() {
     let mut w = World::new(Board::small());
     let request = w.request().unwrap();
     w.reply(&request, Code::BAD_REQUEST, "").unwrap();
-    let failed = |reason| move |e: &Event| {
-        matches!(e, Event::BootstrapFailed { reason: r, .. } if *r == reason)
-    };
+    let failed = |reason| move |e: &Event| matches!(e, Event::BootstrapFailed { reason: r, .. } if *r == reason);
     let rejected = BootstrapError::Rejected(Code::BAD_REQUEST.byte());
     assert!(w.events.iter().any(failed(rejected)));
     let request = w.request().unwrap();
@@ -83,7 +94,9 @@ fn bad_bootstrap_writes() {
     let answer = w.put(BOOTSTRAP, "/1/0", &bad, ContentFormat::TLV).unwrap();
     assert_eq!(answer.code, Code::BAD_REQUEST);
     let other = [(Path::resource(3, 0, 13), OwnedValue::Time(1))];
-    let answer = w.put(BOOTSTRAP, "/3/0", &other, ContentFormat::TLV).unwrap();
+    let answer = w
+        .put(BOOTSTRAP, "/3/0", &other, ContentFormat::TLV)
+        .unwrap();
     assert_eq!(answer.code, Code::NOT_FOUND);
     let answer = w.ask(BOOTSTRAP, Code::DELETE, "/3/0", |_| {}).unwrap();
     assert_eq!(answer.code, Code::BAD_REQUEST);
@@ -112,7 +125,10 @@ fn stop_deregisters() {
     let mut w = World::registered(Board::small());
     w.client.handle(w.now, Input::Stop, &mut w.board);
     let request = w.request().unwrap();
-    assert_eq!((request.code, request.path.as_str()), (Code::DELETE, "rd/abc"));
+    assert_eq!(
+        (request.code, request.path.as_str()),
+        (Code::DELETE, "rd/abc")
+    );
     w.reply(&request, Code::DELETED, "").unwrap();
     assert_eq!(w.events.last(), Some(&Event::Stopped));
     assert_eq!(request.to.to_string(), SERVER);
@@ -126,7 +142,9 @@ fn reboot_trigger_and_new_lifetime() {
     assert_eq!(update.path, "rd/abc");
     w.reply(&update, Code::CHANGED, "").unwrap();
     let lifetime = [(Path::resource(1, 0, 1), OwnedValue::Integer(60))];
-    let answer = w.put(SERVER, "/1/0/1", &lifetime, ContentFormat::SENML_CBOR).unwrap();
+    let answer = w
+        .put(SERVER, "/1/0/1", &lifetime, ContentFormat::SENML_CBOR)
+        .unwrap();
     assert_eq!(answer.code, Code::CHANGED);
     let update = w.request().unwrap();
     assert!(update.query.contains(&"lt=60".to_string()));
@@ -134,13 +152,17 @@ fn reboot_trigger_and_new_lifetime() {
     assert_eq!(w.execute("/3/0/4", "").unwrap(), Code::CHANGED);
     assert!(w.rebooted);
     w.reboot();
-    assert!(w.register().unwrap().query.contains(&"lt=60".to_string()), "it was stored");
+    assert!(
+        w.register().unwrap().query.contains(&"lt=60".to_string()),
+        "it was stored"
+    );
 }
 
 #[test]
 fn strangers_are_not_answered() {
     let mut w = World::registered(Board::small());
     while w.take_datagram().is_some() {}
-    w.deliver("10.9.9.9:1", &[0x40, 1, 0, 1, 0xB1, b'3']).unwrap();
+    w.deliver("10.9.9.9:1", &[0x40, 1, 0, 1, 0xB1, b'3'])
+        .unwrap();
     assert!(w.take_datagram().is_none());
 }

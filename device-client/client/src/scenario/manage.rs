@@ -32,7 +32,11 @@ fn error_codes() {
         (Code::POST, "/27304/0/4", Code::METHOD_NOT_ALLOWED),
         (Code::FETCH, "/3", Code::METHOD_NOT_ALLOWED),
     ] {
-        assert_eq!(w.ask(SERVER, code, path, |_| {}).unwrap().code, wanted, "{code} {path}");
+        assert_eq!(
+            w.ask(SERVER, code, path, |_| {}).unwrap().code,
+            wanted,
+            "{code} {path}"
+        );
     }
     let write = |w: &mut World, path: &str, format: u32, payload: &[u8]| {
         let answer = w.ask(SERVER, Code::PUT, path, |b| {
@@ -43,7 +47,10 @@ fn error_codes() {
     };
     assert_eq!(write(&mut w, "/3/0/0", 0, b"x"), Code::METHOD_NOT_ALLOWED);
     assert_eq!(write(&mut w, "/1/0/1", 0, b"x"), Code::BAD_REQUEST);
-    assert_eq!(write(&mut w, "/1/0/1", 11543, b"{}"), Code::UNSUPPORTED_CONTENT_FORMAT);
+    assert_eq!(
+        write(&mut w, "/1/0/1", 11543, b"{}"),
+        Code::UNSUPPORTED_CONTENT_FORMAT
+    );
     assert_eq!(write(&mut w, "/1/0/1", 0, b"120"), Code::CHANGED);
     assert_eq!(write(&mut w, "/5/0/1", 0, b"coap://x/y"), Code::BAD_REQUEST);
     let accept = |w: &mut World, path: &str, format: u32| {
@@ -72,11 +79,17 @@ fn reads_in_every_format() {
         .unwrap()
     };
     let plain = name(&mut w, None);
-    assert_eq!((plain.format, &plain.payload[..]), (Some(0), &b"Tinsmith"[..]));
+    assert_eq!(
+        (plain.format, &plain.payload[..]),
+        (Some(0), &b"Tinsmith"[..])
+    );
     for format in [0, 60, 110, 112, 11542] {
         let answer = name(&mut w, Some(format));
         assert_eq!(answer.format.map(u32::from), Some(format));
-        assert!(answer.payload.windows(8).any(|p| p == b"Tinsmith"), "{format}");
+        assert!(
+            answer.payload.windows(8).any(|p| p == b"Tinsmith"),
+            "{format}"
+        );
     }
 }
 
@@ -89,7 +102,10 @@ fn what_the_device_is_made_of_reads_back_with_the_right_digest() {
     let read = lwm2m_objects::capability::Capability::from_values(&all).unwrap();
     let wanted = capability();
     assert_eq!(read.digest(), wanted.digest());
-    let told = all.iter().find(|(p, _)| *p == Path::resource(27300, 0, 13)).unwrap();
+    let told = all
+        .iter()
+        .find(|(p, _)| *p == Path::resource(27300, 0, 13))
+        .unwrap();
     assert_eq!(told.1.as_bytes(), Some(&wanted.digest()[..]));
 }
 
@@ -102,11 +118,18 @@ fn a_long_read_comes_in_blocks_of_one_version() {
     assert_eq!(first.payload.len(), 1024);
     assert!(first.block2.unwrap().more && first.etag.is_some());
     let values = w.read("/27303").unwrap();
-    let at = |r| values.iter().find(|(p, _)| *p == Path::resource(27303, 0, r)).unwrap();
+    let at = |r| {
+        values
+            .iter()
+            .find(|(p, _)| *p == Path::resource(27303, 0, r))
+            .unwrap()
+    };
     assert_eq!(at(0).1, OwnedValue::String("adder".into()));
     assert_eq!(at(7).1.as_i64(), Some(4));
     assert_eq!(at(14).1.as_i64(), Some(64));
-    let labels = values.iter().filter(|(p, _)| p.starts_with(&Path::resource(27303, 0, 19)));
+    let labels = values
+        .iter()
+        .filter(|(p, _)| p.starts_with(&Path::resource(27303, 0, 19)));
     assert_eq!(labels.count(), 16);
     assert!(at(17).1.as_bytes().is_some_and(|d| !d.is_empty()));
 }
@@ -129,7 +152,10 @@ fn discover() {
 fn notifications_of_state_changes() {
     let mut w = registered();
     let observed = w.ask(SERVER, Code::GET, "observe /5/0/3", |_| {}).unwrap();
-    assert_eq!((observed.code, observed.observe.is_some()), (Code::CONTENT, true));
+    assert_eq!(
+        (observed.code, observed.observe.is_some()),
+        (Code::CONTENT, true)
+    );
     let token = w.client.observations.len();
     assert!(token > 0);
     w.push(&package(1, 1, 60)).unwrap();
@@ -140,7 +166,9 @@ fn notifications_of_state_changes() {
     for _ in 0..20 {
         while let Some((_, bytes)) = w.take_datagram() {
             let m = Message::parse(&bytes).unwrap();
-            let Some(sequence) = m.observe() else { continue };
+            let Some(sequence) = m.observe() else {
+                continue;
+            };
             states.push(String::from_utf8(m.payload().to_vec()).unwrap());
             sequences.push(sequence);
             let [high, low] = m.message_id().to_be_bytes();
@@ -172,9 +200,11 @@ fn default_periods_of_the_server_hold() {
     ];
     let answer = w.put(SERVER, "/1/0", &periods, ContentFormat::TLV).unwrap();
     assert_eq!(answer.code, Code::CHANGED);
-    w.ask(SERVER, Code::GET, "observe /27304/0/11", |_| {}).unwrap();
+    w.ask(SERVER, Code::GET, "observe /27304/0/11", |_| {})
+        .unwrap();
     let value = [(Path::resource(27304, 0, 11), OwnedValue::Float(0.5))];
-    w.put(SERVER, "/27304/0/11", &value, ContentFormat::SENML_CBOR).unwrap();
+    w.put(SERVER, "/27304/0/11", &value, ContentFormat::SENML_CBOR)
+        .unwrap();
     let notified = |w: &mut World| {
         let mut n = 0;
         while let Some((_, bytes)) = w.take_datagram() {
@@ -219,7 +249,14 @@ fn slow_flash_gets_a_separate_answer() {
     b.payload(&p[..1024]).unwrap();
     let datagram = b.as_bytes().to_vec();
     let from = SERVER.parse().unwrap();
-    w.client.handle(w.now, Input::Datagram { from, bytes: &datagram }, &mut w.board);
+    w.client.handle(
+        w.now,
+        Input::Datagram {
+            from,
+            bytes: &datagram,
+        },
+        &mut w.board,
+    );
     let mut out = [0; 1152];
     let mut sent = Vec::new();
     loop {
@@ -239,14 +276,21 @@ fn slow_flash_gets_a_separate_answer() {
             if let Output::Transmit { len, .. } = output {
                 sent.push(out[..len].to_vec());
             }
-            assert!(!matches!(output, Output::Flash(_)), "one operation at a time");
+            assert!(
+                !matches!(output, Output::Flash(_)),
+                "one operation at a time"
+            );
         }
-        w.client.handle(w.now, Input::FlashDone(result), &mut w.board);
+        w.client
+            .handle(w.now, Input::FlashDone(result), &mut w.board);
     }
     let sent: Vec<Message<'_>> = sent.iter().map(|d| Message::parse(d).unwrap()).collect();
     assert_eq!(sent[0].code(), Code::EMPTY);
     assert_eq!(sent[0].message_id(), id);
     let answer = sent.iter().find(|m| m.code() == Code::CONTINUE).unwrap();
     assert_eq!(answer.token().as_bytes(), b"slow");
-    assert_eq!(answer.message_type(), tinsmith_coap::MessageType::Confirmable);
+    assert_eq!(
+        answer.message_type(),
+        tinsmith_coap::MessageType::Confirmable
+    );
 }

@@ -22,7 +22,10 @@ fn recover(w: &mut World, allowed: &[i8], cut: u64) {
     w.reboot();
     w.settle().unwrap();
     let active = w.slots().contains(&SlotState::Active);
-    assert!(active || allowed.contains(&0), "cut {cut}: no module is left");
+    assert!(
+        active || allowed.contains(&0),
+        "cut {cut}: no module is left"
+    );
     if active {
         let got = w.infer(&INPUT).unwrap();
         let works = |step: &&i8| **step != 0 && got == expected(&INPUT, **step, LAYERS);
@@ -37,10 +40,18 @@ fn recover(w: &mut World, allowed: &[i8], cut: u64) {
         assert_eq!(code.unwrap().code, Code::CHANGED, "cut {cut}");
     }
     update(w, 3, 9).unwrap();
-    assert_eq!(w.infer(&INPUT).unwrap(), expected(&INPUT, 3, LAYERS), "cut {cut}");
+    assert_eq!(
+        w.infer(&INPUT).unwrap(),
+        expected(&INPUT, 3, LAYERS),
+        "cut {cut}"
+    );
     w.reboot();
     w.settle().unwrap();
-    assert_eq!(w.infer(&INPUT).unwrap(), expected(&INPUT, 3, LAYERS), "cut {cut}");
+    assert_eq!(
+        w.infer(&INPUT).unwrap(),
+        expected(&INPUT, 3, LAYERS),
+        "cut {cut}"
+    );
     assert_eq!(w.board.flash.misuse(), None);
 }
 
@@ -67,7 +78,13 @@ fn at_every_unit(
 
 #[test]
 fn an_update_of_a_running_module() {
-    let cuts = at_every_unit(2048, 32, |w| update(w, 1, 1).unwrap(), |w| update(w, 2, 2), &[1, 2]);
+    let cuts = at_every_unit(
+        2048,
+        32,
+        |w| update(w, 1, 1).unwrap(),
+        |w| update(w, 2, 2),
+        &[1, 2],
+    );
     assert!(cuts > 100, "{cuts}");
 }
 
@@ -102,7 +119,10 @@ fn a_bootstrap() {
         w.reboot();
         let request = w.request().unwrap();
         // Either it is bootstrapped and registers, or it asks again; never half of it.
-        assert!(request.path == "rd" || (request.path == "bs" && !whole), "cut {n}");
+        assert!(
+            request.path == "rd" || (request.path == "bs" && !whole),
+            "cut {n}"
+        );
         cuts = n;
         if whole {
             break;

@@ -27,10 +27,18 @@ fn push_trial_commit() {
         assert_eq!(w.execute("/5/0/2", "").unwrap(), Code::CHANGED);
         assert_eq!(w.firmware().unwrap(), (3, 0));
         assert_eq!(w.number("/27303/0/7").unwrap(), 3);
-        assert_eq!(w.number("/27303/0/8").unwrap(), 1, "the golden inputs passed");
+        assert_eq!(
+            w.number("/27303/0/8").unwrap(),
+            1,
+            "the golden inputs passed"
+        );
         assert!(w.number("/27303/0/13").unwrap() > 0);
         assert_eq!(w.infer(&INPUT).unwrap(), expected(&INPUT, 1, LAYERS));
-        assert_eq!(w.number("/27304/0/7").unwrap(), 14, "the class is the highest output");
+        assert_eq!(
+            w.number("/27304/0/7").unwrap(),
+            14,
+            "the class is the highest output"
+        );
         assert_eq!(w.execute("/27303/0/10", "").unwrap(), Code::CHANGED);
         assert_eq!(w.firmware().unwrap(), (0, 1));
         assert_eq!(w.slots()[0], SlotState::Active);
@@ -75,7 +83,10 @@ fn a_failed_self_test_keeps_the_old_module() {
     assert_eq!(w.execute("/5/0/2", "").unwrap(), Code::CHANGED);
     assert_eq!(w.firmware().unwrap(), (0, 8));
     assert_eq!(w.slots(), [SlotState::Active, SlotState::Failed]);
-    assert_eq!(w.number("/27303/1/8").unwrap(), ModelResult::SelfTest as i64);
+    assert_eq!(
+        w.number("/27303/1/8").unwrap(),
+        ModelResult::SelfTest as i64
+    );
     assert_eq!(w.infer(&INPUT).unwrap(), expected(&INPUT, 1, LAYERS));
     // The floor was not raised: the same number may come again.
     assert_eq!(w.push(&package(3, 2, 60)).unwrap(), Code::CHANGED);
@@ -107,7 +118,10 @@ fn deadline_and_reset_end_a_trial() {
 #[test]
 fn activate_by_hand_with_a_deadline() {
     let mut w = World::registered(Board::small());
-    assert_eq!(w.execute("/27303/0/9", "").unwrap(), Code::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        w.execute("/27303/0/9", "").unwrap(),
+        Code::METHOD_NOT_ALLOWED
+    );
     assert_eq!(w.push(&package(1, 1, 0)).unwrap(), Code::CHANGED);
     assert_eq!(w.execute("/27303/0/9", "0='30'").unwrap(), Code::CHANGED);
     assert_eq!(w.slots()[0], SlotState::Trial);
@@ -161,9 +175,12 @@ fn a_transfer_goes_on_after_a_reset_of_the_device_at_its_last_erase_unit() {
     let told = w.read("/27303/0/21").unwrap();
     assert_eq!(told[0].1.as_bytes(), Some(tag));
     let received = w.number("/27303/0/22").unwrap();
-    assert!((1024..3072).contains(&received), "{received}");
+    assert!(received == 1024 || received == 2048, "{received}");
     let from = received as u32 / 512;
-    assert_eq!(w.push_from(&p, Some(tag), from, szx).unwrap(), Code::CHANGED);
+    assert_eq!(
+        w.push_from(&p, Some(tag), from, szx).unwrap(),
+        Code::CHANGED
+    );
     assert_eq!(w.firmware().unwrap(), (2, 0));
     assert_eq!(w.execute("/5/0/2", "").unwrap(), Code::CHANGED);
     assert_eq!(w.infer(&INPUT).unwrap(), expected(&INPUT, 1, LAYERS));

@@ -84,7 +84,10 @@ fn boot(board: &mut Board, now: Now) -> Client<'static> {
 
 impl World {
     pub(super) fn new(mut board: Board) -> Self {
-        let now = Now { mono: 1_000, wall: 1_700_000_000 };
+        let now = Now {
+            mono: 1_000,
+            wall: 1_700_000_000,
+        };
         let client = boot(&mut board, now);
         Self {
             board,
@@ -118,7 +121,8 @@ impl World {
                     if self.board.flash.is_dead() {
                         return Err(Cut);
                     }
-                    self.client.handle(self.now, Input::FlashDone(result), &mut self.board);
+                    self.client
+                        .handle(self.now, Input::FlashDone(result), &mut self.board);
                 }
                 Output::Reboot => self.rebooted = true,
                 Output::Event(event) => self.events.push(event),
@@ -134,7 +138,11 @@ impl World {
         let mut rounds = 0;
         while let Some(at) = self.client.next_deadline().filter(|at| *at <= end) {
             rounds += 1;
-            assert!(rounds < 10_000, "a deadline at {at} that is never met: {:?}", self.now);
+            assert!(
+                rounds < 10_000,
+                "a deadline at {at} that is never met: {:?}",
+                self.now
+            );
             self.now.mono = self.now.mono.max(at);
             self.client.handle(self.now, Input::Timer, &mut self.board);
             self.pump()?;
@@ -145,7 +153,8 @@ impl World {
 
     pub(super) fn deliver(&mut self, from: &str, bytes: &[u8]) -> Story<()> {
         let from = from.parse().unwrap();
-        self.client.handle(self.now, Input::Datagram { from, bytes }, &mut self.board);
+        self.client
+            .handle(self.now, Input::Datagram { from, bytes }, &mut self.board);
         self.pump()
     }
 
@@ -179,7 +188,8 @@ impl World {
             b.uint(OptionNumber::OBSERVE, observe).unwrap();
         }
         for segment in path.split('/').filter(|s| !s.is_empty()) {
-            b.option(OptionNumber::URI_PATH, segment.as_bytes()).unwrap();
+            b.option(OptionNumber::URI_PATH, segment.as_bytes())
+                .unwrap();
         }
         build(&mut b);
         let datagram = b.as_bytes().to_vec();
@@ -255,7 +265,8 @@ impl World {
         let kind = MessageType::Acknowledgement;
         let mut b = Builder::new(&mut buf, kind, code, request.id, request.token).unwrap();
         for segment in location.split('/').filter(|s| !s.is_empty()) {
-            b.option(OptionNumber::LOCATION_PATH, segment.as_bytes()).unwrap();
+            b.option(OptionNumber::LOCATION_PATH, segment.as_bytes())
+                .unwrap();
         }
         let datagram = b.as_bytes().to_vec();
         self.deliver(&request.to.to_string(), &datagram)
@@ -271,7 +282,8 @@ impl World {
         let base = Path::from_bytes(path.as_bytes()).unwrap();
         let payload = encode_vec(format, &base, values).unwrap();
         self.ask(from, Code::PUT, path, |b| {
-            b.uint(OptionNumber::CONTENT_FORMAT, u32::from(format.0)).unwrap();
+            b.uint(OptionNumber::CONTENT_FORMAT, u32::from(format.0))
+                .unwrap();
             b.payload(&payload).unwrap();
         })
     }
@@ -285,7 +297,10 @@ impl World {
         let deleted = self.ask(BOOTSTRAP, Code::DELETE, "", |_| {})?;
         assert_eq!(deleted.code, Code::DELETED);
         let security = [
-            (Path::resource(0, 1, 0), OwnedValue::String(format!("coap://{SERVER}"))),
+            (
+                Path::resource(0, 1, 0),
+                OwnedValue::String(format!("coap://{SERVER}")),
+            ),
             (Path::resource(0, 1, 1), OwnedValue::Boolean(false)),
             (Path::resource(0, 1, 2), OwnedValue::Integer(3)),
             (Path::resource(0, 1, 10), OwnedValue::Integer(7)),
@@ -391,7 +406,8 @@ impl World {
         let more = end < package.len();
         self.ask(SERVER, Code::PUT, "/5/0/0", |b| {
             b.uint(OptionNumber::CONTENT_FORMAT, 42).unwrap();
-            b.block(OptionNumber::BLOCK1, Block::new(num, more, szx).unwrap()).unwrap();
+            b.block(OptionNumber::BLOCK1, Block::new(num, more, szx).unwrap())
+                .unwrap();
             if let Some(tag) = tag {
                 b.option(OptionNumber::REQUEST_TAG, tag).unwrap();
             }
@@ -414,7 +430,10 @@ impl World {
                 return Ok(answer.code);
             }
             let last = num + 1 == blocks;
-            assert_eq!(answer.code, if last { Code::CHANGED } else { Code::CONTINUE });
+            assert_eq!(
+                answer.code,
+                if last { Code::CHANGED } else { Code::CONTINUE }
+            );
             assert_eq!(answer.block1.map(|b| b.num), Some(num));
         }
         Ok(Code::CHANGED)
@@ -444,6 +463,12 @@ impl World {
         assert_eq!(written.code, Code::CHANGED);
         assert_eq!(self.execute("/27304/0/4", "")?, Code::CHANGED);
         let values = self.read("/27304/0/6")?;
-        Ok(values[0].1.as_bytes().unwrap().iter().map(|x| *x as i8).collect())
+        Ok(values[0]
+            .1
+            .as_bytes()
+            .unwrap()
+            .iter()
+            .map(|x| *x as i8)
+            .collect())
     }
 }

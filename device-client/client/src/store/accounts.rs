@@ -132,8 +132,10 @@ pub(crate) enum AccountError {
 }
 
 impl Accounts {
-    pub(crate) const EMPTY: Self =
-        Self { security: [None; MAX_INSTANCES], server: [None; MAX_INSTANCES] };
+    pub(crate) const EMPTY: Self = Self {
+        security: [None; MAX_INSTANCES],
+        server: [None; MAX_INSTANCES],
+    };
 
     /// What a device leaves the factory with: the bootstrap server.
     pub(crate) fn factory(uri: &str) -> Option<Self> {
@@ -154,7 +156,9 @@ impl Accounts {
     pub(crate) fn servers(&self) -> impl Iterator<Item = (&Server, &Security)> {
         self.server.iter().flatten().filter_map(|server| {
             let security = self.security.iter().flatten();
-            let security = security.filter(|s| !s.bootstrap).find(|s| s.short_id == server.short_id);
+            let security = security
+                .filter(|s| !s.bootstrap)
+                .find(|s| s.short_id == server.short_id);
             Some((server, security?))
         })
     }
@@ -170,7 +174,11 @@ impl Accounts {
             1 => place(&mut self.server, Server::new(id), |s| s.id == id),
             _ => return Err(AccountError::Value),
         };
-        if room { Ok(()) } else { Err(AccountError::Full) }
+        if room {
+            Ok(())
+        } else {
+            Err(AccountError::Full)
+        }
     }
 
     /// Takes one value of an instance that was created.
@@ -219,12 +227,23 @@ impl Accounts {
     /// If the bootstrap account of `before` was overwritten by a management account, it moves to a
     /// free instance; if there are two now, the written one counts.
     pub(crate) fn keep_bootstrap_account(&mut self, before: &Self) {
-        let Some(old) = before.bootstrap().copied() else { return };
-        let count = self.security.iter().flatten().filter(|s| s.bootstrap).count();
+        let Some(old) = before.bootstrap().copied() else {
+            return;
+        };
+        let count = self
+            .security
+            .iter()
+            .flatten()
+            .filter(|s| s.bootstrap)
+            .count();
         if count == 0 {
             let taken = |id: u16| self.security.iter().flatten().any(|s| s.id == id);
-            let free = (0..=MAX_INSTANCES as u16).find(|id| !taken(*id)).unwrap_or(old.id);
-            place(&mut self.security, Security { id: free, ..old }, |s| s.id == free);
+            let free = (0..=MAX_INSTANCES as u16)
+                .find(|id| !taken(*id))
+                .unwrap_or(old.id);
+            place(&mut self.security, Security { id: free, ..old }, |s| {
+                s.id == free
+            });
         } else if count > 1 {
             for s in &mut self.security {
                 if *s == Some(old) {
@@ -237,14 +256,21 @@ impl Accounts {
     /// What Bootstrap-Finish asks: exactly one bootstrap account, at least one management server,
     /// and every server with an address that can be used.
     pub(crate) fn is_consistent(&self) -> bool {
-        let bootstrap = self.security.iter().flatten().filter(|s| s.bootstrap).count();
+        let bootstrap = self
+            .security
+            .iter()
+            .flatten()
+            .filter(|s| s.bootstrap)
+            .count();
         let servers = self.servers().count();
         let all = self.server.iter().flatten().count();
-        let addresses = self.servers().all(|(_, s)| {
-            s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some()
-        });
+        let addresses = self
+            .servers()
+            .all(|(_, s)| s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some());
         let mut ids = self.server.iter().flatten().map(|s| s.short_id);
-        let unique = ids.clone().all(|id| ids.by_ref().filter(|other| *other == id).count() <= 1);
+        let unique = ids
+            .clone()
+            .all(|id| ids.by_ref().filter(|other| *other == id).count() <= 1);
         bootstrap == 1 && servers > 0 && servers == all && addresses && unique
     }
 
@@ -335,11 +361,16 @@ mod tests {
     fn full() -> Accounts {
         let mut a = Accounts::factory("coap://127.0.0.1:5683").unwrap();
         a.create(0, 1).unwrap();
-        a.set(&Path::resource(0, 1, 0), Value::String("coap://127.0.0.1:5783")).unwrap();
+        a.set(
+            &Path::resource(0, 1, 0),
+            Value::String("coap://127.0.0.1:5783"),
+        )
+        .unwrap();
         a.set(&Path::resource(0, 1, 10), Value::Integer(7)).unwrap();
         a.create(1, 0).unwrap();
         a.set(&Path::resource(1, 0, 0), Value::Integer(7)).unwrap();
-        a.set(&Path::resource(1, 0, 1), Value::Integer(300)).unwrap();
+        a.set(&Path::resource(1, 0, 1), Value::Integer(300))
+            .unwrap();
         a.set(&Path::resource(1, 0, 7), Value::String("U")).unwrap();
         a
     }
@@ -389,13 +420,21 @@ mod tests {
         let before = Accounts::factory("coap://127.0.0.1:5683").unwrap();
         let mut a = before;
         a.create(0, 0).unwrap();
-        a.set(&Path::resource(0, 0, 0), Value::String("coap://127.0.0.1:5783")).unwrap();
+        a.set(
+            &Path::resource(0, 0, 0),
+            Value::String("coap://127.0.0.1:5783"),
+        )
+        .unwrap();
         a.set(&Path::resource(0, 0, 10), Value::Integer(7)).unwrap();
         a.keep_bootstrap_account(&before);
-        assert_eq!(a.bootstrap().map(|s| (s.id, s.uri)), before.bootstrap().map(|s| (1, s.uri)));
+        assert_eq!(
+            a.bootstrap().map(|s| (s.id, s.uri)),
+            before.bootstrap().map(|s| (1, s.uri))
+        );
         let mut a = before;
         a.create(0, 4).unwrap();
-        a.set(&Path::resource(0, 4, 1), Value::Boolean(true)).unwrap();
+        a.set(&Path::resource(0, 4, 1), Value::Boolean(true))
+            .unwrap();
         a.keep_bootstrap_account(&before);
         assert_eq!(a.bootstrap().map(|s| s.id), Some(4));
         assert_eq!(a.security.iter().flatten().count(), 1);

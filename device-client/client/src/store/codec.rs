@@ -10,7 +10,11 @@ pub(crate) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(buf: &'a mut [u8]) -> Self {
-        Self { buf, at: 0, overflow: false }
+        Self {
+            buf,
+            at: 0,
+            overflow: false,
+        }
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {

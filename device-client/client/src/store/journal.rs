@@ -38,17 +38,36 @@ pub(crate) enum Step {
 enum Job {
     Idle,
     /// Program the record in the buffer at the tail.
-    Append { len: u32 },
+    Append {
+        len: u32,
+    },
     AppendSync,
     /// Erase the other half, up to `at`.
-    Erase { at: u32, key: u8, len: u32 },
+    Erase {
+        at: u32,
+        key: u8,
+        len: u32,
+    },
     /// Program the new record (in the buffer) as the first of the other half.
-    First { key: u8, len: u32 },
+    First {
+        key: u8,
+        len: u32,
+    },
     /// Copy the newest record of `next` and the keys after it.
-    Copy { next: u8, key: u8, to: u32 },
-    CopySync { to: u32 },
-    Header { to: u32 },
-    HeaderSync { to: u32 },
+    Copy {
+        next: u8,
+        key: u8,
+        to: u32,
+    },
+    CopySync {
+        to: u32,
+    },
+    Header {
+        to: u32,
+    },
+    HeaderSync {
+        to: u32,
+    },
 }
 
 /// The place of the journal and what is under way.
@@ -66,7 +85,13 @@ pub(crate) struct Journal {
 impl Journal {
     /// Finds the half in use and its end.
     pub(crate) fn mount(region: Region, write_unit: u32, flash: &dyn FlashRead) -> Self {
-        let mut journal = Self { region, write_unit, half: None, tail: 0, job: Job::Idle };
+        let mut journal = Self {
+            region,
+            write_unit,
+            half: None,
+            tail: 0,
+            job: Job::Idle,
+        };
         let sequence = |h: u32| journal.header(h, flash);
         journal.half = match (sequence(0), sequence(1)) {
             (Some(a), Some(b)) if b > a => Some((1, b)),
@@ -74,13 +99,19 @@ impl Journal {
             (None, Some(b)) => Some((1, b)),
             (None, None) => None,
         };
-        let Some((half, seq)) = journal.half else { return journal };
+        let Some((half, seq)) = journal.half else {
+            return journal;
+        };
         let mut at = journal.header_size();
         while let Some((_, data)) = journal.record(half, seq, at, flash) {
             at += journal.pad(RECORD_HEAD + data.len() as u32);
         }
         let rest = flash.read(journal.start(half) + at, journal.half_size() - at);
-        journal.tail = if rest.iter().all(|b| *b == 0xFF) { at } else { journal.half_size() };
+        journal.tail = if rest.iter().all(|b| *b == 0xFF) {
+            at
+        } else {
+            journal.half_size()
+        };
         journal
     }
 
@@ -119,7 +150,9 @@ impl Journal {
         }
         let total = self.pad(RECORD_HEAD + len as u32);
         let here = self.half.filter(|_| self.tail + total <= self.half_size());
-        let others = (0..KEYS).filter(|k| *k != key).filter_map(|k| self.get(k, flash));
+        let others = (0..KEYS)
+            .filter(|k| *k != key)
+            .filter_map(|k| self.get(k, flash));
         let others: u32 = others.map(|d| self.pad(RECORD_HEAD + d.len() as u32)).sum();
         if here.is_none() && self.header_size() + total + others > self.half_size() {
             return false;
@@ -131,7 +164,11 @@ impl Journal {
         seal(key, seq, len, total as usize, buf);
         self.job = match here {
             Some(_) => Job::Append { len: total },
-            None => Job::Erase { at: 0, key, len: total },
+            None => Job::Erase {
+                at: 0,
+                key,
+                len: total,
+            },
         };
         true
     }
@@ -145,36 +182,55 @@ impl Journal {
                 Job::Idle => return None,
                 Job::Append { len } => {
                     let (half, _) = self.half?;
-                    Step::Program { offset: self.start(half) + self.tail, len }
+                    Step::Program {
+                        offset: self.start(half) + self.tail,
+                        len,
+                    }
                 }
                 Job::AppendSync | Job::CopySync { .. } | Job::HeaderSync { .. } => Step::Sync,
                 Job::Erase { at, .. } => Step::Erase {
                     offset: self.start(other) + at,
                     len: self.region.erase_unit,
                 },
-                Job::First { len, .. } => {
-                    Step::Program { offset: self.start(other) + self.header_size(), len }
-                }
+                Job::First { len, .. } => Step::Program {
+                    offset: self.start(other) + self.header_size(),
+                    len,
+                },
                 Job::Copy { next, key, to } => {
                     if next >= KEYS {
                         self.job = Job::CopySync { to };
                         continue;
                     }
-                    let old = if next == key { None } else { self.get(next, flash) };
+                    let old = if next == key {
+                        None
+                    } else {
+                        self.get(next, flash)
+                    };
                     let Some(old) = old else {
-                        self.job = Job::Copy { next: next + 1, key, to };
+                        self.job = Job::Copy {
+                            next: next + 1,
+                            key,
+                            to,
+                        };
                         continue;
                     };
                     let total = self.pad(RECORD_HEAD + old.len() as u32);
                     let start = RECORD_HEAD as usize;
                     let Some(place) = buf.get_mut(start..start + old.len()) else {
-                        self.job = Job::Copy { next: next + 1, key, to };
+                        self.job = Job::Copy {
+                            next: next + 1,
+                            key,
+                            to,
+                        };
                         continue;
                     };
                     place.copy_from_slice(old);
                     let len = old.len();
                     seal(next, next_seq, len, total as usize, buf);
-                    Step::Program { offset: self.start(other) + to, len: total }
+                    Step::Program {
+                        offset: self.start(other) + to,
+                        len: total,
+                    }
                 }
                 Job::Header { .. } => {
                     let total = self.header_size();
@@ -183,7 +239,10 @@ impl Journal {
                     buf[4..8].copy_from_slice(&next_seq.to_le_bytes());
                     let crc = crc32(&[&buf[..8]]);
                     buf[8..12].copy_from_slice(&crc.to_le_bytes());
-                    Step::Program { offset: self.start(other), len: total }
+                    Step::Program {
+                        offset: self.start(other),
+                        len: total,
+                    }
                 }
             });
         }
@@ -212,13 +271,25 @@ impl Journal {
                 return true;
             }
             Job::Erase { at, key, len } if at + self.region.erase_unit < self.half_size() => {
-                Job::Erase { at: at + self.region.erase_unit, key, len }
+                Job::Erase {
+                    at: at + self.region.erase_unit,
+                    key,
+                    len,
+                }
             }
             Job::Erase { key, len, .. } => Job::First { key, len },
-            Job::First { key, len } => Job::Copy { next: 0, key, to: self.header_size() + len },
+            Job::First { key, len } => Job::Copy {
+                next: 0,
+                key,
+                to: self.header_size() + len,
+            },
             Job::Copy { next, key, to } => {
                 let old = self.get(next, flash).map_or(0, <[u8]>::len) as u32;
-                Job::Copy { next: next + 1, key, to: to + self.pad(RECORD_HEAD + old) }
+                Job::Copy {
+                    next: next + 1,
+                    key,
+                    to: to + self.pad(RECORD_HEAD + old),
+                }
             }
             Job::CopySync { to } => Job::Header { to },
             Job::Header { to } => Job::HeaderSync { to },
@@ -251,8 +322,8 @@ impl Journal {
     fn header(&self, half: u32, flash: &dyn FlashRead) -> Option<u32> {
         let bytes: [u8; 12] = flash.read(self.start(half), 12).try_into().ok()?;
         let [a, b, c, d, s0, s1, s2, s3, c0, c1, c2, c3] = bytes;
-        let good = [a, b, c, d] == MAGIC
-            && crc32(&[&bytes[..8]]) == u32::from_le_bytes([c0, c1, c2, c3]);
+        let good =
+            [a, b, c, d] == MAGIC && crc32(&[&bytes[..8]]) == u32::from_le_bytes([c0, c1, c2, c3]);
         good.then(|| u32::from_le_bytes([s0, s1, s2, s3]))
     }
 
@@ -266,7 +337,10 @@ impl Journal {
         if at + RECORD_HEAD > self.half_size() {
             return None;
         }
-        let head: [u8; 8] = flash.read(self.start(half) + at, RECORD_HEAD).try_into().ok()?;
+        let head: [u8; 8] = flash
+            .read(self.start(half) + at, RECORD_HEAD)
+            .try_into()
+            .ok()?;
         let [l0, l1, key, mark, c0, c1, c2, c3] = head;
         let len = u32::from(u16::from_le_bytes([l0, l1]));
         if mark != MARK || len as usize > MAX_DATA || at + RECORD_HEAD + len > self.half_size() {
@@ -307,7 +381,11 @@ mod tests {
     use crate::flash::FlashOp;
     use crate::mem_flash::MemFlash;
 
-    const REGION: Region = Region { offset: 4096, size: 8192, erase_unit: 2048 };
+    const REGION: Region = Region {
+        offset: 4096,
+        size: 8192,
+        erase_unit: 2048,
+    };
 
     fn put(j: &mut Journal, f: &mut MemFlash, key: u8, data: &[u8]) -> bool {
         let mut buf = [0u8; BUFFER];
@@ -317,9 +395,10 @@ mod tests {
             let ok = f
                 .apply(match step {
                     Step::Erase { offset, len } => FlashOp::Erase { offset, len },
-                    Step::Program { offset, len } => {
-                        FlashOp::Program { offset, data: &buf[..len as usize] }
-                    }
+                    Step::Program { offset, len } => FlashOp::Program {
+                        offset,
+                        data: &buf[..len as usize],
+                    },
                     Step::Sync => FlashOp::Sync,
                 })
                 .is_ok();
@@ -356,7 +435,11 @@ mod tests {
 
     #[test]
     fn records_that_do_not_fit_a_half_together_are_refused() {
-        let region = Region { offset: 0, size: 2048, erase_unit: 128 };
+        let region = Region {
+            offset: 0,
+            size: 2048,
+            erase_unit: 128,
+        };
         let mut f = MemFlash::new(2048, 4);
         let mut j = Journal::mount(region, 4, &f);
         assert!(put(&mut j, &mut f, 0, &[1; 500]));

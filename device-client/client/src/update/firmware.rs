@@ -121,21 +121,41 @@ impl Trigger {
 }
 
 /// (from, trigger, to, result; none takes the result of the trigger)
-type Row = (FirmwareState, &'static str, FirmwareState, Option<UpdateResult>);
+type Row = (
+    FirmwareState,
+    &'static str,
+    FirmwareState,
+    Option<UpdateResult>,
+);
 
 use FirmwareState::{Downloaded, Downloading, Idle, Updating};
 
 const TABLE: [Row; 13] = [
-    (Idle, "PackageStarted", Downloading, Some(UpdateResult::Initial)),
+    (
+        Idle,
+        "PackageStarted",
+        Downloading,
+        Some(UpdateResult::Initial),
+    ),
     (Idle, "Refused", Idle, None),
     (Idle, "Reset", Idle, Some(UpdateResult::Initial)),
-    (Downloading, "PackageComplete", Downloaded, Some(UpdateResult::Initial)),
+    (
+        Downloading,
+        "PackageComplete",
+        Downloaded,
+        Some(UpdateResult::Initial),
+    ),
     (Downloading, "Refused", Idle, None),
     (Downloading, "Reset", Idle, Some(UpdateResult::Initial)),
     (Downloading, "Cancel", Idle, Some(UpdateResult::Cancelled)),
     (Downloaded, "Reset", Idle, Some(UpdateResult::Initial)),
     (Downloaded, "Cancel", Idle, Some(UpdateResult::Cancelled)),
-    (Downloaded, "UpdateStarted", Updating, Some(UpdateResult::Initial)),
+    (
+        Downloaded,
+        "UpdateStarted",
+        Updating,
+        Some(UpdateResult::Initial),
+    ),
     (Downloaded, "Refused", Idle, None),
     (Updating, "Committed", Idle, Some(UpdateResult::Success)),
     (Updating, "RolledBack", Idle, Some(UpdateResult::Failed)),
@@ -149,16 +169,24 @@ pub(crate) struct Firmware {
 }
 
 impl Firmware {
-    pub(crate) const NEW: Self = Self { state: Idle, result: UpdateResult::Initial };
+    pub(crate) const NEW: Self = Self {
+        state: Idle,
+        result: UpdateResult::Initial,
+    };
 
     /// The state after `trigger`, none if the table does not have it.
     pub(crate) fn next(self, trigger: Trigger) -> Option<Self> {
-        let row = TABLE.iter().find(|(from, on, ..)| *from == self.state && *on == trigger.kind())?;
+        let row = TABLE
+            .iter()
+            .find(|(from, on, ..)| *from == self.state && *on == trigger.kind())?;
         let given = match trigger {
             Trigger::Refused(result) => result,
             _ => self.result,
         };
-        Some(Self { state: row.2, result: row.3.unwrap_or(given) })
+        Some(Self {
+            state: row.2,
+            result: row.3.unwrap_or(given),
+        })
     }
 }
 
@@ -182,7 +210,11 @@ mod tests {
         let mut text = String::new();
         for state in [Idle, Downloading, Downloaded, Updating] {
             for trigger in TRIGGERS {
-                let to = Firmware { state, result: UpdateResult::Initial }.next(trigger);
+                let to = Firmware {
+                    state,
+                    result: UpdateResult::Initial,
+                }
+                .next(trigger);
                 let to = to.map(|f| format!("{:?}/{}", f.state, f.result as u8));
                 if let Some(to) = to {
                     text += &format!("{state:?} {} {to}\n", trigger.kind());

@@ -19,8 +19,15 @@ use crate::update::slot::{ModelResult, Slot, SlotState};
 
 impl Client<'_> {
     /// A block of a Write of /5/0/0 in opaque format.
-    pub(crate) fn push(&mut self, now: Now, message: &Message<'_>, flash: &dyn FlashRead) -> Answer {
-        let Ok(block1) = message.block1() else { return Answer::Code(Code::BAD_REQUEST) };
+    pub(crate) fn push(
+        &mut self,
+        now: Now,
+        message: &Message<'_>,
+        flash: &dyn FlashRead,
+    ) -> Answer {
+        let Ok(block1) = message.block1() else {
+            return Answer::Code(Code::BAD_REQUEST);
+        };
         let payload = message.payload();
         let last = block1.is_none_or(|b| !b.more);
         let offset = block1.map_or(0, Block::offset);
@@ -34,7 +41,10 @@ impl Client<'_> {
                 return Answer::Code(Code::SERVICE_UNAVAILABLE);
             }
             return match self.abandon(Trigger::Reset) {
-                Ok(_) => Answer::Stored { code: Code::CHANGED, block1 },
+                Ok(_) => Answer::Stored {
+                    code: Code::CHANGED,
+                    block1,
+                },
                 Err(code) => Answer::Code(code),
             };
         }
@@ -96,14 +106,18 @@ impl Client<'_> {
     }
 
     fn take_head(&mut self, _now: Now, last: bool) -> Result<(), PackageError> {
-        let Some(receiver) = self.receiver.as_mut() else { return Ok(()) };
+        let Some(receiver) = self.receiver.as_mut() else {
+            return Ok(());
+        };
         let arrived = self.buffers.receive.get(..receiver.buffered).unwrap_or(&[]);
         let (head, payload_offset, payload_len) = match Head::parse(arrived)? {
             Parsed::NeedMore if last => return Err(PackageError::Malformed),
             Parsed::NeedMore => return Ok(()),
-            Parsed::Complete { head, payload_offset, payload_len } => {
-                (head, payload_offset, payload_len)
-            }
+            Parsed::Complete {
+                head,
+                payload_offset,
+                payload_len,
+            } => (head, payload_offset, payload_len),
         };
         let free = self.update.free_slot();
         let slot = match (head.slot, free) {
@@ -131,7 +145,9 @@ impl Client<'_> {
         if !all {
             return Err(PackageError::Malformed);
         }
-        self.update.receive(slot, module).map_err(|_| Refusal::Component)?;
+        self.update
+            .receive(slot, module)
+            .map_err(|_| Refusal::Component)?;
         self.storage.mark(PROGRESS);
         self.update_changed();
         Ok(())
@@ -160,7 +176,9 @@ impl Client<'_> {
 
     /// Reset or Cancel.
     pub(crate) fn abandon(&mut self, trigger: Trigger) -> Result<Done, Code> {
-        self.update.abandon(trigger).map_err(|_| Code::METHOD_NOT_ALLOWED)?;
+        self.update
+            .abandon(trigger)
+            .map_err(|_| Code::METHOD_NOT_ALLOWED)?;
         self.drop_receiver();
         self.update_changed();
         Ok(Done::Stored)
@@ -171,7 +189,9 @@ impl Client<'_> {
         if self.update.firmware.state != FirmwareState::Downloading {
             return;
         }
-        let Some(slot) = self.update.target else { return };
+        let Some(slot) = self.update.target else {
+            return;
+        };
         match self.check_module(slot, flash) {
             Ok(arena) => {
                 self.update.slots[usize::from(slot)].arena = arena;
@@ -237,8 +257,12 @@ impl Client<'_> {
         }
         // The committed module, and if it is broken the one before.
         for _ in 0..2 {
-            let Some(active) = self.update.active() else { break };
-            let Err((_, why)) = self.check_module(active, flash) else { break };
+            let Some(active) = self.update.active() else {
+                break;
+            };
+            let Err((_, why)) = self.check_module(active, flash) else {
+                break;
+            };
             let _ = self.update.fail(active, why);
         }
         if self.update != before {
@@ -255,12 +279,19 @@ impl Client<'_> {
         for (i, (state, result)) in slots.into_iter().enumerate() {
             if self.told_slots[i] != (state, result) {
                 self.told_slots[i] = (state, result);
-                self.event(Event::Slot { slot: i as u8, state, result });
+                self.event(Event::Slot {
+                    slot: i as u8,
+                    state,
+                    result,
+                });
             }
         }
         if self.told_firmware != firmware {
             self.told_firmware = firmware;
-            self.event(Event::Firmware { state: firmware.state, result: firmware.result });
+            self.event(Event::Firmware {
+                state: firmware.state,
+                result: firmware.result,
+            });
         }
     }
 }

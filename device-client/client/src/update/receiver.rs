@@ -66,12 +66,20 @@ pub(crate) struct Receiver {
     /// Bytes in the buffer: of the head, then of the payload before they fill a write unit.
     pub(crate) buffered: usize,
     pub(crate) payload: Option<Payload>,
+    /// No block has come since a reset.
+    resumed: bool,
 }
 
 impl Receiver {
     /// Nothing received yet.
     pub(crate) const fn new(tag: Tag) -> Self {
-        Self { tag, received: 0, buffered: 0, payload: None }
+        Self {
+            tag,
+            received: 0,
+            buffered: 0,
+            payload: None,
+            resumed: false,
+        }
     }
 
     /// The transfer as if its last byte had just arrived.
@@ -88,6 +96,16 @@ impl Receiver {
         self.payload.map(|p| p.head_len + p.len)
     }
 
+    /// /27303/x/22. After a reset, down to a multiple of the largest block: what was held lies at
+    /// an odd offset behind the head, and the rest of the transfer should not be in small blocks.
+    pub(crate) fn told(&self) -> u32 {
+        if self.resumed && !self.is_complete() {
+            self.received & !1023
+        } else {
+            self.received
+        }
+    }
+
     /// All bytes have arrived.
     pub(crate) fn is_complete(&self) -> bool {
         self.total() == Some(self.received)
@@ -101,7 +119,10 @@ impl Receiver {
         last: bool,
         buf: &mut [u8; RECEIVE],
     ) -> Block {
-        let Some(end) = u32::try_from(bytes.len()).ok().and_then(|n| offset.checked_add(n)) else {
+        let Some(end) = u32::try_from(bytes.len())
+            .ok()
+            .and_then(|n| offset.checked_add(n))
+        else {
             return Block::WrongLength;
         };
         if offset > self.received {
@@ -122,6 +143,7 @@ impl Receiver {
         place.copy_from_slice(new);
         self.buffered += new.len();
         self.received = end;
+        self.resumed = false;
         Block::Taken
     }
 
@@ -181,10 +203,16 @@ impl Receiver {
             return None;
         }
         if p.written == p.erased {
-            return Some(Step::Erase { offset: slot.offset + p.erased, len: slot.erase_unit });
+            return Some(Step::Erase {
+                offset: slot.offset + p.erased,
+                len: slot.erase_unit,
+            });
         }
         let len = len.min(p.erased - p.written);
-        Some(Step::Program { offset: slot.offset + p.written, len })
+        Some(Step::Program {
+            offset: slot.offset + p.written,
+            len,
+        })
     }
 
     /// A step is done.
@@ -232,7 +260,11 @@ impl Receiver {
         if r.u8()? != SCHEMA {
             return None;
         }
-        let tag = if r.u8()? == 1 { Some(r.short_bytes()?) } else { None };
+        let tag = if r.u8()? == 1 {
+            Some(r.short_bytes()?)
+        } else {
+            None
+        };
         let (head_len, len, durable) = (r.u32()?, r.u32()?, r.u32()?);
         head_len.checked_add(len)?;
         // The last unit is padded: durable may lie behind the payload's end.
@@ -249,6 +281,7 @@ impl Receiver {
                 durable,
                 synced: true,
             }),
+            resumed: true,
         })
     }
 }
@@ -259,20 +292,39 @@ mod tests {
     use crate::flash::FlashOp;
     use crate::mem_flash::MemFlash;
 
-    const SLOT: Region = Region { offset: 0, size: 8192, erase_unit: 1024 };
+    const SLOT: Region = Region {
+        offset: 0,
+        size: 8192,
+        erase_unit: 1024,
+    };
 
     fn layout(write_unit: u32) -> FlashLayout {
-        let journal = Region { offset: 16384, size: 8192, erase_unit: 4096 };
-        FlashLayout { journal, slots: [SLOT, Region { offset: 8192, ..SLOT }], write_unit }
+        let journal = Region {
+            offset: 16384,
+            size: 8192,
+            erase_unit: 4096,
+        };
+        FlashLayout {
+            journal,
+            slots: [
+                SLOT,
+                Region {
+                    offset: 8192,
+                    ..SLOT
+                },
+            ],
+            write_unit,
+        }
     }
 
     fn work(r: &mut Receiver, f: &mut MemFlash, l: &FlashLayout, buf: &mut [u8; RECEIVE]) {
         while let Some(step) = r.step(&SLOT, l, buf) {
             f.apply(match step {
                 Step::Erase { offset, len } => FlashOp::Erase { offset, len },
-                Step::Program { offset, len } => {
-                    FlashOp::Program { offset, data: &buf[..len as usize] }
-                }
+                Step::Program { offset, len } => FlashOp::Program {
+                    offset,
+                    data: &buf[..len as usize],
+                },
                 Step::Sync => FlashOp::Sync,
             })
             .unwrap();
@@ -289,7 +341,11 @@ mod tests {
             for block in [16, 64, 512, 1024] {
                 let l = layout(write_unit);
                 let mut f = MemFlash::new(16384, write_unit as usize);
-                f.apply(FlashOp::Program { offset: 0, data: &[0; 32] }).unwrap();
+                f.apply(FlashOp::Program {
+                    offset: 0,
+                    data: &[0; 32],
+                })
+                .unwrap();
                 let mut buf = [0; RECEIVE];
                 let mut r = Receiver::new(None);
                 for (i, chunk) in package.chunks(block).enumerate() {
@@ -333,7 +389,10 @@ mod tests {
         let n = r.encode(&mut record).unwrap();
         let mut r = Receiver::decode(&record[..n]).unwrap();
         assert_eq!((r.received, r.tag), (40 + 2048, Bytes::new(b"tagtagta")));
-        assert_eq!(r.take(4096, &package[4096..5000], true, &mut buf), Block::Gap);
+        assert_eq!(
+            r.take(4096, &package[4096..5000], true, &mut buf),
+            Block::Gap
+        );
         for at in [2048, 3072, 4096] {
             let end = (at + 1024).min(5000);
             let block = r.take(at as u32, &package[at..end], end == 5000, &mut buf);
@@ -354,7 +413,10 @@ mod tests {
         assert_eq!(r.take(512, &[0; 512], true, &mut buf), Block::WrongLength);
         assert_eq!(r.take(512, &[0; 100], true, &mut buf), Block::WrongLength);
         assert_eq!(r.take(512, &[0; 500], false, &mut buf), Block::WrongLength);
-        assert_eq!(r.take(u32::MAX, &[0; 500], false, &mut buf), Block::WrongLength);
+        assert_eq!(
+            r.take(u32::MAX, &[0; 500], false, &mut buf),
+            Block::WrongLength
+        );
         assert_eq!(r.take(512, &[0; 500], true, &mut buf), Block::Taken);
         let mut r = Receiver::new(None);
         assert_eq!(r.take(0, &[0; 512], true, &mut buf), Block::Taken);

@@ -50,7 +50,10 @@ impl SlotState {
 
     /// The slot holds a module that was complete and checked.
     pub(crate) const fn holds_module(self) -> bool {
-        matches!(self, Self::Verified | Self::Trial | Self::Active | Self::RolledBack)
+        matches!(
+            self,
+            Self::Verified | Self::Trial | Self::Active | Self::RolledBack
+        )
     }
 }
 
@@ -181,7 +184,9 @@ impl Slot {
 
     /// Moves on if the table allows it.
     pub(crate) fn apply(&mut self, event: SlotEvent) -> bool {
-        let row = TABLE.iter().find(|(from, on, _)| *from == self.state && *on == event);
+        let row = TABLE
+            .iter()
+            .find(|(from, on, _)| *from == self.state && *on == event);
         if let Some((_, _, to)) = row {
             self.state = *to;
         }
@@ -197,7 +202,10 @@ mod tests {
     fn a_running_module_is_never_received_into_or_dropped() {
         for state in [Active, Trial] {
             for event in [SlotEvent::Receive, SlotEvent::Drop, SlotEvent::Verified] {
-                let mut slot = Slot { state, ..Slot::EMPTY };
+                let mut slot = Slot {
+                    state,
+                    ..Slot::EMPTY
+                };
                 assert!(!slot.apply(event));
                 assert_eq!(slot.state, state);
             }

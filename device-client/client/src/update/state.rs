@@ -35,7 +35,10 @@ impl UpdateState {
     };
 
     fn find(&self, state: SlotState) -> Option<u8> {
-        self.slots.iter().position(|s| s.state == state).map(|i| i as u8)
+        self.slots
+            .iter()
+            .position(|s| s.state == state)
+            .map(|i| i as u8)
     }
 
     /// The committed module.
@@ -62,7 +65,9 @@ impl UpdateState {
             SlotState::Receiving | SlotState::Trial | SlotState::Active => None,
         };
         let all = self.slots.iter().enumerate();
-        all.filter_map(|(i, s)| Some((cost(s)?, i as u8))).min().map(|(_, i)| i)
+        all.filter_map(|(i, s)| Some((cost(s)?, i as u8)))
+            .min()
+            .map(|(_, i)| i)
     }
 
     /// A package may go to this slot.
@@ -82,14 +87,21 @@ impl UpdateState {
     }
 
     fn apply(&mut self, slot: u8, event: SlotEvent) -> Result<(), NotAllowed> {
-        if self.slot_mut(slot)?.apply(event) { Ok(()) } else { Err(NotAllowed) }
+        if self.slot_mut(slot)?.apply(event) {
+            Ok(())
+        } else {
+            Err(NotAllowed)
+        }
     }
 
     /// The head of a package was accepted; what the slot held is gone.
     pub(crate) fn receive(&mut self, slot: u8, module: Slot) -> Result<(), NotAllowed> {
         self.apply(slot, SlotEvent::Receive)?;
-        *self.slot_mut(slot)? =
-            Slot { state: SlotState::Receiving, result: ModelResult::None, ..module };
+        *self.slot_mut(slot)? = Slot {
+            state: SlotState::Receiving,
+            result: ModelResult::None,
+            ..module
+        };
         self.target = Some(slot);
         if self.previous == Some(slot) {
             self.previous = None;
@@ -296,7 +308,12 @@ mod tests {
     use crate::text::Text;
 
     fn module(sequence: u64) -> Slot {
-        Slot { sequence, size: 100, name: Text::new("m").unwrap(), ..Slot::EMPTY }
+        Slot {
+            sequence,
+            size: 100,
+            name: Text::new("m").unwrap(),
+            ..Slot::EMPTY
+        }
     }
 
     fn install(u: &mut UpdateState, sequence: u64) -> u8 {
@@ -344,7 +361,10 @@ mod tests {
                 assert_eq!(u.slots[1].state, SlotState::Failed);
             }
             assert_eq!((u.active(), u.floor), (Some(0), 5));
-            let idle = Firmware { state: FirmwareState::Idle, result: UpdateResult::Failed };
+            let idle = Firmware {
+                state: FirmwareState::Idle,
+                result: UpdateResult::Failed,
+            };
             assert_eq!(u.firmware, idle);
             assert_eq!(u.free_slot(), Some(1));
             assert!(!u.after_reset());

@@ -11,7 +11,11 @@ use crate::update::slot::{ModelResult, SlotState};
 impl Client<'_> {
     /// The slot is in TRIAL; its golden inputs run once that is on flash and the answer is out.
     pub(crate) fn trial_started(&mut self, now: Now, slot: u8) {
-        let seconds = self.update.slots.get(usize::from(slot)).map_or(0, |s| s.trial_s);
+        let seconds = self
+            .update
+            .slots
+            .get(usize::from(slot))
+            .map_or(0, |s| s.trial_s);
         self.trial_deadline = (seconds > 0).then(|| now.mono + u64::from(seconds) * 1000);
         self.self_test_due = Some(slot);
         self.inference.forget_result();
@@ -52,8 +56,12 @@ impl Client<'_> {
     /// Runs the golden inputs. /27303/x/8 shows the outcome; a module on trial that fails is FAILED.
     pub(crate) fn run_self_test(&mut self, slot: u8, flash: &dyn FlashRead) {
         self.inference.arena = crate::objects::inference::Arena::Undefined;
-        let Some(entry) = self.update.slots.get(usize::from(slot)) else { return };
-        let Some(region) = self.config.layout.slots.get(usize::from(slot)) else { return };
+        let Some(entry) = self.update.slots.get(usize::from(slot)) else {
+            return;
+        };
+        let Some(region) = self.config.layout.slots.get(usize::from(slot)) else {
+            return;
+        };
         let result = match Module::parse(flash.read(region.offset, entry.size)) {
             Err(_) => ModelResult::Unsupported,
             Ok(module) => match module.self_test(self.arena) {

@@ -1,0 +1,22 @@
+//! A device of its own: `device ENDPOINT coap://ADDRESS:PORT TARGET FLASH-FILE`.
+
+use tinsmith_board_host::{Config, run};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [endpoint, bootstrap, target, flash] = &args[..] else {
+        eprintln!("usage: device ENDPOINT coap://ADDRESS:PORT TARGET FLASH-FILE");
+        std::process::exit(2);
+    };
+    let config = Config {
+        endpoint: endpoint.clone(),
+        bootstrap: bootstrap.clone(),
+        target: target.clone(),
+        flash: flash.into(),
+        log: true,
+    };
+    if let Err(error) = run(&config) {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
