@@ -13,17 +13,17 @@ use super::error::{CompileError, ModelError, Problem};
 use super::{import, wire};
 
 /// Largest file in bytes.
-pub const MAX_FILE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_FILE_BYTES: usize = 64 << 20;
 /// Most elements of a tensor.
-pub const MAX_ELEMENTS: u64 = 1 << 28;
+pub(crate) const MAX_ELEMENTS: u64 = 1 << 28;
 /// Largest kernel, stride, dilation or pad.
 const MAX_WINDOW: i64 = 1 << 15;
 /// Highest rank of a tensor.
-pub const MAX_RANK: usize = 6;
+pub(crate) const MAX_RANK: usize = 6;
 
 /// A file that passed the check.
 #[derive(Debug, Clone)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// The decoded file; nodes in an order in which each comes after those it depends on.
     pub model: pb::ModelProto,
     /// Version of the standard operator set.
@@ -31,7 +31,7 @@ pub struct Checked {
 }
 
 /// Checks a file. `model` is the name for messages.
-pub fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
+pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
     let at = At { model };
     if file.is_empty() {
         return Err(at.file(Problem::Empty));
@@ -93,12 +93,12 @@ impl At<'_> {
 }
 
 /// Text of the file, shortened for a message.
-pub fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
 /// A node's name, or its first output's.
-pub fn node_name(node: &pb::NodeProto) -> String {
+pub(crate) fn node_name(node: &pb::NodeProto) -> String {
     match node.name.as_str() {
         "" => clip(node.output.first().map_or("", String::as_str)),
         name => clip(name),
@@ -221,7 +221,7 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<(), Problem> {
 }
 
 /// The floats of a checked float tensor.
-pub fn floats(tensor: &pb::TensorProto) -> Vec<f32> {
+pub(crate) fn floats(tensor: &pb::TensorProto) -> Vec<f32> {
     if tensor.raw_data.is_empty() {
         return tensor.float_data.clone();
     }
@@ -235,7 +235,7 @@ pub fn floats(tensor: &pb::TensorProto) -> Vec<f32> {
 }
 
 /// The integers of a checked int64 or int32 tensor.
-pub fn integers(tensor: &pb::TensorProto) -> Option<Vec<i64>> {
+pub(crate) fn integers(tensor: &pb::TensorProto) -> Option<Vec<i64>> {
     match DataType::try_from(tensor.data_type).ok()? {
         DataType::Int64 if tensor.raw_data.is_empty() => Some(tensor.int64_data.clone()),
         DataType::Int64 => Some(

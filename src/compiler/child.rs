@@ -14,12 +14,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::error::{ChildFailure, CompileError};
-use super::{Compiled, Progress, Request};
+use super::{Compiled, MEASURE, Progress, Request};
 
 /// Address space of a child in bytes.
 const MAX_MEMORY: u64 = 1 << 30;
-/// How long a child may take.
+/// How long a child may take from the file to the verified module.
 const MAX_SECONDS: u64 = 20;
+/// How long it may then take to measure a test set.
+const MAX_MEASURE_SECONDS: u64 = 100;
 /// Most bytes of an answer that are kept.
 const MAX_ANSWER: u64 = 128 << 20;
 /// Most bytes of a line of progress, and of a crash message.
@@ -94,7 +96,9 @@ fn run(
         reason,
     };
     let not_started = |why: String| fail(ChildFailure::NotStarted { why });
-    let deadline = Instant::now() + limit;
+    let mut deadline = Instant::now() + limit;
+    let mut seconds = limit.as_secs();
+    let mut measuring = false;
     let input = frame::request(request).map_err(not_started)?;
     command
         .stdin(Stdio::piped())
@@ -139,14 +143,20 @@ fn run(
         let left = deadline.saturating_duration_since(Instant::now());
         match received.recv_timeout(left) {
             Ok(line) => match serde_json::from_str(&line) {
-                Ok(step) => progress(step),
+                Ok(step) => {
+                    let step: Progress = step;
+                    if step.stage == MEASURE && !measuring {
+                        measuring = true;
+                        deadline = Instant::now() + Duration::from_secs(MAX_MEASURE_SECONDS);
+                        seconds = MAX_MEASURE_SECONDS;
+                    }
+                    progress(step);
+                }
                 Err(_) if line.contains("memory allocation of") || last.is_empty() => last = line,
                 Err(_) => {}
             },
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                return Err(fail(ChildFailure::TimedOut {
-                    seconds: limit.as_secs(),
-                }));
+                return Err(fail(ChildFailure::TimedOut { seconds }));
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
@@ -156,9 +166,7 @@ fn run(
             Ok(Some(status)) => break status,
             Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
             Ok(None) => {
-                return Err(fail(ChildFailure::TimedOut {
-                    seconds: limit.as_secs(),
-                }));
+                return Err(fail(ChildFailure::TimedOut { seconds }));
             }
             Err(error) => return Err(not_started(error.to_string())),
         }

@@ -117,7 +117,11 @@ impl fmt::Display for Misfit {
 }
 
 /// Checks a module against a capability.
-pub fn fit(model: &str, capability: &Capability, module: &Module<'_>) -> Result<(), CompileError> {
+pub(crate) fn fit(
+    model: &str,
+    capability: &Capability,
+    module: &Module<'_>,
+) -> Result<(), CompileError> {
     let missing = misfits(capability, module);
     if missing.is_empty() {
         return Ok(());

@@ -8,7 +8,7 @@ use crate::samples::TestSet;
 
 /// The outcome on one test set; the same samples for both.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Name of the metric: accuracy, rmse or auc.
     pub name: &'static str,
     /// The float model's, 0 to 1 for accuracy and AUC.
@@ -22,7 +22,7 @@ pub struct Measured {
 }
 
 /// Runs the whole test set.
-pub fn measure(
+pub(crate) fn measure(
     task: Task,
     float: &Graph,
     runner: &Runner<'_>,
@@ -117,7 +117,7 @@ fn outcomes(
 }
 
 /// Lowest index of the highest value.
-pub fn argmax(values: &[f32]) -> u32 {
+pub(crate) fn argmax(values: &[f32]) -> u32 {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {
         if *value > values[best] {
@@ -128,7 +128,7 @@ pub fn argmax(values: &[f32]) -> u32 {
 }
 
 /// Mean squared error between a float sample and its reconstruction.
-pub fn squared_error(sample: &[f32], output: &[f32]) -> f64 {
+pub(crate) fn squared_error(sample: &[f32], output: &[f32]) -> f64 {
     let sum: f64 = sample
         .iter()
         .zip(output)
@@ -137,18 +137,18 @@ pub fn squared_error(sample: &[f32], output: &[f32]) -> f64 {
     sum / sample.len().max(1) as f64
 }
 
-pub fn equal(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn equal(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len().max(1) as f64
 }
 
-pub fn rmse(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn rmse(a: &[f64], b: &[f64]) -> f64 {
     let sum: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
     (sum / a.len().max(1) as f64).sqrt()
 }
 
 /// Area under the receiver operating characteristic: the share of (anomalous, normal) pairs that
 /// the score orders rightly, ties counting half. 0.5 if one of the two kinds is missing.
-pub fn auc(scores: &[f64], labels: &[f64]) -> f64 {
+pub(crate) fn auc(scores: &[f64], labels: &[f64]) -> f64 {
     let mut sorted: Vec<(f64, bool)> = scores
         .iter()
         .zip(labels)

@@ -66,6 +66,9 @@ impl From<Task> for tinsmith_module::build::Task {
     }
 }
 
+/// Stage in which a finished module is measured on a test set.
+const MEASURE: &str = "measure";
+
 /// What may be chosen about a build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -243,7 +246,7 @@ pub fn compile(
         .map_err(|e| internal("verify", e))?;
     let sqnr = runner.noise(&float, &plan, &request.options.calibration);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    stage("measure", 0.75);
+    stage(MEASURE, 0.75);
     let measured = match &request.test {
         Some(test) => Some(
             metric::measure(request.task, &float, &runner, test)

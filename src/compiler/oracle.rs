@@ -9,7 +9,7 @@ use tract_onnx::prelude::*;
 use super::error::{CompileError, ModelError, Problem};
 
 /// tract's typed graph.
-pub struct Typed {
+pub(crate) struct Typed {
     model: TypedModel,
     shapes: HashMap<String, Vec<usize>>,
     integers: HashMap<String, Vec<i64>>,
@@ -17,7 +17,7 @@ pub struct Typed {
 
 /// A tensor of ONNX that our evaluation computes differently from tract.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Name of the tensor.
     pub tensor: String,
     /// Element with the largest difference.
@@ -39,7 +39,7 @@ fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
 
 impl Typed {
     /// Infers the shapes of a checked file.
-    pub fn new(model: &str, proto: &pb::ModelProto) -> Result<Self, CompileError> {
+    pub(crate) fn new(model: &str, proto: &pb::ModelProto) -> Result<Self, CompileError> {
         let typed = guarded(|| {
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
             onnx.parse(proto, None)?.model.into_typed()
@@ -84,17 +84,17 @@ impl Typed {
     }
 
     /// The shape of an ONNX tensor.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
     /// The value of an integer tensor that could be computed from shapes.
-    pub fn integers(&self, name: &str) -> Option<&[i64]> {
+    pub(crate) fn integers(&self, name: &str) -> Option<&[i64]> {
         self.integers.get(name).map(Vec::as_slice)
     }
 
     /// Optimises the graph so that it gives all tensors in `names`.
-    pub fn oracle(&self, names: &[String]) -> Result<Oracle, String> {
+    pub(crate) fn oracle(&self, names: &[String]) -> Result<Oracle, String> {
         guarded(|| {
             let mut outlets = Vec::new();
             let mut kept = Vec::new();
@@ -123,7 +123,7 @@ impl Typed {
 }
 
 /// An optimised tract model that gives every tensor asked for.
-pub struct Oracle {
+pub(crate) struct Oracle {
     runnable: Arc<TypedRunnableModel>,
     names: Vec<String>,
 }
@@ -132,7 +132,7 @@ impl Oracle {
     /// Compares our values (by tensor name, in ONNX order) of one sample with tract's.
     /// Returns the first tensor, in the order of the graph, that differs by more than float
     /// rounding explains.
-    pub fn compare(
+    pub(crate) fn compare(
         &self,
         shape: &[usize],
         input: &[f32],

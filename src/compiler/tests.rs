@@ -56,7 +56,12 @@ fn build(name: &str, task: Task) -> Option<Compiled> {
     for layer in &report.layers {
         println!(
             "    {:<16} {:?} macs {} weights {} arena {} sqnr {:.1?}",
-            layer.op, layer.shape, layer.macs, layer.weights_bytes, layer.arena_bytes, layer.sqnr_db
+            layer.op,
+            layer.shape,
+            layer.macs,
+            layer.weights_bytes,
+            layer.arena_bytes,
+            layer.sqnr_db
         );
     }
     Some(compiled)
@@ -64,7 +69,9 @@ fn build(name: &str, task: Task) -> Option<Compiled> {
 
 /// int8 within one point of float on the whole test set.
 fn within_a_point(name: &str, task: Task, least: f64) {
-    let Some(compiled) = build(name, task) else { return };
+    let Some(compiled) = build(name, task) else {
+        return;
+    };
     let report = &compiled.report;
     let (float, int8) = (report.metric_float.unwrap(), report.metric_int8.unwrap());
     assert!(float >= least, "{name}: float {float}");
@@ -111,7 +118,9 @@ fn shipped_models() {
 
 #[test]
 fn cmapss_rul_regresses_alike() {
-    let Some(compiled) = build("cmapss_rul", Task::Regress) else { return };
+    let Some(compiled) = build("cmapss_rul", Task::Regress) else {
+        return;
+    };
     let report = compiled.report;
     let (float, int8) = (report.metric_float.unwrap(), report.metric_int8.unwrap());
     assert!((float - int8).abs() < 0.02 * float, "{float} {int8}");
@@ -119,7 +128,9 @@ fn cmapss_rul_regresses_alike() {
 
 #[test]
 fn occupancy_mlp_with_its_affine_folded() {
-    let Some(compiled) = build("occupancy_mlp", Task::Classify) else { return };
+    let Some(compiled) = build("occupancy_mlp", Task::Classify) else {
+        return;
+    };
     assert!(compiled.report.metric_int8.unwrap() > 0.95);
 }
 
@@ -162,12 +173,18 @@ fn mlperf_tiny_compiles() {
             options: Options::new(samples::Samples { shape, data }),
             test: None,
         };
-        let report = compile(&request, &mut |_| {}).unwrap_or_else(|e| panic!("{name}: {e}")).report;
+        let report = compile(&request, &mut |_| {})
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+            .report;
         println!(
             "{name}: module {} arena {} (peak of live tensors {arena}) macs {} in {} ms",
             report.module_bytes, report.arena_bytes, report.macs, report.compile_ms
         );
-        assert!(report.arena_bytes <= arena, "{name}: {} > {arena}", report.arena_bytes);
+        assert!(
+            report.arena_bytes <= arena,
+            "{name}: {} > {arena}",
+            report.arena_bytes
+        );
     }
 }
 
@@ -202,7 +219,10 @@ fn kws01_on_real_keywords() {
             data: x[..split * 490].to_vec(),
         }),
         test: Some(TestSet {
-            x: samples::Samples { shape, data: x[split * 490..].to_vec() },
+            x: samples::Samples {
+                shape,
+                data: x[split * 490..].to_vec(),
+            },
             y: y[split..].to_vec(),
         }),
     };
@@ -216,7 +236,9 @@ fn kws01_on_real_keywords() {
 
 #[test]
 fn the_same_request_gives_the_same_bytes() {
-    let Some(mut request) = request("hapt_cnn1d", Task::Classify) else { return };
+    let Some(mut request) = request("hapt_cnn1d", Task::Classify) else {
+        return;
+    };
     request.test = None;
     let one = compile(&request, &mut |_| {}).unwrap();
     let two = compile(&request, &mut |_| {}).unwrap();
@@ -229,25 +251,47 @@ fn the_same_request_gives_the_same_bytes() {
 
 #[test]
 fn too_small_a_device_is_refused_by_bytes() {
-    let Some(mut request) = request("hapt_cnn1d", Task::Classify) else { return };
+    let Some(mut request) = request("hapt_cnn1d", Task::Classify) else {
+        return;
+    };
     request.capability = targets::find("stm32l053").unwrap();
     let error = compile(&request, &mut |_| {}).unwrap_err();
     println!("{error}");
-    let CompileError::DoesNotFit { target, missing, .. } = &error else { panic!("{error:?}") };
+    let CompileError::DoesNotFit {
+        target, missing, ..
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
     assert_eq!(target, "stm32l053r8");
-    assert!(missing.iter().any(|m| matches!(m, Misfit::Arena { missing: 1.., .. })));
-    assert!(missing.iter().any(|m| matches!(m, Misfit::ModuleSize { missing: 1.., .. })));
+    assert!(
+        missing
+            .iter()
+            .any(|m| matches!(m, Misfit::Arena { missing: 1.., .. }))
+    );
+    assert!(
+        missing
+            .iter()
+            .any(|m| matches!(m, Misfit::ModuleSize { missing: 1.., .. }))
+    );
     assert!(error.to_string().contains("bytes of RAM are missing"));
 }
 
 #[test]
 fn data_of_another_model_is_refused() {
-    let Some(mut request) = request("hapt_cnn1d", Task::Classify) else { return };
+    let Some(mut request) = request("hapt_cnn1d", Task::Classify) else {
+        return;
+    };
     request.options.calibration.shape = vec![3, 64];
     let error = compile(&request, &mut |_| {}).unwrap_err();
     assert!(matches!(error, CompileError::Data { .. }), "{error}");
     request.options.calibration.data.clear();
-    assert!(compile(&request, &mut |_| {}).unwrap_err().to_string().contains("empty"));
+    assert!(
+        compile(&request, &mut |_| {})
+            .unwrap_err()
+            .to_string()
+            .contains("empty")
+    );
 }
 
 #[test]

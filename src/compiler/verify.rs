@@ -15,7 +15,7 @@ const VERIFIED_SAMPLES: usize = 4;
 const NOISE_SAMPLES: usize = 8;
 
 /// Runs a module on samples in ONNX order.
-pub struct Runner<'a> {
+pub(crate) struct Runner<'a> {
     graph: &'a Graph,
     module: &'a Module<'a>,
     input: &'a Port,
@@ -24,7 +24,7 @@ pub struct Runner<'a> {
 
 /// What a module answers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The class, for a classifier.
     pub class: Option<u32>,
     /// The output in ONNX order, dequantized.
@@ -33,7 +33,7 @@ pub struct Answer {
 
 impl<'a> Runner<'a> {
     /// A runner for a module and the quantized graph it was built from.
-    pub fn new(graph: &'a Graph, module: &'a Module<'a>) -> Result<Self, String> {
+    pub(crate) fn new(graph: &'a Graph, module: &'a Module<'a>) -> Result<Self, String> {
         match (graph.inputs.first(), graph.outputs.first()) {
             (Some(input), Some(output)) => Ok(Self {
                 graph,
@@ -46,7 +46,7 @@ impl<'a> Runner<'a> {
     }
 
     /// An arena for [`Self::run`].
-    pub fn arena(&self) -> Vec<u8> {
+    pub(crate) fn arena(&self) -> Vec<u8> {
         vec![0; self.module.arena_bytes()]
     }
 
@@ -64,7 +64,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs the kernels on one sample.
-    pub fn run(&self, sample: &[f32], arena: &mut [u8]) -> Result<Answer, String> {
+    pub(crate) fn run(&self, sample: &[f32], arena: &mut [u8]) -> Result<Answer, String> {
         self.load(sample, arena)?;
         let class = self.module.run(arena).map_err(|e| e.to_string())?;
         let range = self
@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Specification against kernels, every layer bit for bit, then the module's own self test.
-    pub fn verify(&self, samples: &Samples) -> Result<(), String> {
+    pub(crate) fn verify(&self, samples: &Samples) -> Result<(), String> {
         let mut arena = self.arena();
         for (index, sample) in samples.iter().take(VERIFIED_SAMPLES).enumerate() {
             let bytes = self.load(sample, &mut arena)?;
@@ -131,7 +131,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Signal to noise of each layer in dB against the float graph, none without any noise.
-    pub fn noise(&self, float: &Graph, plan: &Plan, samples: &Samples) -> Vec<Option<f64>> {
+    pub(crate) fn noise(&self, float: &Graph, plan: &Plan, samples: &Samples) -> Vec<Option<f64>> {
         let outputs: Vec<_> = plan
             .steps
             .iter()

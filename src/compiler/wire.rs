@@ -4,13 +4,16 @@
 use super::error::Problem;
 
 /// Most nodes in a graph.
-pub const MAX_NODES: u64 = 5_000;
+pub(crate) const MAX_NODES: u64 = 5_000;
 /// Most fields of a graph: nodes, initializers, shapes of intermediate tensors.
 const MAX_GRAPH_FIELDS: u64 = 40_000;
 /// Most fields of one node or one of its attributes (but see [`MAX_NUMBERS`]).
 const MAX_NODE_FIELDS: u64 = 4_096;
 /// Most numbers written one by one in a tensor.
 const MAX_NUMBERS: u64 = 4_000_000;
+
+/// Field number, and the payload of a length-delimited field.
+type Field<'a> = (u64, Option<&'a [u8]>);
 
 struct Fields<'a> {
     bytes: &'a [u8],
@@ -45,8 +48,7 @@ impl<'a> Fields<'a> {
         Ok(head)
     }
 
-    /// Field number, and the payload of a length-delimited field.
-    fn next(&mut self) -> Result<Option<(u64, Option<&'a [u8]>)>, Problem> {
+    fn next(&mut self) -> Result<Option<Field<'a>>, Problem> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
@@ -91,7 +93,7 @@ fn limit(what: &str, count: u64, limit: u64) -> Result<(), Problem> {
 }
 
 /// Counts what the file holds and refuses what would take too much memory to decode.
-pub fn scan(file: &[u8]) -> Result<(), Problem> {
+pub(crate) fn scan(file: &[u8]) -> Result<(), Problem> {
     let mut model = Fields { bytes: file };
     let mut fields = 0;
     let mut graphs = 0;

@@ -1,3 +1,3 @@
 //! Backends: from a planned graph to what a device executes.
 
-pub mod portable;
+pub(crate) mod portable;

@@ -2,7 +2,10 @@ use super::*;
 use pb::tensor_shape_proto::Dimension;
 
 fn dim(value: i64) -> Dimension {
-    Dimension { value: Some(dimension::Value::DimValue(value)), ..Dimension::default() }
+    Dimension {
+        value: Some(dimension::Value::DimValue(value)),
+        ..Dimension::default()
+    }
 }
 
 fn value(name: &str, dims: Vec<Dimension>) -> pb::ValueInfoProto {
@@ -63,7 +66,10 @@ fn good() -> pb::ModelProto {
     };
     pb::ModelProto {
         ir_version: 7,
-        opset_import: vec![pb::OperatorSetIdProto { domain: String::new(), version: 13 }],
+        opset_import: vec![pb::OperatorSetIdProto {
+            domain: String::new(),
+            version: 13,
+        }],
         graph: Some(graph),
         ..pb::ModelProto::default()
     }
@@ -81,7 +87,10 @@ fn refuse_bytes(bytes: &[u8]) -> ModelError {
             let text = error.sentence();
             assert!(text.starts_with("model m: "), "{text}");
             if let (Some(node), Some(operator)) = (&error.node, &error.operator) {
-                assert!(text.contains(&format!("node {node} ({operator})")), "{text}");
+                assert!(
+                    text.contains(&format!("node {node} ({operator})")),
+                    "{text}"
+                );
             }
             *error
         }
@@ -143,16 +152,27 @@ fn cyclic() {
 #[test]
 fn unknown_operator() {
     let error = refuse(|g| g.node[1].op_type = "GRU".into());
-    assert_eq!((error.node.as_deref(), error.operator.as_deref()), (Some("second"), Some("GRU")));
+    assert_eq!(
+        (error.node.as_deref(), error.operator.as_deref()),
+        (Some("second"), Some("GRU"))
+    );
     let text = error.sentence();
-    assert!(text.contains("not supported") && text.contains("convolutional"), "{text}");
+    assert!(
+        text.contains("not supported") && text.contains("convolutional"),
+        "{text}"
+    );
     assert!(text.contains("MaxPool"), "{text}");
 }
 
 #[test]
 fn foreign_domain_operator() {
     let error = refuse(|g| g.node[1].domain = "com.evil".into());
-    assert_eq!(error.problem, Problem::ForeignDomain { domain: "com.evil".into() });
+    assert_eq!(
+        error.problem,
+        Problem::ForeignDomain {
+            domain: "com.evil".into()
+        }
+    );
 }
 
 #[test]
@@ -167,7 +187,10 @@ fn dynamic_shapes() {
         },
     ] {
         let error = refuse(|g| g.input[0] = value("input", vec![dim(1), dim(2), bad, dim(4)]));
-        assert!(matches!(error.problem, Problem::DynamicShape { .. }), "{error:?}");
+        assert!(
+            matches!(error.problem, Problem::DynamicShape { .. }),
+            "{error:?}"
+        );
     }
     let error = refuse(|g| g.input[0].r#type = None);
     assert!(matches!(error.problem, Problem::DynamicShape { .. }));
@@ -180,8 +203,7 @@ fn an_open_batch_becomes_one() {
         value: Some(dimension::Value::DimParam("batch".into())),
         ..Dimension::default()
     };
-    model.graph.as_mut().unwrap().input[0] =
-        value("input", vec![batch, dim(2), dim(4), dim(4)]);
+    model.graph.as_mut().unwrap().input[0] = value("input", vec![batch, dim(2), dim(4), dim(4)]);
     let checked = check("m", &model.encode_to_vec()).unwrap();
     let input = &checked.model.graph.unwrap().input[0];
     assert_eq!(*input, value("input", vec![dim(1), dim(2), dim(4), dim(4)]));
@@ -193,14 +215,24 @@ fn nan_weights() {
     data[4] = f32::NAN;
     let error = refuse(|g| g.initializer[0] = weights("w", &[3, 2, 1, 1], &data));
     let value = "NaN".to_owned();
-    assert_eq!(error.problem, Problem::NotFinite { tensor: "w".into(), index: 4, value });
+    assert_eq!(
+        error.problem,
+        Problem::NotFinite {
+            tensor: "w".into(),
+            index: 4,
+            value
+        }
+    );
 }
 
 #[test]
 fn stride_zero() {
     let error = refuse(|g| g.node[0].attribute.push(ints("strides", &[0, 1])));
     assert_eq!(error.node.as_deref(), Some("first"));
-    assert!(matches!(error.problem, Problem::Attribute { .. }), "{error:?}");
+    assert!(
+        matches!(error.problem, Problem::Attribute { .. }),
+        "{error:?}"
+    );
     assert!(error.sentence().contains("strides is 0"));
 }
 
@@ -216,12 +248,23 @@ fn attributes_out_of_range() {
         ("axes", vec![99]),
     ] {
         let error = refuse(|g| g.node[0].attribute.push(ints(name, &values)));
-        assert!(matches!(error.problem, Problem::Attribute { .. }), "{name} {error:?}");
+        assert!(
+            matches!(error.problem, Problem::Attribute { .. }),
+            "{name} {error:?}"
+        );
     }
-    let group = pb::AttributeProto { name: "group".into(), i: 0, ..Default::default() };
+    let group = pb::AttributeProto {
+        name: "group".into(),
+        i: 0,
+        ..Default::default()
+    };
     let error = refuse(|g| g.node[0].attribute.push(group));
     assert!(matches!(error.problem, Problem::Attribute { .. }));
-    let epsilon = pb::AttributeProto { name: "epsilon".into(), f: f32::NAN, ..Default::default() };
+    let epsilon = pb::AttributeProto {
+        name: "epsilon".into(),
+        f: f32::NAN,
+        ..Default::default()
+    };
     let error = refuse(|g| g.node[0].attribute.push(epsilon));
     assert!(matches!(error.problem, Problem::Attribute { .. }));
 }
@@ -229,28 +272,54 @@ fn attributes_out_of_range() {
 #[test]
 fn terabyte_constant() {
     let error = refuse(|g| g.initializer[0].dims = vec![1 << 20, 1 << 20]);
-    assert!(matches!(error.problem, Problem::TensorTooLarge { .. }), "{error:?}");
+    assert!(
+        matches!(error.problem, Problem::TensorTooLarge { .. }),
+        "{error:?}"
+    );
     let error = refuse(|g| g.initializer[0].dims = vec![i64::MAX, i64::MAX, 2]);
-    assert!(matches!(error.problem, Problem::TensorTooLarge { .. }), "{error:?}");
+    assert!(
+        matches!(error.problem, Problem::TensorTooLarge { .. }),
+        "{error:?}"
+    );
     let error = refuse(|g| g.initializer[0].dims = vec![1 << 20]);
-    assert!(matches!(error.problem, Problem::DataLength { .. }), "{error:?}");
+    assert!(
+        matches!(error.problem, Problem::DataLength { .. }),
+        "{error:?}"
+    );
     // The same in a Constant node.
     let error = refuse(|g| {
         let mut constant = node("Constant", "huge", &[], "c");
         let t = Some(weights("", &[1 << 40], &[1.0]));
-        constant.attribute.push(pb::AttributeProto { name: "value".into(), t, ..Default::default() });
+        constant.attribute.push(pb::AttributeProto {
+            name: "value".into(),
+            t,
+            ..Default::default()
+        });
         g.node.push(constant);
     });
-    assert!(matches!(error.problem, Problem::TensorTooLarge { .. }), "{error:?}");
+    assert!(
+        matches!(error.problem, Problem::TensorTooLarge { .. }),
+        "{error:?}"
+    );
     assert_eq!(error.node.as_deref(), Some("huge"));
 }
 
 #[test]
 fn damaged_graphs() {
     let error = refuse(|g| g.node[1].input[0] = "nowhere".into());
-    assert_eq!(error.problem, Problem::NotProduced { tensor: "nowhere".into() });
+    assert_eq!(
+        error.problem,
+        Problem::NotProduced {
+            tensor: "nowhere".into()
+        }
+    );
     let error = refuse(|g| g.output[0].name = "nowhere".into());
-    assert_eq!(error.problem, Problem::NotProduced { tensor: "nowhere".into() });
+    assert_eq!(
+        error.problem,
+        Problem::NotProduced {
+            tensor: "nowhere".into()
+        }
+    );
     let error = refuse(|g| g.node[1].output[0] = "t".into());
     assert_eq!(error.problem, Problem::ProducedTwice { tensor: "t".into() });
     let error = refuse(|g| g.output[0].name = "input".into());
@@ -258,7 +327,13 @@ fn damaged_graphs() {
     let error = refuse(|g| g.node[1].input.clear());
     assert!(matches!(error.problem, Problem::Arity { .. }));
     let error = refuse(|g| g.input.push(value("second", vec![dim(1)])));
-    assert_eq!(error.problem, Problem::Endpoints { inputs: 2, outputs: 1 });
+    assert_eq!(
+        error.problem,
+        Problem::Endpoints {
+            inputs: 2,
+            outputs: 1
+        }
+    );
 }
 
 #[test]
@@ -266,8 +341,10 @@ fn data_outside_the_file() {
     let error = refuse(|g| g.initializer[0].data_location = Some(1));
     assert_eq!(error.problem, Problem::ExternalData { tensor: "w".into() });
     let error = refuse(|g| {
-        let entry =
-            pb::StringStringEntryProto { key: "location".into(), value: "/etc/passwd".into() };
+        let entry = pb::StringStringEntryProto {
+            key: "location".into(),
+            value: "/etc/passwd".into(),
+        };
         g.initializer[0].external_data.push(entry);
     });
     assert_eq!(error.problem, Problem::ExternalData { tensor: "w".into() });
@@ -288,7 +365,10 @@ fn too_many_nodes() {
             g.node.push(node("Relu", "", &["t"], &format!("r{index}")));
         }
     });
-    assert!(matches!(error.problem, Problem::TooMany { limit: 5_000, .. }), "{error:?}");
+    assert!(
+        matches!(error.problem, Problem::TooMany { limit: 5_000, .. }),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -297,14 +377,25 @@ fn a_long_chain_out_of_order_is_sorted() {
     let graph = model.graph.as_mut().unwrap();
     graph.node.clear();
     for index in (0..4_000).rev() {
-        let from = if index == 0 { "input".into() } else { format!("t{}", index - 1) };
-        let to = if index == 3_999 { "output".into() } else { format!("t{index}") };
+        let from = if index == 0 {
+            "input".into()
+        } else {
+            format!("t{}", index - 1)
+        };
+        let to = if index == 3_999 {
+            "output".into()
+        } else {
+            format!("t{index}")
+        };
         graph.node.push(node("Relu", "", &[&from], &to));
     }
     let checked = check("m", &model.encode_to_vec()).unwrap();
     let nodes = checked.model.graph.unwrap().node;
     assert_eq!(nodes.len(), 4_000);
-    assert_eq!((nodes[0].input[0].as_str(), nodes[3_999].output[0].as_str()), ("input", "output"));
+    assert_eq!(
+        (nodes[0].input[0].as_str(), nodes[3_999].output[0].as_str()),
+        ("input", "output")
+    );
 }
 
 #[test]

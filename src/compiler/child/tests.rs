@@ -18,7 +18,7 @@ fn as_child() {
         Ok("eat") => {
             use nix::sys::resource::{Resource, setrlimit};
             setrlimit(Resource::RLIMIT_AS, 1 << 28, 1 << 28).unwrap();
-            let eaten = vec![1_u8; 1 << 29];
+            let eaten = std::hint::black_box(vec![1_u8; 1 << 29]);
             assert!(eaten.len() > 1);
         }
         _ => {}
@@ -40,7 +40,10 @@ fn small(onnx: &[u8]) -> Request {
         task: Task::Classify,
         labels: vec!["a".into()],
         capability: targets::find("nrf52840").unwrap(),
-        options: Options::new(Samples { shape: vec![1], data: vec![1.0] }),
+        options: Options::new(Samples {
+            shape: vec![1],
+            data: vec![1.0],
+        }),
         test: None,
     }
 }
@@ -49,10 +52,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn gives_what_a_build_in_process_gives() {
-    let Some(request) = request("hapt_cnn1d", Task::Classify) else { return };
+    let Some(request) = request("hapt_cnn1d", Task::Classify) else {
+        return;
+    };
     let mut stages = Vec::new();
-    let result = run(child("compile"), LIMIT, &request, &mut |p| stages.push(p.stage));
-    let (there, here) = (result.unwrap(), crate::compiler::compile(&request, &mut |_| {}).unwrap());
+    let result = run(child("compile"), LIMIT, &request, &mut |p| {
+        stages.push(p.stage);
+    });
+    let (there, here) = (
+        result.unwrap(),
+        crate::compiler::compile(&request, &mut |_| {}).unwrap(),
+    );
     assert_eq!(there.module, here.module);
     assert_eq!(there.report.metric_int8, here.report.metric_int8);
     assert_eq!(stages.first().map(String::as_str), Some("check"));
@@ -62,7 +72,9 @@ fn gives_what_a_build_in_process_gives() {
 #[test]
 fn typed_errors_come_back() {
     let error = run(child("compile"), LIMIT, &small(b""), &mut |_| {}).unwrap_err();
-    let CompileError::Model(error) = error else { panic!("{error}") };
+    let CompileError::Model(error) = error else {
+        panic!("{error}")
+    };
     assert_eq!(error.problem, Problem::Empty);
 }
 
@@ -78,7 +90,10 @@ fn reason(role: &str, limit: Duration) -> ChildFailure {
 
 #[test]
 fn a_crash_is_an_error() {
-    assert!(matches!(reason("crash", LIMIT), ChildFailure::Crashed { .. }));
+    assert!(matches!(
+        reason("crash", LIMIT),
+        ChildFailure::Crashed { .. }
+    ));
 }
 
 #[test]
@@ -91,13 +106,20 @@ fn a_hang_is_killed() {
 
 #[test]
 fn too_much_memory_is_an_error() {
-    assert!(matches!(reason("eat", LIMIT), ChildFailure::OutOfMemory { .. }));
+    assert!(matches!(
+        reason("eat", LIMIT),
+        ChildFailure::OutOfMemory { .. }
+    ));
 }
 
 #[test]
 fn no_program_is_an_error() {
     let error = compile(Path::new("/nonexistent"), &small(b"x"), &mut |_| {}).unwrap_err();
-    let CompileError::Child { reason: ChildFailure::NotStarted { .. }, .. } = error else {
+    let CompileError::Child {
+        reason: ChildFailure::NotStarted { .. },
+        ..
+    } = error
+    else {
         panic!("{error}")
     };
 }

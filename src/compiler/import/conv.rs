@@ -7,7 +7,7 @@ use crate::compiler::ir::{Clamp, Op};
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;
     let rank = cx.shape(x).len();
-    let input = cx.to_channels_last(x)?;
+    let input = cx.channels_last(x)?;
     let channels = cx.shape(input)[3];
     let (weights, shape) = cx.floats(node, 1, "weights")?;
     if shape.len() != rank || shape.contains(&0) {
@@ -40,9 +40,16 @@ pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), P
     }
     let known = cx.known_shape(node)?;
     let spatial: Vec<usize> = cx.shape(x)[2..].to_vec();
-    let window = window::read(node, &spatial, &shape[2..], known.as_deref().map(|k| &k[2..]))?;
+    let window = window::read(
+        node,
+        &spatial,
+        &shape[2..],
+        known.as_deref().map(|k| &k[2..]),
+    )?;
     let [batch, h, w, _] = *cx.shape(input) else {
-        return Err(Problem::Shapes { detail: "not a tensor of rank 4".into() });
+        return Err(Problem::Shapes {
+            detail: "not a tensor of rank 4".into(),
+        });
     };
     let [out_h, out_w] = window::output(&window, [h, w])?;
     let output = vec![batch, out_h, out_w, outputs];
@@ -82,6 +89,6 @@ pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), P
         );
         return Err(Problem::Unsupported { what });
     };
-    let y = cx.from_channels_last(y, rank);
+    let y = cx.onnx_order(y, rank);
     cx.bind(node, y)
 }

@@ -22,13 +22,13 @@ impl Importer<'_> {
     ) -> Result<crate::compiler::ir::TensorId, Problem> {
         let x = self.input(node, 0)?;
         let rank = self.shape(x).len();
-        let input = self.to_channels_last(x)?;
+        let input = self.channels_last(x)?;
         let [n, h, w, c] = *self.shape(input) else {
             return Err(Problem::Shapes {
                 detail: "not a tensor of rank 4".into(),
             });
         };
         let y = self.emit(op(Window::plain([h, w])), vec![input], vec![n, 1, 1, c]);
-        Ok(self.from_channels_last(y, rank))
+        Ok(self.onnx_order(y, rank))
     }
 }

@@ -23,10 +23,15 @@ impl Importer<'_> {
         let x = self.input(node, 0)?;
         let shape = self.shape(x).to_vec();
         let rank = shape.len();
-        let input = self.to_channels_last(x)?;
+        let input = self.channels_last(x)?;
         let known = self.known_shape(node)?;
         let kernel = window::kernel(node, rank - 2)?;
-        let window = window::read(node, &shape[2..], &kernel, known.as_deref().map(|k| &k[2..]))?;
+        let window = window::read(
+            node,
+            &shape[2..],
+            &kernel,
+            known.as_deref().map(|k| &k[2..]),
+        )?;
         if (0..2).any(|a| {
             let span = (window.kernel[a] - 1) * window.dilation[a] + 1;
             window.before[a] >= span || window.after[a] >= span + window.stride[a]
@@ -38,11 +43,13 @@ impl Importer<'_> {
             });
         }
         let [batch, h, w, channels] = *self.shape(input) else {
-            return Err(Problem::Shapes { detail: "not a tensor of rank 4".into() });
+            return Err(Problem::Shapes {
+                detail: "not a tensor of rank 4".into(),
+            });
         };
         let [out_h, out_w] = window::output(&window, [h, w])?;
         let shape = vec![batch, out_h, out_w, channels];
         let y = self.emit(op(window), vec![input], shape);
-        Ok(self.from_channels_last(y, rank))
+        Ok(self.onnx_order(y, rank))
     }
 }

@@ -49,7 +49,7 @@ use node::NodeView;
 type Import = fn(&mut Importer<'_>, &NodeView<'_>) -> Result<(), Problem>;
 
 /// An operator that the importer knows.
-pub struct Operator {
+pub(crate) struct Operator {
     /// ONNX name.
     pub name: &'static str,
     /// How many inputs it may have.
@@ -66,7 +66,7 @@ const fn known(name: &'static str, inputs: RangeInclusive<usize>, import: Import
 }
 
 /// Every operator that can be imported, by name.
-pub const OPERATORS: &[Operator] = &[
+pub(crate) const OPERATORS: &[Operator] = &[
     known("Add", 2..=2, add::import),
     known("AveragePool", 1..=1, average_pool::import),
     known("BatchNormalization", 5..=5, batch_normalization::import),
@@ -99,12 +99,12 @@ pub const OPERATORS: &[Operator] = &[
 ];
 
 /// The operator of this name.
-pub fn operator(name: &str) -> Option<&'static Operator> {
+pub(crate) fn operator(name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|operator| operator.name == name)
 }
 
 /// What to do about an operator that is not known.
-pub fn advice(name: &str) -> String {
+pub(crate) fn advice(name: &str) -> String {
     let rewrite = match name {
         "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "QLinearMatMul" => {
             "give the float model: the compiler quantizes it itself"
@@ -131,7 +131,7 @@ pub fn advice(name: &str) -> String {
 const MAX_FOLDED: usize = 1 << 24;
 
 /// A graph under construction.
-pub struct Importer<'a> {
+pub(crate) struct Importer<'a> {
     typed: &'a Typed,
     opset: i64,
     graph: Graph,
@@ -142,7 +142,7 @@ pub struct Importer<'a> {
 }
 
 /// An imported model.
-pub struct Imported {
+pub(crate) struct Imported {
     /// Its graph.
     pub graph: Graph,
     /// The ONNX names of computed tensors, in the order of the file.
@@ -150,7 +150,11 @@ pub struct Imported {
 }
 
 /// Builds the graph of a checked file.
-pub fn import(model: &str, checked: &Checked, typed: &Typed) -> Result<Imported, CompileError> {
+pub(crate) fn import(
+    model: &str,
+    checked: &Checked,
+    typed: &Typed,
+) -> Result<Imported, CompileError> {
     let at = |node: Option<&pb::NodeProto>, problem| {
         CompileError::Model(Box::new(ModelError {
             model: model.into(),

@@ -39,7 +39,7 @@ impl Importer<'_> {
     }
 
     /// ONNX `[n, c, l]` or `[n, c, h, w]` to `[n, h, w, c]`.
-    pub(super) fn to_channels_last(&mut self, x: TensorId) -> Result<TensorId, Problem> {
+    pub(super) fn channels_last(&mut self, x: TensorId) -> Result<TensorId, Problem> {
         let moved = match self.shape(x).len() {
             3 | 4 => self.axis_last(x, 1),
             rank => {
@@ -56,7 +56,7 @@ impl Importer<'_> {
     }
 
     /// Back to ONNX order, of rank 3 if `rank` is 3.
-    pub(super) fn from_channels_last(&mut self, y: TensorId, rank: usize) -> TensorId {
+    pub(super) fn onnx_order(&mut self, y: TensorId, rank: usize) -> TensorId {
         let flat = match *self.shape(y) {
             [n, 1, w, c] if rank == 3 => self.reshape(y, vec![n, w, c]),
             _ => y,

@@ -6,28 +6,28 @@ use crate::compiler::check;
 use crate::compiler::error::Problem;
 
 /// A node of the file with its attributes by name.
-pub struct NodeView<'a> {
+pub(crate) struct NodeView<'a> {
     node: &'a pb::NodeProto,
 }
 
 impl<'a> NodeView<'a> {
     /// A view of a checked node.
-    pub fn new(node: &'a pb::NodeProto) -> Self {
+    pub(crate) fn new(node: &'a pb::NodeProto) -> Self {
         Self { node }
     }
 
     /// Name of an input, empty if there is none.
-    pub fn input(&self, index: usize) -> &'a str {
+    pub(crate) fn input(&self, index: usize) -> &'a str {
         self.node.input.get(index).map_or("", String::as_str)
     }
 
     /// Number of inputs.
-    pub fn input_count(&self) -> usize {
+    pub(crate) fn input_count(&self) -> usize {
         self.node.input.len()
     }
 
     /// Name of the output.
-    pub fn output(&self) -> &'a str {
+    pub(crate) fn output(&self) -> &'a str {
         self.node.output.first().map_or("", String::as_str)
     }
 
@@ -39,22 +39,22 @@ impl<'a> NodeView<'a> {
     }
 
     /// An integer attribute.
-    pub fn int(&self, name: &str, default: i64) -> i64 {
+    pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
         self.attribute(name).map_or(default, |a| a.i)
     }
 
     /// A float attribute.
-    pub fn float(&self, name: &str, default: f32) -> f32 {
+    pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
         self.attribute(name).map_or(default, |a| a.f)
     }
 
     /// A float attribute, if it is there.
-    pub fn optional_float(&self, name: &str) -> Option<f32> {
+    pub(crate) fn optional_float(&self, name: &str) -> Option<f32> {
         self.attribute(name).map(|a| a.f)
     }
 
     /// A string attribute.
-    pub fn string(&self, name: &str) -> String {
+    pub(crate) fn string(&self, name: &str) -> String {
         let text = self
             .attribute(name)
             .map(|a| String::from_utf8_lossy(&a.s).into_owned());
@@ -62,28 +62,28 @@ impl<'a> NodeView<'a> {
     }
 
     /// A list of integers, if it is there.
-    pub fn ints(&self, name: &str) -> Option<&'a [i64]> {
+    pub(crate) fn ints(&self, name: &str) -> Option<&'a [i64]> {
         self.attribute(name).map(|a| a.ints.as_slice())
     }
 
     /// A list of floats, if it is there.
-    pub fn floats(&self, name: &str) -> Option<&'a [f32]> {
+    pub(crate) fn floats(&self, name: &str) -> Option<&'a [f32]> {
         self.attribute(name).map(|a| a.floats.as_slice())
     }
 
     /// A tensor, if it is there.
-    pub fn tensor(&self, name: &str) -> Option<&'a pb::TensorProto> {
+    pub(crate) fn tensor(&self, name: &str) -> Option<&'a pb::TensorProto> {
         self.attribute(name).and_then(|a| a.t.as_ref())
     }
 
     /// An axis attribute, counted from the front.
-    pub fn axis(&self, name: &str, default: i64, rank: usize) -> Result<usize, Problem> {
+    pub(crate) fn axis(&self, name: &str, default: i64, rank: usize) -> Result<usize, Problem> {
         axis(name, self.int(name, default), rank)
     }
 }
 
 /// An axis counted from the front.
-pub fn axis(name: &str, value: i64, rank: usize) -> Result<usize, Problem> {
+pub(crate) fn axis(name: &str, value: i64, rank: usize) -> Result<usize, Problem> {
     let rank_signed = i64::try_from(rank).unwrap_or(i64::MAX);
     let front = if value < 0 {
         value + rank_signed

@@ -105,7 +105,9 @@ pub(super) fn read(
 pub(super) fn output(window: &Window, input: [usize; 2]) -> Result<[usize; 2], Problem> {
     match (window.output(0, input[0]), window.output(1, input[1])) {
         (Some(rows), Some(columns)) => Ok([rows, columns]),
-        _ => Err(Problem::Shapes { detail: format!("the window does not fit {input:?}") }),
+        _ => Err(Problem::Shapes {
+            detail: format!("the window does not fit {input:?}"),
+        }),
     }
 }
 

@@ -6,26 +6,30 @@
 //! ONNX order and that order are explicit [`Op::Reshape`] and [`Op::Transpose`] nodes, which the
 //! layout pass cancels or absorbs.
 
-pub mod eval;
-pub mod op;
-pub mod patch;
+pub(crate) mod eval;
+pub(crate) mod op;
+pub(crate) mod patch;
 
 use std::sync::Arc;
 
-pub use op::{Clamp, Function, Op, Window};
-pub use patch::{Patch, Rule, rewrite};
+pub(crate) use op::{Clamp, Function, Op, Window};
+pub(crate) use patch::{Patch, Rule, rewrite};
 
 /// Index of a tensor in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TensorId(pub(crate) usize);
+pub(crate) struct TensorId(pub(crate) usize);
 
 /// Index of a node in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub(crate) usize);
+pub(crate) struct NodeId(pub(crate) usize);
 
 /// Element types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DType {
+#[allow(
+    dead_code,
+    reason = "part of the representation that no importer makes yet"
+)]
+pub(crate) enum DType {
     /// Two to a byte.
     I4,
     /// Quantized activations and weights.
@@ -44,7 +48,7 @@ pub enum DType {
 
 /// In which order the elements are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// Row-major in the order of the ONNX file.
     Plain,
     /// Row-major with the channel last.
@@ -53,7 +57,11 @@ pub enum Layout {
 
 /// Where quantization parameters came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+#[allow(
+    dead_code,
+    reason = "part of the representation that no importer makes yet"
+)]
+pub(crate) enum Origin {
     /// Measured on the calibration set.
     Calibrated,
     /// Written in the model file; never changed and never fused across.
@@ -64,7 +72,7 @@ pub enum Origin {
 
 /// Real value = (stored - zero) * scale, per tensor or per index of one axis.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Quantization {
+pub(crate) struct Quantization {
     /// One scale, or one per index of `axis`.
     pub scale: Vec<f32>,
     /// Zero points, as many as scales.
@@ -77,7 +85,7 @@ pub struct Quantization {
 
 impl Quantization {
     /// One scale and zero point for the whole tensor.
-    pub fn per_tensor(scale: f32, zero: i32, origin: Origin) -> Self {
+    pub(crate) fn per_tensor(scale: f32, zero: i32, origin: Origin) -> Self {
         Self {
             scale: vec![scale],
             zero: vec![zero],
@@ -89,7 +97,7 @@ impl Quantization {
 
 /// Elements of a constant.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Data {
+pub(crate) enum Data {
     /// 32-bit floats.
     F32(Arc<[f32]>),
     /// 64-bit integers: shapes, axes.
@@ -102,7 +110,11 @@ pub enum Data {
 
 /// What a tensor is for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Role {
+#[allow(
+    dead_code,
+    reason = "part of the representation that no importer makes yet"
+)]
+pub(crate) enum Role {
     /// Computed at run time.
     Activation,
     /// Known at compile time.
@@ -113,7 +125,7 @@ pub enum Role {
 
 /// A value in the graph.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tensor {
+pub(crate) struct Tensor {
     /// Name in the ONNX file, or derived from one.
     pub name: String,
     /// Extents, including a batch of 1 where ONNX has one.
@@ -130,7 +142,7 @@ pub struct Tensor {
 
 impl Tensor {
     /// A float activation.
-    pub fn activation(name: impl Into<String>, shape: Vec<usize>) -> Self {
+    pub(crate) fn activation(name: impl Into<String>, shape: Vec<usize>) -> Self {
         Self {
             name: name.into(),
             shape,
@@ -142,7 +154,7 @@ impl Tensor {
     }
 
     /// A float constant.
-    pub fn constant(name: impl Into<String>, shape: Vec<usize>, data: Vec<f32>) -> Self {
+    pub(crate) fn constant(name: impl Into<String>, shape: Vec<usize>, data: Vec<f32>) -> Self {
         Self {
             role: Role::Constant(Data::F32(data.into())),
             ..Self::activation(name, shape)
@@ -150,7 +162,7 @@ impl Tensor {
     }
 
     /// An integer constant.
-    pub fn constant_i64(name: impl Into<String>, shape: Vec<usize>, data: Vec<i64>) -> Self {
+    pub(crate) fn constant_i64(name: impl Into<String>, shape: Vec<usize>, data: Vec<i64>) -> Self {
         Self {
             dtype: DType::I64,
             role: Role::Constant(Data::I64(data.into())),
@@ -159,12 +171,12 @@ impl Tensor {
     }
 
     /// Number of elements.
-    pub fn elements(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// The floats of a constant.
-    pub fn f32s(&self) -> Option<&[f32]> {
+    pub(crate) fn f32s(&self) -> Option<&[f32]> {
         match &self.role {
             Role::Constant(Data::F32(data)) => Some(data),
             _ => None,
@@ -172,7 +184,7 @@ impl Tensor {
     }
 
     /// The integers of a constant.
-    pub fn i64s(&self) -> Option<&[i64]> {
+    pub(crate) fn i64s(&self) -> Option<&[i64]> {
         match &self.role {
             Role::Constant(Data::I64(data)) => Some(data),
             _ => None,
@@ -180,14 +192,14 @@ impl Tensor {
     }
 
     /// Whether the value is known at compile time.
-    pub fn is_constant(&self) -> bool {
+    pub(crate) fn is_constant(&self) -> bool {
         matches!(self.role, Role::Constant(_))
     }
 }
 
 /// An operation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// What it does.
     pub op: Op,
     /// Operands, activations first, then weights and bias.
@@ -200,7 +212,7 @@ pub struct Node {
 
 /// One end of the graph as the outside sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Port {
+pub(crate) struct Port {
     /// Name in the ONNX file.
     pub name: String,
     /// Shape in the ONNX file, with batch.
@@ -213,7 +225,7 @@ pub struct Port {
 
 /// A model.
 #[derive(Debug, Clone, Default)]
-pub struct Graph {
+pub(crate) struct Graph {
     tensors: Vec<Tensor>,
     nodes: Vec<Option<Node>>,
     producer: Vec<Option<NodeId>>,
@@ -226,7 +238,7 @@ pub struct Graph {
 
 impl Graph {
     /// Adds a tensor that nothing produces yet.
-    pub fn add_tensor(&mut self, tensor: Tensor) -> TensorId {
+    pub(crate) fn add_tensor(&mut self, tensor: Tensor) -> TensorId {
         self.tensors.push(tensor);
         self.producer.push(None);
         self.consumers.push(Vec::new());
@@ -234,7 +246,7 @@ impl Graph {
     }
 
     /// Adds a node.
-    pub fn add_node(&mut self, node: Node) -> NodeId {
+    pub(crate) fn add_node(&mut self, node: Node) -> NodeId {
         let id = NodeId(self.nodes.len());
         for &output in &node.outputs {
             self.producer[output.0] = Some(id);
@@ -249,7 +261,7 @@ impl Graph {
     }
 
     /// Takes a node out; its outputs have no producer afterwards.
-    pub fn remove_node(&mut self, id: NodeId) {
+    pub(crate) fn remove_node(&mut self, id: NodeId) {
         if let Some(node) = self.nodes[id.0].take() {
             for output in node.outputs {
                 if self.producer[output.0] == Some(id) {
@@ -263,53 +275,53 @@ impl Graph {
     }
 
     /// The tensor with this index.
-    pub fn tensor(&self, id: TensorId) -> &Tensor {
+    pub(crate) fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
     }
 
     /// The tensor with this index, to change.
-    pub fn tensor_mut(&mut self, id: TensorId) -> &mut Tensor {
+    pub(crate) fn tensor_mut(&mut self, id: TensorId) -> &mut Tensor {
         &mut self.tensors[id.0]
     }
 
     /// Number of tensors ever added.
-    pub fn tensor_count(&self) -> usize {
+    pub(crate) fn tensor_count(&self) -> usize {
         self.tensors.len()
     }
 
     /// The node with this index, none if it was removed.
-    pub fn node(&self, id: NodeId) -> Option<&Node> {
+    pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0).and_then(Option::as_ref)
     }
 
     /// Number of node indices ever given out.
-    pub fn node_capacity(&self) -> usize {
+    pub(crate) fn node_capacity(&self) -> usize {
         self.nodes.len()
     }
 
     /// The node that computes a tensor.
-    pub fn producer(&self, id: TensorId) -> Option<(NodeId, &Node)> {
+    pub(crate) fn producer(&self, id: TensorId) -> Option<(NodeId, &Node)> {
         let node = self.producer[id.0]?;
         Some((node, self.nodes[node.0].as_ref()?))
     }
 
     /// The nodes that read a tensor.
-    pub fn consumers(&self, id: TensorId) -> &[NodeId] {
+    pub(crate) fn consumers(&self, id: TensorId) -> &[NodeId] {
         &self.consumers[id.0]
     }
 
     /// Whether the tensor is a graph output.
-    pub fn is_output(&self, id: TensorId) -> bool {
+    pub(crate) fn is_output(&self, id: TensorId) -> bool {
         self.outputs.iter().any(|port| port.tensor == id)
     }
 
     /// Whether exactly one node reads the tensor and the outside does not see it.
-    pub fn is_private(&self, id: TensorId) -> bool {
+    pub(crate) fn is_private(&self, id: TensorId) -> bool {
         self.consumers[id.0].len() == 1 && !self.is_output(id)
     }
 
     /// Makes everything that reads `old` read `new`.
-    pub fn replace_tensor(&mut self, old: TensorId, new: TensorId) {
+    pub(crate) fn replace_tensor(&mut self, old: TensorId, new: TensorId) {
         for consumer in std::mem::take(&mut self.consumers[old.0]) {
             if let Some(node) = self.nodes[consumer.0].as_mut() {
                 for input in &mut node.inputs {
@@ -330,7 +342,7 @@ impl Graph {
     }
 
     /// Live nodes, each after the producers of its inputs; stable by index.
-    pub fn order(&self) -> Vec<NodeId> {
+    pub(crate) fn order(&self) -> Vec<NodeId> {
         let mut state = vec![0_u8; self.nodes.len()];
         let mut order = Vec::with_capacity(self.nodes.len());
         let mut stack = Vec::new();

@@ -2,7 +2,7 @@
 
 /// A fused activation: the result is limited to `lo..=hi`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Clamp {
+pub(crate) struct Clamp {
     /// Smallest value let through.
     pub lo: f32,
     /// Largest value let through.
@@ -11,23 +11,23 @@ pub struct Clamp {
 
 impl Clamp {
     /// No limit.
-    pub const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         lo: f32::NEG_INFINITY,
         hi: f32::INFINITY,
     };
     /// Negative values become 0.
-    pub const RELU: Self = Self {
+    pub(crate) const RELU: Self = Self {
         lo: 0.0,
         hi: f32::INFINITY,
     };
 
     /// Whether nothing is limited.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         *self == Self::NONE
     }
 
     /// This limit, then `next`.
-    pub fn then(&self, next: &Self) -> Self {
+    pub(crate) fn then(&self, next: &Self) -> Self {
         Self {
             lo: next.apply(self.lo),
             hi: next.apply(self.hi),
@@ -35,7 +35,7 @@ impl Clamp {
     }
 
     /// Limits one value.
-    pub fn apply(&self, value: f32) -> f32 {
+    pub(crate) fn apply(&self, value: f32) -> f32 {
         if value < self.lo {
             self.lo
         } else if value > self.hi {
@@ -48,7 +48,7 @@ impl Clamp {
 
 /// An elementwise function, computed by a table when quantized.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Function {
+pub(crate) enum Function {
     /// Limits that could not be fused.
     Clamp(Clamp),
     /// 1 / (1 + exp(-x)).
@@ -59,7 +59,7 @@ pub enum Function {
 
 impl Function {
     /// The function in f64, with the libm crate, so that tables are the same everywhere.
-    pub fn apply(&self, x: f64) -> f64 {
+    pub(crate) fn apply(&self, x: f64) -> f64 {
         match self {
             Self::Clamp(clamp) => {
                 if x < f64::from(clamp.lo) {
@@ -76,7 +76,7 @@ impl Function {
     }
 
     /// Name for reports.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Clamp(_) => "clamp",
             Self::Sigmoid => "sigmoid",
@@ -87,7 +87,7 @@ impl Function {
 
 /// A sliding window over height and width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Rows and columns.
     pub kernel: [usize; 2],
     /// Step per output row and column.
@@ -102,7 +102,7 @@ pub struct Window {
 
 impl Window {
     /// A window without stride, dilation and padding.
-    pub fn plain(kernel: [usize; 2]) -> Self {
+    pub(crate) fn plain(kernel: [usize; 2]) -> Self {
         Self {
             kernel,
             stride: [1; 2],
@@ -113,12 +113,12 @@ impl Window {
     }
 
     /// Whether any row or column is added.
-    pub fn is_padded(&self) -> bool {
+    pub(crate) fn is_padded(&self) -> bool {
         self.before != [0; 2] || self.after != [0; 2]
     }
 
     /// Output extent along an axis (0 height, 1 width), none if the window does not fit.
-    pub fn output(&self, axis: usize, input: usize) -> Option<usize> {
+    pub(crate) fn output(&self, axis: usize, input: usize) -> Option<usize> {
         let span = (self.kernel[axis].checked_sub(1)?).checked_mul(self.dilation[axis])?;
         let padded = input
             .checked_add(self.before[axis])?
@@ -130,7 +130,7 @@ impl Window {
 
 /// What a node does.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Op {
+pub(crate) enum Op {
     /// Inputs x, weights `[out, height, width, in]`, bias `[out]`.
     Conv {
         /// The window.
@@ -211,7 +211,7 @@ pub enum Op {
 
 impl Op {
     /// Name for reports.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Conv { .. } => "conv",
             Self::DepthwiseConv { .. } => "depthwise_conv",
@@ -232,7 +232,7 @@ impl Op {
     }
 
     /// The fused activation of an operation that can have one.
-    pub fn clamp(&self) -> Option<&Clamp> {
+    pub(crate) fn clamp(&self) -> Option<&Clamp> {
         match self {
             Self::Conv { clamp, .. }
             | Self::DepthwiseConv { clamp, .. }
@@ -245,7 +245,7 @@ impl Op {
     }
 
     /// The fused activation of an operation that can have one, to change.
-    pub fn clamp_mut(&mut self) -> Option<&mut Clamp> {
+    pub(crate) fn clamp_mut(&mut self) -> Option<&mut Clamp> {
         match self {
             Self::Conv { clamp, .. }
             | Self::DepthwiseConv { clamp, .. }

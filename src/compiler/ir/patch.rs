@@ -6,7 +6,7 @@ use super::{Graph, Node, NodeId, Tensor, TensorId};
 
 /// A change to the graph.
 #[derive(Debug, Default)]
-pub struct Patch {
+pub(crate) struct Patch {
     base: usize,
     tensors: Vec<Tensor>,
     nodes: Vec<Node>,
@@ -18,7 +18,7 @@ pub struct Patch {
 
 impl Patch {
     /// An empty patch for this graph.
-    pub fn new(graph: &Graph) -> Self {
+    pub(crate) fn new(graph: &Graph) -> Self {
         Self {
             base: graph.tensor_count(),
             ..Self::default()
@@ -26,38 +26,38 @@ impl Patch {
     }
 
     /// A new tensor; its id is valid once the patch is applied.
-    pub fn tensor(&mut self, tensor: Tensor) -> TensorId {
+    pub(crate) fn tensor(&mut self, tensor: Tensor) -> TensorId {
         self.tensors.push(tensor);
         TensorId(self.base + self.tensors.len() - 1)
     }
 
     /// A new node.
-    pub fn node(&mut self, node: Node) {
+    pub(crate) fn node(&mut self, node: Node) {
         self.nodes.push(node);
     }
 
     /// Takes a node out.
-    pub fn remove(&mut self, id: NodeId) {
+    pub(crate) fn remove(&mut self, id: NodeId) {
         self.remove.push(id);
     }
 
     /// Makes readers of `old` read `new`.
-    pub fn replace(&mut self, old: TensorId, new: TensorId) {
+    pub(crate) fn replace(&mut self, old: TensorId, new: TensorId) {
         self.replace.push((old, new));
     }
 
     /// Makes `tensor` the graph input `port`, stored in `order`.
-    pub fn input(&mut self, port: usize, tensor: TensorId, order: Arc<[u32]>) {
+    pub(crate) fn input(&mut self, port: usize, tensor: TensorId, order: Arc<[u32]>) {
         self.inputs.push((port, tensor, order));
     }
 
     /// Makes `tensor` the graph output `port`, stored in `order`.
-    pub fn output(&mut self, port: usize, tensor: TensorId, order: Arc<[u32]>) {
+    pub(crate) fn output(&mut self, port: usize, tensor: TensorId, order: Arc<[u32]>) {
         self.outputs.push((port, tensor, order));
     }
 
     /// Changes the graph.
-    pub fn apply(self, graph: &mut Graph) {
+    pub(crate) fn apply(self, graph: &mut Graph) {
         for tensor in self.tensors {
             graph.add_tensor(tensor);
         }
@@ -82,7 +82,7 @@ impl Patch {
 }
 
 /// A rewriting rule.
-pub trait Rule {
+pub(crate) trait Rule {
     /// Name for logs.
     fn name(&self) -> &'static str;
 
@@ -92,7 +92,7 @@ pub trait Rule {
 
 /// Applies the rules until none has anything to say. Returns how many patches were applied, or
 /// the name of the rule that did not come to rest.
-pub fn rewrite(graph: &mut Graph, rules: &[&dyn Rule]) -> Result<usize, &'static str> {
+pub(crate) fn rewrite(graph: &mut Graph, rules: &[&dyn Rule]) -> Result<usize, &'static str> {
     let mut applied = 0;
     let limit = 64 * (graph.node_capacity() + 16);
     loop {

@@ -14,7 +14,7 @@ use super::ir::{Graph, Layout, Op, Rule, TensorId, eval, rewrite};
 /// Brings a graph into the form that can be quantized: moves between layouts cancelled or
 /// absorbed, affine maps folded into weights, activations and padding fused. Returns how many
 /// patches each round applied; the error names a rule that did not come to rest.
-pub fn optimize(graph: &mut Graph) -> Result<usize, String> {
+pub(crate) fn optimize(graph: &mut Graph) -> Result<usize, String> {
     let moves: &[&dyn Rule] = &[
         &merge_moves::MergeMoves,
         &absorb_moves::AbsorbInput,
@@ -70,7 +70,7 @@ fn trace_moves(moves: &[&Op], shape: &[usize], shapes: &[&[usize]]) -> Vec<u32> 
 
 /// The permutation of the axes of `shape` that stores elements in `order` (for each stored element
 /// its index in ONNX order), if there is one. Axis i of the stored tensor is ONNX axis `perm[i]`.
-pub fn permutation(shape: &[usize], order: &[u32]) -> Option<Vec<usize>> {
+pub(crate) fn permutation(shape: &[usize], order: &[u32]) -> Option<Vec<usize>> {
     let mut perm: Vec<usize> = (0..shape.len()).collect();
     let iota: Vec<u32> = (0..u32::try_from(order.len()).ok()?).collect();
     let mut stored = vec![0; order.len()];

@@ -16,14 +16,24 @@ impl Build {
 
     fn constant(&mut self, shape: &[usize], seed: usize) -> TensorId {
         let count = shape.iter().product::<usize>();
-        let data = (0..count).map(|i| ((i * 37 + seed * 11) % 23) as f32 / 11.0 - 1.0).collect();
-        self.graph.add_tensor(Tensor::constant(format!("c{seed}"), shape.to_vec(), data))
+        let data = (0..count)
+            .map(|i| ((i * 37 + seed * 11) % 23) as f32 / 11.0 - 1.0)
+            .collect();
+        self.graph
+            .add_tensor(Tensor::constant(format!("c{seed}"), shape.to_vec(), data))
     }
 
     fn node(&mut self, op: Op, inputs: &[TensorId], shape: &[usize]) -> TensorId {
-        let y = self.graph.add_tensor(Tensor::activation(op.name(), shape.to_vec()));
+        let y = self
+            .graph
+            .add_tensor(Tensor::activation(op.name(), shape.to_vec()));
         let sources = vec![op.name().to_owned()];
-        self.graph.add_node(Node { op, inputs: inputs.to_vec(), outputs: vec![y], sources });
+        self.graph.add_node(Node {
+            op,
+            inputs: inputs.to_vec(),
+            outputs: vec![y],
+            sources,
+        });
         y
     }
 
@@ -36,11 +46,21 @@ impl Build {
 
 fn port(name: &str, shape: &[usize], tensor: TensorId) -> Port {
     let order = (0..shape.iter().product::<usize>() as u32).collect();
-    Port { name: name.into(), shape: shape.to_vec(), tensor, order }
+    Port {
+        name: name.into(),
+        shape: shape.to_vec(),
+        tensor,
+        order,
+    }
 }
 
 fn ops(graph: &Graph) -> Vec<&'static str> {
-    graph.order().into_iter().filter_map(|id| graph.node(id)).map(|n| n.op.name()).collect()
+    graph
+        .order()
+        .into_iter()
+        .filter_map(|id| graph.node(id))
+        .map(|n| n.op.name())
+        .collect()
 }
 
 /// Optimizes and checks that the result is the same; returns the operations left.
@@ -50,8 +70,9 @@ fn check(graph: &Graph) -> (Graph, Vec<&'static str>) {
     let elements = graph.inputs[0].shape.iter().product::<usize>();
     let (mut one, mut two) = (Evaluator::new(graph), Evaluator::new(&after));
     for seed in 0..3 {
-        let x: Vec<f32> =
-            (0..elements).map(|i| ((i * 29 + seed * 7) % 31) as f32 / 9.0 - 1.7).collect();
+        let x: Vec<f32> = (0..elements)
+            .map(|i| ((i * 29 + seed * 7) % 31) as f32 / 9.0 - 1.7)
+            .collect();
         one.run(&x);
         two.run(&x);
         for (a, b) in one.output().iter().zip(two.output()) {
@@ -66,11 +87,16 @@ const NHWC: [usize; 4] = [0, 2, 3, 1];
 const NCHW: [usize; 4] = [0, 3, 1, 2];
 
 fn transpose(perm: &[usize]) -> Op {
-    Op::Transpose { perm: perm.to_vec() }
+    Op::Transpose {
+        perm: perm.to_vec(),
+    }
 }
 
 fn conv(window: Window) -> Op {
-    Op::Conv { window, clamp: Clamp::NONE }
+    Op::Conv {
+        window,
+        clamp: Clamp::NONE,
+    }
 }
 
 #[test]
@@ -87,20 +113,33 @@ fn layout_moves_vanish_between_convolutions() {
     let y = b.node(transpose(&NCHW), &[y], &[1, 2, 4, 4]);
     let (after, left) = check(&b.finish(y));
     assert_eq!(left, ["conv", "conv"]);
-    assert_eq!(permutation(&after.inputs[0].shape, &after.inputs[0].order), Some(NHWC.to_vec()));
-    assert_eq!(permutation(&after.outputs[0].shape, &after.outputs[0].order), Some(NHWC.to_vec()));
+    assert_eq!(
+        permutation(&after.inputs[0].shape, &after.inputs[0].order),
+        Some(NHWC.to_vec())
+    );
+    assert_eq!(
+        permutation(&after.outputs[0].shape, &after.outputs[0].order),
+        Some(NHWC.to_vec())
+    );
 }
 
 #[test]
 fn flatten_is_absorbed_into_weights() {
     let (mut b, x) = Build::new(&[1, 3, 4, 4]);
     let x1 = b.node(transpose(&NHWC), &[x], &[1, 4, 4, 3]);
-    let window = Window { stride: [2, 2], ..Window::plain([2, 2]) };
+    let window = Window {
+        stride: [2, 2],
+        ..Window::plain([2, 2])
+    };
     let y = b.node(Op::MaxPool { window }, &[x1], &[1, 2, 2, 3]);
     let y = b.node(transpose(&NCHW), &[y], &[1, 3, 2, 2]);
     let y = b.node(Op::Reshape, &[y], &[1, 12]);
     let (w, bias) = (b.constant(&[4, 12], 1), b.constant(&[4], 2));
-    let y = b.node(Op::FullyConnected { clamp: Clamp::NONE }, &[y, w, bias], &[1, 4]);
+    let y = b.node(
+        Op::FullyConnected { clamp: Clamp::NONE },
+        &[y, w, bias],
+        &[1, 4],
+    );
     let (_, left) = check(&b.finish(y));
     assert_eq!(left, ["max_pool", "reshape", "fully_connected"]);
 }
@@ -112,16 +151,21 @@ fn affine_folds_backwards_and_forwards_but_not_into_padding() {
         let (s, o) = (b.constant(&[3], 1), b.constant(&[3], 2));
         let y = b.node(Op::Affine, &[x, s, o], &[1, 4, 4, 3]);
         let pad = usize::from(padded);
-        let window =
-            Window { before: [pad; 2], after: [pad; 2], ..Window::plain([3, 3]) };
+        let window = Window {
+            before: [pad; 2],
+            after: [pad; 2],
+            ..Window::plain([3, 3])
+        };
         let extent = 2 + 2 * pad;
         let (w, bias) = (b.constant(&[5, 3, 3, 3], 3), b.constant(&[5], 4));
         let y = b.node(conv(window), &[y, w, bias], &[1, extent, extent, 5]);
         let (s, o) = (b.constant(&[5], 5), b.constant(&[5], 6));
         let y = b.node(Op::Affine, &[y, s, o], &[1, extent, extent, 5]);
-        let y = b.node(Op::Map(Function::Clamp(Clamp { lo: 0.0, hi: 6.0 })), &[y], &[
-            1, extent, extent, 5,
-        ]);
+        let y = b.node(
+            Op::Map(Function::Clamp(Clamp { lo: 0.0, hi: 6.0 })),
+            &[y],
+            &[1, extent, extent, 5],
+        );
         let (after, left) = check(&b.finish(y));
         let convolutions: Vec<_> = left.iter().filter(|op| **op != "reshape").collect();
         if padded {
@@ -138,9 +182,16 @@ fn affine_folds_backwards_and_forwards_but_not_into_padding() {
 #[test]
 fn zero_padding_fuses_into_windows() {
     let (mut b, x) = Build::new(&[1, 4, 4, 2]);
-    let pad = Op::Pad { before: vec![0, 1, 1, 0], after: vec![0, 1, 0, 0], value: 0.0 };
+    let pad = Op::Pad {
+        before: vec![0, 1, 1, 0],
+        after: vec![0, 1, 0, 0],
+        value: 0.0,
+    };
     let y = b.node(pad, &[x], &[1, 6, 5, 2]);
-    let average = Op::AveragePool { window: Window::plain([2, 2]), include_pad: false };
+    let average = Op::AveragePool {
+        window: Window::plain([2, 2]),
+        include_pad: false,
+    };
     let y = b.node(average, &[y], &[1, 5, 4, 2]);
     let (_, left) = check(&b.finish(y));
     assert_eq!(left, ["average_pool"]);
@@ -164,7 +215,10 @@ fn relu_after_a_pool_moves_before_it() {
     let (mut b, x) = Build::new(&[1, 4, 4, 2]);
     let (w, bias) = (b.constant(&[2, 1, 1, 2], 1), b.constant(&[2], 2));
     let y = b.node(conv(Window::plain([1, 1])), &[x, w, bias], &[1, 4, 4, 2]);
-    let window = Window { stride: [2, 2], ..Window::plain([2, 2]) };
+    let window = Window {
+        stride: [2, 2],
+        ..Window::plain([2, 2])
+    };
     let y = b.node(Op::MaxPool { window }, &[y], &[1, 2, 2, 2]);
     let y = b.node(Op::Map(Function::Clamp(Clamp::RELU)), &[y], &[1, 2, 2, 2]);
     let (_, left) = check(&b.finish(y));

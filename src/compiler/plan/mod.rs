@@ -6,11 +6,11 @@ use super::ir::{Graph, NodeId, Op, TensorId};
 use place::{Buffer, place};
 
 /// Bytes that every tensor's address is a multiple of.
-pub const ALIGN: usize = 4;
+pub(crate) const ALIGN: usize = 4;
 
 /// Order and placement.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Steps in order; reshapes need none.
     pub steps: Vec<NodeId>,
     /// Bytes of arena, exactly.
@@ -22,7 +22,7 @@ pub struct Plan {
 
 impl Plan {
     /// Offset of a tensor in the arena.
-    pub fn offset(&self, tensor: TensorId) -> Option<usize> {
+    pub(crate) fn offset(&self, tensor: TensorId) -> Option<usize> {
         self.offsets.get(tensor.0).copied().flatten()
     }
 }
@@ -37,7 +37,7 @@ fn in_place(op: &Op) -> &'static [usize] {
 }
 
 /// Plans a graph of one-byte activations.
-pub fn plan(graph: &Graph) -> Plan {
+pub(crate) fn plan(graph: &Graph) -> Plan {
     let steps: Vec<NodeId> = graph
         .order()
         .into_iter()

@@ -4,7 +4,12 @@ use super::*;
 fn chain(ops: &[(Op, usize)], input: usize) -> Graph {
     let mut graph = Graph::default();
     let mut tensor = graph.add_tensor(Tensor::activation("x", vec![1, input]));
-    let port = |tensor| Port { name: "p".into(), shape: vec![], tensor, order: [].into() };
+    let port = |tensor| Port {
+        name: "p".into(),
+        shape: vec![],
+        tensor,
+        order: [].into(),
+    };
     graph.inputs.push(port(tensor));
     for (op, size) in ops {
         let output = graph.add_tensor(Tensor::activation("t", vec![1, *size]));
@@ -54,7 +59,12 @@ fn a_tensor_still_needed_is_not_overwritten() {
     let (x, y) = (graph.inputs[0].tensor, graph.outputs[0].tensor);
     let sum = graph.add_tensor(Tensor::activation("s", vec![1, 64]));
     let op = Op::Add { clamp: Clamp::NONE };
-    graph.add_node(Node { op, inputs: vec![y, x], outputs: vec![sum], sources: vec![] });
+    graph.add_node(Node {
+        op,
+        inputs: vec![y, x],
+        outputs: vec![sum],
+        sources: vec![],
+    });
     graph.outputs[0].tensor = sum;
     let plan = plan(&graph);
     assert_eq!(plan.arena_bytes, 128);

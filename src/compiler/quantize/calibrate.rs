@@ -6,7 +6,7 @@ use crate::samples::Samples;
 
 /// Smallest and largest value seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Range {
+pub(crate) struct Range {
     /// Smallest.
     pub lo: f32,
     /// Largest.
@@ -14,7 +14,7 @@ pub struct Range {
 }
 
 /// Runs all samples. The error names a tensor that became NaN or infinite, and the sample.
-pub fn calibrate(graph: &Graph, samples: &Samples) -> Result<Vec<Option<Range>>, String> {
+pub(crate) fn calibrate(graph: &Graph, samples: &Samples) -> Result<Vec<Option<Range>>, String> {
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .clamp(1, 4);

@@ -4,10 +4,10 @@ mod calibrate;
 mod weights;
 
 use super::ir::{Function, Graph, Op, Origin, Quantization, TensorId};
-pub use calibrate::{Range, calibrate};
+pub(crate) use calibrate::{Range, calibrate};
 
 /// Scale and zero point of an activation whose values were in `range` (numerics N4).
-pub fn activation(range: Range) -> (f32, i32) {
+pub(crate) fn activation(range: Range) -> (f32, i32) {
     let (lo, hi) = (f64::from(range.lo.min(0.0)), f64::from(range.hi.max(0.0)));
     let scale = ((hi - lo) / 255.0) as f32;
     // Nothing but zeros, or a spread below what f32 can divide by.
@@ -23,7 +23,7 @@ pub fn activation(range: Range) -> (f32, i32) {
 }
 
 /// Gives every activation its quantization, then quantizes weights and biases.
-pub fn quantize(graph: &mut Graph, ranges: &[Option<Range>]) -> Result<(), String> {
+pub(crate) fn quantize(graph: &mut Graph, ranges: &[Option<Range>]) -> Result<(), String> {
     let calibrated = |id: TensorId, graph: &Graph| -> Result<Quantization, String> {
         let Some(range) = ranges.get(id.0).copied().flatten() else {
             return Err(format!(

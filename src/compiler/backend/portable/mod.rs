@@ -26,7 +26,7 @@ use crate::compiler::plan::{ALIGN, Plan};
 
 /// Why no module could be written: our fault, not the model's.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum BackendError {
+pub(crate) enum BackendError {
     /// A tensor lacks something that an earlier stage must give it.
     #[error("tensor {0} has no {1}")]
     Lacks(String, &'static str),
@@ -55,7 +55,7 @@ impl From<BuildError> for BackendError {
 
 /// What goes into a module besides the plan.
 #[derive(Debug, Clone, Copy)]
-pub struct Extras<'a> {
+pub(crate) struct Extras<'a> {
     /// What the output is for.
     pub task: Task,
     /// Class names.
@@ -68,12 +68,15 @@ pub struct Extras<'a> {
 
 /// A finished module.
 #[derive(Debug, Clone)]
-pub struct Built {
+pub(crate) struct Built {
     /// The image.
     pub image: Vec<u8>,
     /// Bytes of weights and biases in it.
     pub weights_bytes: u64,
 }
+
+/// Weights, biases and multipliers.
+type Weights = (Vec<i8>, Vec<i32>, Vec<Multiplier>);
 
 struct Context<'a> {
     graph: &'a Graph,
@@ -82,7 +85,11 @@ struct Context<'a> {
 }
 
 /// Writes the module of a quantized and planned graph.
-pub fn build(graph: &Graph, plan: &Plan, extras: &Extras<'_>) -> Result<Built, BackendError> {
+pub(crate) fn build(
+    graph: &Graph,
+    plan: &Plan,
+    extras: &Extras<'_>,
+) -> Result<Built, BackendError> {
     let mut builder = ModuleBuilder::new();
     let segment = builder.segment(Segment {
         size: number(plan.arena_bytes)?,
@@ -121,7 +128,7 @@ pub fn build(graph: &Graph, plan: &Plan, extras: &Extras<'_>) -> Result<Built, B
 }
 
 /// Bytes of a node's weights and biases.
-pub fn weight_bytes(graph: &Graph, node: &Node) -> u64 {
+pub(crate) fn weight_bytes(graph: &Graph, node: &Node) -> u64 {
     node.inputs
         .iter()
         .map(|&id| match &graph.tensor(id).role {
@@ -235,7 +242,7 @@ impl Context<'_> {
     }
 
     /// Weights, biases and multipliers of a node.
-    fn weights(&self, node: &Node) -> Result<(Vec<i8>, Vec<i32>, Vec<Multiplier>), BackendError> {
+    fn weights(&self, node: &Node) -> Result<Weights, BackendError> {
         let (weights, bias) = (node.inputs[1], node.inputs[2]);
         let ir::Role::Constant(ir::Data::I8(w)) = &self.graph.tensor(weights).role else {
             return Err(self.lacks(weights, "quantized weights"));

@@ -21,7 +21,7 @@ enum Prepared {
 }
 
 /// Runs a graph on samples, one at a time.
-pub struct Evaluator<'g> {
+pub(crate) struct Evaluator<'g> {
     graph: &'g Graph,
     order: Vec<NodeId>,
     prepared: Vec<Prepared>,
@@ -30,7 +30,7 @@ pub struct Evaluator<'g> {
 
 impl<'g> Evaluator<'g> {
     /// Prepares a graph.
-    pub fn new(graph: &'g Graph) -> Self {
+    pub(crate) fn new(graph: &'g Graph) -> Self {
         let order = graph.order();
         let prepared = order
             .iter()
@@ -47,7 +47,7 @@ impl<'g> Evaluator<'g> {
     }
 
     /// Computes every tensor from one sample in ONNX order.
-    pub fn run(&mut self, sample: &[f32]) {
+    pub(crate) fn run(&mut self, sample: &[f32]) {
         if let Some(port) = self.graph.inputs.first() {
             let stored = &mut self.values[port.tensor.0];
             stored.clear();
@@ -71,12 +71,12 @@ impl<'g> Evaluator<'g> {
     }
 
     /// The elements of a tensor after a run, as stored.
-    pub fn value(&self, tensor: TensorId) -> &[f32] {
+    pub(crate) fn value(&self, tensor: TensorId) -> &[f32] {
         operand(self.graph, &self.values, tensor)
     }
 
     /// The graph's output after a run, in ONNX order.
-    pub fn output(&self) -> Vec<f32> {
+    pub(crate) fn output(&self) -> Vec<f32> {
         let Some(port) = self.graph.outputs.first() else {
             return Vec::new();
         };
@@ -92,7 +92,7 @@ impl<'g> Evaluator<'g> {
 }
 
 /// Computes a node whose inputs are all float constants.
-pub fn constant(graph: &Graph, node: &Node) -> Option<Vec<f32>> {
+pub(crate) fn constant(graph: &Graph, node: &Node) -> Option<Vec<f32>> {
     let output = *node.outputs.first()?;
     let mut result = vec![0.0; graph.tensor(output).elements()];
     compute(graph, node, &prepare(graph, node), &[], &mut result);
