@@ -120,14 +120,26 @@ mod tests {
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest.to_string(), text);
         assert_eq!(text.parse(), Ok(digest));
-        assert_eq!(serde_json::to_string(&digest).unwrap(), format!("\"{text}\""));
-        assert_eq!(serde_json::from_str::<Digest>(&format!("\"{text}\"")).unwrap(), digest);
+        assert_eq!(
+            serde_json::to_string(&digest).unwrap(),
+            format!("\"{text}\"")
+        );
+        assert_eq!(
+            serde_json::from_str::<Digest>(&format!("\"{text}\"")).unwrap(),
+            digest
+        );
         assert_eq!(digest.tag(), digest.0[..8]);
     }
 
     #[test]
     fn wrong_text_is_named() {
-        assert!("abc".parse::<Digest>().unwrap_err().to_string().contains("'abc'"));
+        assert!(
+            "abc"
+                .parse::<Digest>()
+                .unwrap_err()
+                .to_string()
+                .contains("'abc'")
+        );
         assert!("zz".repeat(32).parse::<Digest>().is_err());
         assert_eq!(decode_hex("0aFf"), Some(vec![10, 255]));
     }

@@ -95,19 +95,30 @@ pub enum SamplesError {
 
 /// The samples in array `x` of an .npz file, or in an .npy file.
 pub fn samples(bytes: &[u8]) -> Result<Samples, SamplesError> {
-    let npy = if bytes.starts_with(b"\x93NUMPY") { bytes.to_vec() } else { entry(bytes, "x")? };
+    let npy = if bytes.starts_with(b"\x93NUMPY") {
+        bytes.to_vec()
+    } else {
+        entry(bytes, "x")?
+    };
     let array = floats("x", &npy)?;
     if array.ndim() < 2 || array.is_empty() {
-        let text = format!("array 'x' has shape {:?}; expected [samples, input ...]", array.shape());
+        let text = format!(
+            "array 'x' has shape {:?}; expected [samples, input ...]",
+            array.shape()
+        );
         return Err(SamplesError::Shape(text));
     }
     let shape = array.shape()[1..].to_vec();
-    if let Some(sample) =
-        array.axis_iter(Axis(0)).position(|sample| sample.iter().any(|v| !v.is_finite()))
+    if let Some(sample) = array
+        .axis_iter(Axis(0))
+        .position(|sample| sample.iter().any(|v| !v.is_finite()))
     {
         return Err(SamplesError::NotFinite { name: "x", sample });
     }
-    Ok(Samples { shape, data: array.iter().copied().collect() })
+    Ok(Samples {
+        shape,
+        data: array.iter().copied().collect(),
+    })
 }
 
 /// The samples in array `x` and their labels in array `y` of an .npz file.
@@ -116,8 +127,14 @@ pub fn test_set(bytes: &[u8]) -> Result<TestSet, SamplesError> {
     let npy = entry(bytes, "y")?;
     let y: Vec<f64> = match header("y", &npy)?.0.as_str() {
         "<i8" => array::<i64>("y", &npy)?.iter().map(|v| *v as f64).collect(),
-        "<i4" => array::<i32>("y", &npy)?.iter().map(|v| f64::from(*v)).collect(),
-        "|u1" => array::<u8>("y", &npy)?.iter().map(|v| f64::from(*v)).collect(),
+        "<i4" => array::<i32>("y", &npy)?
+            .iter()
+            .map(|v| f64::from(*v))
+            .collect(),
+        "|u1" => array::<u8>("y", &npy)?
+            .iter()
+            .map(|v| f64::from(*v))
+            .collect(),
         _ => floats("y", &npy)?.iter().map(|v| f64::from(*v)).collect(),
     };
     if y.len() != x.len() {
@@ -142,9 +159,15 @@ fn entry(bytes: &[u8], name: &'static str) -> Result<Vec<u8>, SamplesError> {
     };
     let entry = archive.by_index(index).map_err(|e| format(&e))?;
     let mut npy = Vec::new();
-    entry.take(MAX_BYTES + 1).read_to_end(&mut npy).map_err(|e| format(&e))?;
+    entry
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut npy)
+        .map_err(|e| format(&e))?;
     if npy.len() as u64 > MAX_BYTES {
-        return Err(SamplesError::TooBig { name, bytes: npy.len() as u64 });
+        return Err(SamplesError::TooBig {
+            name,
+            bytes: npy.len() as u64,
+        });
     }
     Ok(npy)
 }
@@ -154,7 +177,11 @@ fn floats(name: &'static str, npy: &[u8]) -> Result<ArrayD<f32>, SamplesError> {
     match descr.as_str() {
         "<f4" => array::<f32>(name, npy),
         "<f8" => Ok(array::<f64>(name, npy)?.mapv(|v| v as f32)),
-        _ => Err(SamplesError::Type { name, found: descr, expected: "float32" }),
+        _ => Err(SamplesError::Type {
+            name,
+            found: descr,
+            expected: "float32",
+        }),
     }
 }
 
@@ -175,18 +202,33 @@ fn array<T: ndarray_npy::ReadableElement>(
 fn header(name: &'static str, npy: &[u8]) -> Result<(String, u64), SamplesError> {
     let wrong = || SamplesError::Format(format!("array '{name}' has no .npy header"));
     let length = match npy.get(6) {
-        Some(1) => npy.get(8..10).map(|b| (10_usize, usize::from(b[0]) | usize::from(b[1]) << 8)),
+        Some(1) => npy
+            .get(8..10)
+            .map(|b| (10_usize, usize::from(b[0]) | usize::from(b[1]) << 8)),
         Some(2 | 3) => npy.get(8..12).and_then(|b| {
-            Some((12, usize::try_from(u32::from_le_bytes(b.try_into().ok()?)).ok()?))
+            Some((
+                12,
+                usize::try_from(u32::from_le_bytes(b.try_into().ok()?)).ok()?,
+            ))
         }),
         _ => None,
     };
-    let (start, length) = length.filter(|_| npy.starts_with(b"\x93NUMPY")).ok_or_else(wrong)?;
-    let text = npy.get(start..start.saturating_add(length)).ok_or_else(wrong)?;
+    let (start, length) = length
+        .filter(|_| npy.starts_with(b"\x93NUMPY"))
+        .ok_or_else(wrong)?;
+    let text = npy
+        .get(start..start.saturating_add(length))
+        .ok_or_else(wrong)?;
     let text = std::str::from_utf8(text).map_err(|_| wrong())?;
     let after = |key: &str| text.split_once(key).map(|(_, rest)| rest).ok_or_else(wrong);
-    let descr = after("'descr':")?.split('\'').nth(1).ok_or_else(wrong)?.to_owned();
-    let shape = after("'shape':")?.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+    let descr = after("'descr':")?
+        .split('\'')
+        .nth(1)
+        .ok_or_else(wrong)?
+        .to_owned();
+    let shape = after("'shape':")?
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'));
     let elements = shape
         .ok_or_else(wrong)?
         .0
@@ -227,15 +269,32 @@ mod tests {
     }
 
     fn x(values: &[f32], shape: &str) -> Vec<u8> {
-        npy("<f4", shape, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+        npy(
+            "<f4",
+            shape,
+            &values
+                .iter()
+                .flat_map(|v| v.to_le_bytes())
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
     fn reads_samples_and_labels() {
-        let y = npy("<i8", "(2,)", &[1_i64, 5].iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+        let y = npy(
+            "<i8",
+            "(2,)",
+            &[1_i64, 5]
+                .iter()
+                .flat_map(|v| v.to_le_bytes())
+                .collect::<Vec<_>>(),
+        );
         let file = npz(&[("x", x(&[0., 1., 2., 3., 4., 5.], "(2, 1, 3)")), ("y", y)]);
         let set = test_set(&file).unwrap();
-        assert_eq!((set.x.shape.as_slice(), set.x.len(), set.x.size()), (&[1, 3][..], 2, 3));
+        assert_eq!(
+            (set.x.shape.as_slice(), set.x.len(), set.x.size()),
+            (&[1, 3][..], 2, 3)
+        );
         assert_eq!(set.x.iter().nth(1).unwrap(), [3., 4., 5.]);
         assert_eq!(set.y, [1., 5.]);
         assert_eq!(samples(&x(&[1., 2.], "(2, 1)")).unwrap().len(), 2);

@@ -36,16 +36,24 @@ impl Server {
         let boundary = boundary(files);
         let mut body = Vec::new();
         for (name, bytes) in files {
-            body.extend(format!(
-                "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; \
+            body.extend(
+                format!(
+                    "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; \
                  filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
-            ).bytes());
+                )
+                .bytes(),
+            );
             body.extend(bytes);
             body.extend(b"\r\n");
         }
         body.extend(format!("--{boundary}--\r\n").bytes());
         let kind = format!("multipart/form-data; boundary={boundary}");
-        self.finish(agent().post(self.url(path)).header("Content-Type", kind).send(&body[..]))
+        self.finish(
+            agent()
+                .post(self.url(path))
+                .header("Content-Type", kind)
+                .send(&body[..]),
+        )
     }
 
     fn url(&self, path: &str) -> String {
@@ -57,7 +65,10 @@ impl Server {
         result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<Value> {
         let mut response = result.with_context(|| {
-            format!("no server at {}; start one with: tinsmith serve", self.server)
+            format!(
+                "no server at {}; start one with: tinsmith serve",
+                self.server
+            )
         })?;
         let status = response.status();
         let body: Value = response
@@ -86,7 +97,10 @@ fn agent() -> ureq::Agent {
 
 /// A line that none of the files has.
 fn boundary(files: &[(&str, Vec<u8>)]) -> String {
-    let all: Vec<u8> = files.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    let all: Vec<u8> = files
+        .iter()
+        .flat_map(|(_, bytes)| bytes.iter().copied())
+        .collect();
     format!("tinsmith-{}", crate::digest::Digest::of(&all))
 }
 

@@ -99,10 +99,17 @@ impl Compile {
         let mut request = if path.exists() {
             let onnx = read(path)?;
             let calibration = self.calibration.as_ref().ok_or_else(|| {
-                anyhow!("--calibration is missing: the scales of {} come from samples", self.model)
+                anyhow!(
+                    "--calibration is missing: the scales of {} come from samples",
+                    self.model
+                )
             })?;
             Request {
-                name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                name: path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
                 version: String::new(),
                 onnx,
                 task: self.task.into(),
@@ -162,7 +169,10 @@ fn capability(target: &str) -> Result<lwm2m_objects::capability::Capability> {
             .with_context(|| format!("{target} is not a target file"));
     }
     let known: Vec<&str> = targets::list().collect();
-    bail!("no target '{target}' and no such file; there are: {}", known.join(", "))
+    bail!(
+        "no target '{target}' and no such file; there are: {}",
+        known.join(", ")
+    )
 }
 
 fn text(report: &Report) -> String {
@@ -170,17 +180,33 @@ fn text(report: &Report) -> String {
     let mut line = |name: &str, text: String| out.push_str(&format!("{name:<10} {text}\n"));
     line("model", report.model.clone());
     line("target", report.target.clone());
-    line("module", format!("{} B, of them weights {} B", report.module_bytes, report.weights_bytes));
+    line(
+        "module",
+        format!(
+            "{} B, of them weights {} B",
+            report.module_bytes, report.weights_bytes
+        ),
+    );
     line("arena", format!("{} B", report.arena_bytes));
     line("MACs", report.macs.to_string());
     if let (Some(metric), Some(float), Some(int8)) =
         (&report.metric, report.metric_float, report.metric_int8)
     {
-        let agreement =
-            report.agreement.map_or(String::new(), |a| format!(", same class {:.2} %", a * 100.0));
-        line(metric, format!("float {float:.4}, int8 {int8:.4} on {} samples{agreement}", report.samples));
+        let agreement = report.agreement.map_or(String::new(), |a| {
+            format!(", same class {:.2} %", a * 100.0)
+        });
+        line(
+            metric,
+            format!(
+                "float {float:.4}, int8 {int8:.4} on {} samples{agreement}",
+                report.samples
+            ),
+        );
     }
-    line("compiled", format!("in {} ms by {}", report.compile_ms, report.compiler));
+    line(
+        "compiled",
+        format!("in {} ms by {}", report.compile_ms, report.compiler),
+    );
     line("sha256", report.module_digest.to_string());
     out.push('\n');
     let rows: Vec<Vec<String>> = report
@@ -194,12 +220,22 @@ fn text(report: &Report) -> String {
                 layer.macs.to_string(),
                 layer.weights_bytes.to_string(),
                 layer.arena_bytes.to_string(),
-                layer.sqnr_db.map_or("-".to_owned(), |db| format!("{db:.1}")),
+                layer
+                    .sqnr_db
+                    .map_or("-".to_owned(), |db| format!("{db:.1}")),
                 layer.nodes.join(" "),
             ]
         })
         .collect();
-    let heading = ["OPERATOR", "SHAPE", "MACS", "WEIGHTS B", "ARENA B", "SQNR dB", "ONNX NODES"];
+    let heading = [
+        "OPERATOR",
+        "SHAPE",
+        "MACS",
+        "WEIGHTS B",
+        "ARENA B",
+        "SQNR dB",
+        "ONNX NODES",
+    ];
     out.push_str(&table(&heading, &rows));
     out
 }

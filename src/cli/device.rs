@@ -41,7 +41,11 @@ impl Device {
                     print!("{}", list(&devices));
                 }
             }
-            Self::Show { device, server, json } => {
+            Self::Show {
+                device,
+                server,
+                json,
+            } => {
                 let value = server.get(&format!("/api/v1/devices/{}", segment(&device)))?;
                 if json {
                     println!("{value:#}");
@@ -62,7 +66,12 @@ fn list(value: &Value) -> String {
         .map(|device| {
             vec![
                 text(&device["endpoint"]),
-                if device["online"] == true { "yes" } else { "no" }.to_owned(),
+                if device["online"] == true {
+                    "yes"
+                } else {
+                    "no"
+                }
+                .to_owned(),
                 text(&device["platform"]),
                 text(&device["desired"]["model"]),
                 text(&device["state"]),
@@ -75,7 +84,10 @@ fn list(value: &Value) -> String {
                 printed by tinsmith serve.\n"
             .to_owned();
     }
-    table(&["DEVICE", "ONLINE", "PLATFORM", "MODEL", "STATE", "DETAIL"], &rows)
+    table(
+        &["DEVICE", "ONLINE", "PLATFORM", "MODEL", "STATE", "DETAIL"],
+        &rows,
+    )
 }
 
 fn show(value: &Value) -> String {
@@ -86,7 +98,10 @@ fn show(value: &Value) -> String {
         }
     };
     line("device", text(&value["endpoint"]));
-    line("online", if value["online"] == true { "yes" } else { "no" }.to_owned());
+    line(
+        "online",
+        if value["online"] == true { "yes" } else { "no" }.to_owned(),
+    );
     line("address", text(&value["address"]));
     line("lwm2m", text(&value["registration"]["version"]));
     line("state", text(&value["state"]));
@@ -97,23 +112,41 @@ fn show(value: &Value) -> String {
     line("arena", bytes(&platform["arena_total"]));
     line("storage", bytes(&platform["model_storage_total"]));
     line("capability", text(&value["capability_digest"]));
-    for unit in value["capability"]["units"].as_array().into_iter().flatten() {
-        let extensions: Vec<String> =
-            unit["extensions"].as_array().into_iter().flatten().map(text).collect();
+    for unit in value["capability"]["units"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let extensions: Vec<String> = unit["extensions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(text)
+            .collect();
         let mhz = unit["clock_max"].as_u64().unwrap_or(0) / 1_000_000;
         let name = text(&unit["name"]);
-        line("unit", format!("{name}, {mhz} MHz {}", extensions.join(" ")));
+        line(
+            "unit",
+            format!("{name}, {mhz} MHz {}", extensions.join(" ")),
+        );
     }
     for slot in value["slots"].as_array().into_iter().flatten() {
         let what = match slot["model"].as_str() {
             Some("") | None => String::new(),
             Some(model) => format!(" {model} {}", text(&slot["version"])),
         };
-        line("slot", format!("{} {}{what}", slot["instance"], text(&slot["state"])));
+        line(
+            "slot",
+            format!("{} {}{what}", slot["instance"], text(&slot["state"])),
+        );
     }
     let timeline = value["timeline"].as_array().into_iter().flatten();
     for entry in timeline {
-        out.push_str(&format!("  {}  {}\n", time(&entry["at"]), text(&entry["text"])));
+        out.push_str(&format!(
+            "  {}  {}\n",
+            time(&entry["at"]),
+            text(&entry["text"])
+        ));
     }
     out
 }
@@ -122,7 +155,12 @@ fn show(value: &Value) -> String {
 fn time(value: &Value) -> String {
     let ms = value.as_u64().unwrap_or(0);
     let (s, ms) = (ms / 1000, ms % 1000);
-    format!("{:02}:{:02}:{:02}.{ms:03}Z", s / 3600 % 24, s / 60 % 60, s % 60)
+    format!(
+        "{:02}:{:02}:{:02}.{ms:03}Z",
+        s / 3600 % 24,
+        s / 60 % 60,
+        s % 60
+    )
 }
 
 fn bytes(value: &Value) -> String {

@@ -71,7 +71,14 @@ impl Model {
                     print!("{}", show(&model));
                 }
             }
-            Self::Add { onnx, card, calibration, test, server, json } => {
+            Self::Add {
+                onnx,
+                card,
+                calibration,
+                test,
+                server,
+                json,
+            } => {
                 let read = |path: &PathBuf| {
                     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
                 };
@@ -110,7 +117,10 @@ fn list(value: &Value) -> String {
             ]
         })
         .collect();
-    table(&["MODEL", "VERSION", "TASK", "FLOAT METRIC", "DESCRIPTION"], &rows)
+    table(
+        &["MODEL", "VERSION", "TASK", "FLOAT METRIC", "DESCRIPTION"],
+        &rows,
+    )
 }
 
 fn show(value: &Value) -> String {
@@ -123,16 +133,31 @@ fn show(value: &Value) -> String {
         let shape = format!("{} {}", text(&input["name"]), input["shape"]);
         line("input", format!("{shape} {}", text(&input["units"])));
     }
-    let labels: Vec<String> = card["labels"].as_array().into_iter().flatten().map(text).collect();
+    let labels: Vec<String> = card["labels"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
     if !labels.is_empty() {
         line("labels", labels.join(", "));
     }
     line("metric", metric(&card["metric"]));
-    line("calibration", format!("{} samples", value["calibration_samples"]));
+    line(
+        "calibration",
+        format!("{} samples", value["calibration_samples"]),
+    );
     line("test", format!("{} samples", value["test_samples"]));
     line("data", text(&card["data"]["name"]));
     line("licence", text(&card["licence"]));
-    line("onnx", format!("{} B, sha256 {}", value["onnx_bytes"], text(&value["source"])));
+    line(
+        "onnx",
+        format!(
+            "{} B, sha256 {}",
+            value["onnx_bytes"],
+            text(&value["source"])
+        ),
+    );
     out
 }
 

@@ -62,7 +62,9 @@ impl Serve {
         runtime()?.block_on(async {
             let running = start(config).await?;
             announce(&running, &store, json);
-            server::terminated().await.context("cannot wait for signals")?;
+            server::terminated()
+                .await
+                .context("cannot wait for signals")?;
             running.server.shutdown().await;
             Ok(())
         })
@@ -108,10 +110,14 @@ pub(super) async fn start(config: Config) -> Result<Running> {
     let exe = std::env::current_exe().context("cannot find this program's own file")?;
     let builder = Builder::new(exe, zoo.clone(), store.clone(), files);
     let http = config.http;
-    let server =
-        server::start(config, store, |_| Reconciler::new(), builder.start()).await?;
-    let app = App { server: server.clone(), zoo: zoo.clone() };
-    let http = http::serve(http, app).await.with_context(|| format!("cannot listen on {http}"))?;
+    let server = server::start(config, store, |_| Reconciler::new(), builder.start()).await?;
+    let app = App {
+        server: server.clone(),
+        zoo: zoo.clone(),
+    };
+    let http = http::serve(http, app)
+        .await
+        .with_context(|| format!("cannot listen on {http}"))?;
     Ok(Running { server, zoo, http })
 }
 

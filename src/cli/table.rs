@@ -14,8 +14,7 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let numeric: Vec<bool> = (0..heading.len())
         .map(|column| {
             let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
-            cells.peek().is_some()
-                && cells.all(|cell| cell == "-" || cell.parse::<f64>().is_ok())
+            cells.peek().is_some() && cells.all(|cell| cell == "-" || cell.parse::<f64>().is_ok())
         })
         .collect();
     let mut text = String::new();
@@ -23,7 +22,11 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
         let mut row = String::new();
         for (column, cell) in cells.enumerate() {
             let fill = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-            let (left, right) = if numeric[column] { (fill.as_str(), "") } else { ("", fill.as_str()) };
+            let (left, right) = if numeric[column] {
+                (fill.as_str(), "")
+            } else {
+                ("", fill.as_str())
+            };
             row.push_str(&format!("{left}{cell}{right}  "));
         }
         text.push_str(row.trim_end());
@@ -40,7 +43,10 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 mod tests {
     #[test]
     fn columns_line_up() {
-        let rows = [vec!["a".into(), "10".into()], vec!["long".into(), "7".into()]];
+        let rows = [
+            vec!["a".into(), "10".into()],
+            vec!["long".into(), "7".into()],
+        ];
         let text = super::table(&["NAME", "N"], &rows);
         assert_eq!(text, "NAME   N\na     10\nlong   7\n");
     }

@@ -65,16 +65,18 @@ impl Update {
 fn settled(value: &Value, generation: &Value) -> bool {
     let replaced = value["desired"]["generation"] != *generation;
     let state = value["state"].as_str().unwrap_or_default();
-    replaced || matches!(state, "installed" | "refused" | "failed" | "unsupported" | "idle")
+    replaced
+        || matches!(
+            state,
+            "installed" | "refused" | "failed" | "unsupported" | "idle"
+        )
 }
 
 /// One line that changes on a terminal, a line per step elsewhere.
 fn progress(value: &Value, shown: String) -> String {
     let mut line = text(&value["detail"]);
     let live = std::io::stderr().is_terminal();
-    if let (true, Some([sent, total])) =
-        (live, value["progress"].as_array().map(Vec::as_slice))
-    {
+    if let (true, Some([sent, total])) = (live, value["progress"].as_array().map(Vec::as_slice)) {
         line.push_str(&format!(": {sent} of {total} B"));
     }
     if line != shown {

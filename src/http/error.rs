@@ -21,23 +21,37 @@ pub struct ApiError {
 impl ApiError {
     /// The request can't be understood.
     pub fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "bad_request",
+            message: message.into(),
+        }
     }
 
     /// No such thing.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code: "not_found", message: message.into() }
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: "not_found",
+            message: message.into(),
+        }
     }
 
     /// It can't be done as things stand.
     pub fn conflict(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::CONFLICT, code: "conflict", message: message.into() }
+        Self {
+            status: StatusCode::CONFLICT,
+            code: "conflict",
+            message: message.into(),
+        }
     }
 
     /// No device of that name.
     pub fn unknown_device(endpoint: &str) -> Self {
         let name: String = endpoint.chars().take(80).collect();
-        Self::not_found(format!("no device '{name}' is registered; see GET /api/v1/devices"))
+        Self::not_found(format!(
+            "no device '{name}' is registered; see GET /api/v1/devices"
+        ))
     }
 
     /// The device did not do what it was asked.
@@ -45,7 +59,11 @@ impl ApiError {
         let (status, code, message) = match outcome {
             Outcome::Rejected { code, diagnostic } => {
                 let text = format!("the device answered {}.{:02}", code >> 5, code & 31);
-                let text = if diagnostic.is_empty() { text } else { text + ": " + &diagnostic };
+                let text = if diagnostic.is_empty() {
+                    text
+                } else {
+                    text + ": " + &diagnostic
+                };
                 (StatusCode::BAD_GATEWAY, "device_refused", text)
             }
             Outcome::Malformed(text) => (
@@ -63,26 +81,38 @@ impl ApiError {
                 "device_timeout",
                 "the device did not answer in time".to_owned(),
             ),
-            Outcome::NotRegistered => {
-                (StatusCode::NOT_FOUND, "not_found", "the device is not registered".to_owned())
-            }
-            Outcome::Cancelled(why) => {
-                (StatusCode::CONFLICT, "cancelled", format!("the request was cancelled: {why}"))
-            }
+            Outcome::NotRegistered => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "the device is not registered".to_owned(),
+            ),
+            Outcome::Cancelled(why) => (
+                StatusCode::CONFLICT,
+                "cancelled",
+                format!("the request was cancelled: {why}"),
+            ),
             Outcome::Content(_) | Outcome::Links(_) | Outcome::Done => (
                 StatusCode::BAD_GATEWAY,
                 "device_unexpected",
                 "the device gave an answer of another kind than the request's".to_owned(),
             ),
         };
-        Self { status, code, message }
+        Self {
+            status,
+            code,
+            message,
+        }
     }
 }
 
 impl From<Gone> for ApiError {
     fn from(gone: Gone) -> Self {
         let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "shutting_down");
-        Self { status, code, message: gone.to_string() }
+        Self {
+            status,
+            code,
+            message: gone.to_string(),
+        }
     }
 }
 
@@ -99,7 +129,11 @@ impl From<ZooError> for ApiError {
                 (StatusCode::INTERNAL_SERVER_ERROR, "storage")
             }
         };
-        Self { status, code, message: error.to_string() }
+        Self {
+            status,
+            code,
+            message: error.to_string(),
+        }
     }
 }
 

@@ -32,7 +32,10 @@ pub async fn serve(address: SocketAddr, app: App) -> std::io::Result<SocketAddr>
     let router = v1::router().with_state(app);
     tokio::spawn(async move {
         let stop = async move { server.stopping().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+        if let Err(error) = axum::serve(listener, router)
+            .with_graceful_shutdown(stop)
+            .await
+        {
             tracing::error!(%error, "the HTTP server ended");
         }
     });

@@ -87,11 +87,16 @@ pub enum DescriptorError {
 pub fn descriptors(bytes: &[u8]) -> Result<Vec<Descriptor>, DescriptorError> {
     let cbor = |error: minicbor::decode::Error| DescriptorError::Cbor(error.to_string());
     let mut decoder = Decoder::new(bytes);
-    let count = decoder.array().map_err(cbor)?.ok_or(DescriptorError::Key("array length"))?;
+    let count = decoder
+        .array()
+        .map_err(cbor)?
+        .ok_or(DescriptorError::Key("array length"))?;
     if count > 64 {
         return Err(DescriptorError::Key("array length"));
     }
-    let all = (0..count).map(|_| descriptor(&mut decoder)).collect::<Result<_, _>>()?;
+    let all = (0..count)
+        .map(|_| descriptor(&mut decoder))
+        .collect::<Result<_, _>>()?;
     if decoder.position() != bytes.len() {
         return Err(DescriptorError::Cbor("bytes behind the end".into()));
     }
@@ -102,7 +107,10 @@ fn descriptor(decoder: &mut Decoder<'_>) -> Result<Descriptor, DescriptorError> 
     let cbor = |error: minicbor::decode::Error| DescriptorError::Cbor(error.to_string());
     let (mut name, mut kind, mut task, mut axis) = (None, None, None, None);
     let (mut shape, mut permutation, mut zero, mut scales) = (None, None, None, None);
-    let entries = decoder.map().map_err(cbor)?.ok_or(DescriptorError::Key("map length"))?;
+    let entries = decoder
+        .map()
+        .map_err(cbor)?
+        .ok_or(DescriptorError::Key("map length"))?;
     for _ in 0..entries {
         match decoder.str().map_err(cbor)? {
             "name" => name = Some(decoder.str().map_err(cbor)?.to_owned()),
@@ -149,7 +157,10 @@ fn list<T>(
     mut item: impl FnMut(&mut Decoder<'_>) -> Result<T, minicbor::decode::Error>,
 ) -> Result<Vec<T>, DescriptorError> {
     let cbor = |error: minicbor::decode::Error| DescriptorError::Cbor(error.to_string());
-    let count = decoder.array().map_err(cbor)?.ok_or(DescriptorError::Key("array length"))?;
+    let count = decoder
+        .array()
+        .map_err(cbor)?
+        .ok_or(DescriptorError::Key("array length"))?;
     let mut items = Vec::new();
     for _ in 0..count {
         items.push(item(decoder).map_err(cbor)?);
@@ -169,7 +180,10 @@ fn skip(decoder: &mut Decoder<'_>) -> Result<(), minicbor::decode::Error> {
 
 impl Descriptor {
     fn check(&self) -> Result<(), DescriptorError> {
-        let values = self.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+        let values = self
+            .shape
+            .iter()
+            .try_fold(1_usize, |n, d| n.checked_mul(*d));
         if values.is_none_or(|n| n == 0 || n > MAX_VALUES) {
             return Err(DescriptorError::Key("shape"));
         }
@@ -238,7 +252,11 @@ impl Descriptor {
             let zero = self.zero_points[scale];
             let (min, max) = ((low - zero) as f32, (high - zero) as f32);
             let real = sample[place] / self.scales[scale];
-            let steps = if real.is_nan() { min } else { real.clamp(min, max) };
+            let steps = if real.is_nan() {
+                min
+            } else {
+                real.clamp(min, max)
+            };
             let stored = steps.round_ties_even() as i32 + zero;
             bytes.extend_from_slice(&stored.to_le_bytes()[..self.kind.bytes()]);
         }
@@ -300,9 +318,17 @@ mod tests {
             zero_points: vec![0],
             ..image()
         };
-        let stored = flat.quantize(&[0.5, 1.5, -0.5, 1e9, -1e9, f32::NAN]).unwrap();
+        let stored = flat
+            .quantize(&[0.5, 1.5, -0.5, 1e9, -1e9, f32::NAN])
+            .unwrap();
         assert_eq!(stored, [0, 2, 0, 127, 128, 128]);
-        assert!(matches!(flat.quantize(&[0.0]), Err(InferenceError::Size { expected: 6, found: 1 })));
+        assert!(matches!(
+            flat.quantize(&[0.0]),
+            Err(InferenceError::Size {
+                expected: 6,
+                found: 1
+            })
+        ));
     }
 
     #[test]
@@ -314,7 +340,10 @@ mod tests {
         .concat();
         let all = descriptors(&bytes).unwrap();
         assert_eq!(all[0].task, Some(Task::Classify));
-        assert_eq!((all[0].values(), all[0].zero_points[0], all[0].scales[0]), (300, -128, 1.0 / 256.0));
+        assert_eq!(
+            (all[0].values(), all[0].zero_points[0], all[0].scales[0]),
+            (300, -128, 1.0 / 256.0)
+        );
         for cut in 0..bytes.len() {
             assert!(descriptors(&bytes[..cut]).is_err());
         }

@@ -114,17 +114,28 @@ impl<B: Brain> Session<B> {
         let descriptor = async |resource| {
             let path = Path::resource(27303, model.instance, resource);
             let values = content(read(path).await?)?;
-            let bytes = values.iter().find_map(|(_, value)| value.as_bytes().map(<[u8]>::to_vec));
-            let bytes = bytes.filter(|b| !b.is_empty()).ok_or(InferenceError::NoModel)?;
+            let bytes = values
+                .iter()
+                .find_map(|(_, value)| value.as_bytes().map(<[u8]>::to_vec));
+            let bytes = bytes
+                .filter(|b| !b.is_empty())
+                .ok_or(InferenceError::NoModel)?;
             let mut all = descriptors(&bytes)?;
             if all.len() != 1 {
-                return Err(InferenceError::Descriptor(DescriptorError::Tensors(all.len())));
+                return Err(InferenceError::Descriptor(DescriptorError::Tensors(
+                    all.len(),
+                )));
             }
             Ok(all.remove(0))
         };
         let input = descriptor(17).await?;
         let output = descriptor(18).await?;
-        Ok(Self { server: server.clone(), endpoint: endpoint.to_owned(), input, output })
+        Ok(Self {
+            server: server.clone(),
+            endpoint: endpoint.to_owned(),
+            input,
+            output,
+        })
     }
 
     /// What goes in.
@@ -156,21 +167,41 @@ impl<B: Brain> Session<B> {
         let path = Path::resource(27304, PIPELINE, 5);
         let write = if stored.len() <= BLOCK {
             let value = OwnedValue::Opaque(stored.to_vec());
-            Operation::Write { path, values: vec![(path, value)], replace: true }
+            Operation::Write {
+                path,
+                values: vec![(path, value)],
+                replace: true,
+            }
         } else {
             let tag = Digest::of(stored).tag();
-            Operation::Push { path, body: Arc::from(stored), from: 0, tag }
+            Operation::Push {
+                path,
+                body: Arc::from(stored),
+                from: 0,
+                tag,
+            }
         };
-        done("Write /27304/0/5", self.ask("Write /27304/0/5", write).await?)?;
+        done(
+            "Write /27304/0/5",
+            self.ask("Write /27304/0/5", write).await?,
+        )?;
         let path = Path::resource(27304, PIPELINE, 4);
-        let run = Operation::Execute { path, arguments: String::new() };
-        done("Execute /27304/0/4", self.ask("Execute /27304/0/4", run).await?)?;
+        let run = Operation::Execute {
+            path,
+            arguments: String::new(),
+        };
+        done(
+            "Execute /27304/0/4",
+            self.ask("Execute /27304/0/4", run).await?,
+        )?;
         let path = Path::instance(27304, PIPELINE);
-        let values =
-            content(self.ask("Read /27304/0", Operation::Read { path }).await?)?;
+        let values = content(self.ask("Read /27304/0", Operation::Read { path }).await?)?;
         let find = |resource| {
             let path = Path::resource(27304, PIPELINE, resource);
-            values.iter().find(|(p, _)| *p == path).map(|(_, value)| value)
+            values
+                .iter()
+                .find(|(p, _)| *p == path)
+                .map(|(_, value)| value)
         };
         let stored = find(6)
             .and_then(OwnedValue::as_bytes)
@@ -212,7 +243,10 @@ async fn ask<B: Brain>(
 fn content(outcome: Outcome) -> Result<Vec<(Path, OwnedValue)>, InferenceError> {
     match outcome {
         Outcome::Content(values) => Ok(values),
-        outcome => Err(InferenceError::Device { request: "Read", outcome }),
+        outcome => Err(InferenceError::Device {
+            request: "Read",
+            outcome,
+        }),
     }
 }
 

@@ -57,15 +57,20 @@ impl Brain for Reconciler {
 
     fn poll_output(&mut self) -> Option<BrainOutput<Self>> {
         Some(match self.poll()? {
-            Output::Request(request) => BrainOutput::Request { request, after: None },
+            Output::Request(request) => BrainOutput::Request {
+                request,
+                after: None,
+            },
             Output::Withdraw(endpoint, id) => BrainOutput::Withdraw(endpoint, id),
             Output::Persist(id, batch) => BrainOutput::Persist(id, batch),
             Output::Job(endpoint, id, job) => {
                 BrainOutput::Build(BuildRequest { endpoint, id, job })
             }
-            Output::Answer(id, reply, after) => {
-                BrainOutput::Answer { id: CommandId(id.0), reply, after }
-            }
+            Output::Answer(id, reply, after) => BrainOutput::Answer {
+                id: CommandId(id.0),
+                reply,
+                after,
+            },
             Output::Changed(change) => BrainOutput::Report(change),
         })
     }

@@ -65,18 +65,32 @@ pub enum Next {
 
 /// The next step. `now` is wall time (ms).
 pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
-    let Some(digest) = view.digest else { return Next::ReadDigest };
-    if record.capability.as_ref().is_none_or(|known| known.digest != digest) {
+    let Some(digest) = view.digest else {
+        return Next::ReadDigest;
+    };
+    if record
+        .capability
+        .as_ref()
+        .is_none_or(|known| known.digest != digest)
+    {
         return Next::ReadCapability;
     }
-    let Some(slots) = &view.slots else { return Next::ReadSlots };
-    let Some(desired) = &record.desired else { return Next::Nothing };
-    let Some((state, result)) = view.firmware else { return Next::ReadFirmware };
-
-    let open = record.attempt.as_ref().filter(|a| a.generation == desired.generation);
-    let settled = |last: &Finished| {
-        last.generation == desired.generation && last.capability == digest
+    let Some(slots) = &view.slots else {
+        return Next::ReadSlots;
     };
+    let Some(desired) = &record.desired else {
+        return Next::Nothing;
+    };
+    let Some((state, result)) = view.firmware else {
+        return Next::ReadFirmware;
+    };
+
+    let open = record
+        .attempt
+        .as_ref()
+        .filter(|a| a.generation == desired.generation);
+    let settled =
+        |last: &Finished| last.generation == desired.generation && last.capability == digest;
     let installed = slots.iter().any(|slot| {
         slot.state == SlotState::Active
             && slot.source == Some(desired.source)
@@ -84,11 +98,21 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             && slot.version == desired.version
     });
     if installed && state != State::Updating {
-        let told = record.last.as_ref().is_some_and(|l| settled(l) && l.failure.is_none());
-        return if told && open.is_none() { Next::Nothing } else { Next::Succeed };
+        let told = record
+            .last
+            .as_ref()
+            .is_some_and(|l| settled(l) && l.failure.is_none());
+        return if told && open.is_none() {
+            Next::Nothing
+        } else {
+            Next::Succeed
+        };
     }
     let Some(attempt) = open else {
-        let given_up = record.last.as_ref().is_some_and(|l| settled(l) && l.failure.is_some());
+        let given_up = record
+            .last
+            .as_ref()
+            .is_some_and(|l| settled(l) && l.failure.is_some());
         return if given_up { Next::Nothing } else { Next::Open };
     };
     if now >= attempt.deadline {
@@ -97,7 +121,9 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             step: format!("{:?}", attempt.step).to_lowercase(),
         });
     }
-    let Some(artefact) = &attempt.artefact else { return Next::Build };
+    let Some(artefact) = &attempt.artefact else {
+        return Next::Build;
+    };
     if attempt.sequence.is_none() {
         return Next::Number;
     }
@@ -110,12 +136,18 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             && !matches!(s.state, SlotState::Empty | SlotState::Receiving)
     });
     match ours.map(|slot| (slot.state, slot)) {
-        Some((SlotState::Trial, slot)) => return Next::Commit { slot: slot.instance },
+        Some((SlotState::Trial, slot)) => {
+            return Next::Commit {
+                slot: slot.instance,
+            };
+        }
         Some((SlotState::Verified, _)) if state == State::Downloaded => return Next::Install,
         Some((SlotState::Failed | SlotState::RolledBack, slot))
             if attempt.executed && state != State::Updating =>
         {
-            return Next::Fail(Failure::Trial { result: slot.result });
+            return Next::Fail(Failure::Trial {
+                result: slot.result,
+            });
         }
         _ => {}
     }
@@ -123,7 +155,9 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
         State::Updating => Next::Wait(Step::Installing),
         State::Downloaded => Next::Reset,
         State::Downloading => {
-            let tag = attempt.package.map(|(package, bytes)| (package.tag(), bytes));
+            let tag = attempt
+                .package
+                .map(|(package, bytes)| (package.tag(), bytes));
             let receiving = slots.iter().find(|s| !s.receiving.is_empty());
             match (tag, receiving) {
                 (None, _) => Next::Push { from: 0 },
@@ -131,7 +165,9 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
                     if slot.received >= bytes {
                         Next::Wait(Step::Sending)
                     } else {
-                        Next::Push { from: slot.received }
+                        Next::Push {
+                            from: slot.received,
+                        }
                     }
                 }
                 _ => Next::Reset,

@@ -10,7 +10,7 @@ use super::slot::Slot;
 use crate::digest::Digest;
 
 /// Entries kept in the timeline of a device.
-pub const TIMELINE: usize = 64;
+pub(super) const TIMELINE: usize = 64;
 
 /// Everything stored of one device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -205,6 +205,9 @@ impl DeviceRecord {
         if self.timeline.len() == TIMELINE {
             self.timeline.pop_front();
         }
-        self.timeline.push_back(Entry { at, text: text.into() });
+        self.timeline.push_back(Entry {
+            at,
+            text: text.into(),
+        });
     }
 }

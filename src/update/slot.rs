@@ -83,13 +83,19 @@ pub fn slots(values: &[(Path, OwnedValue)]) -> Result<Vec<Slot>, SlotError> {
         .collect();
     instances.sort_unstable();
     instances.dedup();
-    instances.into_iter().map(|instance| slot(instance, values)).collect()
+    instances
+        .into_iter()
+        .map(|instance| slot(instance, values))
+        .collect()
 }
 
 fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError> {
     let find = |resource| {
         let path = Path::resource(OBJECT, instance, resource);
-        values.iter().find(|(p, _)| *p == path).map(|(_, value)| value)
+        values
+            .iter()
+            .find(|(p, _)| *p == path)
+            .map(|(_, value)| value)
     };
     let missing = |resource| SlotError::Missing { instance, resource };
     let text = |resource| match find(resource) {
@@ -100,7 +106,11 @@ fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError>
         Some(OwnedValue::Opaque(bytes)) => Ok(bytes.clone()),
         _ => Err(missing(resource)),
     };
-    let number = |resource| find(resource).and_then(OwnedValue::as_i64).ok_or_else(|| missing(resource));
+    let number = |resource| {
+        find(resource)
+            .and_then(OwnedValue::as_i64)
+            .ok_or_else(|| missing(resource))
+    };
     let digest = |resource| bytes(resource).map(|b| b.try_into().ok().map(Digest));
     let state = match number(7)? {
         0 => SlotState::Empty,
@@ -122,7 +132,10 @@ fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError>
         state,
         result: number(8)?,
         receiving: bytes(21).unwrap_or_default(),
-        received: number(22).ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        received: number(22)
+            .ok()
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0),
     })
 }
 
@@ -171,7 +184,10 @@ mod tests {
         all.extend(values(0, 1));
         let slots = slots(&all).unwrap();
         assert_eq!(slots.len(), 2);
-        assert_eq!((slots[0].instance, slots[0].state), (0, SlotState::Receiving));
+        assert_eq!(
+            (slots[0].instance, slots[0].state),
+            (0, SlotState::Receiving)
+        );
         assert_eq!((slots[1].instance, slots[1].state), (1, SlotState::Active));
         assert_eq!(slots[1].module, Some(Digest([2; 32])));
         assert_eq!(slots[0].received, 1024);
@@ -180,8 +196,20 @@ mod tests {
     #[test]
     fn names_what_is_missing() {
         let mut all = values(0, 9);
-        assert_eq!(slots(&all), Err(SlotError::State { instance: 0, value: 9 }));
+        assert_eq!(
+            slots(&all),
+            Err(SlotError::State {
+                instance: 0,
+                value: 9
+            })
+        );
         all.remove(0);
-        assert_eq!(slots(&all[..4]), Err(SlotError::Missing { instance: 0, resource: 7 }));
+        assert_eq!(
+            slots(&all[..4]),
+            Err(SlotError::Missing {
+                instance: 0,
+                resource: 7
+            })
+        );
     }
 }

@@ -57,14 +57,26 @@ impl Status {
         progress: Option<(u32, u32)>,
     ) -> Self {
         let (summary, detail) = summarise(record, online, unsupported);
-        Self { summary, detail, progress, record: record.clone() }
+        Self {
+            summary,
+            detail,
+            progress,
+            record: record.clone(),
+        }
     }
 }
 
-pub(super) fn summarise(record: &DeviceRecord, online: bool, unsupported: Option<&str>) -> (Summary, String) {
+pub(super) fn summarise(
+    record: &DeviceRecord,
+    online: bool,
+    unsupported: Option<&str>,
+) -> (Summary, String) {
     let Some(desired) = &record.desired else {
         return match active(record) {
-            Some(model) => (Summary::Idle, format!("runs {model}; nothing else is wanted")),
+            Some(model) => (
+                Summary::Idle,
+                format!("runs {model}; nothing else is wanted"),
+            ),
             None => (Summary::Idle, "no model is wanted".into()),
         };
     };
@@ -72,10 +84,16 @@ pub(super) fn summarise(record: &DeviceRecord, online: bool, unsupported: Option
     if let Some(reason) = unsupported {
         return (Summary::Unsupported, reason.to_owned());
     }
-    let open = record.attempt.as_ref().filter(|a| a.generation == desired.generation);
+    let open = record
+        .attempt
+        .as_ref()
+        .filter(|a| a.generation == desired.generation);
     if let Some(attempt) = open {
         if !online && attempt.step != Step::Building {
-            return (Summary::Waiting, format!("{model} goes on when the device is back"));
+            return (
+                Summary::Waiting,
+                format!("{model} goes on when the device is back"),
+            );
         }
         return match attempt.step {
             Step::Building => (Summary::Building, format!("building {model}")),
@@ -86,7 +104,11 @@ pub(super) fn summarise(record: &DeviceRecord, online: bool, unsupported: Option
             Step::Committing => (Summary::Committing, format!("committing {model}")),
         };
     }
-    match record.last.as_ref().filter(|last| last.generation == desired.generation) {
+    match record
+        .last
+        .as_ref()
+        .filter(|last| last.generation == desired.generation)
+    {
         Some(last) => match &last.failure {
             None => (Summary::Installed, format!("runs {model}")),
             Some(failure @ super::Failure::Refused { .. }) => {
@@ -95,11 +117,17 @@ pub(super) fn summarise(record: &DeviceRecord, online: bool, unsupported: Option
             Some(failure) => (Summary::Failed, failure.to_string()),
         },
         None if online => (Summary::Preparing, "reading the device".into()),
-        None => (Summary::Waiting, format!("{model} is sent when the device registers")),
+        None => (
+            Summary::Waiting,
+            format!("{model} is sent when the device registers"),
+        ),
     }
 }
 
 fn active(record: &DeviceRecord) -> Option<String> {
-    let slot = record.slots.iter().find(|slot| slot.state == SlotState::Active)?;
+    let slot = record
+        .slots
+        .iter()
+        .find(|slot| slot.state == SlotState::Active)?;
     Some(format!("{} {}", slot.model, slot.version))
 }

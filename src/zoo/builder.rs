@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tinsmith_package::{Head, Kind as PackageKind};
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::{Model, Zoo};
 use super::compile::{self, Built, Prepared};
+use super::{Model, Zoo};
 use crate::digest::Digest;
 use crate::server::{BuildDone, Builder as StartBuild};
 use crate::store::{self, Batch, Files, Key, Kind, Store};
@@ -60,9 +60,11 @@ impl Builder {
             let builder = builder.clone();
             tokio::spawn(async move {
                 let result = match request.job {
-                    Job::Build { model, source, capability } => {
-                        JobResult::Built(builder.build(&model, source, &capability).await)
-                    }
+                    Job::Build {
+                        model,
+                        source,
+                        capability,
+                    } => JobResult::Built(builder.build(&model, source, &capability).await),
                     Job::Package(job) => JobResult::Packaged(builder.package(job).await),
                 };
                 done((request.id, result));
@@ -77,12 +79,17 @@ impl Builder {
         source: Digest,
         capability: &lwm2m_objects::capability::Capability,
     ) -> Result<Artefact, Failure> {
-        let fault = |error: &dyn std::fmt::Display| Failure::Build { reason: error.to_string() };
+        let fault = |error: &dyn std::fmt::Display| Failure::Build {
+            reason: error.to_string(),
+        };
         let model = self.zoo.by_source(model, &source).map_err(|e| fault(&e))?;
         let prepared = compile::prepare(&model, capability)?;
         let key = prepared.key();
         if let Some(record) = self.cached(&key).await {
-            return Ok(Artefact { cached: true, ..record.artefact });
+            return Ok(Artefact {
+                cached: true,
+                ..record.artefact
+            });
         }
         let slot = {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,9 +102,15 @@ impl Builder {
         });
         let built = built.await.clone();
         if first {
-            self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            self.running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&key);
         }
-        built.map(|artefact| Artefact { cached: !first, ..artefact })
+        built.map(|artefact| Artefact {
+            cached: !first,
+            ..artefact
+        })
     }
 
     /// What the compiler said of a model for a device, as JSON, if it was built.
@@ -115,29 +128,46 @@ impl Builder {
         let stored = self.store.get(&Key::new(Kind::BUILD, key.0)).await.ok()??;
         let record: Record = store::decode(SCHEMA, &stored.bytes).ok()?;
         // A file that is gone or damaged is built again.
-        self.files.verify(&record.artefact.module).ok()?.then_some(record)
+        self.files
+            .verify(&record.artefact.module)
+            .ok()?
+            .then_some(record)
     }
 
     async fn compile(&self, key: Digest, prepared: Prepared) -> Result<Artefact, Failure> {
-        let fault = |error: &dyn std::fmt::Display| Failure::Build { reason: error.to_string() };
+        let fault = |error: &dyn std::fmt::Display| Failure::Build {
+            reason: error.to_string(),
+        };
         let permit = self.permits.acquire().await.map_err(|e| fault(&e))?;
         let exe = self.exe.clone();
         let built = tokio::task::spawn_blocking(move || prepared.run(&exe));
-        let Built { module, report, artefact } = built.await.map_err(|e| fault(&e))??;
+        let Built {
+            module,
+            report,
+            artefact,
+        } = built.await.map_err(|e| fault(&e))??;
         drop(permit);
         self.files.put(&module).map_err(|e| fault(&e))?;
         let report = self.files.put(&report).map_err(|e| fault(&e))?;
-        let record = Record { artefact: artefact.clone(), report };
+        let record = Record {
+            artefact: artefact.clone(),
+            report,
+        };
         let bytes = store::encode(SCHEMA, &record).map_err(|e| fault(&e))?;
         let batch = Batch::put(Key::new(Kind::BUILD, key.0), bytes);
-        crate::server::commit(&*self.store, batch).await.map_err(|e| fault(&e))?;
+        crate::server::commit(&*self.store, batch)
+            .await
+            .map_err(|e| fault(&e))?;
         Ok(artefact)
     }
 
     /// The package of a module: the same bytes for the same job.
     pub async fn package(&self, job: PackageJob) -> Result<Arc<[u8]>, String> {
         let module = self.files.get(&job.artefact.module).map_err(|e| {
-            format!("the module {} can't be read: {e}", job.artefact.module.short())
+            format!(
+                "the module {} can't be read: {e}",
+                job.artefact.module.short()
+            )
         })?;
         let head = Head {
             kind: PackageKind::Module,

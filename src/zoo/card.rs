@@ -133,7 +133,9 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         let wrong = |from: &str, to: &str| {
-            Card::parse(CARD.replace(from, to).as_bytes()).unwrap_err().to_string()
+            Card::parse(CARD.replace(from, to).as_bytes())
+                .unwrap_err()
+                .to_string()
         };
         assert!(wrong("\"m\"", "\"M m\"").contains("'M m'"));
         assert!(wrong("classify", "dream").contains("dream"));

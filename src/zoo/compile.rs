@@ -60,14 +60,15 @@ mod backend {
             let fault = |error: &dyn std::fmt::Display| Failure::Build {
                 reason: error.to_string(),
             };
-            let compiled = compiler::child::compile(exe, &self.request, &mut |_| {}).map_err(
-                |error| match &error {
-                    CompileError::DoesNotFit { .. } => {
-                        Failure::Refused { reason: error.to_string() }
+            let compiled =
+                compiler::child::compile(exe, &self.request, &mut |_| {}).map_err(|error| {
+                    match &error {
+                        CompileError::DoesNotFit { .. } => Failure::Refused {
+                            reason: error.to_string(),
+                        },
+                        _ => fault(&error),
                     }
-                    _ => fault(&error),
-                },
-            )?;
+                })?;
             let size = |bytes: u64| u32::try_from(bytes).map_err(|e| fault(&e));
             Ok(Built {
                 report: serde_json::to_vec(&compiled.report).map_err(|e| fault(&e))?,
@@ -88,8 +89,12 @@ mod backend {
         model: &Model,
         capability: &Capability,
     ) -> Result<Prepared, Failure> {
-        let fault = |error: crate::zoo::ZooError| Failure::Build { reason: error.to_string() };
-        Ok(Prepared { request: request(model, capability.clone()).map_err(fault)? })
+        let fault = |error: crate::zoo::ZooError| Failure::Build {
+            reason: error.to_string(),
+        };
+        Ok(Prepared {
+            request: request(model, capability.clone()).map_err(fault)?,
+        })
     }
 }
 

@@ -11,9 +11,9 @@ use std::sync::{Arc, RwLock};
 use serde::{Deserialize, Serialize};
 
 pub use builder::Builder;
+pub use card::{Card, CardError, Metric, Task, Tensor};
 #[cfg(feature = "compiler")]
 pub(crate) use compile::request;
-pub use card::{Card, CardError, Metric, Task, Tensor};
 
 use crate::digest::Digest;
 use crate::samples::{self, Samples, SamplesError, TestSet};
@@ -65,12 +65,19 @@ impl Model {
     /// Class names, if the output is classes; the labels of an autoencoder's card say what its
     /// test labels mean.
     pub fn classes(&self) -> Vec<String> {
-        if self.card.task == Task::Classify { self.card.labels.clone() } else { Vec::new() }
+        if self.card.task == Task::Classify {
+            self.card.labels.clone()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The calibration samples.
     pub fn calibration(&self) -> Result<Samples, ZooError> {
-        let data = |error| ZooError::Data { file: "calibration", error };
+        let data = |error| ZooError::Data {
+            file: "calibration",
+            error,
+        };
         samples::samples(&self.calibration).map_err(data)
     }
 
@@ -81,8 +88,15 @@ impl Model {
 
     /// The held-out samples, if there are any.
     pub fn test(&self) -> Result<Option<TestSet>, ZooError> {
-        let data = |error| ZooError::Data { file: "test", error };
-        self.test.as_deref().map(samples::test_set).transpose().map_err(data)
+        let data = |error| ZooError::Data {
+            file: "test",
+            error,
+        };
+        self.test
+            .as_deref()
+            .map(samples::test_set)
+            .transpose()
+            .map_err(data)
     }
 }
 
@@ -142,8 +156,13 @@ impl Zoo {
     /// The shipped models only.
     pub fn shipped() -> Self {
         let models = shipped::models().into_iter();
-        let models = models.map(|model| (model.card.name.clone(), Arc::new(model))).collect();
-        Self { models: RwLock::new(models), keep: None }
+        let models = models
+            .map(|model| (model.card.name.clone(), Arc::new(model)))
+            .collect();
+        Self {
+            models: RwLock::new(models),
+            keep: None,
+        }
     }
 
     /// The shipped models and those in the store.
@@ -154,7 +173,9 @@ impl Zoo {
             let record: Record = store::decode(SCHEMA, &stored.bytes)
                 .map_err(|e| ZooError::File(format!("the record of model '{name}': {e}")))?;
             let get = |digest: &Digest| {
-                files.get(digest).map_err(|e| ZooError::File(format!("model '{name}': {e}")))
+                files
+                    .get(digest)
+                    .map_err(|e| ZooError::File(format!("model '{name}': {e}")))
             };
             let card = Card::parse(record.card.as_bytes())?;
             let test = record.test.as_ref().map(get).transpose()?;
@@ -170,7 +191,12 @@ impl Zoo {
         let models = self.lock();
         models.get(name).cloned().ok_or_else(|| ZooError::Unknown {
             name: name.chars().take(80).collect(),
-            known: models.keys().take(50).cloned().collect::<Vec<_>>().join(", "),
+            known: models
+                .keys()
+                .take(50)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     }
 
@@ -181,7 +207,10 @@ impl Zoo {
             return Ok(model);
         }
         let known = format!("version {} with another ONNX file", model.card.version);
-        Err(ZooError::Unknown { name: format!("{name} ({})", source.short()), known })
+        Err(ZooError::Unknown {
+            name: format!("{name} ({})", source.short()),
+            known,
+        })
     }
 
     /// All models in the order of their names.
@@ -209,8 +238,8 @@ impl Zoo {
                 calibration: put(&model.calibration)?,
                 test: model.test.as_deref().map(put).transpose()?,
             };
-            let record = store::encode(SCHEMA, &record)
-                .map_err(|e| ZooError::File(e.to_string()))?;
+            let record =
+                store::encode(SCHEMA, &record).map_err(|e| ZooError::File(e.to_string()))?;
             let (done, stored) = tokio::sync::oneshot::channel();
             let batch = Batch::put(Key::new(Kind::MODEL, name.as_bytes()), record);
             store.commit_with(batch, Box::new(move |result| drop(done.send(result))));
@@ -222,11 +251,15 @@ impl Zoo {
     }
 
     fn lock(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Model>>> {
-        self.models.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.models
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn lock_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Model>>> {
-        self.models.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.models
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -240,7 +273,11 @@ mod tests {
         assert!(zoo.list().len() >= 3);
         for model in zoo.list() {
             let calibration = model.calibration().unwrap();
-            assert_eq!(calibration.shape, model.card.inputs[0].shape, "{}", model.card.name);
+            assert_eq!(
+                calibration.shape, model.card.inputs[0].shape,
+                "{}",
+                model.card.name
+            );
             let test = model.test().unwrap().unwrap();
             assert_eq!(test.x.shape, calibration.shape);
             assert!(test.x.len() >= 800);
@@ -250,6 +287,9 @@ mod tests {
     #[test]
     fn unknown_names_are_answered_with_the_known_ones() {
         let error = Zoo::shipped().find("moton").unwrap_err().to_string();
-        assert!(error.contains("'moton'") && error.contains("motion"), "{error}");
+        assert!(
+            error.contains("'moton'") && error.contains("motion"),
+            "{error}"
+        );
     }
 }

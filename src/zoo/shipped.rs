@@ -46,7 +46,10 @@ mod tests {
         let models = models();
         assert_eq!(models.len(), 4);
         for model in models {
-            assert_eq!(model.card.sha256.as_deref(), Some(model.source.to_string().as_str()));
+            assert_eq!(
+                model.card.sha256.as_deref(),
+                Some(model.source.to_string().as_str())
+            );
         }
     }
 }

@@ -24,11 +24,36 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) const DEVICES: &'static [Device] = &[
-        device("bracelet-1", "nrf52840", "motion", "nRF52840 with 256 KB of RAM"),
-        device("bracelet-2", "nrf52840", "motion", "second nRF52840 like it"),
-        device("pump-1", "stm32f411", "maintenance", "STM32F411 with 128 KB of RAM"),
-        device("scanner-1", "nrf52833", "fashion", "nRF52833 with 128 KB of RAM"),
-        device("scanner-2", "stm32f446", "fashion-resnet", "STM32F446 with 128 KB of RAM"),
+        device(
+            "bracelet-1",
+            "nrf52840",
+            "motion",
+            "nRF52840 with 256 KB of RAM",
+        ),
+        device(
+            "bracelet-2",
+            "nrf52840",
+            "motion",
+            "second nRF52840 like it",
+        ),
+        device(
+            "pump-1",
+            "stm32f411",
+            "maintenance",
+            "STM32F411 with 128 KB of RAM",
+        ),
+        device(
+            "scanner-1",
+            "nrf52833",
+            "fashion",
+            "nRF52833 with 128 KB of RAM",
+        ),
+        device(
+            "scanner-2",
+            "stm32f446",
+            "fashion-resnet",
+            "STM32F446 with 128 KB of RAM",
+        ),
         Device {
             endpoint: "tag-1",
             target: "stm32l053",
@@ -41,11 +66,13 @@ impl Fleet {
     /// Starts them all; each knows its name and the bootstrap server's address.
     pub(super) fn start(folder: &Path, bootstrap: SocketAddr) -> Result<Self> {
         let exe = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut fleet = Self { children: Vec::new() };
+        let mut fleet = Self {
+            children: Vec::new(),
+        };
         for device in Self::DEVICES {
             let log = folder.join(format!("{}.log", device.endpoint));
-            let output = File::create(&log)
-                .with_context(|| format!("cannot create {}", log.display()))?;
+            let output =
+                File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
             let child = Command::new(&exe)
                 .arg("host-device")
                 .args(["--endpoint", device.endpoint])
@@ -96,5 +123,11 @@ const fn device(
     model: &'static str,
     about: &'static str,
 ) -> Device {
-    Device { endpoint, target, model, about, fits: true }
+    Device {
+        endpoint,
+        target,
+        model,
+        about,
+        fits: true,
+    }
 }

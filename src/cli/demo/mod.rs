@@ -13,12 +13,12 @@ use anyhow::{Context, Result, bail};
 use self::devices::{Device, Fleet};
 use self::outcome::{Metrics, Row};
 use super::serve::{self, Running};
+use crate::compiler;
 use crate::inference::{Answer, Session};
 use crate::lwm2m::{BootstrapConfig, Rule};
 use crate::server::{self, Config};
-use crate::update::{Ask, Command, Reply, Status, Summary};
-use crate::compiler;
 use crate::task::Task;
+use crate::update::{Ask, Command, Reply, Status, Summary};
 
 /// How long the updates may take in all.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -75,16 +75,30 @@ impl Demo {
             bootstrap_listener: Some(loopback),
             http: loopback,
             store: folder.join("server"),
-            bootstrap: BootstrapConfig { rules: vec![Rule { lifetime: 60, ..Rule::default() }] },
+            bootstrap: BootstrapConfig {
+                rules: vec![Rule {
+                    lifetime: 60,
+                    ..Rule::default()
+                }],
+            },
             ..Config::default()
         };
         let running = serve::start(config).await?;
         let addresses = running.server.addresses();
         let bootstrap = addresses.bootstrap.context("no bootstrap listener")?;
         let say = watch::Say::new(started);
-        say.line("server", &format!("registers devices at  coap://{}", addresses.coap));
-        say.line("server", &format!("bootstraps devices at coap://{bootstrap}"));
-        say.line("server", &format!("HTTP API at           http://{}/api/v1", running.http));
+        say.line(
+            "server",
+            &format!("registers devices at  coap://{}", addresses.coap),
+        );
+        say.line(
+            "server",
+            &format!("bootstraps devices at coap://{bootstrap}"),
+        );
+        say.line(
+            "server",
+            &format!("HTTP API at           http://{}/api/v1", running.http),
+        );
 
         let watching = watch::start(&running.server, say);
         let mut fleet = Fleet::start(folder, bootstrap)?;
@@ -96,8 +110,14 @@ impl Demo {
                 source: model.source,
                 trial_s: TRIAL,
             };
-            say.line(device.endpoint, &format!("a {}, shall run {}", device.about, device.model));
-            running.server.command(device.endpoint, Ask::Decide(command)).await?;
+            say.line(
+                device.endpoint,
+                &format!("a {}, shall run {}", device.about, device.model),
+            );
+            running
+                .server
+                .command(device.endpoint, Ask::Decide(command))
+                .await?;
         }
         let statuses = settle(&running, &mut fleet).await?;
         watching.abort();
@@ -207,7 +227,11 @@ async fn settle(running: &Running, fleet: &mut Fleet) -> Result<Vec<Status>> {
                 .filter(|(_, status)| !settled(status))
                 .map(|(device, status)| format!("{}: {}", device.endpoint, status.detail))
                 .collect();
-            bail!("not done after {} s: {}", PATIENCE.as_secs(), late.join("; "));
+            bail!(
+                "not done after {} s: {}",
+                PATIENCE.as_secs(),
+                late.join("; ")
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -226,7 +250,11 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
                 }
             }
         }
-        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if ready {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     outputs.into_iter().flatten().collect()
@@ -244,5 +272,8 @@ fn fresh_folder() -> Result<PathBuf> {
             }
         }
     }
-    bail!("{} is full of old demos; remove tinsmith-demo-*", base.display())
+    bail!(
+        "{} is full of old demos; remove tinsmith-demo-*",
+        base.display()
+    )
 }

@@ -80,7 +80,10 @@ impl Row {
         let last = status.record.last.as_ref();
         let artefact = last.and_then(|last| last.artefact.as_ref());
         let latencies: Vec<u64> = answers.iter().filter_map(|a| a.latency_us).collect();
-        let mean = latencies.iter().sum::<u64>().checked_div(latencies.len() as u64);
+        let mean = latencies
+            .iter()
+            .sum::<u64>()
+            .checked_div(latencies.len() as u64);
         Self {
             endpoint: device.endpoint.to_owned(),
             target: device.target.to_owned(),
@@ -160,8 +163,19 @@ pub(super) fn text(rows: &[Row], took: Duration) -> String {
         })
         .collect();
     let heading = [
-        "DEVICE", "TARGET", "MODEL", "SAMPLES", "METRIC", "FLOAT", "DEVICE", "AGREE", "MODULE B",
-        "ARENA B", "COMPILE ms", "TRANSFER ms", "RESULT",
+        "DEVICE",
+        "TARGET",
+        "MODEL",
+        "SAMPLES",
+        "METRIC",
+        "FLOAT",
+        "DEVICE",
+        "AGREE",
+        "MODULE B",
+        "ARENA B",
+        "COMPILE ms",
+        "TRANSFER ms",
+        "RESULT",
     ];
     let mut out = table(&heading, &cells);
     for row in rows.iter().filter(|row| row.result != "installed") {

@@ -22,7 +22,10 @@ impl Say {
     }
 
     pub(super) fn line(self, who: &str, text: &str) {
-        eprintln!("{:7.3}  {who:<11} {text}", self.started.elapsed().as_secs_f64());
+        eprintln!(
+            "{:7.3}  {who:<11} {text}",
+            self.started.elapsed().as_secs_f64()
+        );
     }
 }
 
@@ -44,11 +47,21 @@ pub(super) fn start(server: &ServerHandle<Reconciler>, say: Say) -> JoinHandle<(
 
 fn device(say: Say, event: &Event) {
     match event {
-        Event::Bootstrapped { endpoint, error: None } => say.line(endpoint, "is bootstrapped"),
-        Event::Bootstrapped { endpoint, error: Some(error) } => {
+        Event::Bootstrapped {
+            endpoint,
+            error: None,
+        } => say.line(endpoint, "is bootstrapped"),
+        Event::Bootstrapped {
+            endpoint,
+            error: Some(error),
+        } => {
             say.line(endpoint, &format!("could not be bootstrapped: {error}"));
         }
-        Event::Registered { endpoint, registration, new: true } => {
+        Event::Registered {
+            endpoint,
+            registration,
+            new: true,
+        } => {
             let text = format!("registers from {}", registration.address);
             say.line(endpoint, &text);
         }
@@ -57,7 +70,9 @@ fn device(say: Say, event: &Event) {
 }
 
 fn report(say: Say, change: &Change, shown: &mut HashMap<String, (Summary, u32)>) {
-    let quarter = change.progress.map_or(0, |(sent, total)| sent.saturating_mul(4) / total.max(1));
+    let quarter = change
+        .progress
+        .map_or(0, |(sent, total)| sent.saturating_mul(4) / total.max(1));
     let now = (change.summary, quarter);
     if shown.insert(change.endpoint.clone(), now) == Some(now) {
         return;

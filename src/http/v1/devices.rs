@@ -70,8 +70,12 @@ pub(super) async fn show(
     }
     if let Some(status) = &status {
         let record = &status.record;
-        value["capability_digest"] =
-            json!(record.capability.as_ref().map(|known| encode_hex(&known.digest)));
+        value["capability_digest"] = json!(
+            record
+                .capability
+                .as_ref()
+                .map(|known| encode_hex(&known.digest))
+        );
         value["capability"] = json!(record.capability.as_ref().map(|known| &known.capability));
         value["slots"] = json!(record.slots);
         value["attempt"] = json!(record.attempt);
@@ -147,7 +151,11 @@ async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Valu
     app.server.command(endpoint, Ask::Decide(command)).await?;
     let registration = app.server.registration(endpoint).await?;
     let status = status(app, endpoint).await?;
-    Ok(Json(brief(endpoint, registration.as_deref(), status.as_ref())))
+    Ok(Json(brief(
+        endpoint,
+        registration.as_deref(),
+        status.as_ref(),
+    )))
 }
 
 async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {

@@ -27,7 +27,9 @@ pub fn router() -> Router<App> {
         .route("/api/v1/devices/{endpoint}/infer", post(devices::infer))
         .route(
             "/api/v1/devices/{endpoint}/resources/{*path}",
-            get(resources::read).put(resources::write).post(resources::execute),
+            get(resources::read)
+                .put(resources::write)
+                .post(resources::execute),
         )
         .route("/api/v1/models", get(models::list).post(models::add))
         .route("/api/v1/models/{name}", get(models::show))

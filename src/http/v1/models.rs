@@ -55,7 +55,10 @@ pub(super) async fn add(
         .map_err(|error| ApiError::from(crate::zoo::ZooError::Card(error)))?;
     let onnx = onnx.ok_or_else(|| missing("onnx"))?;
     let calibration = calibration.ok_or_else(|| missing("calibration"))?;
-    let model = app.zoo.add(Model::new(card, onnx, calibration, test)?).await?;
+    let model = app
+        .zoo
+        .add(Model::new(card, onnx, calibration, test)?)
+        .await?;
     Ok((StatusCode::CREATED, Json(describe(&model))))
 }
 

@@ -20,7 +20,11 @@ pub(super) async fn read(
     UrlPath((endpoint, path)): UrlPath<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let path = parse(&path)?;
-    match app.server.request(&endpoint, Operation::Read { path }, WAIT).await? {
+    match app
+        .server
+        .request(&endpoint, Operation::Read { path }, WAIT)
+        .await?
+    {
         Outcome::Content(values) => {
             let values: Vec<Value> = values
                 .iter()
@@ -48,7 +52,11 @@ pub(super) async fn write(
 ) -> Result<Json<Value>, ApiError> {
     let path = parse(&path)?;
     let value = from_json(&path, &body?.value)?;
-    let operation = Operation::Write { path, values: vec![(path, value)], replace: true };
+    let operation = Operation::Write {
+        path,
+        values: vec![(path, value)],
+        replace: true,
+    };
     done(&app, &endpoint, operation).await
 }
 
@@ -99,7 +107,9 @@ fn to_json(value: &OwnedValue) -> Value {
 
 fn from_json(path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {
     let resource = path.resource_id().ok_or_else(|| {
-        ApiError::bad_request(format!("{path} is not a resource; write one resource at a time"))
+        ApiError::bad_request(format!(
+            "{path} is not a resource; write one resource at a time"
+        ))
     })?;
     let definition = path
         .object_id()
@@ -115,15 +125,18 @@ fn from_json(path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {
         (ValueType::UnsignedInteger, value) => value.as_u64().map(OwnedValue::UnsignedInteger),
         (ValueType::Float, value) => value.as_f64().map(OwnedValue::Float),
         (ValueType::Boolean, Value::Bool(b)) => Some(OwnedValue::Boolean(*b)),
-        (ValueType::Opaque, value) => {
-            value["hex"].as_str().and_then(decode_hex).map(OwnedValue::Opaque)
-        }
+        (ValueType::Opaque, value) => value["hex"]
+            .as_str()
+            .and_then(decode_hex)
+            .map(OwnedValue::Opaque),
         (ValueType::Objlnk, Value::String(text)) => {
             lwm2m_objects::Objlnk::parse(text).map(OwnedValue::Objlnk)
         }
         _ => None,
     };
     found.ok_or_else(|| {
-        ApiError::bad_request(format!("{path} takes a value of type {wanted:?}, not {value}"))
+        ApiError::bad_request(format!(
+            "{path} takes a value of type {wanted:?}, not {value}"
+        ))
     })
 }

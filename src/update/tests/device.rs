@@ -1,6 +1,6 @@
 //! A device as update-objects describe it: Object 5, two slots, capability.
 
-use lwm2m_objects::capability::{Capability, Platform, Region, Unit};
+use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path, Records};
 
 use crate::digest::Digest;
@@ -69,25 +69,8 @@ pub(super) fn package(model: &str, module: Digest, source: Digest) -> Vec<u8> {
 
 impl SimDevice {
     pub(super) fn new() -> Self {
-        let capability = Capability {
-            platform: Platform {
-                platform_name: "sim".into(),
-                soc_part: "sim".into(),
-                compile_target: "thumbv7em-none-eabihf".into(),
-                runtime_abi_version: 1,
-                module_formats: vec![2],
-                arena_total: 65536,
-                arena_free: None,
-                model_storage_total: 131_072,
-                model_storage_free: 131_072,
-                model_slots: 2,
-                max_module_size: 65536,
-                boot_protection: None,
-                signature_algorithms: vec![],
-            },
-            units: Vec::<Unit>::new(),
-            regions: Vec::<Region>::new(),
-        };
+        let target = include_str!("../../../device-client/boards/targets/nrf52840-dk.json");
+        let capability = Capability::from_json(target).unwrap();
         Self {
             capability,
             slots: [SimSlot::empty(), SimSlot::empty()],
@@ -121,7 +104,10 @@ impl SimDevice {
     }
 
     pub(super) fn active_model(&self) -> &str {
-        self.slots.iter().find(|s| s.state == 4).map_or("", |s| &s.model)
+        self.slots
+            .iter()
+            .find(|s| s.state == 4)
+            .map_or("", |s| &s.model)
     }
 
     pub(super) fn power_cycle(&mut self) {
@@ -161,7 +147,8 @@ impl SimDevice {
             if self.fail_trial.is_some() {
                 self.set(0, 8);
             }
-            self.changed.push(Path::resource(27303, self.target as u16, 7));
+            self.changed
+                .push(Path::resource(27303, self.target as u16, 7));
         }
     }
 
@@ -170,9 +157,10 @@ impl SimDevice {
         self.requests += 1;
         match operation {
             Operation::Read { path } => self.read(*path),
-            Operation::Observe { .. } if self.refuse_observe => {
-                Outcome::Rejected { code: 0x85, diagnostic: String::new() }
-            }
+            Operation::Observe { .. } if self.refuse_observe => Outcome::Rejected {
+                code: 0x85,
+                diagnostic: String::new(),
+            },
             Operation::Observe { path } => {
                 self.observed.push(*path);
                 self.read(*path)
@@ -188,10 +176,15 @@ impl SimDevice {
                 self.set(0, 0);
                 Outcome::Done
             }
-            Operation::Push { body, from, tag, .. } => self.push(body, *from, tag, sent),
+            Operation::Push {
+                body, from, tag, ..
+            } => self.push(body, *from, tag, sent),
             Operation::Execute { path, .. } if *path == Path::resource(5, 0, 2) => {
                 if self.state != 2 {
-                    return Outcome::Rejected { code: 0x85, diagnostic: "not downloaded".into() };
+                    return Outcome::Rejected {
+                        code: 0x85,
+                        diagnostic: "not downloaded".into(),
+                    };
                 }
                 self.installs += 1;
                 self.testing = 3;
@@ -201,7 +194,10 @@ impl SimDevice {
             Operation::Execute { path, .. } if path.resource_id() == Some(10) => {
                 let slot = usize::from(path.instance_id().unwrap());
                 if self.slots[slot].state != 3 {
-                    return Outcome::Rejected { code: 0x85, diagnostic: "not on trial".into() };
+                    return Outcome::Rejected {
+                        code: 0x85,
+                        diagnostic: "not on trial".into(),
+                    };
                 }
                 self.commits += 1;
                 for other in &mut self.slots {
@@ -214,7 +210,10 @@ impl SimDevice {
                 self.set(0, 1);
                 Outcome::Done
             }
-            _ => Outcome::Rejected { code: 0x85, diagnostic: String::new() },
+            _ => Outcome::Rejected {
+                code: 0x85,
+                diagnostic: String::new(),
+            },
         }
     }
 
@@ -222,7 +221,10 @@ impl SimDevice {
         self.pushes += 1;
         self.push_starts.push(from);
         if self.state == 1 && self.tag != tag || self.state > 1 {
-            return Outcome::Rejected { code: 0x85, diagnostic: "busy".into() };
+            return Outcome::Rejected {
+                code: 0x85,
+                diagnostic: "busy".into(),
+            };
         }
         if self.state == 0 {
             assert_eq!(from, 0, "a new download begins at 0");
@@ -237,7 +239,10 @@ impl SimDevice {
             self.tag.clear();
             self.slots[self.target] = SimSlot::empty();
             self.set(0, result);
-            return Outcome::Rejected { code: 0x88, diagnostic: String::new() };
+            return Outcome::Rejected {
+                code: 0x88,
+                diagnostic: String::new(),
+            };
         }
         let mut at = from as usize;
         assert!(at <= self.received, "a gap");
@@ -266,13 +271,16 @@ impl SimDevice {
 
     fn read(&mut self, path: Path) -> Outcome {
         if self.plain && path.object_id() != Some(5) {
-            return Outcome::Rejected { code: 0x84, diagnostic: String::new() };
+            return Outcome::Rejected {
+                code: 0x84,
+                diagnostic: String::new(),
+            };
         }
         self.tick();
         let mut values = Vec::new();
-        self.capability.records().visit(&mut |path, value| values.push((*path, value.into())));
-        let digest = OwnedValue::Opaque(self.capability.digest().to_vec());
-        values.push((Path::resource(27300, 0, 13), digest));
+        self.capability
+            .records()
+            .visit(&mut |path, value| values.push((*path, value.into())));
         values.push((Path::resource(5, 0, 3), OwnedValue::Integer(self.state)));
         values.push((Path::resource(5, 0, 5), OwnedValue::Integer(self.result)));
         for (i, slot) in self.slots.iter().enumerate() {
@@ -282,7 +290,10 @@ impl SimDevice {
             let received = if receiving { self.received as u64 } else { 0 };
             values.extend([
                 (at(0), OwnedValue::String(slot.model.clone())),
-                (at(1), OwnedValue::String(if slot.state == 0 { "" } else { "1" }.into())),
+                (
+                    at(1),
+                    OwnedValue::String(if slot.state == 0 { "" } else { "1" }.into()),
+                ),
                 (at(2), OwnedValue::Opaque(slot.source.clone())),
                 (at(3), OwnedValue::Opaque(slot.module.clone())),
                 (at(5), OwnedValue::Opaque(slot.built_for.clone())),
@@ -296,7 +307,10 @@ impl SimDevice {
         values.sort_by_key(|(p, _)| *p);
         let present = matches!(path.object_id(), Some(27300..=27303 | 5));
         if values.is_empty() && !(present && path.depth() == 1) {
-            return Outcome::Rejected { code: 0x84, diagnostic: String::new() };
+            return Outcome::Rejected {
+                code: 0x84,
+                diagnostic: String::new(),
+            };
         }
         Outcome::Content(values)
     }

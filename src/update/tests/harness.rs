@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::device::{SimDevice, package};
 use crate::digest::Digest;
-use crate::lwm2m::{
-    DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration,
-};
+use crate::lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration};
 use crate::store::{Batch, Op};
 use crate::update::{
     Artefact, Command, Failure, Job, JobId, JobResult, Output, Reconciler, Status,
@@ -40,7 +38,10 @@ impl World {
             device,
             disk: BTreeMap::new(),
             todo: VecDeque::new(),
-            now: Now { mono: 1000, wall: 1_700_000_000_000 },
+            now: Now {
+                mono: 1000,
+                wall: 1_700_000_000_000,
+            },
             registered: false,
             builds: 0,
             refuse: None,
@@ -66,8 +67,10 @@ impl World {
         self.drain();
         // An operator counts on a decision when it is durable.
         assert!(id.is_some());
-        while let Some(i) =
-            self.todo.iter().position(|t| matches!(t, Todo::Persist(p, _) if Some(*p) == id))
+        while let Some(i) = self
+            .todo
+            .iter()
+            .position(|t| matches!(t, Todo::Persist(p, _) if Some(*p) == id))
         {
             let todo = self.todo.remove(i).unwrap();
             self.act(todo);
@@ -115,7 +118,9 @@ impl World {
     fn step(&mut self) -> bool {
         self.drain();
         let Some(todo) = self.todo.pop_front() else {
-            let Some(at) = self.reconciler.next_deadline() else { return false };
+            let Some(at) = self.reconciler.next_deadline() else {
+                return false;
+            };
             let ahead = at.saturating_sub(self.now.mono);
             self.now.mono += ahead;
             self.now.wall += ahead;
@@ -162,10 +167,19 @@ impl World {
             let total = body.len() as u32;
             for sent in sent {
                 let endpoint = endpoint.clone();
-                self.todo.push_back(Todo::Event(Event::Progress { endpoint, id, sent, total }));
+                self.todo.push_back(Todo::Event(Event::Progress {
+                    endpoint,
+                    id,
+                    sent,
+                    total,
+                }));
             }
         }
-        self.todo.push_back(Todo::Event(Event::Completed { endpoint, id, outcome }));
+        self.todo.push_back(Todo::Event(Event::Completed {
+            endpoint,
+            id,
+            outcome,
+        }));
         for path in std::mem::take(&mut self.device.changed) {
             if self.device.observed.contains(&path) {
                 let endpoint = self::endpoint();
@@ -183,7 +197,9 @@ impl World {
             Job::Build { source, .. } => {
                 self.builds += 1;
                 JobResult::Built(match &self.refuse {
-                    Some(reason) => Err(Failure::Refused { reason: reason.clone() }),
+                    Some(reason) => Err(Failure::Refused {
+                        reason: reason.clone(),
+                    }),
                     None => Ok(Artefact {
                         module: Digest::of(&source.0),
                         module_bytes: 4900,
@@ -235,5 +251,9 @@ fn registered(new: bool) -> Event {
         seen: 0,
         expires: 0,
     };
-    Event::Registered { endpoint: endpoint(), registration: Arc::new(registration), new }
+    Event::Registered {
+        endpoint: endpoint(),
+        registration: Arc::new(registration),
+        new,
+    }
 }

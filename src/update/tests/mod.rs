@@ -81,7 +81,10 @@ fn an_update_result_is_a_failure_with_its_reason() {
     world.run_until_quiet();
     let status = world.status();
     assert_eq!(status.summary, Summary::Failed);
-    assert_eq!(status.record.last.unwrap().failure, Some(Failure::Update { result: 5 }));
+    assert_eq!(
+        status.record.last.unwrap().failure,
+        Some(Failure::Update { result: 5 })
+    );
     assert_eq!(world.device.installs, 0);
 }
 
@@ -106,7 +109,10 @@ fn a_failed_trial_is_reported_with_the_devices_reason() {
     world.want("motion");
     world.run_until_quiet();
     let status = world.status();
-    assert_eq!(status.record.last.unwrap().failure, Some(Failure::Trial { result: 9 }));
+    assert_eq!(
+        status.record.last.unwrap().failure,
+        Some(Failure::Trial { result: 9 })
+    );
     assert!(status.detail.contains("self test failed"));
 }
 
@@ -167,7 +173,11 @@ fn a_changed_mind_replaces_what_is_under_way() {
         world.want("fashion");
         world.run_until_quiet();
         let status = world.status();
-        assert_eq!(status.summary, Summary::Installed, "after {after}: {status:#?}");
+        assert_eq!(
+            status.summary,
+            Summary::Installed,
+            "after {after}: {status:#?}"
+        );
         assert_eq!(world.device.active_model(), "fashion", "after {after}");
     }
 }
@@ -187,7 +197,11 @@ fn killed_after_any_step_the_update_still_ends_and_is_not_doubled() {
         world.kill_server();
         world.run_until_quiet();
         let status = world.status();
-        assert_eq!(status.summary, Summary::Installed, "killed at {kill_at}: {status:#?}");
+        assert_eq!(
+            status.summary,
+            Summary::Installed,
+            "killed at {kill_at}: {status:#?}"
+        );
         assert_eq!(world.device.active_model(), "motion");
         assert_eq!(world.device.installs, 1, "killed at {kill_at}");
         assert!(world.device.blocks_repeated <= 1, "killed at {kill_at}");
@@ -205,9 +219,8 @@ fn a_device_reset_at_any_step_ends_with_the_model_or_a_stated_failure() {
         world.register();
         world.run_until_quiet();
         let status = world.status();
-        let failed_in_trial =
-            status.record.last.as_ref().and_then(|l| l.failure.clone())
-                == Some(Failure::Trial { result: 13 });
+        let failed_in_trial = status.record.last.as_ref().and_then(|l| l.failure.clone())
+            == Some(Failure::Trial { result: 13 });
         assert!(
             status.summary == Summary::Installed || failed_in_trial,
             "reset at {reset_at}: {status:#?}"

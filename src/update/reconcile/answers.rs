@@ -1,0 +1,245 @@
+//! What the answers of a device mean.
+
+use lwm2m_objects::capability::Capability;
+use lwm2m_objects::{OwnedValue, Path};
+
+use super::{Asked, CAPABILITY, Reconciler, TRIES};
+use crate::lwm2m::{Endpoint, Now, Outcome, RequestId};
+use crate::update::firmware::State;
+use crate::update::record::{DeviceRecord, Failure, KnownCapability, Step};
+use crate::update::slot;
+
+impl Reconciler {
+    pub(super) fn completed(
+        &mut self,
+        now: Now,
+        endpoint: &Endpoint,
+        id: RequestId,
+        outcome: &Outcome,
+    ) {
+        if self.requests.remove(&id).is_none() {
+            return;
+        }
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return;
+        };
+        let Some((_, asked)) = device.asked.take_if(|(asked, _)| *asked == id) else {
+            return;
+        };
+        if asked == Asked::Push {
+            device.progress = None;
+            device.view.firmware = None;
+            device.view.slots = None;
+        }
+        match outcome {
+            Outcome::Content(values) => self.content(now, endpoint, &asked, values),
+            Outcome::Done | Outcome::Links(_) => self.done(now, endpoint, &asked),
+            Outcome::NotRegistered => device.online = false,
+            Outcome::TimedOut { .. } | Outcome::Cancelled(_) | Outcome::Expired => {
+                device.view.firmware = None;
+                device.view.slots = None;
+                self.pause(now, endpoint);
+            }
+            Outcome::Rejected { .. } | Outcome::Reset | Outcome::Malformed(_) => {
+                let answer = describe(outcome);
+                self.refused(now, endpoint, &asked, answer);
+            }
+        }
+        self.advance(now, endpoint);
+    }
+
+    pub(super) fn content(
+        &mut self,
+        now: Now,
+        endpoint: &Endpoint,
+        asked: &Asked,
+        values: &[(Path, OwnedValue)],
+    ) {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return;
+        };
+        let value = |path: Path| values.iter().find(|(p, _)| *p == path).map(|(_, v)| v);
+        let problem = match asked {
+            Asked::Digest => {
+                let bytes = value(Path::resource(27300, 0, 13)).and_then(OwnedValue::as_bytes);
+                match bytes.and_then(|b| <[u8; 16]>::try_from(b).ok()) {
+                    Some(digest) => {
+                        device.view.digest = Some(digest);
+                        None
+                    }
+                    None => Some("no 16 bytes".to_owned()),
+                }
+            }
+            Asked::Capability(object) => {
+                device.gathered.extend_from_slice(values);
+                if *object < CAPABILITY[CAPABILITY.len() - 1] {
+                    return self.read_capability(now, endpoint, object + 1);
+                }
+                match Capability::from_values(&std::mem::take(&mut device.gathered)) {
+                    Ok(capability) => {
+                        let digest = capability.digest();
+                        if device.view.digest == Some(digest) {
+                            device.record.capability = Some(KnownCapability { digest, capability });
+                            device.record.note(now.wall, "read the capability objects");
+                            device.dirty = true;
+                            None
+                        } else {
+                            Some("values whose digest is not that of /27300/0/13".to_owned())
+                        }
+                    }
+                    Err(error) => Some(error.to_string()),
+                }
+            }
+            Asked::Slots => match slot::slots(values) {
+                Ok(slots) => {
+                    device.dirty |= device.record.slots != slots;
+                    device.record.slots.clone_from(&slots);
+                    device.view.slots = Some(slots);
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            },
+            Asked::Firmware => {
+                let number = |r| value(Path::resource(5, 0, r)).and_then(OwnedValue::as_i64);
+                match (number(3).and_then(State::from_value), number(5)) {
+                    (Some(state), Some(result)) => {
+                        device.view.firmware = Some((state, result));
+                        note_transfer(&mut device.record, now, state);
+                        None
+                    }
+                    _ => Some("no State and Update Result".to_owned()),
+                }
+            }
+            Asked::Observe(_) => return self.done(now, endpoint, asked),
+            Asked::Reset | Asked::Push | Asked::Install | Asked::Commit => None,
+        };
+        if let Some(answer) = problem {
+            self.refused(now, endpoint, asked, answer);
+        }
+    }
+
+    pub(super) fn done(&mut self, now: Now, endpoint: &Endpoint, asked: &Asked) {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return;
+        };
+        match asked {
+            Asked::Observe(path) => {
+                device.watching.retain(|p| p != path);
+                device.view.observed = device.watching.is_empty();
+                return;
+            }
+            Asked::Push => {
+                if let Some(attempt) = &mut device.record.attempt {
+                    attempt.pushed = true;
+                    device.record.note(now.wall, "all blocks are sent");
+                }
+            }
+            Asked::Install => {
+                if let Some(attempt) = &mut device.record.attempt {
+                    attempt.executed = true;
+                    attempt.step = Step::Trial;
+                }
+                device.record.note(now.wall, "the device installs");
+            }
+            Asked::Commit => device.record.note(now.wall, "the device commits"),
+            Asked::Reset => device.record.note(now.wall, "reset Object 5"),
+            Asked::Digest | Asked::Capability(_) | Asked::Slots | Asked::Firmware => return,
+        }
+        device.dirty = true;
+        device.view.firmware = None;
+        device.view.slots = None;
+    }
+
+    /// A request was answered with an error or with something that makes no sense.
+    pub(super) fn refused(&mut self, now: Now, endpoint: &Endpoint, asked: &Asked, answer: String) {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return;
+        };
+        device
+            .record
+            .note(now.wall, format!("{}: {answer}", describe_asked(asked)));
+        device.dirty = true;
+        device.view.firmware = None;
+        device.view.slots = None;
+        match asked {
+            Asked::Digest => {
+                let text = "the device has no Compute Platform object (27300)";
+                device.unsupported = Some(format!("{text}: it can't run models"));
+            }
+            Asked::Observe(path) => {
+                device.watching.retain(|p| p != path);
+                device.view.observed = device.watching.is_empty();
+                return;
+            }
+            // Errors of a Write are reported by the Update Result only (TS E.6.1).
+            Asked::Push => {}
+            Asked::Capability(_)
+            | Asked::Slots
+            | Asked::Firmware
+            | Asked::Reset
+            | Asked::Install
+            | Asked::Commit => {
+                device.view.digest = None;
+            }
+        }
+        let request = describe_asked(asked).to_owned();
+        let Some(attempt) = &mut device.record.attempt else {
+            device.strikes += 1;
+            if device.strikes >= TRIES {
+                device.unsupported = Some(format!("{request} is answered with {answer}"));
+            }
+            return self.pause(now, endpoint);
+        };
+        if *asked == Asked::Push {
+            attempt.pushed = true;
+            attempt.rejected = attempt.rejected.saturating_add(1);
+            return self.pause(now, endpoint);
+        }
+        attempt.tries = attempt.tries.saturating_add(1);
+        if attempt.tries >= TRIES {
+            self.finish(now, endpoint, Some(Failure::Device { request, answer }));
+        } else {
+            self.pause(now, endpoint);
+        }
+    }
+}
+
+fn note_transfer(record: &mut DeviceRecord, now: Now, state: State) {
+    if let Some(attempt) = &mut record.attempt
+        && state != State::Downloading
+        && attempt.transfer_ms.is_none()
+        && let Some(started) = attempt.transfer_started
+    {
+        attempt.transfer_ms = Some(now.wall.saturating_sub(started));
+    }
+}
+
+pub(super) fn describe_asked(asked: &Asked) -> &'static str {
+    match asked {
+        Asked::Digest => "Read /27300/0/13",
+        Asked::Capability(27300) => "Read /27300",
+        Asked::Capability(27301) => "Read /27301",
+        Asked::Capability(_) => "Read /27302",
+        Asked::Slots => "Read /27303",
+        Asked::Firmware => "Read /5/0",
+        Asked::Observe(_) => "Observe",
+        Asked::Reset => "Write /5/0/1",
+        Asked::Push => "Write /5/0/0",
+        Asked::Install => "Execute /5/0/2",
+        Asked::Commit => "Execute /27303/x/10",
+    }
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Rejected { code, diagnostic } if diagnostic.is_empty() => {
+            format!("{}.{:02}", code >> 5, code & 31)
+        }
+        Outcome::Rejected { code, diagnostic } => {
+            format!("{}.{:02} ({diagnostic})", code >> 5, code & 31)
+        }
+        Outcome::Reset => "Reset".into(),
+        Outcome::Malformed(text) => format!("something unreadable: {text}"),
+        other => format!("{other:?}"),
+    }
+}

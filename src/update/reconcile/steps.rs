@@ -1,0 +1,312 @@
+//! Carrying out the next step of a device.
+
+use std::sync::Arc;
+
+use lwm2m_objects::{OwnedValue, Path};
+
+use super::answers::describe_asked;
+use super::{ATTEMPT, Asked, CAPABILITY, Job, PackageJob, REJECTIONS, Reconciler, TRIES};
+use crate::lwm2m::{Endpoint, Now, Operation};
+use crate::update::firmware::{self, State};
+use crate::update::next::{Next, next};
+use crate::update::record::{Attempt, DeviceRecord, Failure, Step};
+use crate::update::slot;
+
+impl Reconciler {
+    pub(super) fn advance(&mut self, now: Now, endpoint: &Endpoint) {
+        // Every pass either ends, or changes what `next` sees.
+        for _ in 0..16 {
+            let Some(device) = self.devices.get_mut(endpoint) else {
+                return;
+            };
+            let waits = device.asked.is_some()
+                || device.job.is_some()
+                || device.storing.is_some()
+                || device.wake.is_some();
+            if waits {
+                return;
+            }
+            if !device.online || device.unsupported.is_some() {
+                break;
+            }
+            let step = next(&device.record, &device.view, now.wall);
+            if !self.perform(now, endpoint, step) {
+                break;
+            }
+        }
+        self.store(endpoint);
+    }
+
+    /// Does one step; true if the next one can be found at once.
+    pub(super) fn perform(&mut self, now: Now, endpoint: &Endpoint, step: Next) -> bool {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return false;
+        };
+        let read = |path| Operation::Read { path };
+        match step {
+            Next::Nothing => return false,
+            Next::ReadDigest => {
+                self.request(
+                    now,
+                    endpoint,
+                    Asked::Digest,
+                    read(Path::resource(27300, 0, 13)),
+                );
+            }
+            Next::ReadCapability => {
+                device.gathered.clear();
+                self.read_capability(now, endpoint, CAPABILITY[0]);
+            }
+            Next::ReadSlots => {
+                self.request(
+                    now,
+                    endpoint,
+                    Asked::Slots,
+                    read(Path::object(slot::OBJECT)),
+                );
+            }
+            Next::ReadFirmware => {
+                self.request(now, endpoint, Asked::Firmware, read(Path::instance(5, 0)));
+            }
+            Next::Open => {
+                open(&mut device.record, now, device.view.firmware);
+                device.dirty = true;
+                self.changed(endpoint);
+                return true;
+            }
+            Next::Number => {
+                let record = &mut device.record;
+                record.sequence = (record.sequence + 1).max(now.wall / 1000);
+                if let Some(attempt) = &mut record.attempt {
+                    attempt.sequence = Some(record.sequence);
+                }
+                device.dirty = true;
+                return true;
+            }
+            Next::Observe => {
+                if device.watching.is_empty() {
+                    device.watching = vec![Path::resource(5, 0, 3), Path::resource(5, 0, 5)];
+                    let slots = device.view.slots.iter().flatten();
+                    device
+                        .watching
+                        .extend(slots.map(|s| Path::resource(slot::OBJECT, s.instance, 7)));
+                }
+                let path = device.watching[0];
+                self.request(
+                    now,
+                    endpoint,
+                    Asked::Observe(path),
+                    Operation::Observe { path },
+                );
+            }
+            Next::Build => {
+                let Some((desired, known)) = device
+                    .record
+                    .desired
+                    .as_ref()
+                    .zip(device.record.capability.as_ref())
+                else {
+                    return false;
+                };
+                let job = Job::Build {
+                    model: desired.model.clone(),
+                    source: desired.source,
+                    capability: Arc::new(known.capability.clone()),
+                };
+                self.start(endpoint, job);
+            }
+            Next::Wait(step) => {
+                if let Some(attempt) = &mut device.record.attempt
+                    && attempt.step != step
+                {
+                    attempt.step = step;
+                    device.dirty = true;
+                }
+                device.view.firmware = None;
+                device.view.slots = None;
+                self.pause(now, endpoint);
+            }
+            Next::Push { from } => return self.push(now, endpoint, from),
+            Next::Reset => {
+                if self.stored(endpoint, Step::Preparing) {
+                    let path = Path::resource(5, 0, 1);
+                    let values = vec![(path, OwnedValue::String(String::new()))];
+                    let operation = Operation::Write {
+                        path,
+                        values,
+                        replace: true,
+                    };
+                    self.request(now, endpoint, Asked::Reset, operation);
+                }
+            }
+            Next::Install => {
+                if self.stored(endpoint, Step::Installing) {
+                    let path = Path::resource(5, 0, 2);
+                    let operation = Operation::Execute {
+                        path,
+                        arguments: String::new(),
+                    };
+                    self.request(now, endpoint, Asked::Install, operation);
+                }
+            }
+            Next::Commit { slot } => {
+                if self.stored(endpoint, Step::Committing) {
+                    let path = Path::resource(slot::OBJECT, slot, 10);
+                    let operation = Operation::Execute {
+                        path,
+                        arguments: String::new(),
+                    };
+                    self.request(now, endpoint, Asked::Commit, operation);
+                }
+            }
+            Next::Succeed => {
+                self.finish(now, endpoint, None);
+                return true;
+            }
+            Next::Fail(failure) => {
+                let tries = device.record.attempt.as_mut().map_or(TRIES, |attempt| {
+                    attempt.tries = attempt.tries.saturating_add(1);
+                    attempt.tries
+                });
+                let again =
+                    matches!(failure, Failure::Update { result } if firmware::transient(result));
+                if again && tries < TRIES {
+                    device
+                        .record
+                        .note(now.wall, format!("{failure}; trying again"));
+                    if let Some(attempt) = &mut device.record.attempt {
+                        attempt.pushed = false;
+                    }
+                    device.dirty = true;
+                    device.view.firmware = None;
+                    self.pause(now, endpoint);
+                } else {
+                    self.finish(now, endpoint, Some(failure));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    pub(super) fn read_capability(&mut self, now: Now, endpoint: &Endpoint, object: u16) {
+        let operation = Operation::Read {
+            path: Path::object(object),
+        };
+        self.request(now, endpoint, Asked::Capability(object), operation);
+    }
+
+    pub(super) fn push(&mut self, now: Now, endpoint: &Endpoint, from: u32) -> bool {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return false;
+        };
+        let Some(body) = device.body.clone() else {
+            let Some(job) = package_job(&device.record) else {
+                return false;
+            };
+            self.start(endpoint, Job::Package(job));
+            return false;
+        };
+        let result = device.view.firmware.map_or(0, |(_, result)| result);
+        if let Some(attempt) = &mut device.record.attempt
+            && !attempt.pushed
+            && attempt.result_before != result
+        {
+            attempt.result_before = result;
+            device.dirty = true;
+        }
+        if !self.stored(endpoint, Step::Sending) {
+            return false;
+        }
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return false;
+        };
+        let Some((package, _)) = device.record.attempt.as_ref().and_then(|a| a.package) else {
+            return false;
+        };
+        let from = from / 1024 * 1024;
+        if device
+            .record
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.rejected > REJECTIONS)
+        {
+            let request = describe_asked(&Asked::Push).to_owned();
+            let answer = "errors, again and again".to_owned();
+            self.finish(now, endpoint, Some(Failure::Device { request, answer }));
+            return true;
+        }
+        if from > 0 {
+            device
+                .record
+                .note(now.wall, format!("the transfer goes on at byte {from}"));
+        }
+        let path = Path::resource(5, 0, 0);
+        let operation = Operation::Push {
+            path,
+            body,
+            from,
+            tag: package.tag(),
+        };
+        self.request(now, endpoint, Asked::Push, operation);
+        false
+    }
+
+    /// Sets the step and says whether everything is stored; if not, stores it first.
+    pub(super) fn stored(&mut self, endpoint: &Endpoint, step: Step) -> bool {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return false;
+        };
+        if let Some(attempt) = &mut device.record.attempt
+            && attempt.step != step
+        {
+            attempt.step = step;
+            device.dirty = true;
+        }
+        if device.dirty {
+            self.store(endpoint);
+            return false;
+        }
+        true
+    }
+}
+
+fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
+    let Some(desired) = &record.desired else {
+        return;
+    };
+    let id = record.sequence.wrapping_add(now.wall);
+    record.attempt = Some(Attempt {
+        id,
+        generation: desired.generation,
+        step: Step::Building,
+        started: now.wall,
+        deadline: now.wall + ATTEMPT,
+        artefact: None,
+        sequence: None,
+        package: None,
+        result_before: firmware.map_or(0, |(_, result)| result),
+        pushed: false,
+        executed: false,
+        tries: 0,
+        rejected: 0,
+        transfer_started: None,
+        transfer_ms: None,
+    });
+}
+
+fn package_job(record: &DeviceRecord) -> Option<PackageJob> {
+    let attempt = record.attempt.as_ref()?;
+    let desired = record.desired.as_ref()?;
+    let known = record.capability.as_ref()?;
+    Some(PackageJob {
+        model: desired.model.clone(),
+        version: desired.version.clone(),
+        source: desired.source,
+        artefact: attempt.artefact.clone()?,
+        capability_digest: known.digest,
+        abi: u32::try_from(known.capability.platform.runtime_abi_version).ok()?,
+        sequence: attempt.sequence?,
+        trial_s: desired.trial_s,
+    })
+}
