@@ -14,19 +14,26 @@ impl Brain for Reconciler {
     type Built = (JobId, JobResult);
     type Report = Change;
 
-    const KINDS: &'static [Kind] = &[Kind::DEVICE];
+    const KINDS: &'static [Kind] = &[Kind::DEVICE, Kind::CAPABILITY];
 
     fn restore(&mut self, _: Now, records: Vec<(Key, Stored)>) {
         for (key, stored) in records {
             let endpoint = String::from_utf8_lossy(&key.id);
-            if let Err(error) = Reconciler::restore(self, &endpoint, &stored.bytes) {
-                tracing::warn!(%endpoint, %error, "the record of a device can't be read");
+            let restored = match key.kind {
+                Kind::CAPABILITY => self.restore_capability(&stored.bytes),
+                _ => Reconciler::restore(self, &endpoint, &stored.bytes),
+            };
+            if let Err(error) = restored {
+                tracing::warn!(kind = key.kind.0, %endpoint, %error, "a record can't be read");
             }
         }
     }
 
     fn owner(key: &Key, _: &Stored) -> Option<Endpoint> {
-        std::str::from_utf8(&key.id).ok().map(Endpoint::from)
+        match key.kind {
+            Kind::CAPABILITY => None,
+            _ => std::str::from_utf8(&key.id).ok().map(Endpoint::from),
+        }
     }
 
     fn handle_event(&mut self, now: Now, event: &Event) {

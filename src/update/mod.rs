@@ -5,6 +5,7 @@
 //! and stores every step before the datagram that depends on it leaves.
 
 mod ask;
+mod capabilities;
 pub mod firmware;
 mod next;
 mod reconcile;
@@ -13,11 +14,10 @@ pub mod slot;
 mod status;
 
 pub use ask::{Ask, AskId, BuildRequest, Change, Reply};
+pub use capabilities::CapabilityDigest;
 pub use next::{Next, View, next};
 pub use reconcile::{Command, Job, JobId, JobResult, Output, PackageJob, Reconciler};
-pub use record::{
-    Artefact, Attempt, Desired, DeviceRecord, Entry, Failure, Finished, KnownCapability, Step,
-};
+pub use record::{Artefact, Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
 pub use status::{Status, Summary};
 
 /// Version of [`DeviceRecord`] as stored.

@@ -68,11 +68,7 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
     let Some(digest) = view.digest else {
         return Next::ReadDigest;
     };
-    if record
-        .capability
-        .as_ref()
-        .is_none_or(|known| known.digest != digest)
-    {
+    if record.capability != Some(digest) {
         return Next::ReadCapability;
     }
     let Some(slots) = &view.slots else {

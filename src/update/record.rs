@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use lwm2m_objects::capability::Capability;
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::CapabilityDigest;
 use super::firmware;
 use super::slot::Slot;
 use crate::digest::Digest;
@@ -17,8 +17,8 @@ pub(super) const TIMELINE: usize = 64;
 pub struct DeviceRecord {
     /// The model it shall run.
     pub desired: Option<Desired>,
-    /// What it is made of, as it last said.
-    pub capability: Option<KnownCapability>,
+    /// What it is made of, as it last said: the name of a record of its own.
+    pub capability: Option<CapabilityDigest>,
     /// The slots as last read.
     pub slots: Vec<Slot>,
     /// The update under way; stored before its first datagram.
@@ -46,15 +46,6 @@ pub struct Desired {
     pub since: u64,
     /// Seconds the device waits for a commit before it rolls back.
     pub trial_s: u32,
-}
-
-/// A capability and the digest it was read under.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KnownCapability {
-    /// /27300/0/13.
-    pub digest: [u8; 16],
-    /// Objects 27300 to 27302.
-    pub capability: Capability,
 }
 
 /// A module that was built.
@@ -133,7 +124,7 @@ pub struct Finished {
     /// Of [`Desired`].
     pub generation: u64,
     /// The device's capability at that time: after a change of it a new try makes sense.
-    pub capability: [u8; 16],
+    pub capability: CapabilityDigest,
     /// Wall time (ms).
     pub at: u64,
     /// The module.

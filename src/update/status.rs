@@ -1,5 +1,8 @@
 //! What an operator sees of a device's update.
 
+use std::sync::Arc;
+
+use lwm2m_objects::capability::Capability;
 use serde::{Deserialize, Serialize};
 
 use super::record::{DeviceRecord, Step};
@@ -36,7 +39,7 @@ pub enum Summary {
 }
 
 /// What is known of a device's update.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// In a word.
     pub summary: Summary,
@@ -46,12 +49,15 @@ pub struct Status {
     pub progress: Option<(u32, u32)>,
     /// What is stored.
     pub record: DeviceRecord,
+    /// What the device is made of, once that was read.
+    pub capability: Option<Arc<Capability>>,
 }
 
 impl Status {
     /// From what is stored, and what the process knows beside it.
     pub fn new(
         record: &DeviceRecord,
+        capability: Option<&Arc<Capability>>,
         online: bool,
         unsupported: Option<&str>,
         progress: Option<(u32, u32)>,
@@ -62,6 +68,7 @@ impl Status {
             detail,
             progress,
             record: record.clone(),
+            capability: capability.cloned(),
         }
     }
 }

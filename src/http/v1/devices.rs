@@ -70,13 +70,8 @@ pub(super) async fn show(
     }
     if let Some(status) = &status {
         let record = &status.record;
-        value["capability_digest"] = json!(
-            record
-                .capability
-                .as_ref()
-                .map(|known| encode_hex(&known.digest))
-        );
-        value["capability"] = json!(record.capability.as_ref().map(|known| &known.capability));
+        value["capability_digest"] = json!(record.capability.as_ref().map(|d| encode_hex(d)));
+        value["capability"] = json!(status.capability.as_deref());
         value["slots"] = json!(record.slots);
         value["attempt"] = json!(record.attempt);
         value["timeline"] = json!(record.timeline);
@@ -186,9 +181,9 @@ fn brief(endpoint: &str, registration: Option<&Registration>, status: Option<&St
         "online": registration.is_some(),
         "address": registration.map(|r| &r.address),
         "seen": registration.map(|r| r.seen),
-        "platform": record
-            .and_then(|r| r.capability.as_ref())
-            .map(|known| &known.capability.platform.platform_name),
+        "platform": status
+            .and_then(|s| s.capability.as_ref())
+            .map(|capability| &capability.platform.platform_name),
         "desired": record.and_then(|r| r.desired.as_ref()),
         "state": status.map(|s| s.summary),
         "detail": status.map(|s| &s.detail),

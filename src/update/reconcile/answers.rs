@@ -6,7 +6,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use super::{Asked, CAPABILITY, Reconciler, TRIES};
 use crate::lwm2m::{Endpoint, Now, Outcome, RequestId};
 use crate::update::firmware::State;
-use crate::update::record::{DeviceRecord, Failure, KnownCapability, Step};
+use crate::update::record::{DeviceRecord, Failure, Step};
 use crate::update::slot;
 
 impl Reconciler {
@@ -76,17 +76,10 @@ impl Reconciler {
                     return self.read_capability(now, endpoint, object + 1);
                 }
                 match Capability::from_values(&std::mem::take(&mut device.gathered)) {
-                    Ok(capability) => {
-                        let digest = capability.digest();
-                        if device.view.digest == Some(digest) {
-                            device.record.capability = Some(KnownCapability { digest, capability });
-                            device.record.note(now.wall, "read the capability objects");
-                            device.dirty = true;
-                            None
-                        } else {
-                            Some("values whose digest is not that of /27300/0/13".to_owned())
-                        }
+                    Ok(capability) if device.view.digest == Some(capability.digest()) => {
+                        return self.learn(now, endpoint, capability);
                     }
+                    Ok(_) => Some("values whose digest is not that of /27300/0/13".to_owned()),
                     Err(error) => Some(error.to_string()),
                 }
             }
@@ -116,6 +109,35 @@ impl Reconciler {
         if let Some(answer) = problem {
             self.refused(now, endpoint, asked, answer);
         }
+    }
+
+    fn learn(&mut self, now: Now, endpoint: &Endpoint, capability: Capability) {
+        if self.capabilities.is_full() {
+            let devices = &self.devices;
+            self.capabilities.retain(|digest| {
+                devices
+                    .values()
+                    .any(|device| device.record.capability == Some(*digest))
+            });
+        }
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return;
+        };
+        if self.capabilities.is_full() {
+            device.unsupported = Some(format!(
+                "there are more than {} kinds of devices",
+                crate::update::capabilities::MAX
+            ));
+            return;
+        }
+        let digest = capability.digest();
+        match self.capabilities.learn(capability) {
+            Ok(op) => device.beside.push(op),
+            Err(error) => tracing::error!(%error, "bug: a capability can't be encoded"),
+        }
+        device.record.capability = Some(digest);
+        device.record.note(now.wall, "read the capability objects");
+        device.dirty = true;
     }
 
     pub(super) fn done(&mut self, now: Now, endpoint: &Endpoint, asked: &Asked) {

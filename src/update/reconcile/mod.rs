@@ -11,13 +11,14 @@ use lwm2m_objects::{OwnedValue, Path};
 
 use super::SCHEMA;
 use super::ask::{Ask, AskId, Change, Reply};
+use super::capabilities::Capabilities;
 use super::next::View;
 use super::record::{Artefact, Desired, DeviceRecord, Failure, Finished, Step};
 use super::slot;
 use super::status::{Status, summarise};
 use crate::digest::Digest;
 use crate::lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, PersistId, RequestId};
-use crate::store::{self, Batch, Key, Kind};
+use crate::store::{self, Batch, Key, Kind, Op};
 
 /// An attempt is given up after this time (ms).
 const ATTEMPT: u64 = 24 * 3_600_000;
@@ -156,12 +157,15 @@ struct Device {
     watching: Vec<Path>,
     /// Values of objects 27300 to 27302 read so far.
     gathered: Vec<(Path, OwnedValue)>,
+    /// What is stored together with the record.
+    beside: Vec<Op>,
 }
 
 /// All devices of a shard.
 #[derive(Default)]
 pub struct Reconciler {
     devices: HashMap<Endpoint, Device>,
+    capabilities: Capabilities,
     wakes: BTreeSet<(u64, Endpoint)>,
     output: VecDeque<Output>,
     requests: HashMap<RequestId, Endpoint>,
@@ -194,6 +198,11 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Takes up what an earlier process knew of a kind of device; before any event.
+    pub fn restore_capability(&mut self, bytes: &[u8]) -> Result<(), store::RecordError> {
+        self.capabilities.restore(bytes)
+    }
+
     /// What an operator sees of a device, or `None` if it was never seen and nothing is wanted.
     pub fn status(&self, endpoint: &str) -> Option<Status> {
         let device = self.devices.get(endpoint)?;
@@ -204,8 +213,11 @@ impl Reconciler {
             progress,
             ..
         } = device;
+        let known = record.capability.as_ref();
+        let capability = known.and_then(|digest| self.capabilities.get(digest));
         Some(Status::new(
             record,
+            capability,
             *online,
             unsupported.as_deref(),
             *progress,
@@ -288,7 +300,10 @@ impl Reconciler {
                     self.changed(endpoint);
                 }
             }
-            Event::Notified { endpoint, path, .. } => self.notified(now, endpoint, path),
+            Event::Notified { endpoint, path, .. }
+            | Event::ObservationEnded { endpoint, path, .. } => {
+                self.notified(now, endpoint, path);
+            }
             Event::Progress {
                 endpoint,
                 id,
@@ -491,11 +506,12 @@ impl Reconciler {
         };
         self.count += 1;
         let id = PersistId(self.count);
+        let mut batch = Batch::put(Self::key(endpoint), record);
+        batch.ops.append(&mut device.beside);
         device.dirty = false;
         device.storing = Some(id);
         self.persists.insert(id, endpoint.clone());
-        self.output
-            .push_back(Output::Persist(id, Batch::put(Self::key(endpoint), record)));
+        self.output.push_back(Output::Persist(id, batch));
         self.changed(endpoint);
     }
 
@@ -513,6 +529,7 @@ impl Reconciler {
             endpoint: endpoint.clone(),
             operation,
             expires: now.wall + life,
+            durable: false,
         }));
     }
 
@@ -543,10 +560,7 @@ impl Reconciler {
         };
         record.last = Some(Finished {
             generation: desired.generation,
-            capability: record
-                .capability
-                .as_ref()
-                .map_or([0; 16], |known| known.digest),
+            capability: record.capability.unwrap_or_default(),
             at: now.wall,
             artefact: attempt.as_ref().and_then(|a| a.artefact.clone()),
             transfer_ms: attempt.as_ref().and_then(|a| a.transfer_ms),

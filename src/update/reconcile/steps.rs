@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
 use super::answers::describe_asked;
 use super::{ATTEMPT, Asked, CAPABILITY, Job, PackageJob, REJECTIONS, Reconciler, TRIES};
 use crate::lwm2m::{Endpoint, Now, Operation};
+use crate::update::capabilities::Capabilities;
 use crate::update::firmware::{self, State};
 use crate::update::next::{Next, next};
 use crate::update::record::{Attempt, DeviceRecord, Failure, Step};
@@ -54,6 +56,13 @@ impl Reconciler {
                 );
             }
             Next::ReadCapability => {
+                if let Some(digest) = device.view.digest
+                    && self.capabilities.get(&digest).is_some()
+                {
+                    device.record.capability = Some(digest);
+                    device.dirty = true;
+                    return true;
+                }
                 device.gathered.clear();
                 self.read_capability(now, endpoint, CAPABILITY[0]);
             }
@@ -100,18 +109,16 @@ impl Reconciler {
                 );
             }
             Next::Build => {
-                let Some((desired, known)) = device
-                    .record
-                    .desired
-                    .as_ref()
-                    .zip(device.record.capability.as_ref())
-                else {
+                let Some(desired) = &device.record.desired else {
                     return false;
+                };
+                let Some(capability) = capability(&device.record, &self.capabilities) else {
+                    return self.read_again(endpoint);
                 };
                 let job = Job::Build {
                     model: desired.model.clone(),
                     source: desired.source,
-                    capability: Arc::new(known.capability.clone()),
+                    capability,
                 };
                 self.start(endpoint, job);
             }
@@ -201,8 +208,8 @@ impl Reconciler {
             return false;
         };
         let Some(body) = device.body.clone() else {
-            let Some(job) = package_job(&device.record) else {
-                return false;
+            let Some(job) = package_job(&device.record, &self.capabilities) else {
+                return self.read_again(endpoint);
             };
             self.start(endpoint, Job::Package(job));
             return false;
@@ -252,6 +259,15 @@ impl Reconciler {
         false
     }
 
+    /// The capability is not known any more: reads it again.
+    fn read_again(&mut self, endpoint: &Endpoint) -> bool {
+        let Some(device) = self.devices.get_mut(endpoint) else {
+            return false;
+        };
+        device.dirty |= device.record.capability.take().is_some();
+        true
+    }
+
     /// Sets the step and says whether everything is stored; if not, stores it first.
     pub(super) fn stored(&mut self, endpoint: &Endpoint, step: Step) -> bool {
         let Some(device) = self.devices.get_mut(endpoint) else {
@@ -295,17 +311,21 @@ fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
     });
 }
 
-fn package_job(record: &DeviceRecord) -> Option<PackageJob> {
+fn capability(record: &DeviceRecord, known: &Capabilities) -> Option<Arc<Capability>> {
+    known.get(record.capability.as_ref()?).cloned()
+}
+
+fn package_job(record: &DeviceRecord, known: &Capabilities) -> Option<PackageJob> {
     let attempt = record.attempt.as_ref()?;
     let desired = record.desired.as_ref()?;
-    let known = record.capability.as_ref()?;
+    let capability = capability(record, known)?;
     Some(PackageJob {
         model: desired.model.clone(),
         version: desired.version.clone(),
         source: desired.source,
         artefact: attempt.artefact.clone()?,
-        capability_digest: known.digest,
-        abi: u32::try_from(known.capability.platform.runtime_abi_version).ok()?,
+        capability_digest: record.capability?,
+        abi: u32::try_from(capability.platform.runtime_abi_version).ok()?,
         sequence: attempt.sequence?,
         trial_s: desired.trial_s,
     })

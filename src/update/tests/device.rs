@@ -54,6 +54,8 @@ pub(super) struct SimDevice {
     pub(super) commits: u32,
     pub(super) resets: u32,
     pub(super) requests: u32,
+    /// Reads of whole objects 27300 to 27302.
+    pub(super) capability_reads: u32,
 }
 
 /// A package as the tests know it: the digest of the module, the model's name, the source.
@@ -94,6 +96,7 @@ impl SimDevice {
             commits: 0,
             resets: 0,
             requests: 0,
+            capability_reads: 0,
         }
     }
 
@@ -277,6 +280,8 @@ impl SimDevice {
             };
         }
         self.tick();
+        let whole = matches!(path.object_id(), Some(27300..=27302)) && path.depth() == 1;
+        self.capability_reads += u32::from(whole);
         let mut values = Vec::new();
         self.capability
             .records()

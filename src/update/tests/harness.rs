@@ -88,8 +88,12 @@ impl World {
         self.reconciler = Reconciler::new();
         for (key, record) in &self.disk {
             let key = crate::store::Key::from_bytes(key).unwrap();
-            let endpoint = String::from_utf8(key.id).unwrap();
-            self.reconciler.restore(&endpoint, record).unwrap();
+            if key.kind == crate::store::Kind::CAPABILITY {
+                self.reconciler.restore_capability(record).unwrap();
+            } else {
+                let endpoint = String::from_utf8(key.id).unwrap();
+                self.reconciler.restore(&endpoint, record).unwrap();
+            }
         }
         self.now.mono = 5;
         self.now.wall += 1000;

@@ -52,6 +52,22 @@ fn what_is_installed_is_not_sent_again() {
 }
 
 #[test]
+fn a_kind_of_device_is_read_once() {
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.run_until_quiet();
+    assert_eq!(world.device.capability_reads, 3);
+    world.device = SimDevice::new();
+    world.register();
+    world.run_until_quiet();
+    assert_eq!(world.device.capability_reads, 0);
+    world.kill_server();
+    world.run_until_quiet();
+    assert_eq!(world.device.capability_reads, 0);
+    assert!(world.status().capability.is_some());
+}
+
+#[test]
 fn a_refused_build_sends_nothing_and_is_not_repeated() {
     let mut world = World::new(SimDevice::new());
     world.refuse = Some("the arena is 812 bytes too small".into());
