@@ -40,7 +40,7 @@ fn build(name: &str, task: Task) -> Option<Compiled> {
     let report = &compiled.report;
     println!(
         "{name}: {} float {:.4} int8 {:.4} agreement {:?} n {} | module {} weights {} arena {} \
-         macs {} | compile {} ms, all {} ms",
+         macs {} | compile {} ms, all {} ms | {}",
         report.metric.as_deref().unwrap_or_default(),
         report.metric_float.unwrap_or_default(),
         report.metric_int8.unwrap_or_default(),
@@ -52,6 +52,7 @@ fn build(name: &str, task: Task) -> Option<Compiled> {
         report.macs,
         report.compile_ms,
         started.elapsed().as_millis(),
+        report.module_digest.short(),
     );
     for layer in &report.layers {
         println!(
@@ -306,5 +307,60 @@ fn a_key_depends_on_everything() {
         build_key(&digest(1), &[2; 16], &digest(3), 1, "c 9"),
     ] {
         assert_ne!(key, other);
+    }
+}
+
+/// Flips bytes all over the structure of real files. Whatever comes out, it is no panic; tract's
+/// own panics are caught.
+#[test]
+fn damaged_models_never_panic() {
+    for (name, task) in [
+        ("occupancy_mlp", Task::Classify),
+        ("mnist_dscnn", Task::Classify),
+    ] {
+        let Some(mut request) = request(name, task) else {
+            continue;
+        };
+        request.test = None;
+        request
+            .options
+            .calibration
+            .data
+            .truncate(4 * request.options.calibration.size());
+        let good = request.onnx.clone();
+        let mut state = 7_u32;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize
+        };
+        let (mut built, mut refused) = (0, 0);
+        let rounds = std::env::var("TINSMITH_FUZZ")
+            .ok()
+            .and_then(|n| n.parse().ok());
+        for _ in 0..rounds.unwrap_or(200) {
+            request.onnx.clone_from(&good);
+            for _ in 0..1 + next() % 3 {
+                // Names, attributes and shapes are at the front, weights behind.
+                let at = next()
+                    % if next() % 2 == 0 {
+                        1500.min(good.len())
+                    } else {
+                        good.len()
+                    };
+                request.onnx[at] = [0, 1, 0xff, 0x7f, next() as u8][next() % 5];
+            }
+            match compile(&request, &mut |_| {}) {
+                Ok(_) => built += 1,
+                Err(error) => {
+                    refused += 1;
+                    if let CompileError::Internal { .. } = error {
+                        println!("{name}: {error}");
+                    }
+                }
+            }
+        }
+        println!("{name}: {built} built, {refused} refused");
     }
 }
