@@ -50,6 +50,8 @@ pub(crate) struct Pending {
 pub(crate) struct Assembly {
     pub(crate) peer: usize,
     pub(crate) path: Path,
+    /// The limit of the assembler; another one, after a change of the model, begins anew.
+    pub(crate) max_body: usize,
     pub(crate) assembler: Assembler,
 }
 

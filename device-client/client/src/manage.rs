@@ -399,13 +399,14 @@ impl Client<'_> {
         let known = self
             .assembly
             .as_ref()
-            .is_some_and(|a| a.peer == peer && a.path == path);
+            .is_some_and(|a| a.peer == peer && a.path == path && a.max_body == max_body);
         if !known {
             self.assembly = None;
         }
         let assembly = self.assembly.get_or_insert_with(|| Assembly {
             peer,
             path,
+            max_body,
             assembler: Assembler::new(limits),
         });
         let assembler = &mut assembly.assembler;
