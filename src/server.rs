@@ -6,6 +6,7 @@
 
 mod brain;
 mod handle;
+mod reach;
 mod reconciler;
 mod shard;
 mod trace;
@@ -24,13 +25,14 @@ pub use brain::{Brain, BrainOutput, BuildDone, Builder, CommandId, NoBrain, SHEL
 pub use handle::{Gone, ServerHandle, Told};
 
 use crate::lwm2m::{
-    BootstrapConfig, Endpoint, Limits, Now, Role, Shard, ShardConfig, bucket, route,
+    BootstrapConfig, Endpoint, Limits, ListenerId, Now, Role, Shard, ShardConfig, bucket,
+    request_of, route,
 };
 use crate::store::{Batch, Key, Kind, Store, StoreError, Stored, Version};
 use crate::transport::{ReceiveBatch, UdpListener};
 use shard::{Packets, ShardTask, ToShard};
 
-/// Shards are named by four bits of a message id.
+/// More would take more than four bits of each message id.
 pub const MAX_SHARDS: usize = 16;
 /// Messages that wait for a shard.
 const INBOX: usize = 1024;
@@ -51,7 +53,8 @@ pub struct Config {
     /// 1 to [`MAX_SHARDS`].
     pub shards: usize,
     /// What devices get at the bootstrap listener. A rule whose `server_uri` is empty means this
-    /// server's management listener.
+    /// server's management listener, by the address at which the device reaches it. Behind a
+    /// port forwarding or a NAT of the server's own the URI must be given.
     pub bootstrap: BootstrapConfig,
     /// Limits of each shard.
     pub limits: Limits,
@@ -171,6 +174,17 @@ pub async fn start<B: Brain>(
     let mut core_records = split(shards, store.load(Kind::REGISTRATION).await?, |key, _| {
         std::str::from_utf8(&key.id).ok().map(Endpoint::from)
     });
+    let mut next_request = 1;
+    let requests = store.load(Kind::REQUEST).await?;
+    for (_, id) in requests.iter().filter_map(|(key, _)| request_of(key)) {
+        if id.0 >= SHELL_REQUESTS {
+            next_request = next_request.max((id.0 & !SHELL_REQUESTS) + 1);
+        }
+    }
+    let requests = split(shards, requests, |key, _| Some(request_of(key)?.0));
+    for (all, part) in core_records.iter_mut().zip(requests) {
+        all.extend(part);
+    }
     let mut brain_records: Vec<Vec<(Key, Stored)>> = (0..shards).map(|_| Vec::new()).collect();
     for kind in B::KINDS {
         let parts = split(shards, store.load(*kind).await?, B::owner);
@@ -189,13 +203,6 @@ pub async fn start<B: Brain>(
         coap: listeners[0].local_addr(),
         bootstrap: listeners.get(1).map(UdpListener::local_addr),
     };
-    let mut bootstrap = config.bootstrap.clone();
-    for rule in &mut bootstrap.rules {
-        if rule.server_uri.is_empty() {
-            rule.server_uri = own_uri(addresses.coap);
-        }
-    }
-
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
     let (told, _) = broadcast::channel(TOLD);
@@ -210,7 +217,7 @@ pub async fn start<B: Brain>(
             index: index as u8,
             shards: shards as u8,
             listeners: roles.clone(),
-            bootstrap: bootstrap.clone(),
+            bootstrap: config.bootstrap.clone(),
             limits: config.limits,
             seed,
         });
@@ -232,6 +239,7 @@ pub async fn start<B: Brain>(
             clock,
             store: Arc::clone(&store),
             listeners: Arc::clone(&listeners),
+            bootstrap: addresses.bootstrap.map(|_| ListenerId(1)),
             builder: Arc::clone(&builder),
             told: told.clone(),
             inbox,
@@ -260,7 +268,7 @@ pub async fn start<B: Brain>(
         inner: Arc::new(handle::Inner {
             shards: senders,
             told,
-            next_request: AtomicU64::new(1),
+            next_request: AtomicU64::new(next_request),
             store,
             clock,
             addresses,
@@ -281,18 +289,6 @@ pub async fn terminated() -> io::Result<()> {
 
 fn bind(address: SocketAddr) -> Result<UdpListener, StartError> {
     UdpListener::bind(address).map_err(|source| StartError::Bind { address, source })
-}
-
-/// What a device on this machine can call a listener; a wildcard address becomes loopback.
-fn own_uri(address: SocketAddr) -> String {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    format!("coap://{address}")
 }
 
 fn split(

@@ -7,6 +7,7 @@
 //! Any error ends it; the device starts again when it wants.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
 
 use lwm2m_objects::{ContentFormat, OwnedValue, Path, format};
 use tinsmith_coap::{
@@ -16,15 +17,17 @@ use tinsmith_coap::{
 
 use super::device::{Context, PeerCoap};
 use super::registration::{Parameters, RegisterError};
+use super::shard::Source;
 use super::types::{Endpoint, Event};
-use super::{Identity, ListenerId, Peer};
+use super::{ListenerId, Peer};
 
 /// What devices whose names fit a pattern get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// `*` stands for any characters, `?` for one.
     pub pattern: String,
-    /// Of the LwM2M server, e.g. `coap://192.0.2.1:5683`. The shell puts its own in if empty.
+    /// Of the LwM2M server, e.g. `coap://192.0.2.1:5683`. Empty: this server's management
+    /// listener, by the address at which the device reaches it.
     pub server_uri: String,
     /// Seconds.
     pub lifetime: u32,
@@ -41,7 +44,7 @@ pub struct Rule {
 }
 
 impl Default for Rule {
-    /// For all devices, with the shell's server URI.
+    /// For all devices, to this server.
     fn default() -> Self {
         Rule {
             pattern: "*".into(),
@@ -212,14 +215,8 @@ impl Bootstrap {
         }
     }
 
-    pub(super) fn inbound(
-        &mut self,
-        cx: &mut Context<'_>,
-        listener: ListenerId,
-        peer: Peer,
-        identity: &Identity,
-        message: Message<'_>,
-    ) {
+    pub(super) fn inbound(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
+        let Source { listener, peer, .. } = from;
         let key = (listener, peer);
         let is_request = message.code().is_request();
         if let Some(mut session) = self.sessions.remove(&key) {
@@ -230,7 +227,7 @@ impl Bootstrap {
                 Received::Request { .. } => {
                     // It starts anew; the old attempt is void.
                     session.end(cx, Some("the device started again".into()));
-                    self.request(cx, listener, peer, identity, message);
+                    self.request(cx, from, message);
                     return;
                 }
                 Received::Response { token, message } => session.answered(cx, token, &message),
@@ -244,7 +241,7 @@ impl Bootstrap {
             }
             self.settle(cx, key, session);
         } else if is_request {
-            self.request(cx, listener, peer, identity, message);
+            self.request(cx, from, message);
         } else if let Some(reset) = reset_for(&message) {
             cx.buffer[..4].copy_from_slice(&reset);
             cx.transmit(listener, peer, 4);
@@ -252,15 +249,9 @@ impl Bootstrap {
     }
 
     /// A request of a peer without session.
-    fn request(
-        &mut self,
-        cx: &mut Context<'_>,
-        listener: ListenerId,
-        peer: Peer,
-        identity: &Identity,
-        message: Message<'_>,
-    ) {
-        match self.accept(cx, identity, &message) {
+    fn request(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
+        let Source { listener, peer, .. } = from;
+        match self.accept(cx, from, &message) {
             Ok(mut session) => {
                 let Received::Request { handle, .. } =
                     session.coap.handle_message(cx.at(), message)
@@ -291,7 +282,7 @@ impl Bootstrap {
     fn accept(
         &self,
         cx: &mut Context<'_>,
-        identity: &Identity,
+        from: Source<'_>,
         message: &Message<'_>,
     ) -> Result<Session, (Code, String)> {
         let mut path = message.uri_path();
@@ -313,7 +304,14 @@ impl Bootstrap {
             .endpoint
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
         let rule = self.config.rule(&endpoint).cloned();
-        let rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
+        let mut rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
+        if rule.server_uri.is_empty() {
+            let own = from.management.ok_or_else(|| {
+                let why = "the management listener can't be reached from this address";
+                (Code::SERVICE_UNAVAILABLE, why.to_owned())
+            })?;
+            rule.server_uri = uri(own);
+        }
         let (format, other_format) = match parameters.formats {
             None => (ContentFormat::TLV, Some(ContentFormat::SENML_CBOR)),
             Some(112) => (ContentFormat::SENML_CBOR, Some(ContentFormat::TLV)),
@@ -332,8 +330,6 @@ impl Bootstrap {
                 "too many devices bootstrap".into(),
             ));
         }
-        // Only plain CoAP in this server yet: nothing was proven.
-        let _ = identity;
         Ok(Session {
             endpoint: endpoint.into(),
             rule,
@@ -360,6 +356,16 @@ impl Bootstrap {
         session.timer = Some(at);
         self.timers.insert((at, key));
         self.sessions.insert(key, session);
+    }
+}
+
+/// `coap://` and the address; without the zone of a link-local one, which means something on this
+/// machine only (RFC 6874 section 1).
+fn uri(own: SocketAddr) -> String {
+    let port = own.port();
+    match own.ip().to_canonical() {
+        IpAddr::V4(ip) => format!("coap://{ip}:{port}"),
+        IpAddr::V6(ip) => format!("coap://[{ip}]:{port}"),
     }
 }
 

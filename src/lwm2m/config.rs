@@ -16,6 +16,8 @@ pub struct Limits {
     pub uploads: usize,
     /// Requests that wait for one device; one more ends as `Outcome::Cancelled`.
     pub queue: usize,
+    /// Durable requests of one device, waiting or open; one more ends as `Outcome::Cancelled`.
+    pub durable: usize,
     /// Observations of one device; the oldest is forgotten.
     pub observations: usize,
     /// Bytes of an answer that is read (`Outcome::Malformed`).
@@ -39,6 +41,7 @@ impl Default for Limits {
             links: 512,
             uploads: 64,
             queue: 64,
+            durable: 16,
             observations: 64,
             answer: 256 * 1024,
             bootstraps: 4096,

@@ -8,11 +8,13 @@ use tinsmith_coap::{
     Received, RequestHandle, Sent, Token,
 };
 
-use super::exchange::{Job, Open, Step};
+use super::exchange::{Job, Keep, Open, Step};
 use super::observation::Observation;
 use super::random::Random;
+use super::shard::{Persists, Waiting};
 use super::types::{Endpoint, Event, Now, Outcome, Registration, RequestId};
-use super::{Identity, Limits, ListenerId, Output, Peer};
+use super::{Identity, Limits, ListenerId, Output, Peer, request_key};
+use crate::store::Op;
 use lwm2m_objects::Path;
 
 /// The CoAP state of one peer.
@@ -23,6 +25,7 @@ pub(super) struct Context<'s> {
     pub(super) now: Now,
     pub(super) out: &'s mut VecDeque<Output>,
     pub(super) requests: &'s mut HashMap<RequestId, u32>,
+    pub(super) persists: &'s mut Persists,
     pub(super) random: &'s mut Random,
     /// Room for one datagram.
     pub(super) buffer: &'s mut [u8],
@@ -176,7 +179,7 @@ impl Device {
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
         loop {
             self.expire_requests(cx);
-            if self.stored && self.open.is_none() {
+            if self.open.is_none() && self.can_begin() {
                 self.open = self.queue.pop_front().map(Open::new);
             }
             self.send(cx);
@@ -191,9 +194,40 @@ impl Device {
                     }
                 }
                 Some(CoapOutput::TimedOut(_)) => {}
-                None if self.open.is_none() && self.stored && !self.queue.is_empty() => {}
+                None if self.open.is_none() && self.can_begin() => {}
                 None => return,
             }
+        }
+    }
+
+    /// The next request can be taken. One that is being stored holds up those behind it: devices
+    /// are asked in order.
+    fn can_begin(&self) -> bool {
+        self.stored
+            && self
+                .queue
+                .front()
+                .is_some_and(|job| job.keep != Keep::Storing)
+    }
+
+    /// Durable requests that are not over.
+    pub(super) fn kept(&self) -> usize {
+        let open = self.open.as_ref().map(|open| &open.job);
+        let all = self.queue.iter().chain(open);
+        all.filter(|job| job.keep != Keep::No).count()
+    }
+
+    /// The record of a durable request is there, or could not be written.
+    pub(super) fn request_stored(&mut self, cx: &mut Context<'_>, id: RequestId, durable: bool) {
+        let Some(at) = self.queue.iter().position(|job| job.id == Some(id)) else {
+            return;
+        };
+        if durable {
+            self.queue[at].keep = Keep::Stored;
+        } else if let Some(mut job) = self.queue.remove(at) {
+            job.keep = Keep::No;
+            let outcome = Outcome::Cancelled("the request could not be stored".into());
+            finish(cx, self.endpoint().clone(), &job, outcome);
         }
     }
 
@@ -307,11 +341,19 @@ pub(super) fn finish(cx: &mut Context<'_>, endpoint: Endpoint, job: &Job, outcom
     match job.id {
         Some(id) => {
             cx.requests.remove(&id);
-            cx.event(Event::Completed {
+            let key = (job.keep != Keep::No).then(|| request_key(&endpoint, id));
+            let event = Event::Completed {
                 endpoint,
                 id,
                 outcome,
-            });
+            };
+            match key {
+                Some(key) => {
+                    let waiting = Waiting::Completed(event);
+                    cx.persists.persist(cx.out, Op::Delete(key), waiting);
+                }
+                None => cx.event(event),
+            }
         }
         // The rest of a notification that was too long for one datagram.
         None => {

@@ -23,6 +23,20 @@ pub(super) struct Job {
     pub(super) operation: Operation,
     /// Monotonic, ms.
     pub(super) deadline: u64,
+    pub(super) keep: Keep,
+}
+
+/// What the store has of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing.
+    No,
+    /// Nothing yet, but it should.
+    Wanted,
+    /// Its record is being written; it must not be sent yet.
+    Storing,
+    /// Its record.
+    Stored,
 }
 
 impl Job {

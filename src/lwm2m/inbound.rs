@@ -25,8 +25,7 @@ impl Shard {
         };
         if self.roles.get(usize::from(from.listener.0)) == Some(&Role::Bootstrap) {
             let mut cx = context!(self, now);
-            self.bootstrap
-                .inbound(&mut cx, from.listener, from.peer, from.identity, message);
+            self.bootstrap.inbound(&mut cx, from, message);
         } else if message.code().is_request() {
             self.request(now, from, message);
         } else {

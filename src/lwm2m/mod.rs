@@ -15,6 +15,7 @@ mod peer;
 mod random;
 mod register;
 mod registration;
+mod request_record;
 mod route;
 mod shard;
 mod stored;
@@ -25,9 +26,12 @@ pub use bootstrap::{BootstrapConfig, Rule};
 pub use config::{Limits, ShardConfig};
 pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
+pub use request_record::{request_key, request_of};
 pub use route::{bucket, route};
 pub use shard::Shard;
 pub use types::*;
+
+use std::net::SocketAddr;
 
 use crate::store::{Batch, StoreError, Version};
 
@@ -46,6 +50,9 @@ pub enum Input<'a> {
         peer: Peer,
         /// What its security proved.
         identity: Identity,
+        /// The management listener as this sender can reach it: what it is told by a bootstrap
+        /// rule without server URI. Only needed for requests to a listener of the role Bootstrap.
+        management: Option<SocketAddr>,
         /// The CoAP message.
         bytes: &'a [u8],
     },

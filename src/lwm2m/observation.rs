@@ -6,7 +6,7 @@ use tinsmith_coap::observe::Freshness;
 use tinsmith_coap::{Message, Token};
 
 use super::device::{Context, Device};
-use super::exchange::Job;
+use super::exchange::{Job, Keep};
 use super::types::{Event, Operation};
 
 pub(super) struct Observation {
@@ -25,10 +25,20 @@ impl Device {
     pub(super) fn add_observation(&mut self, cx: &mut Context<'_>, new: Observation) {
         self.observations.retain(|o| o.path != new.path);
         if self.observations.len() >= cx.limits.observations {
-            self.observations.remove(0);
+            let path = self.observations.remove(0).path;
+            self.observation_ended(cx, path, None);
         }
         self.observations.push(new);
         self.dirty = true;
+    }
+
+    fn observation_ended(&self, cx: &mut Context<'_>, path: Path, code: Option<u8>) {
+        let endpoint = self.endpoint().clone();
+        cx.event(Event::ObservationEnded {
+            endpoint,
+            path,
+            code,
+        });
     }
 
     /// Takes a notification. False if nobody asked for it: the device is told to stop.
@@ -51,8 +61,9 @@ impl Device {
         };
         if !message.code().is_success() {
             // RFC 7641 section 4.2: an error ends the observation.
-            self.observations.remove(at);
+            let path = self.observations.remove(at).path;
             self.dirty = true;
+            self.observation_ended(cx, path, Some(message.code().byte()));
             return true;
         }
         let observation = &mut self.observations[at];
@@ -78,6 +89,7 @@ impl Device {
                     id: None,
                     operation: Operation::Read { path },
                     deadline,
+                    keep: Keep::No,
                 });
             }
             return true;

@@ -404,13 +404,21 @@ impl Shard {
     }
 
     pub(super) fn persisted(&mut self, now: Now, id: PersistId, durable: bool) {
-        let Some(waiting) = self.waiting.remove(&id) else {
+        let Some(waiting) = self.persists.waiting.remove(&id) else {
             return;
         };
         let (index, serial) = match &waiting {
             Waiting::Register { index, serial, .. }
             | Waiting::Update { index, serial, .. }
             | Waiting::Deregister { index, serial, .. } => (*index, *serial),
+            Waiting::Request(id) => return self.request_stored(now, *id, durable),
+            Waiting::Completed(event) => {
+                if !durable {
+                    warn!(?event, "the request may be sent again after a restart");
+                }
+                let event = Output::Event(event.clone());
+                return self.out.push_back(event);
+            }
             Waiting::Background(endpoint) => {
                 if !durable {
                     warn!(%endpoint, "what the store has of the device is old");
@@ -478,7 +486,7 @@ impl Shard {
             Waiting::Update { handle, .. } | Waiting::Deregister { handle, .. } => {
                 self.unavailable(now, index, handle);
             }
-            Waiting::Background(_) => {}
+            Waiting::Request(_) | Waiting::Completed(_) | Waiting::Background(_) => {}
         }
     }
 

@@ -1,13 +1,18 @@
 //! Which shard a datagram belongs to, without a table.
 //!
 //! Requests to `rd` and `bs` are routed by endpoint name, those to `rd/...` by the bucket in the
-//! location, responses by the first byte of the token, acknowledgements and resets by the top
-//! four bits of the message id.
+//! location, responses by the first byte of the token: none of these depends on the number of
+//! shards that there were when the device learned them. Empty acknowledgements and resets are
+//! routed by the top bits of the message id, as few as the shards need ([`id_bits`]), since a
+//! message id must not come again within 247 s (RFC 7252 section 4.4). One of those that answers
+//! a message from before a restart finds nothing open, in whatever shard it ends.
 
 use tinsmith_coap::{Message, MessageType, Numbering};
 
-/// Bits of a message id that name the shard.
-pub(crate) const ID_BITS: u8 = 4;
+/// Bits of a message id that name the shard: 0 for one shard, 1 for two, 4 for sixteen.
+pub(crate) fn id_bits(shards: usize) -> u8 {
+    (usize::BITS - shards.saturating_sub(1).leading_zeros()).min(8) as u8
+}
 
 /// The bucket of an endpoint: FNV-1a folded to a byte, the same in every process and release,
 /// since locations and tokens carry it. The shard is `bucket % shards`.
@@ -78,7 +83,7 @@ pub fn route(datagram: &[u8], shards: usize) -> usize {
     }
     match message.message_type() {
         MessageType::Acknowledgement | MessageType::Reset => {
-            usize::from(Numbering::prefix_of(ID_BITS, message.message_id())) % shards
+            usize::from(Numbering::prefix_of(id_bits(shards), message.message_id())) % shards
         }
         _ => 0,
     }
@@ -157,11 +162,36 @@ mod tests {
             .unwrap();
             assert_eq!(route(response.as_bytes(), shards), shard);
 
-            let id = (shard as u16) << 12 | 5;
+            let id = (shard as u16) << 13 | 5;
             let [high, low] = id.to_be_bytes();
             assert_eq!(route(&[0x60, 0, high, low], shards), shard);
             assert_eq!(route(&[0x70, 0, high, low], shards), shard);
         }
         assert_eq!(route(b"", shards), 0);
+    }
+
+    #[test]
+    fn ids_name_each_shard_with_as_few_bits_as_it_takes() {
+        for (shards, bits) in [
+            (0, 0),
+            (1, 0),
+            (2, 1),
+            (3, 2),
+            (4, 2),
+            (5, 3),
+            (9, 4),
+            (16, 4),
+        ] {
+            assert_eq!(id_bits(shards), bits, "{shards}");
+            for shard in 0..shards {
+                let id = ((shard as u32) << (16 - u32::from(bits))) as u16 | 3;
+                let [high, low] = id.to_be_bytes();
+                assert_eq!(route(&[0x60, 0, high, low], shards), shard);
+            }
+            // Ids of an earlier process with other shards must not lead out of the table.
+            for high in 0..=255 {
+                assert!(route(&[0x70, 0, high, 0], shards) < shards.max(1));
+            }
+        }
     }
 }

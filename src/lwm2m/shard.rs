@@ -1,6 +1,7 @@
 //! One shard: the registry of its devices, and where their datagrams go.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tinsmith_coap::{Block, MessageId, Numbering, OptionNumber, RequestHandle, Token};
@@ -8,14 +9,14 @@ use tracing::warn;
 
 use super::bootstrap::Bootstrap;
 use super::config::{Limits, ShardConfig};
-use super::device::{Context, Device};
-use super::exchange::Job;
+use super::device::{Context, Device, finish};
+use super::exchange::{Job, Keep};
 use super::random::Random;
-use super::route::ID_BITS;
+use super::route::id_bits;
 use super::types::{DeviceRequest, Endpoint, Event, Now, Outcome, Registration, RequestId};
 use super::uploads::Uploads;
-use super::{Identity, Input, ListenerId, Output, Peer, PersistId, Role, stored};
-use crate::store::{Batch, Key, Op, Stored};
+use super::{Identity, Input, ListenerId, Output, Peer, PersistId, Role, request_record, stored};
+use crate::store::{Batch, Key, Kind, Op, Stored};
 
 /// Critical options that are understood in requests.
 pub(super) const CRITICAL: [OptionNumber; 7] = [
@@ -50,8 +51,32 @@ pub(super) enum Waiting {
         serial: u64,
         handle: RequestHandle,
     },
+    /// A durable request may be sent.
+    Request(RequestId),
+    /// A durable request is forgotten: its end may be told.
+    Completed(Event),
     /// Nobody waits.
     Background(Endpoint),
+}
+
+/// Commits that are under way.
+#[derive(Default)]
+pub(super) struct Persists {
+    pub(super) waiting: HashMap<PersistId, Waiting>,
+    last: u64,
+}
+
+impl Persists {
+    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, op: Op, waiting: Waiting) {
+        self.last += 1;
+        let id = PersistId(self.last);
+        self.waiting.insert(id, waiting);
+        let batch = Batch {
+            expect: Vec::new(),
+            ops: vec![op],
+        };
+        out.push_back(Output::Persist(id, batch));
+    }
 }
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
@@ -70,8 +95,7 @@ pub struct Shard {
     pub(super) uploads: Uploads,
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: VecDeque<(ListenerId, Peer, MessageId, Token)>,
-    pub(super) waiting: HashMap<PersistId, Waiting>,
-    pub(super) next_persist: u64,
+    pub(super) persists: Persists,
     pub(super) next_serial: u64,
     pub(super) out: VecDeque<Output>,
     pub(super) buffer: Box<[u8]>,
@@ -83,6 +107,7 @@ macro_rules! context {
             now: $now,
             out: &mut $self.out,
             requests: &mut $self.requests,
+            persists: &mut $self.persists,
             random: &mut $self.random,
             buffer: &mut $self.buffer,
             limits: &$self.limits,
@@ -98,6 +123,7 @@ pub(super) struct Source<'i> {
     pub(super) listener: ListenerId,
     pub(super) peer: Peer,
     pub(super) identity: &'i Identity,
+    pub(super) management: Option<SocketAddr>,
 }
 
 impl Shard {
@@ -107,8 +133,11 @@ impl Shard {
         Shard {
             limits,
             roles: config.listeners,
-            numbering: Numbering::with_prefix(ID_BITS, u16::from(config.index & 15))
-                .unwrap_or(Numbering::ALL),
+            numbering: Numbering::with_prefix(
+                id_bits(usize::from(config.shards)),
+                u16::from(config.index),
+            )
+            .unwrap_or(Numbering::ALL),
             random: Random::new(config.seed),
             devices: Vec::new(),
             free: Vec::new(),
@@ -120,23 +149,28 @@ impl Shard {
             uploads: Uploads::new(limits.uploads, limits.payload),
             bootstrap: Bootstrap::new(config.bootstrap),
             gone: VecDeque::new(),
-            waiting: HashMap::new(),
-            next_persist: 0,
+            persists: Persists::default(),
             next_serial: 1,
             out: VecDeque::new(),
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
         }
     }
 
-    /// Takes the records of its devices, before the first input. Returns how many devices there
-    /// are now and how many records could not be read; those are left as they are.
+    /// Takes the records of its devices and of their durable requests, in any order, before the
+    /// first input. Returns how many devices there are now and how many records could not be
+    /// read; those are left as they are.
     pub fn restore(
         &mut self,
         now: Now,
         records: impl IntoIterator<Item = (Key, Stored)>,
     ) -> (usize, usize) {
         let mut bad = 0;
+        let mut requests = Vec::new();
         for (key, record) in records {
+            if key.kind == Kind::REQUEST {
+                requests.push((key, record));
+                continue;
+            }
             let mut cx = context!(self, now);
             match stored::read(&mut cx, &key, &record.bytes) {
                 Ok(device) => {
@@ -156,6 +190,17 @@ impl Shard {
                 }
             }
         }
+        // In the order in which they were asked.
+        requests.sort_by_key(|(_, record)| record.version);
+        for (key, record) in requests {
+            match request_record::read(&key, &record.bytes) {
+                Ok(request) => self.command_kept(now, request, Keep::Stored),
+                Err(error) => {
+                    warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+                    bad += 1;
+                }
+            }
+        }
         (self.by_endpoint.len(), bad)
     }
 
@@ -166,6 +211,7 @@ impl Shard {
                 listener,
                 peer,
                 identity,
+                management,
                 bytes,
             } => {
                 self.inbound(
@@ -174,6 +220,7 @@ impl Shard {
                         listener,
                         peer,
                         identity: &identity,
+                        management,
                     },
                     bytes,
                 );
@@ -238,33 +285,78 @@ impl Shard {
         if self.requests.contains_key(&request.id) {
             return;
         }
+        let keep = if request.durable {
+            Keep::Wanted
+        } else {
+            Keep::No
+        };
+        self.command_kept(now, request, keep);
+    }
+
+    fn command_kept(&mut self, now: Now, request: DeviceRequest, mut keep: Keep) {
         let DeviceRequest {
             id,
             endpoint,
             operation,
             expires,
+            durable: _,
         } = request;
-        let Some(&index) = self.by_endpoint.get(&endpoint) else {
-            let outcome = Outcome::NotRegistered;
-            self.out.push_back(Output::Event(Event::Completed {
-                endpoint,
-                id,
-                outcome,
-            }));
-            return;
+        let index = self.by_endpoint.get(&endpoint).copied();
+        let mut job = Job {
+            id: Some(id),
+            operation,
+            deadline: now.mono.saturating_add(expires.saturating_sub(now.wall)),
+            keep,
         };
-        let deadline = now.mono.saturating_add(expires.saturating_sub(now.wall));
-        self.requests.insert(id, index);
-        self.with(now, index, |device, cx| {
-            device.enqueue(
-                cx,
-                Job {
-                    id: Some(id),
-                    operation,
-                    deadline,
-                },
-            );
-        });
+        let refused = match (index, keep) {
+            (None, _) => Some(Outcome::NotRegistered),
+            (Some(_), _) if job.deadline <= now.mono => Some(Outcome::Expired),
+            (Some(index), Keep::Wanted) => {
+                let device = self.devices[index as usize].as_ref();
+                let kept = device.map_or(0, |device| device.kept());
+                if kept >= self.limits.durable {
+                    let why = "too many durable requests wait for the device";
+                    Some(Outcome::Cancelled(why.into()))
+                } else {
+                    match request_record::write(&endpoint, id, expires, &job.operation) {
+                        Ok(op) => {
+                            keep = Keep::Storing;
+                            self.persist(op, Waiting::Request(id));
+                            None
+                        }
+                        Err(error) => Some(Outcome::Cancelled(format!("can't be kept: {error}"))),
+                    }
+                }
+            }
+            _ => None,
+        };
+        if job.keep == Keep::Wanted {
+            job.keep = if keep == Keep::Storing {
+                keep
+            } else {
+                Keep::No
+            };
+        }
+        match (index, refused) {
+            (Some(index), None) => {
+                self.requests.insert(id, index);
+                self.with(now, index, |device, cx| device.enqueue(cx, job));
+            }
+            (_, refused) => {
+                let mut cx = context!(self, now);
+                let outcome = refused.unwrap_or(Outcome::NotRegistered);
+                finish(&mut cx, endpoint, &job, outcome);
+            }
+        }
+    }
+
+    /// The record of a durable request is there, or could not be written.
+    pub(super) fn request_stored(&mut self, now: Now, id: RequestId, durable: bool) {
+        if let Some(&index) = self.requests.get(&id) {
+            self.with(now, index, |device, cx| {
+                device.request_stored(cx, id, durable)
+            });
+        }
     }
 
     fn tick(&mut self, now: Now) {
@@ -305,16 +397,7 @@ impl Shard {
     }
 
     pub(super) fn persist(&mut self, op: Op, waiting: Waiting) {
-        self.next_persist += 1;
-        let id = PersistId(self.next_persist);
-        self.waiting.insert(id, waiting);
-        self.out.push_back(Output::Persist(
-            id,
-            Batch {
-                expect: Vec::new(),
-                ops: vec![op],
-            },
-        ));
+        self.persists.persist(&mut self.out, op, waiting);
     }
 
     /// Lets a device do something, then everything that follows.

@@ -36,6 +36,15 @@ pub struct DeviceRequest {
     /// [`Operation::Push`] that has begun goes on as long as each block is acknowledged in time;
     /// it ends with [`Outcome::TimedOut`] when one is not.
     pub expires: u64,
+    /// Survives the end of the process: stored before it is sent, sent after a restart if it is
+    /// not over, forgotten (durably) before [`Event::Completed`] is told. So it is sent at least
+    /// once; twice only if the process ends between the device's answer and the commit of it.
+    /// Needs room in a record, so a [`Operation::Push`] can't be durable.
+    ///
+    /// The reconciler's requests are not durable: its stored attempt covers them, and after a
+    /// restart it reads before it does anything. Those of HTTP are not, unless asked for: who
+    /// waits for the answer is gone after a restart.
+    pub durable: bool,
 }
 
 /// Device management and information reporting (LwM2M TS 1.1 §6.3, §6.4).
@@ -115,7 +124,8 @@ pub enum Outcome {
     },
     /// The device answered Reset.
     Reset,
-    /// The registration ended, was replaced, or the asker withdrew the request.
+    /// The registration ended or was replaced, the asker withdrew the request, or it could not be
+    /// queued or stored.
     Cancelled(String),
     /// The expiry passed before the request could be sent or answered.
     Expired,
@@ -157,6 +167,16 @@ pub enum Event {
         path: Path,
         /// Complete paths and values.
         values: Vec<(Path, OwnedValue)>,
+    },
+    /// An observation ended without being cancelled: the device answered with an error
+    /// (RFC 7641 section 4.2), or it was the oldest of too many. It is not started again.
+    ObservationEnded {
+        /// The device.
+        endpoint: Endpoint,
+        /// What was observed.
+        path: Path,
+        /// The code of the notification, class * 32 + detail; `None`: too many observations.
+        code: Option<u8>,
     },
     /// A request ended; sent once for each request.
     Completed {

@@ -75,10 +75,33 @@ impl<B: Brain> ServerHandle<B> {
             endpoint: Endpoint::from(endpoint),
             operation,
             expires: self.now().wall.saturating_add(timeout_ms),
+            durable: false,
         };
         let (tx, rx) = oneshot::channel();
         self.send(endpoint, ToShard::Request(request, tx)).await?;
         rx.await.map_err(|_| Gone)
+    }
+
+    /// Asks a device something that must happen even if this process ends before: a durable
+    /// request. Its outcome is an [`Event::Completed`] with the id that is returned, in this
+    /// process or a later one; [`ServerHandle::subscribe`] before asking.
+    pub async fn submit(
+        &self,
+        endpoint: &str,
+        operation: Operation,
+        lifetime_ms: u64,
+    ) -> Result<RequestId, Gone> {
+        let id = self.inner.next_request.fetch_add(1, Ordering::Relaxed) | SHELL_REQUESTS;
+        let id = RequestId(id);
+        let request = DeviceRequest {
+            id,
+            endpoint: Endpoint::from(endpoint),
+            operation,
+            expires: self.now().wall.saturating_add(lifetime_ms),
+            durable: true,
+        };
+        self.send(endpoint, ToShard::Submit(request)).await?;
+        Ok(id)
     }
 
     /// Asks the brain something about a device. `Err` also if the brain could not store it.

@@ -11,6 +11,7 @@ use tracing::{debug, error, trace, warn};
 use super::Clock;
 use super::brain::{Brain, BrainOutput, Builder, CommandId, SHELL_REQUESTS};
 use super::handle::Told;
+use super::reach;
 use super::trace::describe;
 use crate::lwm2m::{
     DeviceRequest, Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer,
@@ -37,6 +38,7 @@ pub(super) struct Packets {
 pub(super) enum ToShard<B: Brain> {
     Packets(Packets),
     Request(DeviceRequest, oneshot::Sender<Outcome>),
+    Submit(DeviceRequest),
     Command(Endpoint, B::Command, oneshot::Sender<B::Reply>),
     Registration(Endpoint, oneshot::Sender<Option<Arc<Registration>>>),
     Registrations(oneshot::Sender<Vec<Arc<Registration>>>),
@@ -65,6 +67,8 @@ pub(super) struct ShardTask<B: Brain> {
     pub(super) clock: Clock,
     pub(super) store: Arc<dyn Store>,
     pub(super) listeners: Arc<[UdpListener]>,
+    /// The bootstrap listener; the first of all is for management.
+    pub(super) bootstrap: Option<ListenerId>,
     pub(super) builder: Builder<B>,
     pub(super) told: broadcast::Sender<Told<B::Report>>,
     pub(super) inbox: mpsc::Receiver<ToShard<B>>,
@@ -157,8 +161,17 @@ impl<B: Brain> ShardTask<B> {
     fn take(&mut self, state: &mut State<B>, now: Now, message: ToShard<B>) {
         match message {
             ToShard::Packets(packets) => {
+                let is_bootstrap = self.bootstrap == Some(ListenerId(packets.listener));
+                let own = is_bootstrap.then(|| self.listeners[0].local_addr());
                 for (from, range) in &packets.items {
                     let bytes = &packets.data[range.clone()];
+                    // Only a bootstrap request needs to know.
+                    let management = match own {
+                        Some(own) if matches!(bytes.get(1), Some(1..=31)) => {
+                            reach::management(own, *from)
+                        }
+                        _ => None,
+                    };
                     trace!(target: "tinsmith::coap", peer = %from, "< {}", describe(bytes));
                     self.core.handle(
                         now,
@@ -166,6 +179,7 @@ impl<B: Brain> ShardTask<B> {
                             listener: ListenerId(packets.listener),
                             peer: Peer::udp(*from),
                             identity: Identity::None,
+                            management,
                             bytes,
                         },
                     );
@@ -180,6 +194,7 @@ impl<B: Brain> ShardTask<B> {
                 state.waiting.insert(request.id, answer);
                 self.core.handle(now, Input::Command(request));
             }
+            ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
             ToShard::Command(endpoint, command, answer) => {
                 if state.commands.len() >= MAX_WAITING {
                     return;

@@ -141,3 +141,37 @@ fn a_device_that_starts_again() {
     assert_eq!(sim.sent.len(), 2);
     assert_eq!(ended(&sim).len(), 1);
 }
+
+#[test]
+fn a_rule_without_uri_means_the_address_that_the_device_reaches() {
+    let uri = |management: Option<&str>| {
+        let mut sim = Sim::new();
+        sim.shard = Shard::new(ShardConfig {
+            bootstrap: BootstrapConfig::default(),
+            ..config()
+        });
+        sim.management = management.map(|address| address.parse().unwrap());
+        let sent = start(&mut sim, "ep=dev1&pct=11542");
+        if code(&sent[0]) != Code::CHANGED {
+            assert_eq!(sent.len(), 1, "no state, no Delete");
+            return Err(code(&sent[0]));
+        }
+        sim.management = None;
+        let sent = answer(&mut sim, &sent[1], Code::DELETED);
+        let write = Message::parse(&sent[0]).unwrap();
+        let path = Path::instance(0, 1);
+        let values = format::decode_all(ContentFormat::TLV, &path, write.payload(), &Builtin);
+        let uri = values.unwrap().remove(0);
+        assert_eq!(uri.0, Path::resource(0, 1, 0));
+        Ok(uri.1)
+    };
+    for (own, expected) in [
+        ("192.0.2.7:5683", "coap://192.0.2.7:5683"),
+        ("[2001:db8::7]:5683", "coap://[2001:db8::7]:5683"),
+        ("[::ffff:192.0.2.7]:1", "coap://192.0.2.7:1"),
+        ("[fe80::1%3]:5683", "coap://[fe80::1]:5683"),
+    ] {
+        assert_eq!(uri(Some(own)), Ok(OwnedValue::String(expected.into())));
+    }
+    assert_eq!(uri(None), Err(Code::SERVICE_UNAVAILABLE));
+}

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod crash;
+mod durable;
 mod hostile;
 mod registration;
 mod requests;
@@ -9,7 +10,7 @@ mod requests;
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
 
 use super::*;
-use crate::store::{Kind, MemoryStore};
+use crate::store::{Key, Kind, MemoryStore};
 
 pub(super) const MANAGEMENT: ListenerId = ListenerId(0);
 pub(super) const BOOTSTRAP: ListenerId = ListenerId(1);
@@ -99,6 +100,7 @@ pub(super) struct Sim {
     pub(super) now: Now,
     pub(super) sent: Vec<(ListenerId, Peer, Vec<u8>)>,
     pub(super) events: Vec<Event>,
+    pub(super) management: Option<std::net::SocketAddr>,
     /// Commits wait until [`Sim::commit`].
     pub(super) slow_store: bool,
     waiting: Vec<(PersistId, Batch)>,
@@ -138,7 +140,9 @@ impl Sim {
 
     pub(super) fn with(store: MemoryStore, now: Now) -> Self {
         let mut shard = Shard::new(config());
-        let (_, bad) = shard.restore(now, store.records(Kind::REGISTRATION));
+        let mut records = store.records(Kind::REQUEST);
+        records.extend(store.records(Kind::REGISTRATION));
+        let (_, bad) = shard.restore(now, records);
         assert_eq!(bad, 0);
         let mut sim = Sim {
             shard,
@@ -146,6 +150,7 @@ impl Sim {
             now,
             sent: Vec::new(),
             events: Vec::new(),
+            management: None,
             slow_store: false,
             waiting: Vec::new(),
         };
@@ -201,6 +206,7 @@ impl Sim {
             listener,
             peer: from,
             identity: Identity::None,
+            management: self.management,
             bytes,
         };
         self.shard.handle(self.now, input);
@@ -248,12 +254,23 @@ impl Sim {
     }
 
     pub(super) fn command(&mut self, id: u64, endpoint: &str, operation: Operation) {
+        self.ask_device(id, endpoint, operation, false);
+    }
+
+    pub(super) fn ask_device(
+        &mut self,
+        id: u64,
+        endpoint: &str,
+        operation: Operation,
+        durable: bool,
+    ) {
         let expires = self.now.wall + 100_000;
         let request = DeviceRequest {
             id: RequestId(id),
             endpoint: endpoint.into(),
             operation,
             expires,
+            durable,
         };
         self.shard.handle(self.now, Input::Command(request));
         self.drain();

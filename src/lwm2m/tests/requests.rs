@@ -674,3 +674,65 @@ fn a_push_may_take_longer_than_its_expiry_but_a_block_may_not_hang() {
     sim.advance(100_000);
     assert_eq!(sim.outcomes(), [(77, Outcome::TimedOut { sent: 1024 })]);
 }
+
+#[test]
+fn an_observation_that_ends_is_told() {
+    let mut sim = registered();
+    let token = observe(&mut sim, 10);
+    sim.events.clear();
+    let error = Msg::con(Code::NOT_FOUND, 1, &token);
+    assert_eq!(sim.ask(peer(1), error), [0x60, 0, 0, 1]);
+    let ended = |path, code| Event::ObservationEnded {
+        endpoint: "dev1".into(),
+        path,
+        code,
+    };
+    assert_eq!(sim.events, [ended(Path::resource(5, 0, 3), Some(0x84))]);
+    let mut sim = sim.restart();
+    assert_eq!(
+        sim.ask(peer(1), notify(&token, 2, 11, "1")),
+        [0x70, 0, 0, 2]
+    );
+
+    // The oldest of too many.
+    sim.limit_lifetime();
+    for resource in 0..=Limits::default().observations as u16 {
+        let path = Path::resource(3, 0, 100 + resource);
+        sim.command(u64::from(resource), "dev1", Operation::Observe { path });
+        let request = sim.take_one();
+        let request = Message::parse(&request).unwrap();
+        let answer = Msg::ack(&request, Code::CONTENT).uint(OptionNumber::OBSERVE, 1);
+        let answer = answer.uint(OptionNumber::CONTENT_FORMAT, 110);
+        let json = format!("[{{\"bn\":\"/3/0/{}\",\"v\":1}}]", 100 + resource);
+        sim.give(peer(1), answer.payload(json.as_bytes()));
+    }
+    sim.events
+        .retain(|event| matches!(event, Event::ObservationEnded { .. }));
+    assert_eq!(sim.events, [ended(Path::resource(3, 0, 100), None)]);
+}
+
+#[test]
+fn message_ids_begin_anywhere_and_only_come_again_after_all_others() {
+    let mut firsts = std::collections::HashSet::new();
+    for seed in 0..32 {
+        let mut sim = Sim::new();
+        sim.shard = Shard::new(ShardConfig {
+            seed: [seed; 32],
+            ..config()
+        });
+        sim.register(peer(1), "dev1", 1);
+        let mut seen = std::collections::HashSet::new();
+        // Every id for a while with one shard; the whole circle would take long.
+        for n in 0..if seed == 0 { 6_000 } else { 1 } {
+            sim.command(n, "dev1", Operation::Read { path: MODEL });
+            let request = sim.take_one();
+            let request = Message::parse(&request).unwrap();
+            assert!(seen.insert(request.message_id()));
+            if n == 0 {
+                firsts.insert(request.message_id());
+            }
+            sim.give(peer(1), text(&request, "x"));
+        }
+    }
+    assert!(firsts.len() > 28, "{firsts:?}");
+}
