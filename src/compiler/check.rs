@@ -208,7 +208,7 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<(), Problem> {
         && let Some((index, value)) = floats(tensor)
             .into_iter()
             .enumerate()
-            .find(|(_, value)| !value.is_finite())
+            .find(|(_, value)| absurd(*value, elements))
     {
         let value = value.to_string();
         return Err(Problem::NotFinite {
@@ -218,6 +218,12 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<(), Problem> {
         });
     }
     Ok(())
+}
+
+/// Whether a value would make every result NaN or infinite. A single value may be the largest
+/// float: that is how exporters write "no limit".
+fn absurd(value: f32, elements: u64) -> bool {
+    !value.is_finite() || (elements > 1 && value.abs() > 1e15)
 }
 
 /// The floats of a checked float tensor.

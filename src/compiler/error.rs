@@ -214,7 +214,7 @@ pub enum Problem {
         /// The type needed.
         expected: String,
     },
-    /// A weight that is NaN or infinite.
+    /// A weight that is NaN, infinite or beyond any use.
     #[error(
         "tensor {tensor} holds {value} at element {index}; the training has diverged, train again"
     )]
@@ -223,7 +223,7 @@ pub enum Problem {
         tensor: String,
         /// First bad element.
         index: u64,
-        /// NaN or inf.
+        /// The value found.
         value: String,
     },
     /// An attribute out of its range.

@@ -210,6 +210,7 @@ pub fn compile(
     check_size(request, &imported.graph)?;
     check_data(request, &imported.graph)?;
     stage("compare", 0.1);
+    check_values(request, &imported)?;
     compare(request, &imported, &typed).map_err(|e| internal("compare", e))?;
     stage("optimize", 0.2);
     let mut graph = imported.graph.clone();
@@ -235,8 +236,15 @@ pub fn compile(
         golden: &golden,
         macs,
     };
-    let built = backend::portable::build(&graph, &plan, &extras)
-        .map_err(|e| internal("write", e.to_string()))?;
+    let built = backend::portable::build(&graph, &plan, &extras).map_err(|error| match error {
+        backend::portable::BackendError::Factor(_) => CompileError::Data {
+            model: request.name.clone(),
+            problem: format!(
+                "{error}; neighbouring layers work on values of wildly different size: train again"
+            ),
+        },
+        error => internal("write", error.to_string()),
+    })?;
     let module = Module::parse(&built.image).map_err(|e| internal("write", e.to_string()))?;
     fit::fit(&request.name, &request.capability, &module)?;
     stage("verify", 0.6);
@@ -344,6 +352,33 @@ fn check_data(request: &Request, graph: &Graph) -> Result<(), CompileError> {
             test.x.len(),
             test.y.len()
         ));
+    }
+    Ok(())
+}
+
+/// The float model gives numbers on the samples that follow.
+fn check_values(request: &Request, imported: &import::Imported) -> Result<(), CompileError> {
+    let mut evaluator = Evaluator::new(&imported.graph);
+    for (index, sample) in request
+        .options
+        .calibration
+        .iter()
+        .take(ORACLE_SAMPLES)
+        .enumerate()
+    {
+        evaluator.run(sample);
+        for (name, id) in &imported.names {
+            if evaluator.value(*id).iter().any(|value| !value.is_finite()) {
+                let problem = format!(
+                    "calibration sample {index} makes tensor {name} NaN or infinite; the samples \
+                     or the weights are wrong"
+                );
+                return Err(CompileError::Data {
+                    model: request.name.clone(),
+                    problem,
+                });
+            }
+        }
     }
     Ok(())
 }
