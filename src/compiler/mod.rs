@@ -243,6 +243,16 @@ pub fn compile(
                 "{error}; neighbouring layers work on values of wildly different size: train again"
             ),
         },
+        backend::portable::BackendError::Impossible(what) => {
+            CompileError::Model(Box::new(ModelError {
+                model: request.name.clone(),
+                node: None,
+                operator: None,
+                problem: Problem::Unsupported {
+                    what: format!("no kernel can do this: {what}; use batch 1 and standard layers"),
+                },
+            }))
+        }
         error => internal("write", error.to_string()),
     })?;
     let module = Module::parse(&built.image).map_err(|e| internal("write", e.to_string()))?;
