@@ -1,6 +1,6 @@
 #!/bin/bash
-# Checks everything: format, lints, no_std builds, all tests, the firmware in QEMU, a Leshan client
-# against the server, and the demo. One command, the same on a developer's machine and in CI.
+# Checks everything: format, lints, no_std builds, all tests (the firmware in QEMU and a Leshan client
+# against the server among them), the firmware against an independent server, and the demo. One command, the same on a developer's machine and in CI.
 #
 #   ./test.sh           everything; installs missing Debian packages if it may
 #   ./test.sh --quick   format, lints and the workspace's tests only; what needs a tool that is
@@ -128,8 +128,16 @@ step "tests"
 cargo test --locked --release --workspace
 
 if [ -z "$quick" ]; then
-    step "firmware self-test in QEMU"
-    python3 device-client/boards/qemu-mps2/tests/host.py
+    board=device-client/boards/qemu-mps2
+    step "firmware in QEMU: flash, clock, network"
+    python3 $board/tests/host.py
+
+    step "firmware in QEMU against an independent server, with power cuts"
+    module=$(mktemp)
+    "${CARGO_TARGET_DIR:-target}/release/tinsmith" compile motion --target qemu-mps2-an386 \
+        -o "$module"
+    python3 $board/tests/lwm2m.py --module "$module" --cuts 5
+    rm -f "$module"
 
     step "demo"
     cargo test --locked --release --workspace --test demo -- --ignored --nocapture
