@@ -1,6 +1,7 @@
 #!/bin/bash
 # Checks everything: format, lints, no_std builds, all tests (the firmware in QEMU and a Leshan client
-# against the server among them), the firmware against an independent server, and the demo. One command, the same on a developer's machine and in CI.
+# against the server among them), the firmware against an independent server, and the demo. One
+# command, the same on a developer's machine and in CI.
 #
 #   ./test.sh           everything; installs missing Debian packages if it may
 #   ./test.sh --quick   format, lints and the workspace's tests only; what needs a tool that is
@@ -16,7 +17,8 @@ case "${1-}" in
 '') ;;
 --quick) quick=1 ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "$0"
+    sed -n '2,11s/^# \{0,1\}//p' "$0"
+    [ "$1" = --help ] && exit 0
     exit 2
     ;;
 esac
