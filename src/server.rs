@@ -29,13 +29,15 @@ use crate::lwm2m::{
     request_of, route,
 };
 use crate::store::{Batch, Key, Kind, Store, StoreError, Stored, Version};
-use crate::transport::{ReceiveBatch, UdpListener};
+use crate::transport::{ReceiveBatch, UdpListener, udp::BATCH};
 use shard::{Packets, ShardTask, ToShard};
 
 /// More would take more than four bits of each message id.
 pub const MAX_SHARDS: usize = 16;
 /// Messages that wait for a shard.
 const INBOX: usize = 1024;
+/// Bytes of a batch of datagrams as they usually are; more is no fault.
+const ROOM: usize = BATCH * 160;
 /// Events kept for a subscriber that is slow.
 const TOLD: usize = 4096;
 
@@ -337,6 +339,10 @@ async fn listen<B: Brain>(
         }
         for (from, bytes) in batch.iter() {
             let part = &mut parts[route(bytes, shards.len())];
+            if part.items.is_empty() {
+                part.data.reserve(ROOM);
+                part.items.reserve(BATCH);
+            }
             let start = part.data.len();
             part.data.extend_from_slice(bytes);
             part.items.push((from, start..part.data.len()));

@@ -15,10 +15,14 @@ use crate::lwm2m::{Event, Operation, Outcome};
 use crate::store::SledStore;
 
 async fn serve(folder: &FilePath, shards: usize) -> ServerHandle<NoBrain> {
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    serve_at(folder, shards, [127, 0, 0, 1]).await
+}
+
+async fn serve_at(folder: &FilePath, shards: usize, ip: [u8; 4]) -> ServerHandle<NoBrain> {
+    let address = SocketAddr::from((ip, 0));
     let config = Config {
-        coap: loopback,
-        bootstrap_listener: Some(loopback),
+        coap: address,
+        bootstrap_listener: Some(address),
         store: folder.to_owned(),
         shards,
         ..Config::default()
@@ -147,6 +151,90 @@ async fn register_read_and_restart_with_other_shards() {
     let answer = receive(&sockets[3]).await;
     assert_eq!(Message::parse(&answer).unwrap().code(), Code::CHANGED);
     read_model(&server, &sockets[3], "dev3").await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn bootstrap_tells_the_address_that_the_device_reaches() {
+    // This machine's other address, if it has one.
+    let probe = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    let other = match probe.connect("192.0.2.1:9").await {
+        Ok(()) => probe.local_addr().unwrap().ip(),
+        Err(_) => [127, 0, 0, 1].into(),
+    };
+    for (bound, ip) in [
+        ([127, 0, 0, 1], [127, 0, 0, 1].into()),
+        ([0; 4], [127, 0, 0, 1].into()),
+        ([0; 4], other),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = serve_at(dir.path(), 2, bound).await;
+        let port = server.addresses().bootstrap.unwrap().port();
+        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).await.unwrap();
+        socket.connect(SocketAddr::new(ip, port)).await.unwrap();
+        let start = message(MessageType::Confirmable, Code::POST, 1, b"b", |b| {
+            b.option(OptionNumber::URI_PATH, b"bs").unwrap();
+            b.option(OptionNumber::URI_QUERY, b"ep=dev1").unwrap();
+        });
+        socket.send(&start).await.unwrap();
+        let expected = format!("coap://{ip}:{}", server.addresses().coap.port());
+        loop {
+            let request = receive(&socket).await;
+            let request = Message::parse(&request).unwrap();
+            match request.code() {
+                Code::CHANGED => continue,
+                Code::PUT => {
+                    let text = String::from_utf8_lossy(request.payload());
+                    assert!(text.contains(&expected), "{expected} in {text}");
+                    break;
+                }
+                code => assert_eq!(code, Code::DELETE),
+            }
+            let (id, token) = (request.message_id(), request.token());
+            let kind = MessageType::Acknowledgement;
+            let answer = message(kind, Code::DELETED, id, token.as_bytes(), |_| {});
+            socket.send(&answer).await.unwrap();
+        }
+        server.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_durable_request_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), 2).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let to = server.addresses().coap;
+    socket.send_to(&register("dev1", 1), to).await.unwrap();
+    receive(&socket).await;
+    let path = Path::resource(3, 0, 4);
+    let arguments = String::new();
+    let operation = Operation::Execute { path, arguments };
+    let id = server.submit("dev1", operation, 60_000).await.unwrap();
+    // Sent, so stored; the device is not heard any more.
+    receive(&socket).await;
+    server.shutdown().await;
+    drop(server);
+
+    let server = serve(dir.path(), 3).await;
+    let mut told = server.subscribe();
+    let request = receive(&socket).await;
+    let request = Message::parse(&request).unwrap();
+    let (mid, token) = (request.message_id(), request.token());
+    let kind = MessageType::Acknowledgement;
+    let answer = message(kind, Code::CHANGED, mid, token.as_bytes(), |_| {});
+    let to = server.addresses().coap;
+    socket.send_to(&answer, to).await.unwrap();
+    loop {
+        if let Told::Device(event) = told.recv().await.unwrap()
+            && let Event::Completed {
+                id: found, outcome, ..
+            } = &*event
+        {
+            assert_eq!((*found, outcome), (id, &Outcome::Done));
+            break;
+        }
+    }
     server.shutdown().await;
 }
 

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use ::sled::IVec;
+
 use super::{
     Batch, Committed, Key, Kind, MAX_PAGE, Op, Pending, Store, StoreError, Stored, Version, check,
 };
@@ -112,7 +114,7 @@ impl Writer {
         let mut finished: Vec<(Committed, Result<Version, StoreError>)> = Vec::new();
         while let Ok(first) = jobs.recv() {
             let mut group = ::sled::Batch::default();
-            let mut overlay: HashMap<Vec<u8>, Option<Version>> = HashMap::new();
+            let mut overlay: HashMap<IVec, Option<Version>> = HashMap::new();
             let before = self.sequence;
             let mut next = Some(first);
             while let Some(job) = next {
@@ -142,12 +144,12 @@ impl Writer {
         &mut self,
         batch: Batch,
         group: &mut ::sled::Batch,
-        overlay: &mut HashMap<Vec<u8>, Option<Version>>,
+        overlay: &mut HashMap<IVec, Option<Version>>,
     ) -> Result<Version, StoreError> {
         check(&batch)?;
         for (key, expected) in &batch.expect {
             let key = key.to_bytes();
-            let found = match overlay.get(&key) {
+            let found = match overlay.get(key.as_slice()) {
                 Some(version) => *version,
                 None => {
                     let bytes = self.db.get(&key).map_err(io)?;
@@ -166,7 +168,7 @@ impl Writer {
         for op in batch.ops {
             match op {
                 Op::Put(key, record) => {
-                    let key = key.to_bytes();
+                    let key = IVec::from(key.to_bytes());
                     let mut value = Vec::with_capacity(8 + record.len());
                     value.extend_from_slice(&version.0.to_be_bytes());
                     value.extend_from_slice(&record);
@@ -174,7 +176,7 @@ impl Writer {
                     group.insert(key, value);
                 }
                 Op::Delete(key) => {
-                    let key = key.to_bytes();
+                    let key = IVec::from(key.to_bytes());
                     overlay.insert(key.clone(), None);
                     group.remove(key);
                 }

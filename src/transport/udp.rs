@@ -1,5 +1,6 @@
 //! UDP with batched system calls: one socket for each listener, any number of devices.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::Range;
@@ -87,8 +88,9 @@ impl UdpListener {
     /// Waits for datagrams and takes up to [`BATCH`] of them.
     pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
         let fd = self.socket.as_raw_fd();
+        let is_ipv4 = self.address.is_ipv4();
         self.socket
-            .async_io(Interest::READABLE, || receive_now(fd, batch))
+            .async_io(Interest::READABLE, || receive_now(fd, is_ipv4, batch))
             .await
     }
 
@@ -114,22 +116,37 @@ impl UdpListener {
     }
 }
 
-fn receive_now(socket: RawFd, batch: &mut ReceiveBatch) -> io::Result<()> {
-    batch.items.clear();
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
-    let mut slices: Vec<[IoSliceMut<'_>; 1]> = batch
-        .buffer
-        .chunks_exact_mut(MAX_DATAGRAM)
-        .map(|c| [IoSliceMut::new(c)])
-        .collect();
-    let received = recvmmsg(
-        socket,
-        &mut headers,
-        slices.iter_mut(),
-        MsgFlags::MSG_DONTWAIT,
-        None,
-    );
-    let received = match received {
+type Headers = RefCell<MultiHeaders<SockaddrStorage>>;
+
+fn headers() -> Headers {
+    RefCell::new(MultiHeaders::preallocate(BATCH, None))
+}
+
+thread_local! {
+    // What the kernel needs for a batch is 16 KiB, too much to allocate for each call. A call
+    // leaves the lengths of the addresses behind, so each family has its own.
+    static RECEIVE_V4: Headers = headers();
+    static RECEIVE_V6: Headers = headers();
+    static SEND: Headers = headers();
+}
+
+fn receive_now(socket: RawFd, is_ipv4: bool, batch: &mut ReceiveBatch) -> io::Result<()> {
+    let headers = if is_ipv4 { &RECEIVE_V4 } else { &RECEIVE_V6 };
+    headers.with_borrow_mut(|headers| receive_with(socket, headers, batch))
+}
+
+fn receive_with(
+    socket: RawFd,
+    headers: &mut MultiHeaders<SockaddrStorage>,
+    batch: &mut ReceiveBatch,
+) -> io::Result<()> {
+    let ReceiveBatch { buffer, items } = batch;
+    items.clear();
+    let mut chunks = buffer.chunks_exact_mut(MAX_DATAGRAM);
+    let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+        std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let received = match recvmmsg(socket, headers, slices.iter_mut(), flags, None) {
         Ok(received) => received,
         // An ICMP error about an earlier datagram.
         Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => return Ok(()),
@@ -140,34 +157,38 @@ fn receive_now(socket: RawFd, batch: &mut ReceiveBatch) -> io::Result<()> {
             continue;
         }
         if let Some(from) = message.address.as_ref().and_then(to_std) {
-            batch
-                .items
-                .push((from, i * MAX_DATAGRAM..i * MAX_DATAGRAM + message.bytes));
+            let start = i * MAX_DATAGRAM;
+            items.push((from, start..start + message.bytes));
         }
     }
     Ok(())
 }
 
+/// At most [`BATCH`] of them.
 fn send_now(socket: RawFd, part: &[Outgoing]) -> io::Result<usize> {
     if let [one] = part {
         let to = SockaddrStorage::from(one.to);
         return Ok(sendto(socket, &one.bytes, &to, MsgFlags::MSG_DONTWAIT).map(|_| 1)?);
     }
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(part.len(), None);
-    let slices: Vec<[IoSlice<'_>; 1]> = part.iter().map(|o| [IoSlice::new(&o.bytes)]).collect();
-    let addresses: Vec<Option<SockaddrStorage>> = part
-        .iter()
-        .map(|o| Some(SockaddrStorage::from(o.to)))
-        .collect();
-    let sent = sendmmsg(
-        socket,
-        &mut headers,
-        &slices,
-        &addresses,
-        [],
-        MsgFlags::MSG_DONTWAIT,
-    )?;
-    Ok(sent.count())
+    let mut slices = [[IoSlice::new(&[])]; BATCH];
+    let mut addresses = [None; BATCH];
+    for ((slice, address), item) in slices.iter_mut().zip(&mut addresses).zip(part) {
+        *slice = [IoSlice::new(&item.bytes)];
+        *address = Some(SockaddrStorage::from(item.to));
+    }
+    let count = part.len().min(BATCH);
+    SEND.with_borrow_mut(|headers| {
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let sent = sendmmsg(
+            socket,
+            headers,
+            &slices[..count],
+            &addresses[..count],
+            [],
+            flags,
+        )?;
+        Ok(sent.count())
+    })
 }
 
 fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -206,6 +227,33 @@ mod tests {
             }
         }
         assert!(seen.iter().copied().eq(0..150));
+    }
+
+    #[tokio::test]
+    async fn both_families_on_one_thread() {
+        let mut batch = ReceiveBatch::new();
+        for _ in 0..2 {
+            for address in ["127.0.0.1:0", "[::1]:0"] {
+                let Ok(a) = UdpListener::bind(address.parse().unwrap()) else {
+                    continue; // No IPv6 here.
+                };
+                let b = UdpListener::bind(address.parse().unwrap()).unwrap();
+                let to = b.local_addr();
+                let mut out = (0..3u8)
+                    .map(|i| Outgoing {
+                        to,
+                        bytes: vec![i; 4],
+                    })
+                    .collect();
+                a.send(&mut out).await.unwrap();
+                let mut seen = 0;
+                while seen < 3 {
+                    b.receive(&mut batch).await.unwrap();
+                    assert!(batch.iter().all(|(from, _)| from == a.local_addr()));
+                    seen += batch.iter().count();
+                }
+            }
+        }
     }
 
     #[tokio::test]

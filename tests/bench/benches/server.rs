@@ -1,6 +1,7 @@
 //! Registrations per second, CoAP round trips and block-wise throughput over loopback.
 #![allow(missing_docs)]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,18 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// A thread and a runtime of its own, as another process would have.
+fn load(address: SocketAddr, first: u32, count: u32, window: usize) -> Duration {
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap_or_else(|e| panic!("{e}"));
+        runtime.block_on(register_all(address, first, count, window))
+    });
+    thread.join().unwrap_or_else(|_| panic!("no load"))
+}
+
 fn registrations(c: &mut Criterion) {
     let runtime = runtime();
     let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
@@ -26,19 +39,20 @@ fn registrations(c: &mut Criterion) {
     let mut group = c.benchmark_group("registrations");
     group.throughput(Throughput::Elements(1)).sample_size(10);
     group.measurement_time(Duration::from_secs(5));
-    group.bench_function("durable", |b| {
-        b.iter_custom(|count| {
-            // New names for a while, then the same devices register again.
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            if next + count > 100_000 {
-                next = 0;
-            }
-            let first = next;
-            next += count;
-            let task = runtime.spawn(register_all(address, first, count, 512));
-            runtime.block_on(task).unwrap_or_else(|e| panic!("{e}"))
+    for window in [64, 512] {
+        group.bench_function(format!("durable, {window} at a time"), |b| {
+            b.iter_custom(|count| {
+                // New names for a while, then the same devices register again.
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                if next + count > 100_000 {
+                    next = 0;
+                }
+                let first = next;
+                next += count;
+                load(address, first, count, window)
+            });
         });
-    });
+    }
     group.finish();
     runtime.block_on(server.shutdown());
 }
