@@ -6,16 +6,17 @@
 //! of unknown origin belongs in `compiler::child::compile`, which runs the same build in a process
 //! of its own with limits on memory and time.
 
+use anyhow::{Context, Result};
 use tinsmith::compiler::{self, Options, Request, targets};
 use tinsmith::zoo::Zoo;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "motion".into());
     let target = arguments.next().unwrap_or_else(|| "nrf52840".into());
 
     let model = Zoo::shipped().find(&model)?;
-    let capability = targets::find(&target).ok_or_else(|| {
+    let capability = targets::find(&target).with_context(|| {
         let known: Vec<&str> = targets::list().collect();
         format!("no target '{target}'; there are: {}", known.join(", "))
     })?;

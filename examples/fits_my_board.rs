@@ -4,10 +4,11 @@
 //!
 //! Compiles the shipped models named (without a name all of them) for every target known.
 
+use anyhow::{Context, Result};
 use tinsmith::compiler::{self, CompileError, Options, Request, targets};
 use tinsmith::zoo::Zoo;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let zoo = Zoo::shipped();
     let models = match &names[..] {
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 onnx: model.onnx.to_vec(),
                 task: model.card.task,
                 labels: model.classes(),
-                capability: targets::find(target).ok_or("a target file is damaged")?,
+                capability: targets::find(target).context("a target file is damaged")?,
                 options: Options::new(model.calibration()?),
                 test: None,
             };

@@ -6,15 +6,16 @@
 //! `tinsmith_module` is no_std and has no heap: this is what runs on a microcontroller, where the
 //! image lies in flash and the arena is a static array. Both must be aligned to 32 bytes.
 
+use anyhow::{Context, Result, bail};
 use tinsmith::inference::descriptors;
 use tinsmith::zoo::Zoo;
 use tinsmith_module::kernels::RESIDENT;
 use tinsmith_module::{ABI_VERSION, Host, IMAGE_ALIGN, Module};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, file, model] = &arguments[..] else {
-        return Err("usage: run_a_module FILE MODEL; MODEL is the shipped model in FILE".into());
+        bail!("usage: run_a_module FILE MODEL; MODEL is the shipped model in FILE");
     };
     let mut image_memory = Vec::new();
     let image = aligned(&mut image_memory, &std::fs::read(file)?);
@@ -44,15 +45,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         module.golden_count()
     );
 
-    let test = Zoo::shipped().find(model)?.test()?.ok_or("no test set")?;
+    let test = Zoo::shipped().find(model)?.test()?.context("no test set")?;
     let input = &descriptors(module.input_descriptor())?[0];
-    let place = module.input_range(0).ok_or("the module has no input")?;
+    let place = module.input_range(0).context("the module has no input")?;
     let labels: Vec<&str> = module.labels().collect();
     let mut correct = 0;
     for (index, (sample, wanted)) in test.x.iter().zip(&test.y).enumerate() {
         // A sensor driver writes these bytes: int8, channels last.
         arena[place.clone()].copy_from_slice(&input.quantize(sample)?);
-        let class = module.run(arena)?.ok_or("this model is no classifier")?;
+        let class = module.run(arena)?.context("this model is no classifier")?;
         correct += usize::from(f64::from(class.index) == *wanted);
         if index < 3 {
             let label = labels.get(class.index as usize).unwrap_or(&"?");

@@ -1,6 +1,6 @@
 //! Talking to a running server.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
 /// Which server to talk to.
@@ -64,12 +64,7 @@ impl Server {
         &self,
         result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<Value> {
-        let mut response = result.with_context(|| {
-            format!(
-                "no server at {}; start one with: tinsmith serve",
-                self.server
-            )
-        })?;
+        let mut response = result.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let body: Value = response
             .body_mut()
@@ -83,6 +78,19 @@ impl Server {
         match body["error"]["message"].as_str() {
             Some(message) => bail!("{message}"),
             None => bail!("{} answered {status}", self.server),
+        }
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
+        let server = &self.server;
+        match error {
+            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                anyhow!("no server at {server}; start one with: tinsmith serve")
+            }
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+                anyhow!("--server '{server}': expected http://HOST:PORT")
+            }
+            error => anyhow!("the server at {server} does not answer: {error}"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::table::table;
-use crate::compiler::{self, Options, Progress, Report, Request, child, targets};
+use crate::compiler::{Options, Progress, Report, Request, child, targets};
 use crate::samples;
 use crate::task::Task;
 
@@ -16,7 +16,7 @@ use crate::task::Task;
 /// the result against the reference arithmetic, and writes the module that the device runs.
 #[derive(clap::Args)]
 pub(super) struct Compile {
-    /// An ONNX file, or the name of a shipped model.
+    /// An ONNX file (float32, static shapes, batch 1), or the name of a shipped model.
     model: String,
     /// The device it is for (a wrong name lists them all), or a file like those in
     /// device-client/boards/targets.
@@ -29,9 +29,9 @@ pub(super) struct Compile {
     /// has its own.
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
-    /// What the output of an ONNX file means.
-    #[arg(long, default_value = "classify", value_name = "TASK")]
-    task: TaskName,
+    /// What the output of an ONNX file means; classify if not given. A shipped model has its own.
+    #[arg(long, value_name = "TASK")]
+    task: Option<TaskName>,
     /// Where to write the module.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -100,7 +100,8 @@ impl Compile {
             let onnx = read(path)?;
             let calibration = self.calibration.as_ref().ok_or_else(|| {
                 anyhow!(
-                    "--calibration is missing: the scales of {} come from samples",
+                    "--calibration is missing: the int8 scales of {} are measured on samples of \
+                     its input (.npz with array x, or .npy)",
                     self.model
                 )
             })?;
@@ -112,7 +113,7 @@ impl Compile {
                     .into_owned(),
                 version: String::new(),
                 onnx,
-                task: self.task.into(),
+                task: self.task.map_or(Task::Classify, Into::into),
                 labels: Vec::new(),
                 capability,
                 options: Options::new(calibrated(calibration)?),
@@ -121,6 +122,12 @@ impl Compile {
         } else {
             shipped(&self.model, capability)?
         };
+        if !path.exists() && self.task.is_some() {
+            bail!(
+                "--task is for ONNX files; the shipped model '{}' has its own",
+                self.model
+            );
+        }
         if path.exists() || self.calibration.is_none() {
             // Given with the file, or shipped with the model.
         } else if let Some(calibration) = &self.calibration {

@@ -130,6 +130,14 @@ fn show(value: &Value) -> String {
             format!("{name}, {mhz} MHz {}", extensions.join(" ")),
         );
     }
+    for region in value["capability"]["regions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let size = bytes(&region["size"]);
+        line("memory", format!("{} {size}", text(&region["name"])));
+    }
     for slot in value["slots"].as_array().into_iter().flatten() {
         let what = match slot["model"].as_str() {
             Some("") | None => String::new(),

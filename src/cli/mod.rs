@@ -31,7 +31,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "tinsmith", version, propagate_version = true)]
 pub struct Cli {
     /// Log more: -v for what happens, -vv for every message (or set RUST_LOG).
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
     #[command(subcommand)]
     command: Command,
@@ -39,24 +39,18 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole job on this machine: server, devices, builds, updates, inference.
     #[cfg(all(feature = "server", feature = "compiler"))]
     Demo(demo::Demo),
-    /// Run the server.
     #[cfg(feature = "server")]
     Serve(serve::Serve),
-    /// Look at devices.
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Device(device::Device),
-    /// Look at models, or add one.
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Model(model::Model),
-    /// Compile a model for a target; needs no server.
     #[cfg(feature = "compiler")]
     Compile(compile::Compile),
-    /// Have a device run a model.
     #[cfg(feature = "server")]
     Update(update::Update),
     /// Be a device.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::http::{self, App};
 use crate::lwm2m::{BootstrapConfig, Rule};
@@ -33,14 +33,14 @@ pub(super) struct Serve {
     #[arg(long, default_value = "tinsmith-data", value_name = "DIR")]
     store: PathBuf,
     /// Threads that own devices, 1 to 16.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
     shards: usize,
     /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
     /// that fits counts. Without one: this server's management listener, as seen from here.
     #[arg(long, value_name = "PATTERN=URI")]
     bootstrap_uri: Vec<String>,
     /// Registration lifetime that devices get at bootstrap.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     lifetime: u32,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
@@ -50,6 +50,7 @@ pub(super) struct Serve {
 /// A server with everything around it.
 pub(super) struct Running {
     pub(super) server: ServerHandle<Reconciler>,
+    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "the demo's"))]
     pub(super) zoo: Arc<Zoo>,
     pub(super) http: SocketAddr,
 }
@@ -103,21 +104,34 @@ impl Serve {
 pub(super) async fn start(config: Config) -> Result<Running> {
     let folder = config.store.clone();
     let open = || format!("cannot open the store in {}", folder.display());
-    let store: Arc<dyn Store> =
-        Arc::new(SledStore::open(&folder.join("records")).with_context(open)?);
+    let store: Arc<dyn Store> = match SledStore::open(&folder.join("records")) {
+        Err(error) if error.to_string().contains("acquire lock") => bail!(
+            "the store in {} belongs to a tinsmith that is running; stop that one, or name another \
+             folder with --store",
+            folder.display()
+        ),
+        opened => Arc::new(opened.with_context(open)?),
+    };
     let files = Files::open(&folder.join("files")).with_context(open)?;
     let zoo = Arc::new(Zoo::open(store.clone(), files.clone()).await?);
     let exe = std::env::current_exe().context("cannot find this program's own file")?;
     let builder = Builder::new(exe, zoo.clone(), store.clone(), files);
     let http = config.http;
-    let server = server::start(config, store, |_| Reconciler::new(), builder.start()).await?;
+    let server = server::start(config, store, |_| Reconciler::new(), builder.start())
+        .await
+        .map_err(|error| match &error {
+            server::StartError::Bind { .. } => {
+                anyhow!("{error}; choose another address with --coap or --bootstrap")
+            }
+            _ => error.into(),
+        })?;
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),
     };
     let http = http::serve(http, app)
         .await
-        .with_context(|| format!("cannot listen on {http}"))?;
+        .map_err(|error| anyhow!("cannot listen on {http}: {error}; choose another with --http"))?;
     Ok(Running { server, zoo, http })
 }
 
@@ -141,9 +155,9 @@ fn announce(running: &Running, store: &std::path::Path, json: bool) {
         return;
     }
     println!("tinsmith {}", env!("CARGO_PKG_VERSION"));
-    println!("  devices register at   coap://{}", addresses.coap);
+    println!("  devices register at   {}", reached(addresses.coap));
     if let Some(bootstrap) = addresses.bootstrap {
-        println!("  devices bootstrap at  coap://{bootstrap}");
+        println!("  devices bootstrap at  {}", reached(bootstrap));
     }
     println!("  operators use         http://{}", running.http);
     println!("  everything is kept in {}", store.display());
@@ -155,4 +169,13 @@ fn announce(running: &Running, store: &std::path::Path, json: bool) {
     if running.http.port() != 8080 {
         println!("(with --server http://{} behind each)", running.http);
     }
+}
+
+/// A CoAP listener as a device would write it.
+fn reached(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let port = address.port();
+        return format!("coap://ADDRESS:{port} (every address of this machine)");
+    }
+    format!("coap://{address}")
 }

@@ -13,8 +13,9 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
     let numeric: Vec<bool> = (0..heading.len())
         .map(|column| {
-            let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
-            cells.peek().is_some() && cells.all(|cell| cell == "-" || cell.parse::<f64>().is_ok())
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            let mut cells = cells.filter(|cell| *cell != "-").peekable();
+            cells.peek().is_some() && cells.all(|cell| cell.parse::<f64>().is_ok())
         })
         .collect();
     let mut text = String::new();

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::api::{Server, segment};
 use super::device::text;
 
-/// Have a device run a model, and follow it until it does.
+/// Have a device run a model, and follow the update to its end.
 ///
 /// The server builds the model for that device, sends it, watches its trial and commits. A device
-/// that is not there gets it when it registers.
+/// that is not there gets it when it registers; this command then waits for it, see --no-wait.
 #[derive(clap::Args)]
 pub(super) struct Update {
     /// Endpoint name.
@@ -20,7 +20,8 @@ pub(super) struct Update {
     /// Name of a model in the zoo.
     #[arg(long)]
     model: String,
-    /// Seconds the device waits for the commit before it rolls back by itself.
+    /// Seconds the device waits for the commit before it rolls back by itself; 0: it commits
+    /// by itself once its self test has passed.
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     trial: u32,
     /// Return at once; the server goes on.
@@ -45,7 +46,7 @@ impl Update {
             std::thread::sleep(Duration::from_millis(200));
             value = self.server.get(&path)?;
         }
-        if !shown.is_empty() {
+        if !shown.is_empty() && std::io::stderr().is_terminal() {
             eprintln!();
         }
         if self.json {

@@ -52,8 +52,10 @@ impl Demo {
     pub(super) fn run(self) -> Result<()> {
         let folder = match &self.folder {
             Some(folder) => {
-                std::fs::create_dir(folder)
-                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                std::fs::create_dir(folder).with_context(|| {
+                    let folder = folder.display();
+                    format!("--folder: cannot create {folder}; name a folder that is not there yet")
+                })?;
                 folder.clone()
             }
             None => fresh_folder()?,
