@@ -93,10 +93,15 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) {
         self.start_bootstrap(now, attempts.saturating_add(1), platform);
-        let wait = self
+        let mut wait = self
             .phase
             .deadline()
             .map_or(0, |until| until.saturating_sub(now.mono));
+        if self.accounts.is_consistent() {
+            // The servers known so far may be back before the bootstrap server is.
+            self.connect_servers(now, platform);
+            wait = 0;
+        }
         self.event(Event::BootstrapFailed {
             reason,
             retry_s: (wait / 1000) as u32,
@@ -218,6 +223,11 @@ impl Client<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The bootstrap server may ask and change.
+    pub(crate) fn bootstrap_goes_on(&mut self, now: Now) -> bool {
+        self.staged(now).is_some()
     }
 
     pub(crate) fn staged_accounts(&self) -> &Accounts {

@@ -22,7 +22,7 @@ use crate::store::journal::{BUFFER, Journal};
 use crate::update::firmware::Firmware;
 use crate::update::receiver::Receiver;
 use crate::update::slot::{ModelResult, SlotState};
-use crate::update::state::UpdateState;
+use crate::update::state::{Shown, UpdateState};
 
 /// Events that wait to be taken; the oldest gives way.
 const EVENTS: usize = 16;
@@ -44,6 +44,8 @@ pub(crate) struct Pending {
     pub(crate) block1: Option<Block>,
     /// It is the Finish of a bootstrap.
     pub(crate) finish: bool,
+    /// It is a block of a package.
+    pub(crate) package: bool,
 }
 
 /// A body that arrives in blocks.
@@ -83,6 +85,8 @@ pub struct Client<'a> {
     pub(crate) error_code: u8,
     /// Execute /1/x/9.
     pub(crate) bootstrap_wanted: bool,
+    /// What servers are told of the update.
+    pub(crate) shown: Shown,
     pub(crate) told_firmware: Firmware,
     pub(crate) told_slots: [(SlotState, ModelResult); SLOTS],
     pub(crate) reboot: bool,
@@ -162,6 +166,7 @@ impl<'a> Client<'a> {
             wall_offset: 0,
             error_code: 0,
             bootstrap_wanted: false,
+            shown: UpdateState::NEW.shown(),
             told_firmware: Firmware::NEW,
             told_slots: [(SlotState::Empty, ModelResult::None); SLOTS],
             reboot: false,
@@ -170,6 +175,8 @@ impl<'a> Client<'a> {
             events: [None; EVENTS],
         };
         client.resume_update(now, receiver, platform);
+        // What follows from the journal is as good as written: a further reset finds the same.
+        client.shown = client.update.shown();
         if client.accounts.is_consistent() {
             client.connect_servers(now, platform);
         } else {
@@ -189,10 +196,12 @@ impl<'a> Client<'a> {
     }
 
     fn datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8], platform: &mut dyn Platform) {
+        // The bootstrap server comes first in the table; a management server with its address is
+        // meant as soon as there is one.
         let known = self
             .peers
             .iter()
-            .position(|p| p.link.as_ref().is_some_and(|l| l.address == from));
+            .rposition(|p| p.link.as_ref().is_some_and(|l| l.address == from));
         let Some(peer) = known else { return };
         let Some(link) = self.peers[peer].link.as_mut() else {
             return;
@@ -262,7 +271,7 @@ impl<'a> Client<'a> {
         self.poll_trial(now, platform);
         self.poll_bootstrap(now, platform);
         let flash: &dyn FlashRead = platform;
-        if let Some(op) = self.storage_step(flash) {
+        if let Some(op) = self.storage_step(now, flash) {
             return Some(Output::Flash(match op {
                 Op::Erase { offset, len } => FlashOp::Erase { offset, len },
                 Op::ProgramJournal { offset, len } => FlashOp::Program {
@@ -337,13 +346,12 @@ impl<'a> Client<'a> {
             return None;
         }
         let lost = core::mem::take(&mut self.storage.gave_up);
-        let pending = self.pending.take()?;
-        let code = if lost {
-            Code::INTERNAL_SERVER_ERROR
-        } else {
-            pending.code
-        };
-        if pending.finish {
+        let mut pending = self.pending.take()?;
+        if lost {
+            pending.code = Code::INTERNAL_SERVER_ERROR;
+        }
+        let code = pending.code;
+        if core::mem::take(&mut pending.finish) {
             self.bootstrap_stored(now, code, platform);
         }
         let link = self.peers.get_mut(pending.peer)?.link.as_mut()?;
@@ -355,7 +363,15 @@ impl<'a> Client<'a> {
                 }
                 Ok(())
             });
-        answer.ok().map(|r| (link.address, r.len))
+        match answer {
+            Ok(made) => Some((link.address, made.len)),
+            // A notification is not acknowledged yet; its end wakes us.
+            Err(coap::SendError::Busy) => {
+                self.pending = Some(pending);
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// When to call with [`Input::Timer`], on the monotonic clock in milliseconds.
@@ -399,6 +415,19 @@ impl<'a> Client<'a> {
         if let Ok(made) = made {
             self.answer = Some((link.address, made.len));
         }
+    }
+
+    /// ETag of what can be read now: changes, and what moves without being counted as one.
+    pub(crate) fn etag(&self, now: Now) -> [u8; 8] {
+        let left = self.trial_deadline.map_or(0, |at| self.trial_left(at, now));
+        let held = self.receiver.as_ref().map_or(0, Receiver::told);
+        let moving = (left as u32).rotate_left(16) ^ held;
+        ((u64::from(self.changes) << 32) | u64::from(moving)).to_be_bytes()
+    }
+
+    /// /27303/x/13
+    pub(crate) fn trial_left(&self, deadline: u64, now: Now) -> u64 {
+        deadline.saturating_sub(now.mono).div_ceil(1000)
     }
 
     /// Something readable has changed.

@@ -15,7 +15,10 @@ use crate::link::{Role, instant};
 use crate::objects::inference::{Arena, INPUT};
 use crate::objects::{self, Context, Done, Tree};
 use crate::platform::{BODY, Now, Platform};
-use crate::read::{Read, etag, read_format};
+use crate::read::{Read, read_format};
+
+/// /5/0/0
+const PACKAGE: Path = Path::resource(ids::FIRMWARE_UPDATE, 0, 0);
 
 /// Bytes of payload in one message.
 const BLOCK: usize = 1024;
@@ -111,6 +114,7 @@ impl Client<'_> {
                     code,
                     block1,
                     finish: false,
+                    package: Path::from_segments(message.uri_path()) == Ok(PACKAGE),
                 });
             }
             Answer::Finished => {
@@ -121,6 +125,7 @@ impl Client<'_> {
                     code,
                     block1: None,
                     finish: true,
+                    package: false,
                 });
             }
         }
@@ -155,6 +160,11 @@ impl Client<'_> {
                         Err(code)
                     }
                 })
+            }
+            Code::GET if !self.bootstrap_goes_on(now) => Answer::Code(Code::METHOD_NOT_ALLOWED),
+            // Bootstrap-Read asks for another format.
+            Code::GET if message.accept().is_some_and(|f| f != ContentFormat::LINK.0) => {
+                Answer::Code(Code::NOT_ACCEPTABLE)
             }
             Code::GET => self.bootstrap_discover(now, peer, handle, &path),
             _ => Answer::Code(Code::METHOD_NOT_ALLOWED),
@@ -245,12 +255,13 @@ impl Client<'_> {
         {
             return Answer::Code(Code::NOT_FOUND);
         }
-        let is_opaque = message
-            .content_format()
-            .is_none_or(|f| f == ContentFormat::OPAQUE.0);
+        let is_opaque = message.code() == Code::PUT
+            && message
+                .content_format()
+                .is_none_or(|f| f == ContentFormat::OPAQUE.0);
         match *path.ids() {
             [ids::FIRMWARE_UPDATE, 0, 0] if is_opaque => {
-                return self.push(now, message, platform);
+                return self.push(now, peer, message, platform);
             }
             [ids::INFERENCE, 0, INPUT] if is_opaque => {
                 return self.stream_input(now, peer, path, message, platform);
@@ -275,6 +286,9 @@ impl Client<'_> {
                 let arguments = message.payload();
                 let done = (object.execute)(self, &mut context, instance, id, arguments);
                 return Answer::done(done, None);
+            }
+            if message.code() == Code::POST {
+                return Answer::Code(Code::METHOD_NOT_ALLOWED);
             }
         }
         if message.code() == Code::PUT
@@ -329,7 +343,7 @@ impl Client<'_> {
             Some(1) => self.stop_observing(peer, message.token(), &path),
             _ => {}
         }
-        let tag = etag(self.changes);
+        let tag = self.etag(now);
         self.answer(now, peer, handle, Code::CONTENT, |b| {
             if read.needs_etag() {
                 b.option(OptionNumber::ETAG, &tag)?;
@@ -360,7 +374,8 @@ impl Client<'_> {
             Err(answer) => return answer,
         };
         if offset == 0 && last {
-            return Answer::done(f(self, format, chunk), reply);
+            let done = f(self, format, chunk);
+            return self.body_done(done, reply);
         }
         let start = offset as usize;
         let Some(place) = self.buffers.body.get_mut(start..start + chunk.len()) else {
@@ -376,7 +391,24 @@ impl Client<'_> {
         let body = core::mem::take(&mut self.buffers.body);
         let done = f(self, format, &body[..start + chunk.len()]);
         self.buffers.body = body;
+        self.body_done(done, reply)
+    }
+
+    /// A body that was refused is looked at again when it is repeated.
+    fn body_done(&mut self, done: Result<Done, Code>, reply: Option<Block>) -> Answer {
+        if done.is_err() {
+            self.assembly = None;
+        }
         Answer::done(done, reply)
+    }
+
+    /// Input that has arrived, or is arriving, is of no use any more.
+    pub(crate) fn forget_input(&mut self) {
+        if self.inference.arena == Arena::Input {
+            self.inference.arena = Arena::Undefined;
+        }
+        let input = Path::resource(ids::INFERENCE, 0, INPUT);
+        self.assembly.take_if(|a| a.path == input);
     }
 
     /// The next part of a body: position, bytes, whether it is the last, Block1 of the answer.
@@ -461,6 +493,7 @@ impl Client<'_> {
         };
         let end = offset as usize + chunk.len();
         if !self.write_input(offset as usize, chunk, platform) || (last && end != total) {
+            self.forget_input();
             return Answer::Code(Code::BAD_REQUEST);
         }
         if last {

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::link::{MAX_CONFIRMABLE, Role, instant};
 use crate::objects::{Tree, Under};
 use crate::platform::{Now, Platform};
-use crate::read::{Read, etag, read_format};
+use crate::read::{Read, read_format};
 
 /// Largest block of a notification, so that it fits the retransmission buffer.
 const NOTIFY_BLOCK: usize = 512;
@@ -250,7 +250,7 @@ impl Client<'_> {
         };
         let read = read_format(&tree, &entry.path, entry.accept)
             .and_then(|format| Read::block(tree, entry.path, format, None, &mut payload));
-        let tag = etag(self.changes);
+        let tag = self.etag(now);
         let link = self.peers.get_mut(entry.peer)?.link.as_mut()?;
         let token = entry.observer.token();
         let Ok(read) = read else {

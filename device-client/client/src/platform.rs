@@ -151,7 +151,8 @@ pub enum Event {
     Bootstrapping,
     /// The bootstrap server has finished, and its accounts are stored.
     Bootstrapped,
-    /// Bootstrap failed; the next attempt comes after the given number of seconds.
+    /// Bootstrap failed; the next attempt comes after the given number of seconds, 0 if the servers
+    /// known before are tried first.
     BootstrapFailed {
         /// Why.
         reason: BootstrapError,

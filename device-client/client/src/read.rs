@@ -82,11 +82,6 @@ impl Read {
     }
 }
 
-/// ETag of the state after this many changes.
-pub(crate) const fn etag(changes: u32) -> [u8; 4] {
-    changes.to_be_bytes()
-}
-
 /// Whether `path` can be read, and in which format it is.
 pub(crate) fn read_format(
     tree: &Tree<'_, '_>,

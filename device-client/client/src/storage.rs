@@ -5,13 +5,16 @@
 //! begins, and one that promises something (a committed module, an account) before the answer
 //! leaves.
 
+use crate::bootstrap::Phase;
 use crate::client::Client;
 use crate::flash::FlashRead;
 use crate::platform::{Event, Now};
+use crate::store::accounts::Accounts;
 use crate::store::journal::{self, Journal};
 use crate::update::firmware::UpdateResult;
 use crate::update::receiver;
 use crate::update::slot::ModelResult;
+use crate::update::state::{Shown, UpdateState};
 
 /// Keys of the journal.
 pub(crate) const PROGRESS: u8 = 0;
@@ -40,6 +43,8 @@ pub(crate) struct Storage {
     failures: u8,
     /// A record was given up since this was last looked at.
     pub(crate) gave_up: bool,
+    /// What the record of the update that is being written shows.
+    shown: Shown,
 }
 
 /// The operation that the shell carries out; the data is the start of the named buffer.
@@ -60,12 +65,18 @@ impl Storage {
             in_flight: None,
             failures: 0,
             gave_up: false,
+            shown: UpdateState::NEW.shown(),
         }
     }
 
     /// The record has changed and must be written.
     pub(crate) fn mark(&mut self, key: u8) {
         self.dirty |= 1 << key;
+    }
+
+    /// The record need not be written.
+    pub(crate) fn unmark(&mut self, key: u8) {
+        self.dirty &= !(1 << key);
     }
 }
 
@@ -89,11 +100,11 @@ impl Client<'_> {
     }
 
     /// The next operation, if none is under way.
-    pub(crate) fn storage_step(&mut self, flash: &dyn FlashRead) -> Option<Op> {
+    pub(crate) fn storage_step(&mut self, now: Now, flash: &dyn FlashRead) -> Option<Op> {
         if self.storage.in_flight.is_some() {
             return None;
         }
-        if let Some(step) = self.journal_step(flash) {
+        if let Some(step) = self.journal_step(now, flash) {
             self.storage.in_flight = Some(InFlight::Journal);
             return Some(match step {
                 journal::Step::Erase { offset, len } => Op::Erase { offset, len },
@@ -113,17 +124,20 @@ impl Client<'_> {
         })
     }
 
-    fn journal_step(&mut self, flash: &dyn FlashRead) -> Option<journal::Step> {
+    fn journal_step(&mut self, now: Now, flash: &dyn FlashRead) -> Option<journal::Step> {
         loop {
             if let Some(step) = self.storage.journal.step(flash, self.buffers.flash) {
                 return Some(step);
             }
             let key = (0..journal::KEYS).find(|key| self.storage.dirty & (1 << key) != 0)?;
-            self.storage.dirty &= !(1 << key);
+            self.storage.unmark(key);
             let place = &mut self.buffers.flash[8..];
             let len = match key {
                 PROGRESS => self.receiver.as_ref().and_then(|r| r.encode(place)),
-                UPDATE => self.update.encode(place),
+                UPDATE => {
+                    self.storage.shown = self.update.shown();
+                    self.update.encode(place)
+                }
                 _ => self.accounts.encode(place),
             };
             // A transfer that is over has no progress to keep.
@@ -135,7 +149,7 @@ impl Client<'_> {
             {
                 self.storage.writing = Some(key);
             } else {
-                self.storage.gave_up = true;
+                self.record_lost(now, key, flash);
             }
         }
     }
@@ -146,18 +160,20 @@ impl Client<'_> {
         };
         if !ok {
             self.event(Event::FlashFailed);
-            self.storage.failures += 1;
         }
-        let give_up = self.storage.failures >= MAX_FAILURES;
         match in_flight {
             InFlight::Journal => {
                 if self.storage.journal.done(ok, flash) {
                     self.storage.failures = 0;
-                    self.storage.writing = None;
+                    if self.storage.writing.take() == Some(UPDATE) {
+                        self.shown = self.storage.shown;
+                        self.changed();
+                    }
                 } else if !ok && let Some(key) = self.storage.writing.take() {
-                    if give_up {
+                    self.storage.failures += 1;
+                    if self.storage.failures >= MAX_FAILURES {
                         self.storage.failures = 0;
-                        self.storage.gave_up = true;
+                        self.record_lost(now, key, flash);
                     } else {
                         self.storage.mark(key);
                     }
@@ -171,6 +187,19 @@ impl Client<'_> {
                     self.receiver_step_done(now, step, flash);
                 }
             }
+        }
+    }
+
+    /// The journal does not take a record: what it was about goes back to what is on flash, and
+    /// nothing that relies on it (the erase of a slot) begins.
+    fn record_lost(&mut self, now: Now, key: u8, flash: &dyn FlashRead) {
+        self.storage.gave_up = true;
+        if key != ACCOUNTS {
+            self.take_back_update(now, flash);
+        } else if !matches!(self.phase, Phase::Storing { .. }) {
+            let stored = self.storage.journal.get(ACCOUNTS, flash);
+            self.accounts = stored.and_then(Accounts::decode).unwrap_or(self.accounts);
+            self.changed();
         }
     }
 

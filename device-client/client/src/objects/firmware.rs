@@ -26,8 +26,9 @@ fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
         .or(update.running())
         .map(|s| &update.slots[usize::from(s)]);
     emit(1, None, Value::String(""));
-    emit(3, None, Value::Integer(update.firmware.state as i64));
-    emit(5, None, Value::Integer(update.firmware.result as i64));
+    let firmware = tree.client.shown.firmware;
+    emit(3, None, Value::Integer(firmware.state as i64));
+    emit(5, None, Value::Integer(firmware.result as i64));
     if let Some(module) = module {
         emit(6, None, Value::String(module.name.as_str()));
         emit(7, None, Value::String(module.version.as_str()));

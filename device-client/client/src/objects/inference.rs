@@ -182,7 +182,12 @@ fn execute(
     _: &[u8],
 ) -> Result<Done, Code> {
     match resource {
-        4 => client.run_inference(context)?,
+        4 => {
+            let ran = client.run_inference(context);
+            // Only the same input written once more is an input again.
+            client.forget_input();
+            ran?;
+        }
         22 => {
             let (enabled, threshold) = (client.inference.enabled, client.inference.threshold);
             let (arena, class) = (client.inference.arena, client.inference.class);
@@ -281,7 +286,7 @@ impl Client<'_> {
             *n = n.saturating_add(1);
         }
         if context.now.wall != 0 || self.wall_offset != 0 {
-            i.timestamp = context.now.wall + self.wall_offset;
+            i.timestamp = context.now.wall.saturating_add(self.wall_offset);
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ impl Tree<'_, '_> {
         if self.now.wall == 0 && self.client.wall_offset == 0 {
             return 0;
         }
-        self.now.wall + self.client.wall_offset
+        self.now.wall.saturating_add(self.client.wall_offset)
     }
 
     /// Calls `f` with every readable value at or below `under`.

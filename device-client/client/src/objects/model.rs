@@ -56,12 +56,13 @@ fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
         None,
         Value::Objlnk(if filled { package } else { Objlnk::NULL }),
     );
-    emit(7, None, Value::Integer(slot.state as i64));
-    emit(8, None, Value::Integer(slot.result as i64));
+    let (state, result) = client.shown.slots[usize::from(instance)];
+    emit(7, None, Value::Integer(state as i64));
+    emit(8, None, Value::Integer(result as i64));
     let left = client
         .trial_deadline
         .filter(|_| slot.state == SlotState::Trial);
-    let left = left.map_or(0, |at| at.saturating_sub(tree.now.mono).div_ceil(1000));
+    let left = left.map_or(0, |at| client.trial_left(at, tree.now));
     emit(13, None, number(left));
     emit(14, None, number(u64::from(slot.arena)));
     emit(15, None, number(u64::from(slot.size)));

@@ -2,8 +2,10 @@
 //! a script.
 
 mod bad_input;
+mod flash_trouble;
 mod lifecycle;
 mod manage;
+mod odd_requests;
 mod power;
 mod update;
 mod world;

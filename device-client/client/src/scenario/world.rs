@@ -11,7 +11,8 @@ use tinsmith_coap::{Block, Builder, Code, Message, MessageType, OptionNumber, Sz
 use crate::flash::SLOTS;
 use crate::testing::{ARENA, Board, records};
 use crate::{
-    Buffers, Client, Config, Event, Input, Memory, Now, Observation, Output, Peer, SlotState,
+    Buffers, Client, Config, Event, FlashError, Input, Memory, Now, Observation, Output, Peer,
+    SlotState,
 };
 
 pub(super) const BOOTSTRAP: &str = "10.0.0.1:5683";
@@ -53,6 +54,11 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) events: Vec<Event>,
     pub(super) rebooted: bool,
+    /// Flash operations end only with [`World::finish_flash`].
+    pub(super) slow: bool,
+    /// So many flash operations fail.
+    pub(super) failing: u32,
+    held: Option<Result<(), FlashError>>,
     sent: VecDeque<(SocketAddr, Vec<u8>)>,
     next_id: u16,
 }
@@ -95,6 +101,9 @@ impl World {
             now,
             events: Vec::new(),
             rebooted: false,
+            slow: false,
+            failing: 0,
+            held: None,
             sent: VecDeque::new(),
             next_id: 1,
         }
@@ -116,8 +125,17 @@ impl World {
             match output {
                 Output::Transmit { to, len } => self.sent.push_back((to, buf[..len].to_vec())),
                 Output::Flash(op) => {
-                    let result = self.board.flash.apply(op);
+                    let result = if self.failing > 0 {
+                        self.failing -= 1;
+                        Err(FlashError)
+                    } else {
+                        self.board.flash.apply(op)
+                    };
                     assert_eq!(self.board.flash.misuse(), None);
+                    if self.slow {
+                        self.held = Some(result);
+                        continue;
+                    }
                     if self.board.flash.is_dead() {
                         return Err(Cut);
                     }
@@ -127,6 +145,16 @@ impl World {
                 Output::Reboot => self.rebooted = true,
                 Output::Event(event) => self.events.push(event),
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the flash operation under way and all that follow.
+    pub(super) fn finish_flash(&mut self) -> Story<()> {
+        while let Some(result) = self.held.take() {
+            self.client
+                .handle(self.now, Input::FlashDone(result), &mut self.board);
+            self.pump()?;
         }
         Ok(())
     }
@@ -175,6 +203,18 @@ impl World {
         path: &str,
         build: impl FnOnce(&mut Builder<'_>),
     ) -> Story<Answer> {
+        let token = self.send(from, code, path, build)?;
+        self.await_answer(from, token)
+    }
+
+    /// Sends a request to the client.
+    pub(super) fn send(
+        &mut self,
+        from: &str,
+        code: Code,
+        path: &str,
+        build: impl FnOnce(&mut Builder<'_>),
+    ) -> Story<Token> {
         let mut buf = [0; 1400];
         let id = self.id();
         let token = Token::new(&id.to_be_bytes()).unwrap();
@@ -194,10 +234,29 @@ impl World {
         build(&mut b);
         let datagram = b.as_bytes().to_vec();
         self.deliver(from, &datagram)?;
-        self.await_answer(from, token)
+        Ok(token)
     }
 
-    fn await_answer(&mut self, from: &str, token: Token) -> Story<Answer> {
+    /// Acknowledges the notifications that are on their way; their payloads.
+    pub(super) fn take_notifications(&mut self, from: &str) -> Story<Vec<Vec<u8>>> {
+        let mut payloads = Vec::new();
+        let mut others = VecDeque::new();
+        while let Some((to, bytes)) = self.sent.pop_front() {
+            let m = Message::parse(&bytes).unwrap();
+            if m.observe().is_none() {
+                others.push_back((to, bytes));
+                continue;
+            }
+            payloads.push(m.payload().to_vec());
+            let [high, low] = m.message_id().to_be_bytes();
+            self.deliver(from, &[0x60, 0, high, low])?;
+        }
+        others.append(&mut self.sent);
+        self.sent = others;
+        Ok(payloads)
+    }
+
+    pub(super) fn await_answer(&mut self, from: &str, token: Token) -> Story<Answer> {
         for _ in 0..200 {
             let mut others = VecDeque::new();
             while let Some((to, bytes)) = self.sent.pop_front() {

@@ -267,11 +267,13 @@ impl Accounts {
         let addresses = self
             .servers()
             .all(|(_, s)| s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some());
-        let mut ids = self.server.iter().flatten().map(|s| s.short_id);
-        let unique = ids
-            .clone()
-            .all(|id| ids.by_ref().filter(|other| *other == id).count() <= 1);
-        bootstrap == 1 && servers > 0 && servers == all && addresses && unique
+        bootstrap == 1 && servers > 0 && servers == all && addresses && self.short_ids_are_unique()
+    }
+
+    fn short_ids_are_unique(&self) -> bool {
+        let ids = self.server.iter().flatten().map(|s| s.short_id);
+        ids.clone()
+            .all(|id| ids.clone().filter(|other| *other == id).count() == 1)
     }
 
     pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
@@ -449,6 +451,20 @@ mod tests {
         let mut a = full();
         a.set(&Path::resource(0, 1, 2), Value::Integer(0)).unwrap();
         assert!(!a.is_consistent(), "PSK without DTLS");
+    }
+
+    #[test]
+    fn a_short_id_is_unique() {
+        for (ids, good) in [([7, 8, 9], true), ([7, 8, 8], false), ([7, 7, 8], false)] {
+            let mut a = full();
+            for (i, id) in ids.into_iter().enumerate() {
+                a.server[i] = Some(Server {
+                    short_id: id,
+                    ..Server::new(i as u16)
+                });
+            }
+            assert_eq!(a.short_ids_are_unique(), good, "{ids:?}");
+        }
     }
 
     #[test]

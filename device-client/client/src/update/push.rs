@@ -6,7 +6,7 @@ use tinsmith_coap::{Block, Code, Message};
 use tinsmith_module::Module;
 use tinsmith_package::{Head, PackageError, Parsed, Refusal};
 
-use crate::client::Client;
+use crate::client::{Client, Pending};
 use crate::flash::FlashRead;
 use crate::manage::Answer;
 use crate::objects::Done;
@@ -16,12 +16,14 @@ use crate::text::{Bytes, Text};
 use crate::update::firmware::{FirmwareState, Trigger, UpdateResult};
 use crate::update::receiver::{self, Receiver, Tag};
 use crate::update::slot::{ModelResult, Slot, SlotState};
+use crate::update::state::UpdateState;
 
 impl Client<'_> {
     /// A block of a Write of /5/0/0 in opaque format.
     pub(crate) fn push(
         &mut self,
         now: Now,
+        peer: usize,
         message: &Message<'_>,
         flash: &dyn FlashRead,
     ) -> Answer {
@@ -72,7 +74,8 @@ impl Client<'_> {
             return Answer::Code(Code::INTERNAL_SERVER_ERROR);
         };
         let held = offset + payload.len() as u32 <= receiver.received;
-        if self.pending.is_some() && !held {
+        let repeated = |p: Pending| held && p.package && p.peer == peer;
+        if self.pending.is_some_and(|p| !repeated(p)) {
             return Answer::Code(Code::SERVICE_UNAVAILABLE);
         }
         let code = if last { Code::CHANGED } else { Code::CONTINUE };
@@ -158,13 +161,15 @@ impl Client<'_> {
         let result = UpdateResult::from_u8(error.update_result()).unwrap_or(UpdateResult::Failed);
         let why = ModelResult::from_u8(error.model_result()).unwrap_or(ModelResult::Unsupported);
         self.refuse_package(result, why);
-        Answer::Code(match error {
+        let code = match error {
             PackageError::Refused(Refusal::Storage { .. } | Refusal::Arena { .. }) => {
                 Code::REQUEST_ENTITY_TOO_LARGE
             }
             PackageError::Refused(_) | PackageError::Unsupported(_) => Code::NOT_ACCEPTABLE,
             _ => Code::BAD_REQUEST,
-        })
+        };
+        // The sender believes only the Update Result, which it reads next.
+        Answer::Stored { code, block1: None }
     }
 
     pub(crate) fn refuse_package(&mut self, result: UpdateResult, why: ModelResult) {
@@ -268,6 +273,27 @@ impl Client<'_> {
         if self.update != before {
             self.update_changed();
         }
+    }
+
+    /// The journal did not take the last change: the update is again what a reset would find.
+    pub(crate) fn take_back_update(&mut self, now: Now, flash: &dyn FlashRead) {
+        let lost = self.update.firmware.state;
+        self.drop_receiver();
+        self.trial_ended();
+        let journal = &self.storage.journal;
+        let update = journal.get(UPDATE, flash).and_then(UpdateState::decode);
+        let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
+        self.update = update.unwrap_or(UpdateState::NEW);
+        let idle = self.update.firmware.state == FirmwareState::Idle;
+        self.resume_update(now, receiver, flash);
+        if idle && lost != FirmwareState::Idle {
+            self.update.firmware.result = UpdateResult::NotEnoughFlash;
+        }
+        self.update_changed();
+        // Nothing of it has to be written: it follows from what is there.
+        self.storage.unmark(UPDATE);
+        self.storage.unmark(PROGRESS);
+        self.shown = self.update.shown();
     }
 
     /// Object 5 or a slot has changed: to flash, to observers, to the log.

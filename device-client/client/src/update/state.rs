@@ -25,7 +25,22 @@ pub(crate) struct UpdateState {
     pub(crate) floor: u64,
 }
 
+/// States and results of Object 5 and the slots. Servers see those of the last record on flash, so
+/// that none is told what a power cut could take back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) firmware: Firmware,
+    pub(crate) slots: [(SlotState, ModelResult); SLOTS],
+}
+
 impl UpdateState {
+    pub(crate) fn shown(&self) -> Shown {
+        Shown {
+            firmware: self.firmware,
+            slots: self.slots.map(|s| (s.state, s.result)),
+        }
+    }
+
     pub(crate) const NEW: Self = Self {
         firmware: Firmware::NEW,
         slots: [Slot::EMPTY; SLOTS],
@@ -183,9 +198,13 @@ impl UpdateState {
         Ok(())
     }
 
-    /// TRIAL or ACTIVE back to the module before.
+    /// TRIAL or ACTIVE back to the module before; not from ACTIVE if there is none, or if another
+    /// is on trial, which would leave nothing to return to.
     pub(crate) fn roll_back(&mut self, slot: u8, why: ModelResult) -> Result<(), NotAllowed> {
         let was_active = self.active() == Some(slot);
+        if was_active && (self.previous.is_none() || self.trial().is_some()) {
+            return Err(NotAllowed);
+        }
         self.apply(slot, SlotEvent::RollBack)?;
         self.slot_mut(slot)?.result = why;
         self.restore(was_active);

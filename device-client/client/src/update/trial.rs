@@ -5,6 +5,7 @@ use tinsmith_module::{Module, SelfTestError};
 
 use crate::client::Client;
 use crate::flash::FlashRead;
+use crate::objects::inference::Arena;
 use crate::platform::{Now, Platform};
 use crate::update::slot::{ModelResult, SlotState};
 
@@ -18,6 +19,7 @@ impl Client<'_> {
             .map_or(0, |s| s.trial_s);
         self.trial_deadline = (seconds > 0).then(|| now.mono + u64::from(seconds) * 1000);
         self.self_test_due = Some(slot);
+        self.forget_input();
         self.inference.forget_result();
         self.update_changed();
     }
@@ -26,6 +28,7 @@ impl Client<'_> {
     pub(crate) fn trial_ended(&mut self) {
         self.trial_deadline = None;
         self.self_test_due = None;
+        self.forget_input();
         self.inference.forget_result();
     }
 
@@ -55,7 +58,8 @@ impl Client<'_> {
 
     /// Runs the golden inputs. /27303/x/8 shows the outcome; a module on trial that fails is FAILED.
     pub(crate) fn run_self_test(&mut self, slot: u8, flash: &dyn FlashRead) {
-        self.inference.arena = crate::objects::inference::Arena::Undefined;
+        self.forget_input();
+        self.inference.arena = Arena::Undefined;
         let Some(entry) = self.update.slots.get(usize::from(slot)) else {
             return;
         };

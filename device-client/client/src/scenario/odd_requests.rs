@@ -1,0 +1,160 @@
+//! Requests that are legal, or nearly, and rare.
+
+use lwm2m_objects::format::ContentFormat;
+use lwm2m_objects::{OwnedValue, Path};
+use tinsmith_coap::{Block, Code, OptionNumber, Szx};
+
+use super::world::{BOOTSTRAP, SERVER, World};
+use crate::testing::{Board, LAYERS, WIDTH, expected, package};
+use crate::{Event, SlotState};
+
+const INPUT: [u8; WIDTH] = [1; WIDTH];
+
+fn running() -> World {
+    let mut w = World::registered(Board::small());
+    assert_eq!(w.push(&package(1, 1, 0)).unwrap(), Code::CHANGED);
+    assert_eq!(w.execute("/5/0/2", "").unwrap(), Code::CHANGED);
+    w
+}
+
+#[test]
+fn an_execute_of_the_package_is_no_reset() {
+    let mut w = World::registered(Board::small());
+    assert_eq!(w.push(&package(1, 1, 60)).unwrap(), Code::CHANGED);
+    let code = w.execute("/5/0/0", "").unwrap();
+    assert_eq!(code, Code::METHOD_NOT_ALLOWED);
+    let code = w.execute("/3/0/13", "5").unwrap();
+    assert_eq!(code, Code::METHOD_NOT_ALLOWED);
+    assert_eq!(w.firmware().unwrap(), (2, 0));
+}
+
+#[test]
+fn the_largest_time_can_be_written_and_read() {
+    let mut w = World::registered(Board::small());
+    for time in [i64::MAX, i64::MIN, 0] {
+        let value = [(Path::resource(3, 0, 13), OwnedValue::Time(time))];
+        w.put(SERVER, "/3/0/13", &value, ContentFormat::SENML_CBOR)
+            .unwrap();
+        w.now.wall += 100;
+        w.number("/3/0/13").unwrap();
+    }
+}
+
+#[test]
+fn the_same_input_in_a_block_runs_twice() {
+    let mut w = running();
+    for _ in 0..2 {
+        let written = w.ask(SERVER, Code::PUT, "/27304/0/5", |b| {
+            b.uint(OptionNumber::CONTENT_FORMAT, 42).unwrap();
+            let block = Block::new(0, false, Szx::MAX).unwrap();
+            b.block(OptionNumber::BLOCK1, block).unwrap();
+            b.payload(&INPUT).unwrap();
+        });
+        assert_eq!(written.unwrap().code, Code::CHANGED);
+        assert_eq!(w.execute("/27304/0/4", "").unwrap(), Code::CHANGED);
+    }
+}
+
+#[test]
+fn a_body_that_was_refused_is_refused_again() {
+    let mut w = World::registered(Board::small());
+    for _ in 0..2 {
+        let written = w.ask(SERVER, Code::PUT, "/1/0/1", |b| {
+            b.uint(OptionNumber::CONTENT_FORMAT, 0).unwrap();
+            let block = Block::new(0, false, Szx::MAX).unwrap();
+            b.block(OptionNumber::BLOCK1, block).unwrap();
+            b.payload(b"soon").unwrap();
+        });
+        assert_eq!(written.unwrap().code, Code::BAD_REQUEST);
+    }
+}
+
+#[test]
+fn a_self_test_spoils_the_input_that_is_arriving() {
+    let mut w = running();
+    let written = w.ask(SERVER, Code::PUT, "/27304/0/5", |b| {
+        b.uint(OptionNumber::CONTENT_FORMAT, 42).unwrap();
+        let block = Block::new(0, true, Szx::new(0).unwrap()).unwrap();
+        b.block(OptionNumber::BLOCK1, block).unwrap();
+        b.payload(&INPUT).unwrap();
+    });
+    assert_eq!(written.unwrap().code, Code::REQUEST_ENTITY_TOO_LARGE);
+    assert_eq!(w.execute("/27303/0/12", "").unwrap(), Code::CHANGED);
+    assert!(w.client.assembly.is_none());
+}
+
+#[test]
+fn rollback_needs_a_module_to_go_back_to() {
+    let mut w = running();
+    let code = w.execute("/27303/0/11", "").unwrap();
+    assert_eq!(code, Code::METHOD_NOT_ALLOWED);
+    assert_eq!(w.slots()[0], SlotState::Active);
+    // While the module before is on trial, the committed one stays.
+    assert_eq!(w.push(&package(2, 2, 0)).unwrap(), Code::CHANGED);
+    assert_eq!(w.execute("/5/0/2", "").unwrap(), Code::CHANGED);
+    assert_eq!(w.slots(), [SlotState::Verified, SlotState::Active]);
+    assert_eq!(w.execute("/27303/0/9", "").unwrap(), Code::CHANGED);
+    let code = w.execute("/27303/1/11", "").unwrap();
+    assert_eq!(code, Code::METHOD_NOT_ALLOWED);
+    w.reboot();
+    w.register().unwrap();
+    let got = w.infer(&[1; WIDTH]).unwrap();
+    assert_eq!(got, expected(&[1; WIDTH], 2, LAYERS));
+}
+
+#[test]
+fn the_powers_of_the_bootstrap_server_end_with_its_finish() {
+    let mut w = World::registered(Board::small());
+    for (code, path) in [
+        (Code::GET, "/0"),
+        (Code::GET, ""),
+        (Code::DELETE, ""),
+        (Code::DELETE, "/1/0"),
+        (Code::PUT, "/1/0"),
+        (Code::POST, "bs"),
+    ] {
+        let answer = w.ask(BOOTSTRAP, code, path, |_| {}).unwrap();
+        assert_eq!(answer.code, Code::METHOD_NOT_ALLOWED, "{code} {path}");
+        assert!(answer.payload.is_empty());
+    }
+}
+
+#[test]
+fn one_address_for_bootstrap_and_management() {
+    let mut w = World::new(Board::small());
+    let request = w.request().unwrap();
+    w.reply(&request, Code::CHANGED, "").unwrap();
+    let security = [
+        (
+            Path::resource(0, 1, 0),
+            OwnedValue::String(format!("coap://{BOOTSTRAP}")),
+        ),
+        (Path::resource(0, 1, 10), OwnedValue::Integer(7)),
+    ];
+    let server = [(Path::resource(1, 0, 0), OwnedValue::Integer(7))];
+    let format = ContentFormat::TLV;
+    let code = |a: super::world::Answer| a.code;
+    let put = w.put(BOOTSTRAP, "/0/1", &security, format).map(code);
+    assert_eq!(put.unwrap(), Code::CHANGED);
+    let put = w.put(BOOTSTRAP, "/1/0", &server, format).map(code);
+    assert_eq!(put.unwrap(), Code::CHANGED);
+    let finish = w.ask(BOOTSTRAP, Code::POST, "bs", |_| {}).map(code);
+    assert_eq!(finish.unwrap(), Code::CHANGED);
+    let request = w.request().unwrap();
+    assert_eq!(request.path, "rd");
+    w.reply(&request, Code::CREATED, "rd/a").unwrap();
+    assert!(w.events.contains(&Event::Registered { server: 7 }));
+    let read = w.ask(BOOTSTRAP, Code::GET, "/3/0/0", |_| {}).map(code);
+    assert_eq!(read.unwrap(), Code::CONTENT);
+}
+
+#[test]
+fn a_bootstrap_that_fails_leaves_the_known_servers() {
+    let mut w = World::registered(Board::small());
+    assert_eq!(w.execute("/1/0/9", "").unwrap(), Code::CHANGED);
+    let request = w.request().unwrap();
+    assert_eq!(request.path, "bs");
+    w.reply(&request, Code::SERVICE_UNAVAILABLE, "").unwrap();
+    let request = w.request().unwrap();
+    assert_eq!(request.path, "rd");
+}
