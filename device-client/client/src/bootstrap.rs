@@ -245,7 +245,8 @@ impl Client<'_> {
         if staged.delete(path) {
             return Code::DELETED;
         }
-        // Device can't be deleted (TS 6.1.7.6); the rest does not come from a bootstrap.
+        // Device and the bootstrap account can't be deleted (TS 6.1.7.6); the rest does not come
+        // from a bootstrap.
         Code::BAD_REQUEST
     }
 

@@ -54,11 +54,28 @@ pub(crate) struct Link {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Registration {
-    Due { at: u64, attempts: u8 },
-    Registering { token: Token, attempts: u8 },
-    Registered { location: Location, update_at: u64 },
-    Updating { token: Token, location: Location },
-    Leaving { token: Token },
+    Due {
+        at: u64,
+        attempts: u8,
+    },
+    /// `lifetime` is what the server is being told, seconds.
+    Registering {
+        token: Token,
+        attempts: u8,
+        lifetime: u32,
+    },
+    Registered {
+        location: Location,
+        update_at: u64,
+    },
+    Updating {
+        token: Token,
+        location: Location,
+        lifetime: u32,
+    },
+    Leaving {
+        token: Token,
+    },
     Gone,
 }
 

@@ -199,7 +199,8 @@ impl Client<'_> {
         let mut ep = Line::<68>::new();
         write!(ep, "ep={}", self.config.endpoint).ok()?;
         let mut lt = Line::<16>::new();
-        write!(lt, "lt={}", self.lifetime(instance)).ok()?;
+        let lifetime = self.lifetime(instance);
+        write!(lt, "lt={lifetime}").ok()?;
         let sent = self.send(now, peer, Code::POST, token, buf, |b| {
             b.option(OptionNumber::URI_PATH, b"rd")?;
             b.uint(
@@ -214,7 +215,14 @@ impl Client<'_> {
             Ok(())
         });
         if sent.is_some() {
-            self.set_registration(peer, Registration::Registering { token, attempts });
+            self.set_registration(
+                peer,
+                Registration::Registering {
+                    token,
+                    attempts,
+                    lifetime,
+                },
+            );
         }
         sent
     }
@@ -230,14 +238,22 @@ impl Client<'_> {
     ) -> Option<(SocketAddr, usize)> {
         let token = token(platform);
         let mut lt = Line::<16>::new();
-        write!(lt, "lt={}", self.lifetime(instance)).ok()?;
+        let lifetime = self.lifetime(instance);
+        write!(lt, "lt={lifetime}").ok()?;
         let sent = self.send(now, peer, Code::POST, token, buf, |b| {
             location_path(b, &location)?;
             b.option(OptionNumber::URI_QUERY, lt.as_bytes())?;
             Ok(())
         });
         if sent.is_some() {
-            self.set_registration(peer, Registration::Updating { token, location });
+            self.set_registration(
+                peer,
+                Registration::Updating {
+                    token,
+                    location,
+                    lifetime,
+                },
+            );
         }
         sent
     }
@@ -258,10 +274,23 @@ impl Client<'_> {
             return;
         };
         let code = message.map(Message::code);
-        // Three quarters of the lifetime leave time for a lost Update and its repetitions.
-        let update_at = now.mono + u64::from(self.lifetime(instance)) * 750;
+        // Three quarters of the lifetime leave time for a lost Update and its repetitions. One that
+        // was written meanwhile has to be told now.
+        let wanted = self.lifetime(instance);
+        let update_at = |told: u32| {
+            let wait = if told == wanted {
+                u64::from(told) * 750
+            } else {
+                0
+            };
+            now.mono + wait
+        };
         match link.registration {
-            Registration::Registering { token: t, attempts } if t == token => {
+            Registration::Registering {
+                token: t,
+                attempts,
+                lifetime,
+            } if t == token => {
                 let location = message
                     .filter(|m| m.code() == Code::CREATED)
                     .and_then(read_location);
@@ -271,7 +300,7 @@ impl Client<'_> {
                         peer,
                         Registration::Registered {
                             location,
-                            update_at,
+                            update_at: update_at(lifetime),
                         },
                     );
                     self.event(Event::Registered { server: short_id });
@@ -279,13 +308,17 @@ impl Client<'_> {
                     self.registration_failed(now, peer, short_id, code, attempts + 1, platform);
                 }
             }
-            Registration::Updating { token: t, location } if t == token => match code {
+            Registration::Updating {
+                token: t,
+                location,
+                lifetime,
+            } if t == token => match code {
                 Some(Code::CHANGED) => {
                     self.set_registration(
                         peer,
                         Registration::Registered {
                             location,
-                            update_at,
+                            update_at: update_at(lifetime),
                         },
                     );
                 }

@@ -158,3 +158,21 @@ fn a_bootstrap_that_fails_leaves_the_known_servers() {
     let request = w.request().unwrap();
     assert_eq!(request.path, "rd");
 }
+
+#[test]
+fn a_lifetime_written_while_an_update_is_under_way_is_told() {
+    let mut w = World::registered(Board::small());
+    assert_eq!(w.execute("/1/0/8", "").unwrap(), Code::CHANGED);
+    let update = w.request().unwrap();
+    assert!(update.query.contains(&"lt=300".to_string()));
+    let written = w.ask(SERVER, Code::PUT, "/1/0/1", |b| {
+        b.payload(b"86400").unwrap();
+    });
+    assert_eq!(written.unwrap().code, Code::CHANGED);
+    w.reply(&update, Code::CHANGED, "").unwrap();
+    let update = w.request().unwrap();
+    assert!(update.query.contains(&"lt=86400".to_string()));
+    w.reply(&update, Code::CHANGED, "").unwrap();
+    w.pass(60_000).unwrap();
+    assert!(w.take_datagram().is_none());
+}

@@ -209,6 +209,10 @@ impl Accounts {
         if path.depth() > 2 || !matches!(object, None | Some(0 | 1)) {
             return false;
         }
+        let bootstrap = self.bootstrap().map(|s| s.id);
+        if object == Some(0) && id.is_some() && id == bootstrap {
+            return false;
+        }
         for s in &mut self.security {
             let here = |s: &Security| object != Some(1) && id.is_none_or(|id| s.id == id);
             if s.as_ref().is_some_and(|s| !s.bootstrap && here(s)) {
@@ -411,6 +415,7 @@ mod tests {
         assert_eq!(a, Accounts::factory("coap://127.0.0.1:5683").unwrap());
         assert!(!a.is_consistent());
         assert!(!a.delete(&Path::object(3)));
+        assert!(!a.delete(&Path::instance(0, 0)), "the bootstrap account");
         let mut a = full();
         assert!(a.delete(&Path::object(1)));
         assert!(a.server.iter().all(Option::is_none));
