@@ -59,7 +59,7 @@ impl FromStr for Digest {
 /// The bytes of a text of hexadecimal digits.
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let nibble = |digit: u8| (digit as char).to_digit(16);

@@ -263,19 +263,6 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
 }
 
 fn fresh_folder() -> Result<PathBuf> {
-    let base = std::env::temp_dir();
-    for n in 0..1000 {
-        let folder = base.join(format!("tinsmith-demo-{}-{n}", std::process::id()));
-        match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot create {}", folder.display()));
-            }
-        }
-    }
-    bail!(
-        "{} is full of old demos; remove tinsmith-demo-*",
-        base.display()
-    )
+    let folder = tempfile::Builder::new().prefix("tinsmith-demo-").tempdir();
+    Ok(folder.context("cannot create a temporary folder")?.keep())
 }
