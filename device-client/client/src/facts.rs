@@ -9,9 +9,16 @@ use crate::platform::{Config, ConfigError};
 
 const MAX_KERNELS: usize = 64;
 
+/// Hz, for a board that does not say.
+const DEFAULT_CLOCK: u64 = 64_000_000;
+/// Seconds that a self test may take at one step of its inner loops per clock cycle.
+const SELF_TEST_S: u64 = 60;
+
 pub(crate) struct Facts {
     pub(crate) abi: u32,
     pub(crate) arena_total: u32,
+    /// Core clock, Hz.
+    clock: u64,
     pub(crate) digest: [u8; DIGEST_LEN],
     module_class: [u8; 16],
     kernels: [(u16, u16); MAX_KERNELS],
@@ -21,11 +28,13 @@ pub(crate) struct Facts {
 impl Facts {
     pub(crate) fn read(records: &dyn Records) -> Result<Self, ConfigError> {
         let (mut abi, mut arena) = (None, None);
+        let mut clock = None;
         let mut kernels = [(0, 0); MAX_KERNELS];
         let mut kernel_count = Ok(0);
         records.visit(&mut |path, value| match *path.ids() {
             [ids::COMPUTE_PLATFORM, 0, 3] => abi = value.as_u64(),
             [ids::COMPUTE_PLATFORM, 0, 5] => arena = value.as_u64(),
+            [ids::COMPUTE_UNIT, 0, 4] => clock = value.as_u64(),
             [ids::COMPUTE_UNIT, 0, 10] => kernel_count = read_kernels(value, &mut kernels),
             _ => {}
         });
@@ -34,6 +43,7 @@ impl Facts {
         Ok(Self {
             abi: small(abi).ok_or(ConfigError::Capability)?,
             arena_total: small(arena).ok_or(ConfigError::Capability)?,
+            clock: clock.unwrap_or(DEFAULT_CLOCK),
             digest,
             module_class: tinsmith_package::module_class_id(&digest),
             kernels,
@@ -50,6 +60,12 @@ impl Facts {
             arena_bytes: arena_bytes.min(self.arena_total as usize),
             stack_bytes: config.stack_bytes as usize,
         }
+    }
+
+    /// Steps of inner loops that a self test may take: a plan that is well-formed may still be one
+    /// that runs for years.
+    pub(crate) fn work(&self) -> u64 {
+        self.clock.saturating_mul(SELF_TEST_S)
     }
 
     /// What a package may ask for.

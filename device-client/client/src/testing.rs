@@ -75,6 +75,8 @@ pub(crate) fn capability() -> Capability {
     let text = include_str!("../../boards/targets/nrf52840-dk.json");
     let mut capability: Capability = serde_json::from_str(text).unwrap();
     capability.platform.arena_total = ARENA as u64;
+    // So slow that a small module can ask for too much time.
+    capability.units[0].clock_max = 100;
     capability
 }
 
@@ -104,6 +106,15 @@ pub(crate) fn expected(input: &[i8], step: i8, layers: usize) -> Vec<i8> {
 }
 
 pub(crate) fn module(step: i8, layers: usize, good_golden: bool) -> Vec<u8> {
+    module_with_goldens(step, layers, good_golden, 1)
+}
+
+pub(crate) fn module_with_goldens(
+    step: i8,
+    layers: usize,
+    good_golden: bool,
+    goldens: u32,
+) -> Vec<u8> {
     let mut b = ModuleBuilder::new();
     b.segment(Segment {
         size: 64,
@@ -128,7 +139,9 @@ pub(crate) fn module(step: i8, layers: usize, good_golden: bool) -> Vec<u8> {
         b.label(format!("the class with number {i}"));
     }
     if good_golden {
-        b.golden_from_spec(GoldenInput::Seed(7)).unwrap();
+        for seed in 7..7 + goldens {
+            b.golden_from_spec(GoldenInput::Seed(seed)).unwrap();
+        }
     } else {
         b.golden(
             GoldenInput::Seed(7),

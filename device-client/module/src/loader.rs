@@ -251,6 +251,23 @@ impl<'m> Module<'m> {
         self.header.macs
     }
 
+    /// Steps of the innermost loops of one inference, at most, counted from the plan and not told by
+    /// the header: a bound for the time of a run.
+    pub fn work(&self) -> u64 {
+        let records = u64::from(self.layers);
+        self.records().fold(records, |sum, (_, record)| {
+            sum.saturating_add(record.work())
+        })
+    }
+
+    /// As [`work`](Self::work), of the whole self test.
+    pub fn self_test_work(&self) -> u64 {
+        let inputs = self.inputs().map(|t| u64::from(t.bytes)).sum();
+        let step = self.work().saturating_add(inputs);
+        let steps: u64 = self.goldens().map(|g| u64::from(g.steps)).sum();
+        steps.saturating_mul(step)
+    }
+
     /// Bytes of weights and tables.
     pub fn const_bytes(&self) -> usize {
         self.consts.len()

@@ -216,6 +216,8 @@ fn a_good_module_loads_runs_and_tests_itself() {
     let class = module.run(&mut arena).unwrap();
     assert_eq!(class, expected.class);
     assert!(class.is_some());
+    // 2 golden inputs of one step each, 40 bytes of input.
+    assert_eq!(module.self_test_work(), 2 * (module.work() + 40));
     assert_eq!(arena[module.output_range(0).unwrap()], expected.outputs[0]);
     assert!(spec::run(&module, &[&input[1..]]).is_err());
 }

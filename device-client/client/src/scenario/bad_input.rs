@@ -4,7 +4,9 @@ use tinsmith_coap::{Code, Szx};
 use tinsmith_package::Head;
 
 use super::world::{SERVER, World};
-use crate::testing::{Board, LAYERS, WIDTH, expected, module, package, package_with};
+use crate::testing::{
+    Board, LAYERS, WIDTH, expected, module, module_with_goldens, package, package_with,
+};
 use crate::{ModelResult, SlotState};
 
 const INPUT: [i8; WIDTH] = [1; WIDTH];
@@ -97,6 +99,17 @@ fn every_byte_of_the_head_may_be_wrong() {
 fn a_payload_that_is_no_module() {
     let mut w = with_active();
     let p = package_with(&[0x55; 3000], 6, 60, |_| {});
+    assert_eq!(w.push(&p).unwrap(), Code::CHANGED);
+    assert_eq!(w.firmware().unwrap(), (0, 6));
+    assert_eq!(w.slots()[1], SlotState::Failed);
+    still_good(&mut w);
+}
+
+#[test]
+fn a_module_that_would_run_too_long() {
+    let mut w = with_active();
+    let endless = module_with_goldens(2, 2, true, 140);
+    let p = package_with(&endless, 6, 60, |_| {});
     assert_eq!(w.push(&p).unwrap(), Code::CHANGED);
     assert_eq!(w.firmware().unwrap(), (0, 6));
     assert_eq!(w.slots()[1], SlotState::Failed);

@@ -223,6 +223,9 @@ impl Client<'_> {
         }
         let unsupported = (UpdateResult::UnsupportedPackage, ModelResult::Unsupported);
         let module = Module::parse(image).map_err(|_| unsupported)?;
+        if module.self_test_work() > self.facts.work() {
+            return Err(unsupported);
+        }
         let host = self.facts.host(&self.config, self.arena.len());
         module.check_host(&host).map_err(|refusal| match refusal {
             Demand::Abi { .. } => (UpdateResult::UnsupportedPackage, ModelResult::Abi),

@@ -49,6 +49,11 @@ impl<'m> AddRecord<'m> {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if !(1..=30).contains(&self.factors.shift) {
             return Err(Problem::Multiplier);

@@ -88,6 +88,11 @@ impl<'m> AveragePoolRecord<'m> {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64 * self.window.reach(&self.input)
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         self.window.check(&self.output)?;
         self.clamp.check()?;
@@ -95,9 +100,7 @@ impl<'m> AveragePoolRecord<'m> {
             return Err(Problem::Shape);
         }
         // The sum of the valid elements fits 31 bits.
-        let rows = self.input.height.min(self.window.kernel_height as usize) as u64;
-        let columns = self.input.width.min(self.window.kernel_width as usize) as u64;
-        if rows * columns * 255 > i32::MAX as u64 {
+        if self.window.reach(&self.input) * 255 > i32::MAX as u64 {
             return Err(Problem::Window);
         }
         if !self.means.iter().all(|(_, m)| m.is_valid()) {

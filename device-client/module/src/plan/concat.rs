@@ -101,6 +101,11 @@ impl<'m> ConcatRecord<'m> {
         (0..self.count).map_while(move |_| ConcatSource::decode(&mut reader).ok())
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         self.clamp.check()?;
         let mut length = 0;

@@ -46,6 +46,11 @@ impl<'m> Conv2dRecord<'m> {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        (self.output.height * self.output.width) as u64 * self.weights.len() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         self.window.check(&self.output)?;
         self.clamp.check()?;

@@ -37,6 +37,11 @@ impl CopyRecord {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if !self.input.is_dense() || !self.output.is_dense() {
             return Err(Problem::Shape);

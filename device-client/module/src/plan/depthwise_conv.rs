@@ -47,6 +47,11 @@ impl<'m> DepthwiseConvRecord<'m> {
         self.output.channels / self.input.channels
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64 * self.window.taps() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if !self.output.channels.is_multiple_of(self.input.channels) {
             return Err(Problem::Shape);

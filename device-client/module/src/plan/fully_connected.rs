@@ -39,6 +39,11 @@ impl<'m> FullyConnectedRecord<'m> {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.weights.len() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if !self.input.is_dense() || self.output.height != 1 || self.output.width != 1 {
             return Err(Problem::Shape);

@@ -29,6 +29,11 @@ impl<'m> LookupRecord<'m> {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if !self.input.same_shape(&self.output) {
             return Err(Problem::Shape);

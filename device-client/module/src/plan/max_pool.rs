@@ -32,6 +32,11 @@ impl MaxPoolRecord {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64 * self.window.reach(&self.input)
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         self.window.check(&self.output)?;
         if self.input.channels != self.output.channels {

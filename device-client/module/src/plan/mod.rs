@@ -75,6 +75,11 @@ macro_rules! operators {
             }
 
             /// The checks that need to be made once only.
+            /// Steps of the innermost loop, at most.
+            pub(crate) fn work(&self) -> u64 {
+                match self { $(Record::$name(record) => record.work(),)* }
+            }
+
             pub(crate) fn verify(&self) -> Result<(), Problem> {
                 match self { $(Record::$name(record) => record.verify(),)* }
             }

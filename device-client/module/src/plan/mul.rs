@@ -44,6 +44,11 @@ impl<'m> MulRecord<'m> {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         self.clamp.check()?;
         if !self.a.same_shape(&self.output) {

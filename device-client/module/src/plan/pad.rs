@@ -38,6 +38,11 @@ impl PadRecord {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if self.top + self.input.height > self.output.height
             || self.left + self.input.width > self.output.width

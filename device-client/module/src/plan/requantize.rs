@@ -35,6 +35,11 @@ impl RequantizeRecord {
         })
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         self.clamp.check()?;
         if !self.input.same_shape(&self.output) {

@@ -33,6 +33,11 @@ impl<'m> SoftmaxRecord<'m> {
         u32::from_le_bytes(self.table[usize::from(d)])
     }
 
+    /// Steps of the innermost loop, at most.
+    pub(crate) fn work(&self) -> u64 {
+        3 * self.output.bytes() as u64
+    }
+
     pub(crate) fn verify(&self) -> Result<(), Problem> {
         if !self.input.same_shape(&self.output) {
             return Err(Problem::Shape);

@@ -45,6 +45,13 @@ impl Window {
         self.kernel_height as usize * self.kernel_width as usize
     }
 
+    /// Elements of one channel that a window covers, at most.
+    pub(crate) fn reach(&self, input: &Span) -> u64 {
+        let rows = input.height.min(self.kernel_height as usize) as u64;
+        let columns = input.width.min(self.kernel_width as usize) as u64;
+        rows * columns
+    }
+
     pub(crate) const fn rows(&self) -> Steps {
         Steps {
             taps: self.kernel_height as usize,
