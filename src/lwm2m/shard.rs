@@ -354,7 +354,7 @@ impl Shard {
     pub(super) fn request_stored(&mut self, now: Now, id: RequestId, durable: bool) {
         if let Some(&index) = self.requests.get(&id) {
             self.with(now, index, |device, cx| {
-                device.request_stored(cx, id, durable)
+                device.request_stored(cx, id, durable);
             });
         }
     }
