@@ -259,9 +259,15 @@ impl Client<'_> {
             && message
                 .content_format()
                 .is_none_or(|f| f == ContentFormat::OPAQUE.0);
+        let in_blocks = message.code() == Code::PUT
+            && matches!(message.block1(), Ok(Some(b)) if b.more || b.num > 0);
         match *path.ids() {
             [ids::FIRMWARE_UPDATE, 0, 0] if is_opaque => {
                 return self.push(now, peer, message, platform);
+            }
+            // A package in another format would have to be held whole.
+            [ids::FIRMWARE_UPDATE, 0, 0] if in_blocks => {
+                return Answer::Code(Code::UNSUPPORTED_CONTENT_FORMAT);
             }
             [ids::INFERENCE, 0, INPUT] if is_opaque => {
                 return self.stream_input(now, peer, path, message, platform);

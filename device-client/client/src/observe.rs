@@ -201,7 +201,7 @@ impl Client<'_> {
                 continue;
             };
             let (pmin, pmax) = self.periods(entry.peer);
-            if entry.seen != self.changes {
+            if entry.seen != self.changes && !self.inference.is_quiet(&entry.path) {
                 let tree = Tree {
                     client: self,
                     platform,

@@ -1,6 +1,6 @@
 //! Inference (27304), instance 0: the module on trial, else the committed one.
 
-use lwm2m_objects::{Objlnk, Value, ids};
+use lwm2m_objects::{Objlnk, Path, Value, ids};
 use tinsmith_coap::Code;
 use tinsmith_module::{Class, Module};
 
@@ -61,6 +61,18 @@ impl Inference {
         latency_max: 0,
         histogram: [0; CLASSES],
     };
+
+    /// /27304/0/11: the class is not worth a notification.
+    fn is_doubtful(&self) -> bool {
+        self.class
+            .is_some_and(|c| f64::from(c.score) < self.threshold)
+    }
+
+    /// Whether a change of what is at `path` is to be kept from observers.
+    pub(crate) fn is_quiet(&self, path: &Path) -> bool {
+        let of_class = matches!(*path.ids(), [ids::INFERENCE, _, 7..=9]);
+        of_class && self.is_doubtful()
+    }
 
     /// Another module runs now.
     pub(crate) fn forget_result(&mut self) {

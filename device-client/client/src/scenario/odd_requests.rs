@@ -176,3 +176,40 @@ fn a_lifetime_written_while_an_update_is_under_way_is_told() {
     w.pass(60_000).unwrap();
     assert!(w.take_datagram().is_none());
 }
+
+#[test]
+fn a_class_below_the_threshold_is_not_notified() {
+    // The module adds 78; the score is half the highest output.
+    let sample = |class: usize, output: i8| {
+        let mut input = [-78; WIDTH];
+        input[class] += output;
+        input
+    };
+    let mut w = running();
+    w.infer(&sample(1, 20)).unwrap();
+    w.ask(SERVER, Code::GET, "observe /27304/0/7", |_| {})
+        .unwrap();
+    let written = w.ask(SERVER, Code::PUT, "/27304/0/11", |b| {
+        b.payload(b"1").unwrap();
+    });
+    assert_eq!(written.unwrap().code, Code::CHANGED);
+    for (class, output, wanted) in [(5, 1, None), (3, 8, Some(&b"3"[..])), (4, 1, None)] {
+        w.infer(&sample(class, output)).unwrap();
+        assert_eq!(w.number("/27304/0/7").unwrap(), class as i64);
+        w.pass(1_000).unwrap();
+        let told = w.take_notifications(SERVER).unwrap();
+        assert_eq!(told.first().map(Vec::as_slice), wanted, "{class}");
+    }
+}
+
+#[test]
+fn a_package_in_another_format_is_refused_at_its_first_block() {
+    let mut w = World::registered(Board::small());
+    let answer = w.ask(SERVER, Code::PUT, "/5/0/0", |b| {
+        b.uint(OptionNumber::CONTENT_FORMAT, 11542).unwrap();
+        b.block(OptionNumber::BLOCK1, Block::new(0, true, Szx::MAX).unwrap())
+            .unwrap();
+        b.payload(&[0; 1024]).unwrap();
+    });
+    assert_eq!(answer.unwrap().code, Code::UNSUPPORTED_CONTENT_FORMAT);
+}

@@ -271,13 +271,23 @@ impl Accounts {
         let addresses = self
             .servers()
             .all(|(_, s)| s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some());
-        bootstrap == 1 && servers > 0 && servers == all && addresses && self.short_ids_are_unique()
+        bootstrap == 1
+            && servers > 0
+            && servers == all
+            && addresses
+            && self.servers_are_told_apart()
     }
 
-    fn short_ids_are_unique(&self) -> bool {
-        let ids = self.server.iter().flatten().map(|s| s.short_id);
-        ids.clone()
-            .all(|id| ids.clone().filter(|other| *other == id).count() == 1)
+    /// Short ids, and the addresses by which their messages are known.
+    fn servers_are_told_apart(&self) -> bool {
+        let servers = || {
+            self.servers()
+                .map(|(s, security)| (s.short_id, crate::uri::parse(security.uri.as_str())))
+        };
+        servers().all(|(id, address)| {
+            let same = servers().filter(|(i, a)| *i == id || *a == address);
+            same.count() == 1
+        })
     }
 
     pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
@@ -459,16 +469,33 @@ mod tests {
     }
 
     #[test]
-    fn a_short_id_is_unique() {
-        for (ids, good) in [([7, 8, 9], true), ([7, 8, 8], false), ([7, 7, 8], false)] {
-            let mut a = full();
-            for (i, id) in ids.into_iter().enumerate() {
+    fn short_ids_and_addresses_are_unique() {
+        for (ids, hosts, good) in [
+            ([7, 8], [1, 2], true),
+            ([7, 8], [1, 1], false),
+            ([7, 7], [1, 2], false),
+        ] {
+            let mut a = Accounts::EMPTY;
+            for i in 0..2 {
+                let uri = format!("coap://10.0.0.{}", hosts[i]);
+                a.security[i] = Some(Security {
+                    uri: Text::new(&uri).unwrap(),
+                    short_id: ids[i],
+                    ..Security::new(i as u16)
+                });
                 a.server[i] = Some(Server {
-                    short_id: id,
+                    short_id: ids[i],
                     ..Server::new(i as u16)
                 });
             }
-            assert_eq!(a.short_ids_are_unique(), good, "{ids:?}");
+            a.security[2] = Some(Security {
+                bootstrap: true,
+                ..Security::new(2)
+            });
+            assert_eq!(a.is_consistent(), good, "{ids:?} {hosts:?}");
+            // The last two of three.
+            a.server.rotate_right(1);
+            assert_eq!(a.is_consistent(), good, "{ids:?} {hosts:?}");
         }
     }
 
