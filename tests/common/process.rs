@@ -1,0 +1,298 @@
+//! The server and devices as processes; none outlives its test.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// The program under test.
+pub(crate) fn tinsmith() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinsmith"));
+    command
+        .stdin(Stdio::null())
+        .env_remove("RUST_LOG")
+        .env_remove("TINSMITH_SERVER");
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    tinsmith()
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+/// Asks again and again until there is an answer; panics with `what` after `seconds`.
+pub(crate) fn wait<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "no end after {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills a process as a power cut would.
+pub(crate) fn kill_now(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a process id"));
+    kill(pid, Signal::SIGKILL).expect("the process is there");
+}
+
+/// A process that is killed when its test ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `tinsmith serve`.
+pub(crate) struct Server {
+    process: Process,
+    store: PathBuf,
+    extra: Vec<String>,
+    pub(crate) coap: SocketAddr,
+    pub(crate) bootstrap: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server on ports that are free.
+    pub(crate) fn start(store: &Path, extra: &[String]) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::launch(store, extra, [any; 3]).expect("the server starts")
+    }
+
+    fn launch(store: &Path, extra: &[String], at: [SocketAddr; 3]) -> Option<Self> {
+        let [coap, bootstrap, http] = at.map(|address| address.to_string());
+        let child = tinsmith()
+            .args([
+                "serve",
+                "--json",
+                "--coap",
+                &coap,
+                "--bootstrap",
+                &bootstrap,
+            ])
+            .args(["--http", &http, "--store"])
+            .arg(store)
+            .args(extra)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut process = Process(child);
+        let mut line = String::new();
+        let stdout = process.0.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("text");
+        if line.is_empty() {
+            return None;
+        }
+        let addresses: Value = serde_json::from_str(&line).expect("one line of JSON");
+        let address = |name: &str| {
+            let text = addresses[name].as_str().expect("an address");
+            text.parse().expect("an address")
+        };
+        Some(Self {
+            process,
+            store: store.to_owned(),
+            extra: extra.to_vec(),
+            coap: address("coap"),
+            bootstrap: address("bootstrap"),
+            http: address("http"),
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+    }
+
+    /// Starts it again, on the same store and the same ports.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        let at = [self.coap, self.bootstrap, self.http];
+        let (store, extra) = (self.store.clone(), self.extra.clone());
+        *self = wait("the server starts again", 30, || {
+            Self::launch(&store, &extra, at)
+        });
+    }
+
+    /// `http://...`, as the commands take it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// An HTTP request: status and JSON; `None` if there is no server.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        let url = format!("{}/api/v1/{path}", self.url());
+        let response = match method {
+            "GET" => agent.get(url).call(),
+            "PUT" => agent.put(url).send_json(body),
+            _ => agent.post(url).send_json(body),
+        };
+        let mut response = response.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.body_mut().read_json().ok()?))
+    }
+
+    /// GET; panics unless the answer is 200.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        match self.ask("GET", path, &Value::Null) {
+            Some((200, value)) => value,
+            other => panic!("GET {path}: {other:?}"),
+        }
+    }
+
+    /// The device shall run a model; durable if this is true. False: the server is gone.
+    pub(crate) fn try_want(&self, endpoint: &str, model: &str) -> bool {
+        let path = format!("devices/{endpoint}/model");
+        let answer = self.ask("PUT", &path, &json!({ "model": model }));
+        assert!(
+            matches!(answer, None | Some((200, _))),
+            "{path}: {answer:?}"
+        );
+        answer.is_some()
+    }
+
+    /// The device shall run a model; durable when this returns.
+    pub(crate) fn want(&self, endpoint: &str, model: &str) {
+        assert!(self.try_want(endpoint, model), "the server answers");
+    }
+
+    /// Waits until the device has registered.
+    pub(crate) fn registered(&self, endpoint: &str) {
+        wait("the device registers", 60, || {
+            let (status, device) = self.ask("GET", &format!("devices/{endpoint}"), &Value::Null)?;
+            (status == 200 && device["online"] == true).then_some(())
+        });
+    }
+
+    /// Waits for the end of the update under way, good or bad.
+    pub(crate) fn settled(&self, endpoint: &str) -> Value {
+        let mut last = Value::Null;
+        let end = Instant::now() + Duration::from_secs(90);
+        while Instant::now() < end {
+            if let Some((200, device)) =
+                self.ask("GET", &format!("devices/{endpoint}"), &Value::Null)
+            {
+                let state = device["state"].as_str().unwrap_or_default();
+                if matches!(state, "installed" | "refused" | "failed" | "unsupported") {
+                    return device;
+                }
+                last = device;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!(
+            "the update of {endpoint} does not end: {} ({}), timeline {:#}",
+            last["state"], last["detail"], last["timeline"]
+        );
+    }
+}
+
+/// `tinsmith host-device`.
+pub(crate) struct Device {
+    process: Process,
+    arguments: Vec<String>,
+    lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) endpoint: String,
+}
+
+impl Device {
+    /// Starts a device that knows nothing but its name and the bootstrap server.
+    pub(crate) fn start(endpoint: &str, bootstrap: SocketAddr, target: &str, flash: &Path) -> Self {
+        let arguments = [
+            "host-device",
+            "--endpoint",
+            endpoint,
+            "--bootstrap",
+            &format!("coap://{bootstrap}"),
+            "--target",
+            target,
+            "--flash",
+            &flash.display().to_string(),
+        ];
+        let arguments = arguments.map(str::to_owned).to_vec();
+        let lines = Arc::default();
+        Self {
+            process: Self::launch(&arguments, &lines),
+            arguments,
+            lines,
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
+    fn launch(arguments: &[String], lines: &Arc<Mutex<Vec<String>>>) -> Process {
+        let mut child = tinsmith()
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let lines = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().expect("no panic").push(line);
+            }
+        });
+        Process(child)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Starts it again with the flash as it is now.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+        self.process = Self::launch(&self.arguments, &self.lines);
+    }
+
+    /// What it said from line `from` on.
+    pub(crate) fn lines(&self, from: usize) -> Vec<String> {
+        self.lines
+            .lock()
+            .expect("no panic")
+            .iter()
+            .skip(from)
+            .cloned()
+            .collect()
+    }
+
+    /// How many lines it said.
+    pub(crate) fn line_count(&self) -> usize {
+        self.lines.lock().expect("no panic").len()
+    }
+}
+
+/// Writes a file for a test.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> String {
+    use std::io::Write;
+    let mut file = File::create(path).expect("a file can be made");
+    file.write_all(bytes).expect("a file can be written");
+    path.display().to_string()
+}
