@@ -43,6 +43,8 @@ pub(crate) enum Phase {
         silent_until: u64,
         attempts: u8,
     },
+    /// The accounts were inconsistent at the Finish; the next poll ends the bootstrap.
+    Refused { attempts: u8, at: u64 },
     /// Finished; the accounts are on their way to the flash. `old` comes back if that fails.
     Storing { old: Accounts, attempts: u8 },
     /// Management.
@@ -54,6 +56,7 @@ impl Phase {
         match self {
             Self::Waiting { until, .. } => Some(*until),
             Self::Running { silent_until, .. } => Some(*silent_until),
+            Self::Refused { at, .. } => Some(*at),
             _ => None,
         }
     }
@@ -196,6 +199,9 @@ impl Client<'_> {
         {
             self.bootstrap_failed(now, attempts, BootstrapError::TimedOut, platform);
         }
+        if let Phase::Refused { attempts, .. } = self.phase {
+            self.bootstrap_failed(now, attempts, BootstrapError::Inconsistent, platform);
+        }
     }
 
     /// The accounts as the bootstrap server sees them, while it may change them.
@@ -326,21 +332,14 @@ impl Client<'_> {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
         let Phase::Running {
-            staged,
-            attempts,
-            silent_until,
+            staged, attempts, ..
         } = self.phase
         else {
             return Err(Code::METHOD_NOT_ALLOWED);
         };
         if !staged.is_consistent() {
-            // The next poll ends the bootstrap.
-            let _ = silent_until;
-            self.phase = Phase::Running {
-                staged,
-                attempts,
-                silent_until: now.mono,
-            };
+            let at = now.mono;
+            self.phase = Phase::Refused { attempts, at };
             return Err(Code::NOT_ACCEPTABLE);
         }
         self.phase = Phase::Storing {

@@ -81,6 +81,12 @@ fn an_inconsistent_bootstrap_is_refused_and_repeated() {
     w.reply(&request, Code::CHANGED, "").unwrap();
     let finished = w.ask(BOOTSTRAP, Code::POST, "bs", |_| {}).unwrap();
     assert_eq!(finished.code, Code::NOT_ACCEPTABLE);
+    let why = |e: &Event| match e {
+        Event::BootstrapFailed { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    let why: Vec<_> = w.events.iter().filter_map(why).collect();
+    assert_eq!(why, [BootstrapError::Inconsistent]);
     w.bootstrap(ContentFormat::TLV).unwrap();
     w.register().unwrap();
 }
