@@ -51,4 +51,11 @@ mod tests {
         let text = super::table(&["NAME", "N"], &rows);
         assert_eq!(text, "NAME   N\na     10\nlong   7\n");
     }
+
+    #[test]
+    fn a_column_without_any_value_is_text() {
+        let rows = [vec!["a".into(), "-".into()]];
+        let text = super::table(&["NAME", "MODEL"], &rows);
+        assert_eq!(text, "NAME  MODEL\na     -\n");
+    }
 }
