@@ -141,3 +141,61 @@ fn a_repeated_block_does_not_take_the_place_of_another_answer() {
     let answer = w.await_answer(SERVER, write).unwrap();
     assert_eq!(answer.code, Code::CHANGED);
 }
+
+/// What is there must work, be what is read, and be there after a reset.
+fn old_or_new(w: &mut World, at: (u32, u32)) {
+    w.good = 0;
+    w.failing = 0;
+    w.pass(200_000).unwrap();
+    let before = w.slots();
+    for reset in [false, true] {
+        if reset {
+            w.reboot();
+            w.settle().unwrap();
+        }
+        assert_eq!(w.slots(), before, "{at:?}");
+        let got = w.infer(&INPUT).unwrap();
+        let known = [1, 2].map(|step| expected(&INPUT, step, LAYERS));
+        assert!(known.contains(&got), "{at:?}");
+        for (slot, state) in before.into_iter().enumerate() {
+            let read = w.number(&format!("/27303/{slot}/7")).unwrap();
+            assert_eq!(read, state as i64, "{at:?}");
+        }
+    }
+    let reset = w.ask(SERVER, Code::PUT, "/5/0/0", |b| {
+        b.payload(&[0]).unwrap();
+    });
+    assert_eq!(reset.unwrap().code, Code::CHANGED, "{at:?}");
+    install(w, 3, 9);
+    let got = w.infer(&INPUT).unwrap();
+    assert_eq!(got, expected(&INPUT, 3, LAYERS), "{at:?}");
+}
+
+#[test]
+fn any_operations_of_an_update_may_fail() {
+    for (failing, in_truth) in [
+        (1, true),
+        (3, true),
+        (1, false),
+        (2, false),
+        (3, false),
+        (7, false),
+    ] {
+        for good in 0.. {
+            let mut w = World::registered(Board::with(2048, 32));
+            install(&mut w, 1, 1);
+            (w.good, w.failing) = (good, failing);
+            w.in_truth = in_truth;
+            let _ = w.push(&package(2, 2, 60)).unwrap();
+            let _ = w.execute("/5/0/2", "").unwrap();
+            if let Some(slot) = w.client.update.trial() {
+                w.execute(&format!("/27303/{slot}/10"), "").unwrap();
+            }
+            let untouched = w.failing == failing;
+            old_or_new(&mut w, (good, failing));
+            if untouched {
+                break;
+            }
+        }
+    }
+}

@@ -56,6 +56,10 @@ pub(super) struct World {
     pub(super) rebooted: bool,
     /// Flash operations end only with [`World::finish_flash`].
     pub(super) slow: bool,
+    /// So many flash operations go well before some fail.
+    pub(super) good: u32,
+    /// Operations that fail are carried out all the same.
+    pub(super) in_truth: bool,
     /// So many flash operations fail.
     pub(super) failing: u32,
     held: Option<Result<(), FlashError>>,
@@ -102,6 +106,8 @@ impl World {
             events: Vec::new(),
             rebooted: false,
             slow: false,
+            good: 0,
+            in_truth: false,
             failing: 0,
             held: None,
             sent: VecDeque::new(),
@@ -125,8 +131,14 @@ impl World {
             match output {
                 Output::Transmit { to, len } => self.sent.push_back((to, buf[..len].to_vec())),
                 Output::Flash(op) => {
-                    let result = if self.failing > 0 {
+                    let result = if self.good > 0 {
+                        self.good -= 1;
+                        self.board.flash.apply(op)
+                    } else if self.failing > 0 {
                         self.failing -= 1;
+                        if self.in_truth {
+                            let _ = self.board.flash.apply(op);
+                        }
                         Err(FlashError)
                     } else {
                         self.board.flash.apply(op)
