@@ -253,9 +253,14 @@ fn server_killed_at_50_points_of_an_update() {
         .into_iter()
         .map(|name| std::thread::spawn(move || kill_server(name, 25)))
         .collect();
+    // Both end before either is judged: a process must not outlive its test.
+    let halves: Vec<_> = halves
+        .into_iter()
+        .map(std::thread::JoinHandle::join)
+        .collect();
     let resumed: usize = halves
         .into_iter()
-        .map(|half| half.join().expect("no half of the kills failed"))
+        .map(|half| half.expect("no half of the kills failed"))
         .sum();
     assert!(resumed >= 10, "only {resumed} kills hit the transfer");
 }

@@ -72,7 +72,7 @@ impl Proxy {
             stop: AtomicBool::new(false),
         });
         let thread = shared.clone();
-        std::thread::spawn(move || thread.from_devices());
+        std::thread::spawn(move || thread.pass_requests());
         Self { shared, address }
     }
 
@@ -107,7 +107,7 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    fn from_devices(self: Arc<Self>) {
+    fn pass_requests(self: Arc<Self>) {
         let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
         let mut bytes = [0; 2048];
         while !self.stop.load(Ordering::Relaxed) {
@@ -120,14 +120,14 @@ impl Shared {
                 back.set_read_timeout(Some(Duration::from_millis(50)))
                     .expect("a timeout");
                 let (shared, socket) = (self.clone(), back.clone());
-                std::thread::spawn(move || shared.from_server(&socket, device));
+                std::thread::spawn(move || shared.pass_answers(&socket, device));
                 back
             });
             self.pass(true, &bytes[..length], || drop(back.send(&bytes[..length])));
         }
     }
 
-    fn from_server(&self, back: &UdpSocket, device: SocketAddr) {
+    fn pass_answers(&self, back: &UdpSocket, device: SocketAddr) {
         let mut bytes = [0; 2048];
         while !self.stop.load(Ordering::Relaxed) {
             let Ok(length) = back.recv(&mut bytes) else {
