@@ -1,8 +1,10 @@
 //! The default store: sled behind one writer thread with group commit.
 //!
 //! sled's own flush uses `sync_file_range`, which survives the death of the process but not that
-//! of the machine, so each group ends with an `fdatasync` of sled's file. Check:
-//! `strace -f -e trace=fdatasync tinsmith serve` shows one for each group.
+//! of the machine, so each group ends with an `fdatasync` of sled's file, on a thread of its own:
+//! the next group is written meanwhile. Check: `strace -f -e trace=fdatasync tinsmith serve` shows
+//! one for each group. After an `fdatasync` that failed nothing is promised any more, since the
+//! kernel may have dropped what it could not write: every later commit fails until a restart.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,6 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ::sled::IVec;
 
@@ -22,6 +25,11 @@ use super::{
 const QUEUE: usize = 16 * 1024;
 /// Batches that share one sync at most.
 const GROUP: usize = 4096;
+
+/// How often, ten times a second, a store that is locked is tried again.
+const OPEN_TRIES: u32 = 20;
+/// Groups that may wait for a sync while one is under way.
+const GROUPS: usize = 1;
 
 struct Job {
     batch: Batch,
@@ -48,12 +56,23 @@ fn sequence_key() -> Vec<u8> {
 impl SledStore {
     /// Opens or creates the store in `folder`.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let db = ::sled::Config::new()
+        let config = ::sled::Config::new()
             .path(folder)
             .cache_capacity(64 << 20)
-            .flush_every_ms(None)
-            .open()
-            .map_err(io)?;
+            .flush_every_ms(None);
+        let mut tries = 0;
+        let db = loop {
+            match config.open() {
+                Ok(db) => break db,
+                // sled gives its lock up a little after its last handle is dropped, and a process
+                // that is being replaced a little after its successor begins.
+                Err(error) if tries < OPEN_TRIES && error.to_string().contains("acquire lock") => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(error) => return Err(io(error)),
+            }
+        };
         let file = File::open(folder.join("db")).map_err(io)?;
         // The names of new files must be durable too.
         File::open(folder).and_then(|f| f.sync_all()).map_err(io)?;
@@ -70,13 +89,23 @@ impl SledStore {
         let syncs = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             db: db.clone(),
-            file,
             sequence,
+        };
+        let (synced, groups) = mpsc::sync_channel(GROUPS);
+        let syncer = Syncer {
+            file,
             syncs: Arc::clone(&syncs),
         };
+        let syncer = std::thread::Builder::new()
+            .name("store-sync".into())
+            .spawn(move || syncer.run(&groups))
+            .map_err(io)?;
         let writer = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || writer.run(&jobs))
+            .spawn(move || {
+                writer.run(&jobs, synced);
+                let _ = syncer.join();
+            })
             .map_err(io)?;
         Ok(SledStore {
             db,
@@ -102,17 +131,20 @@ impl Drop for SledStore {
     }
 }
 
+/// Who waits for a group, and what each will be told once it is durable.
+type Group = Vec<(Committed, Result<Version, StoreError>)>;
+
 struct Writer {
     db: ::sled::Db,
-    file: File,
     sequence: u64,
-    syncs: Arc<AtomicU64>,
 }
 
 impl Writer {
-    fn run(mut self, jobs: &mpsc::Receiver<Job>) {
-        let mut finished: Vec<(Committed, Result<Version, StoreError>)> = Vec::new();
+    // The syncer ends when `synced` is dropped, after the last group.
+    #[allow(clippy::needless_pass_by_value)]
+    fn run(mut self, jobs: &mpsc::Receiver<Job>, synced: mpsc::SyncSender<Group>) {
         while let Ok(first) = jobs.recv() {
+            let mut finished = Group::new();
             let mut group = ::sled::Batch::default();
             let mut overlay: HashMap<IVec, Option<Version>> = HashMap::new();
             let before = self.sequence;
@@ -128,14 +160,14 @@ impl Writer {
             }
             if self.sequence > before {
                 group.insert(sequence_key(), &self.sequence.to_be_bytes());
-                if let Err(error) = self.sync(group) {
+                if let Err(error) = self.write(group) {
                     for (_, result) in &mut finished {
                         *result = Err(error.clone());
                     }
                 }
             }
-            for (done, result) in finished.drain(..) {
-                done(result);
+            if let Err(mpsc::SendError(group)) = synced.send(finished) {
+                tell(group, Some(&StoreError::Closed));
             }
         }
     }
@@ -185,12 +217,44 @@ impl Writer {
         Ok(version)
     }
 
-    fn sync(&self, group: ::sled::Batch) -> Result<(), StoreError> {
+    fn write(&self, group: ::sled::Batch) -> Result<(), StoreError> {
         self.db.apply_batch(group).map_err(io)?;
         self.db.flush().map_err(io)?;
-        self.file.sync_data().map_err(io)?;
-        self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+struct Syncer {
+    file: File,
+    syncs: Arc<AtomicU64>,
+}
+
+impl Syncer {
+    fn run(&self, groups: &mpsc::Receiver<Group>) {
+        let mut failed = None;
+        while let Ok(mut group) = groups.recv() {
+            while let Ok(more) = groups.try_recv() {
+                group.extend(more);
+            }
+            if failed.is_none() {
+                match self.file.sync_data() {
+                    Ok(()) => {
+                        self.syncs.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(error) => failed = Some(io(error)),
+                }
+            }
+            tell(group, failed.as_ref());
+        }
+    }
+}
+
+fn tell(group: Group, failed: Option<&StoreError>) {
+    for (done, result) in group {
+        done(match failed {
+            Some(error) => result.and(Err(error.clone())),
+            None => result,
+        });
     }
 }
 
