@@ -230,3 +230,98 @@ fn any_datagram() {
         .unwrap();
     assert_eq!(w.board.flash.misuse(), None);
 }
+
+#[test]
+fn any_request() {
+    use tinsmith_coap::{Block, OptionNumber};
+    // xorshift64: the requests are the same in every run.
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = move |n: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % n
+    };
+    let codes = [Code::GET, Code::PUT, Code::POST, Code::DELETE, Code::FETCH];
+    let objects = [
+        0, 1, 1, 3, 5, 5, 5, 27300, 27301, 27303, 27303, 27304, 27304, 9,
+    ];
+    let formats = [0, 40, 42, 60, 110, 112, 11542, 11543, 65535];
+    let mut w = with_active();
+    let mut answers = [0; 8];
+    for round in 0..40_000 {
+        let mut path = String::new();
+        let depth = [0, 1, 2, 3, 3, 3, 3, 4, 5][random(9) as usize];
+        for level in 0..depth {
+            let id = match level {
+                0 => objects[random(14) as usize],
+                1 => random(3),
+                _ => [random(24), random(70_000)][usize::from(random(9) == 0)],
+            };
+            path += &format!("/{id}");
+        }
+        if random(20) == 0 {
+            path = "/bs".into();
+        }
+        if random(4) == 0 {
+            path = format!("observe {path}");
+        }
+        let from = if random(8) == 0 {
+            super::world::BOOTSTRAP
+        } else {
+            SERVER
+        };
+        let code = codes[random(5) as usize];
+        let token = w.send(from, code, &path, |b| {
+            if random(2) == 0 {
+                let format = formats[random(9) as usize];
+                b.uint(OptionNumber::CONTENT_FORMAT, format).unwrap();
+            }
+            if random(4) == 0 {
+                b.option(OptionNumber::URI_QUERY, b"pmin=5").unwrap();
+            }
+            if random(3) == 0 {
+                let format = formats[random(9) as usize];
+                b.uint(OptionNumber::ACCEPT, format).unwrap();
+            }
+            for option in [OptionNumber::BLOCK2, OptionNumber::BLOCK1] {
+                if random(3) == 0 {
+                    let num = [0, 0, 1, random(1 << 20)][random(4) as usize] as u32;
+                    let szx = Szx::new(random(7) as u8).unwrap();
+                    let block = Block::new(num, random(2) == 0, szx).unwrap();
+                    b.block(option, block).unwrap();
+                }
+            }
+            if random(6) == 0 {
+                b.option(OptionNumber::REQUEST_TAG, b"12345678").unwrap();
+            }
+            let len = [0, 1, 8, 16, 64, 512, 1024, random(1100)][random(8) as usize];
+            let fill = [0, 0x30, 0xFF, 0x61][random(4) as usize];
+            let mut payload = vec![fill; len as usize];
+            if random(3) == 0 {
+                payload.iter_mut().for_each(|b| *b = random(256) as u8);
+            }
+            if !payload.is_empty() {
+                b.payload(&payload).unwrap();
+            }
+        });
+        token.unwrap();
+        if random(10) == 0 {
+            w.pass(random(3_000)).unwrap();
+        }
+        while let Some((_, bytes)) = w.take_datagram() {
+            answers[usize::from(bytes[1] >> 5)] += 1;
+        }
+        w.now.wall += random(3) as i64;
+        if w.rebooted || round % 100 == 99 {
+            w.rebooted = false;
+            w.reboot();
+        }
+    }
+    assert_eq!(w.board.flash.misuse(), None);
+    assert!(answers[2] > 1_000 && answers[4] > 1_000, "{answers:?}");
+    assert!(w.slots().contains(&SlotState::Active));
+    w.reboot();
+    w.settle().unwrap();
+    still_good(&mut w);
+}
