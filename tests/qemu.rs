@@ -5,13 +5,12 @@
 //! set, as `test.sh` sets it, it fails instead.
 #![cfg(all(feature = "server", feature = "compiler"))]
 
-mod program;
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use program::{Process, Server, host_device};
+use common::process::{Device, Process, Server, wait};
 use tinsmith::samples::test_set;
 
 const TARGET: &str = "qemu-mps2-an386";
@@ -19,7 +18,6 @@ const QEMU: &str = "qemu-1";
 const HOST: &str = "host-1";
 const MODELS: [&str; 4] = ["motion", "maintenance", "fashion", "fashion-resnet"];
 const SAMPLES: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(180);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -82,26 +80,31 @@ fn the_firmware_does_what_the_host_device_does() {
         }
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = Server::start(&folder.path().join("server"));
+    let server = Server::start_for_guests(&folder.path().join("server"));
     let psram = folder.path().join("psram");
     let mut guest = qemu(&elf, &server, &psram);
-    let _host = host_device(HOST, TARGET, server.bootstrap, &folder.path().join("flash"));
+    let _host = Device::start(HOST, server.bootstrap, TARGET, &folder.path().join("flash"));
+    server.registered(QEMU);
+    server.registered(HOST);
 
     for model in MODELS {
         server.want(QEMU, model);
         server.want(HOST, model);
-        server.wait_installed(QEMU, model, PATIENCE);
-        server.wait_installed(HOST, model, PATIENCE);
+        server.installed(QEMU, model);
+        server.installed(HOST, model);
         compare(&server, model);
     }
 
-    let registered = |device: &serde_json::Value| device["registration"]["registered"].as_u64();
-    let before = server.device(QEMU).as_ref().and_then(registered);
+    let registered = || {
+        let device = server.get(&format!("devices/{QEMU}"));
+        device["registration"]["registered"].as_u64()
+    };
+    let before = registered();
     guest.kill();
     let _guest = qemu(&elf, &server, &psram);
-    server.wait(QEMU, PATIENCE, "registered again", |device| {
-        registered(device).is_some() && registered(device) != before
+    wait("the firmware registers again", 120, || {
+        registered().filter(|at| Some(*at) != before)
     });
-    server.wait_installed(QEMU, MODELS[3], PATIENCE);
+    server.installed(QEMU, MODELS[3]);
     compare(&server, MODELS[3]);
 }

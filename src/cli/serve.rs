@@ -128,6 +128,7 @@ pub(super) async fn start(config: Config) -> Result<Running> {
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),
+        builder,
     };
     let http = http::serve(http, app)
         .await

@@ -42,7 +42,7 @@ impl Update {
         let generation = value["desired"]["generation"].clone();
         let mut shown = String::new();
         while !self.no_wait && !settled(&value, &generation) {
-            shown = progress(&value, shown);
+            shown = progress(&value, &shown);
             std::thread::sleep(Duration::from_millis(200));
             value = self.server.get(&path)?;
         }
@@ -74,7 +74,7 @@ fn settled(value: &Value, generation: &Value) -> bool {
 }
 
 /// One line that changes on a terminal, a line per step elsewhere.
-fn progress(value: &Value, shown: String) -> String {
+fn progress(value: &Value, shown: &str) -> String {
     let mut line = text(&value["detail"]);
     let live = std::io::stderr().is_terminal();
     if let (true, Some([sent, total])) = (live, value["progress"].as_array().map(Vec::as_slice)) {

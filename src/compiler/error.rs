@@ -12,7 +12,7 @@ pub enum CompileError {
     #[error("{}", .0.sentence())]
     Model(Box<ModelError>),
     /// Calibration or test data don't belong to the model.
-    #[error("data for model {model}: {problem}")]
+    #[error("data for model '{model}': {problem}")]
     Data {
         /// Name of the model in the request.
         model: String,

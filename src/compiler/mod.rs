@@ -336,7 +336,7 @@ fn check_data(request: &Request, graph: &Graph) -> Result<(), CompileError> {
         }
         if samples.size() != elements || samples.data.len() % elements != 0 {
             return wrong(format!(
-                "the {what} samples have shape {:?}, the model's input {} has {:?}",
+                "the {what} samples have shape {:?}, the model's input '{}' has {:?}",
                 samples.shape, input.name, input.shape
             ));
         }

@@ -50,7 +50,7 @@ impl ApiError {
     pub fn unknown_device(endpoint: &str) -> Self {
         let name: String = endpoint.chars().take(80).collect();
         Self::not_found(format!(
-            "no device '{name}' is registered; see GET /api/v1/devices"
+            "no device '{name}'; see: tinsmith device list (GET /api/v1/devices)"
         ))
     }
 
@@ -121,7 +121,7 @@ impl From<ZooError> for ApiError {
         let (status, code) = match &error {
             ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
-            ZooError::Card(_) | ZooError::Data { .. } => {
+            ZooError::Card(_) | ZooError::Data { .. } | ZooError::Model(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")
             }
             ZooError::Full => (StatusCode::INSUFFICIENT_STORAGE, "zoo_full"),

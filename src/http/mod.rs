@@ -13,7 +13,7 @@ pub use error::ApiError;
 
 use crate::server::ServerHandle;
 use crate::update::Reconciler;
-use crate::zoo::Zoo;
+use crate::zoo::{Builder, Zoo};
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct App {
     pub server: ServerHandle<Reconciler>,
     /// The models.
     pub zoo: Arc<Zoo>,
+    /// The way to the compiler.
+    pub builder: Arc<Builder>,
 }
 
 /// Serves until the server is told to stop. Returns the address it listens on at once.

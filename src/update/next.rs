@@ -4,7 +4,7 @@
 //! asks it the same question after it has read the device.
 
 use super::firmware::{self, State};
-use super::record::{DeviceRecord, Failure, Finished, Step};
+use super::record::{Artefact, DeviceRecord, Failure, Finished, Step};
 use super::slot::{Slot, SlotState};
 
 /// What was read from the device since it last could have changed. `None` means: read it again.
@@ -87,22 +87,28 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
         .filter(|a| a.generation == desired.generation);
     let settled =
         |last: &Finished| last.generation == desired.generation && last.capability == digest;
-    let installed = slots.iter().any(|slot| {
-        slot.state == SlotState::Active
-            && slot.source == Some(desired.source)
-            && slot.built_for == digest
-            && slot.version == desired.version
-    });
-    if installed && state != State::Updating {
-        let told = record
-            .last
-            .as_ref()
-            .is_some_and(|l| settled(l) && l.failure.is_none());
-        return if told && open.is_none() {
-            Next::Nothing
-        } else {
-            Next::Succeed
-        };
+    // What a device runs is named by its module: equal modules come from equal models, options and
+    // capabilities, and nothing else tells that they are equal.
+    let runs = |artefact: &Artefact| {
+        state != State::Updating
+            && slots.iter().any(|slot| {
+                slot.state == SlotState::Active
+                    && slot.module == Some(artefact.module)
+                    && slot.built_for == digest
+                    && slot.model == desired.model
+                    && slot.version == desired.version
+            })
+    };
+    let told = record
+        .last
+        .as_ref()
+        .filter(|last| settled(last) && last.failure.is_none());
+    if open.is_none()
+        && told
+            .and_then(|last| last.artefact.as_ref())
+            .is_some_and(runs)
+    {
+        return Next::Nothing;
     }
     let Some(attempt) = open else {
         let given_up = record
@@ -120,6 +126,9 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
     let Some(artefact) = &attempt.artefact else {
         return Next::Build;
     };
+    if runs(artefact) {
+        return Next::Succeed;
+    }
     if attempt.sequence.is_none() {
         return Next::Number;
     }
@@ -127,25 +136,26 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
         return Next::Observe;
     }
 
-    let ours = slots.iter().find(|s| {
-        s.module == Some(artefact.module)
-            && !matches!(s.state, SlotState::Empty | SlotState::Receiving)
-    });
-    match ours.map(|slot| (slot.state, slot)) {
-        Some((SlotState::Trial, slot)) => {
-            return Next::Commit {
-                slot: slot.instance,
-            };
-        }
-        Some((SlotState::Verified, _)) if state == State::Downloaded => return Next::Install,
-        Some((SlotState::Failed | SlotState::RolledBack, slot))
-            if attempt.executed && state != State::Updating =>
-        {
-            return Next::Fail(Failure::Trial {
-                result: slot.result,
-            });
-        }
-        _ => {}
+    let ours = |state: SlotState| {
+        slots
+            .iter()
+            .find(|slot| slot.state == state && slot.module == Some(artefact.module))
+    };
+    if let Some(slot) = ours(SlotState::Trial) {
+        return Next::Commit {
+            slot: slot.instance,
+        };
+    }
+    if state == State::Downloaded && ours(SlotState::Verified).is_some() {
+        return Next::Install;
+    }
+    if attempt.executed
+        && state != State::Updating
+        && let Some(slot) = ours(SlotState::Failed).or(ours(SlotState::RolledBack))
+    {
+        return Next::Fail(Failure::Trial {
+            result: slot.result,
+        });
     }
     match state {
         State::Updating => Next::Wait(Step::Installing),

@@ -9,7 +9,7 @@ use tinsmith_package::{Head, Kind as PackageKind};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::compile::{self, Built, Prepared};
-use super::{Model, Zoo};
+use super::{Model, Zoo, ZooError};
 use crate::digest::Digest;
 use crate::server::{BuildDone, Builder as StartBuild};
 use crate::store::{self, Batch, Files, Key, Kind, Store};
@@ -111,6 +111,17 @@ impl Builder {
             cached: !first,
             ..artefact
         })
+    }
+
+    /// Whether a model can be compiled at all; asked before it is added to the zoo.
+    pub async fn check(&self, model: Model) -> Result<Model, ZooError> {
+        let closed = |error: &dyn std::fmt::Display| ZooError::File(error.to_string());
+        let _permit = self.permits.acquire().await.map_err(|e| closed(&e))?;
+        let exe = self.exe.clone();
+        let check = move || compile::check(&model, &exe).map(|()| model);
+        tokio::task::spawn_blocking(check)
+            .await
+            .map_err(|e| closed(&e))?
     }
 
     /// What the compiler said of a model for a device, as JSON, if it was built.

@@ -115,3 +115,22 @@ pub(crate) fn request(
         test: None,
     })
 }
+
+/// Compiles a model for a roomy device, so that what is wrong with it is told when it is added.
+#[cfg(feature = "compiler")]
+pub(super) fn check(model: &Model, exe: &Path) -> Result<(), super::ZooError> {
+    use crate::compiler::{CompileError, child, targets};
+    let Some(capability) = targets::find("stm32f767") else {
+        return Ok(());
+    };
+    match child::compile(exe, &request(model, capability)?, &mut |_| {}) {
+        Ok(_) | Err(CompileError::DoesNotFit { .. }) => Ok(()),
+        Err(error) => Err(super::ZooError::Model(error.to_string())),
+    }
+}
+
+/// Without the compiler there is nothing to check with.
+#[cfg(not(feature = "compiler"))]
+pub(super) fn check(_: &Model, _: &Path) -> Result<(), super::ZooError> {
+    Ok(())
+}

@@ -57,8 +57,21 @@ impl Model {
             test: test.map(Into::into),
             card,
         };
-        model.calibration()?;
-        model.test()?;
+        let expected = &model.card.inputs[0].shape;
+        let test = model.test()?.map(|test| ("test", test.x));
+        for (file, samples) in [("calibration", model.calibration()?)]
+            .into_iter()
+            .chain(test)
+        {
+            if samples.shape != *expected {
+                let found = &samples.shape;
+                let text = format!("its samples have shape {found:?}, the card says {expected:?}");
+                return Err(ZooError::Data {
+                    file,
+                    error: SamplesError::Shape(text),
+                });
+            }
+        }
         Ok(model)
     }
 
@@ -123,11 +136,14 @@ pub enum ZooError {
         /// Why.
         error: SamplesError,
     },
+    /// The compiler refuses it.
+    #[error("{0}")]
+    Model(String),
     /// The name is taken.
     #[error("'{0}' is a shipped model; choose another name")]
     Shipped(String),
     /// Too many models.
-    #[error("the zoo is full ({MAX_MODELS} models); remove some first")]
+    #[error("the zoo is full: it takes {MAX_MODELS} models")]
     Full,
     /// The store failed.
     #[error(transparent)]
@@ -144,6 +160,15 @@ struct Record {
     onnx: Digest,
     calibration: Digest,
     test: Option<Digest>,
+}
+
+fn restore(record: &[u8], files: &Files) -> Result<Model, ZooError> {
+    let file = |error: &dyn std::fmt::Display| ZooError::File(error.to_string());
+    let record: Record = store::decode(SCHEMA, record).map_err(|e| file(&e))?;
+    let get = |digest: &Digest| files.get(digest).map_err(|e| file(&e));
+    let card = Card::parse(record.card.as_bytes())?;
+    let test = record.test.as_ref().map(get).transpose()?;
+    Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)
 }
 
 /// All models by name.
@@ -170,17 +195,12 @@ impl Zoo {
         let mut zoo = Self::shipped();
         for (key, stored) in store.load(Kind::MODEL).await? {
             let name = String::from_utf8_lossy(&key.id).into_owned();
-            let record: Record = store::decode(SCHEMA, &stored.bytes)
-                .map_err(|e| ZooError::File(format!("the record of model '{name}': {e}")))?;
-            let get = |digest: &Digest| {
-                files
-                    .get(digest)
-                    .map_err(|e| ZooError::File(format!("model '{name}': {e}")))
-            };
-            let card = Card::parse(record.card.as_bytes())?;
-            let test = record.test.as_ref().map(get).transpose()?;
-            let model = Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)?;
-            zoo.lock_mut().insert(name, Arc::new(model));
+            match restore(&stored.bytes, &files) {
+                Ok(model) => {
+                    zoo.lock_mut().insert(name, Arc::new(model));
+                }
+                Err(error) => tracing::warn!(name, %error, "an added model can't be read"),
+            }
         }
         zoo.keep = Some((store, files));
         Ok(zoo)

@@ -49,7 +49,20 @@ pub(crate) fn kill_now(pid: u32) {
 }
 
 /// A process that is killed when its test ends.
-struct Process(Child);
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let name = command.get_program().to_owned();
+        Process(command.spawn().unwrap_or_else(|e| panic!("{name:?}: {e}")))
+    }
+
+    /// SIGKILL, as a power cut is.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -73,6 +86,17 @@ impl Server {
     pub(crate) fn start(store: &Path, extra: &[String]) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self::launch(store, extra, [any; 3]).expect("the server starts")
+    }
+
+    /// The same, for devices whose names begin with `qemu` and that know this machine as 10.0.2.2.
+    pub(crate) fn start_for_guests(store: &Path) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = std::net::UdpSocket::bind(any).expect("loopback");
+        let coap = socket.local_addr().expect("bound");
+        drop(socket);
+        let uri = format!("qemu*=coap://10.0.2.2:{}", coap.port());
+        let extra = ["--bootstrap-uri".to_owned(), uri];
+        Self::launch(store, &extra, [coap, any, any]).expect("the server starts")
     }
 
     fn launch(store: &Path, extra: &[String], at: [SocketAddr; 3]) -> Option<Self> {
@@ -187,6 +211,25 @@ impl Server {
             let (status, device) = self.ask("GET", &format!("devices/{endpoint}"), &Value::Null)?;
             (status == 200 && device["online"] == true).then_some(())
         });
+    }
+
+    /// Waits until the device runs a model.
+    pub(crate) fn installed(&self, endpoint: &str, model: &str) {
+        let device = self.settled(endpoint);
+        assert_eq!(device["state"], "installed", "{device:#}");
+        assert_eq!(device["desired"]["model"], model, "{device:#}");
+    }
+
+    /// What a device makes of a sample, without the time it took.
+    pub(crate) fn infer(&self, endpoint: &str, sample: &[f32]) -> Value {
+        let path = format!("devices/{endpoint}/infer");
+        match self.ask("POST", &path, &json!({ "input": sample })) {
+            Some((200, mut answer)) => {
+                answer["latency_us"] = Value::Null;
+                answer
+            }
+            other => panic!("POST {path}: {other:?}"),
+        }
     }
 
     /// Waits for the end of the update under way, good or bad.

@@ -14,6 +14,7 @@ use crate::zoo::Model;
 const POINT: f64 = 0.01;
 
 /// Float and device on the same samples.
+#[derive(Clone, Copy)]
 pub(super) struct Metrics {
     pub(super) float: f64,
     pub(super) device: f64,

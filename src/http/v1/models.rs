@@ -56,9 +56,10 @@ pub(super) async fn add(
     let onnx = onnx.ok_or_else(|| missing("onnx"))?;
     let calibration = calibration.ok_or_else(|| missing("calibration"))?;
     let model = app
-        .zoo
-        .add(Model::new(card, onnx, calibration, test)?)
+        .builder
+        .check(Model::new(card, onnx, calibration, test)?)
         .await?;
+    let model = app.zoo.add(model).await?;
     Ok((StatusCode::CREATED, Json(describe(&model))))
 }
 

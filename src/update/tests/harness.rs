@@ -141,7 +141,7 @@ impl World {
         self.now.mono += 1;
         self.now.wall += 1;
         match todo {
-            Todo::Request(request) => self.request(request),
+            Todo::Request(request) => self.request(&request),
             Todo::Event(event) => self.reconciler.event(self.now, &event),
             Todo::Persist(id, batch) => {
                 for op in batch.ops {
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    fn request(&mut self, request: DeviceRequest) {
+    fn request(&mut self, request: &DeviceRequest) {
         let mut sent = Vec::new();
         let outcome = if self.registered {
             self.device.answer(&request.operation, &mut sent)

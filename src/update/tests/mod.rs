@@ -4,6 +4,7 @@ mod device;
 mod harness;
 
 use super::*;
+use crate::digest::Digest;
 use device::SimDevice;
 use harness::World;
 
@@ -49,6 +50,23 @@ fn what_is_installed_is_not_sent_again() {
     world.register();
     world.run_until_quiet();
     assert_eq!(world.device.pushes, pushes);
+}
+
+#[test]
+fn another_name_for_the_same_module_is_installed_too() {
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    world.decide(Command::Want {
+        model: "my-motion".into(),
+        version: "1".into(),
+        source: Digest::of(b"motion"),
+        trial_s: 600,
+    });
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+    assert_eq!(world.device.active_model(), "my-motion");
 }
 
 #[test]
