@@ -5,11 +5,17 @@
 mod build;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const GOOD: &str = include_str!("../ddf/27302.xml");
 
 fn check(name: &str, text: &str) -> Result<(), String> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ddf");
+    // Tests run at the same time; each file has a folder of its own.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("ddf")
+        .join(count);
     std::fs::create_dir_all(&folder).expect("a folder for the test");
     let path = folder.join(name);
     std::fs::write(&path, text).expect("a file for the test");
