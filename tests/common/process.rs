@@ -181,12 +181,16 @@ impl Server {
         Some((status, response.body_mut().read_json().ok()?))
     }
 
-    /// GET; panics unless the answer is 200.
+    /// GET; panics unless the answer is 200. A request that a new registration of the device
+    /// cancelled (409) is made again.
     pub(crate) fn get(&self, path: &str) -> Value {
-        match self.ask("GET", path, &Value::Null) {
-            Some((200, value)) => value,
-            other => panic!("GET {path}: {other:?}"),
-        }
+        wait(&format!("GET {path}"), 10, || {
+            match self.ask("GET", path, &Value::Null) {
+                Some((200, value)) => Some(value),
+                Some((409, _)) => None,
+                other => panic!("GET {path}: {other:?}"),
+            }
+        })
     }
 
     /// The device shall run a model; durable if this is true. False: the server is gone.
