@@ -141,6 +141,9 @@ if [ -z "$quick" ]; then
     python3 $board/tests/lwm2m.py --module "$module" --cuts 5
     rm -f "$module"
 
+    step "the same bytes from a compiler built for another CPU"
+    cargo test --locked --release --workspace --test same_bytes -- --ignored --nocapture
+
     step "demo"
     cargo test --locked --release --workspace --test demo -- --ignored --nocapture
 fi

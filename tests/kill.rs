@@ -342,15 +342,10 @@ fn device_killed_at_20_points_of_an_update() {
             );
             let infer = format!("devices/{endpoint}/infer");
             let input = vec![0.5; INPUTS[usize::from(old == MODELS[1])]];
-            let answer = rig.server.ask("POST", &infer, &json!({ "input": input }));
-            assert!(
-                matches!(answer, Some((200, _))),
-                "{context}: it works: {answer:?}"
-            );
+            rig.server.post(&infer, &json!({ "input": input }));
             failures += 1;
             let retry = format!("devices/{endpoint}/retry");
-            let answer = rig.server.ask("POST", &retry, &json!({}));
-            assert!(matches!(answer, Some((200, _))), "{context}: {answer:?}");
+            rig.server.post(&retry, &json!({}));
             device = rig.server.settled(&endpoint);
         }
         assert_eq!(device["state"], "installed", "{context}: {device:#}");

@@ -181,14 +181,23 @@ impl Server {
         Some((status, response.body_mut().read_json().ok()?))
     }
 
-    /// GET; panics unless the answer is 200. A request that a new registration of the device
-    /// cancelled (409) is made again.
+    /// GET; panics unless the answer is 200.
     pub(crate) fn get(&self, path: &str) -> Value {
-        wait(&format!("GET {path}"), 10, || {
-            match self.ask("GET", path, &Value::Null) {
+        self.insist("GET", path, &Value::Null)
+    }
+
+    /// POST; panics unless the answer is 200.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
+        self.insist("POST", path, body)
+    }
+
+    /// A request that a new registration of the device cancelled (409) is made again.
+    fn insist(&self, method: &str, path: &str, body: &Value) -> Value {
+        wait(&format!("{method} {path}"), 10, || {
+            match self.ask(method, path, body) {
                 Some((200, value)) => Some(value),
                 Some((409, _)) => None,
-                other => panic!("GET {path}: {other:?}"),
+                other => panic!("{method} {path}: {other:?}"),
             }
         })
     }
@@ -227,13 +236,9 @@ impl Server {
     /// What a device makes of a sample, without the time it took.
     pub(crate) fn infer(&self, endpoint: &str, sample: &[f32]) -> Value {
         let path = format!("devices/{endpoint}/infer");
-        match self.ask("POST", &path, &json!({ "input": sample })) {
-            Some((200, mut answer)) => {
-                answer["latency_us"] = Value::Null;
-                answer
-            }
-            other => panic!("POST {path}: {other:?}"),
-        }
+        let mut answer = self.post(&path, &json!({ "input": sample }));
+        answer["latency_us"] = Value::Null;
+        answer
     }
 
     /// Waits for the end of the update under way, good or bad.
