@@ -280,6 +280,12 @@ fn models_are_listed_shown_and_added() {
     let broken = write(&site.folder.path().join("broken.json"), b"{\"name\": 7}");
     refuse(add(&broken, &onnx, &calibration), &["card"]);
     refuse(add(&card, &onnx, &onnx), &["npz"]);
+    // What would fail at the first device is refused when it is added; the old one stays.
+    refuse(add(&card, &card, &calibration), &["mine", "not ONNX"]);
+    let other = model_file("fashion/calibration.npz").display().to_string();
+    refuse(add(&card, &onnx, &other), &["[1, 28, 28]", "[3, 128]"]);
+    let kept = good_json(&["model", "show", "mine", "--server", &url]);
+    assert_eq!(kept["version"], "2.0.0");
 }
 
 #[test]
