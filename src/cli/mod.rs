@@ -53,9 +53,8 @@ enum Command {
     Compile(compile::Compile),
     #[cfg(feature = "server")]
     Update(update::Update),
-    /// Be a device.
+    /// Be a device, to try a server by hand.
     #[cfg(feature = "server")]
-    #[command(hide = true)]
     HostDevice(host_device::HostDevice),
     /// Compile what standard input says.
     #[cfg(feature = "compiler")]
