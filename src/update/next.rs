@@ -142,8 +142,13 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             .find(|slot| slot.state == state && slot.module == Some(artefact.module))
     };
     if let Some(slot) = ours(SlotState::Trial) {
-        return Next::Commit {
-            slot: slot.instance,
+        // Result 1: the golden inputs gave what they must.
+        return if slot.result == 1 {
+            Next::Commit {
+                slot: slot.instance,
+            }
+        } else {
+            Next::Wait(Step::Trial)
         };
     }
     if state == State::Downloaded && ours(SlotState::Verified).is_some() {

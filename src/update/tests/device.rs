@@ -53,6 +53,8 @@ pub(super) struct SimDevice {
     pub(super) installs: u32,
     pub(super) commits: u32,
     pub(super) resets: u32,
+    /// Commits while the self test ran.
+    pub(super) early_commits: u32,
     pub(super) requests: u32,
     /// Reads of whole objects 27300 to 27302.
     pub(super) capability_reads: u32,
@@ -95,6 +97,7 @@ impl SimDevice {
             installs: 0,
             commits: 0,
             resets: 0,
+            early_commits: 0,
             requests: 0,
             capability_reads: 0,
         }
@@ -146,7 +149,7 @@ impl SimDevice {
         if self.testing == 0 {
             let slot = &mut self.slots[self.target];
             slot.state = if self.fail_trial.is_some() { 5 } else { 3 };
-            slot.result = self.fail_trial.unwrap_or(0);
+            slot.result = self.fail_trial.unwrap_or(1);
             if self.fail_trial.is_some() {
                 self.set(0, 8);
             }
@@ -191,12 +194,15 @@ impl SimDevice {
                 }
                 self.installs += 1;
                 self.testing = 3;
+                self.slots[self.target].state = 3;
+                self.slots[self.target].result = 0;
                 self.set(3, 0);
                 Outcome::Done
             }
             Operation::Execute { path, .. } if path.resource_id() == Some(10) => {
                 let slot = usize::from(path.instance_id().unwrap());
-                if self.slots[slot].state != 3 {
+                if self.slots[slot].state != 3 || self.slots[slot].result != 1 {
+                    self.early_commits += u32::from(self.slots[slot].state == 3);
                     return Outcome::Rejected {
                         code: 0x85,
                         diagnostic: "not on trial".into(),

@@ -19,6 +19,7 @@ fn a_wanted_model_is_built_sent_tried_and_committed() {
     assert_eq!(world.builds, 1);
     assert_eq!(world.device.installs, 1);
     assert_eq!(world.device.commits, 1);
+    assert_eq!(world.device.early_commits, 0);
     assert!(status.record.attempt.is_none());
     let last = status.record.last.unwrap();
     assert_eq!(last.failure, None);
