@@ -5,6 +5,7 @@ use super::ir::Graph;
 use super::ir::eval::Evaluator;
 use super::verify::Runner;
 use crate::samples::TestSet;
+use crate::task::squared_error;
 
 /// The outcome on one test set; the same samples for both.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,16 +126,6 @@ pub(crate) fn argmax(values: &[f32]) -> u32 {
         }
     }
     u32::try_from(best).unwrap_or(u32::MAX)
-}
-
-/// Mean squared error between a float sample and its reconstruction.
-pub(crate) fn squared_error(sample: &[f32], output: &[f32]) -> f64 {
-    let sum: f64 = sample
-        .iter()
-        .zip(output)
-        .map(|(&a, &b)| (f64::from(a) - f64::from(b)) * (f64::from(a) - f64::from(b)))
-        .sum();
-    sum / sample.len().max(1) as f64
 }
 
 pub(crate) fn equal(a: &[f64], b: &[f64]) -> f64 {

@@ -3,6 +3,7 @@
 use super::ir::eval::Evaluator;
 use super::{CompileError, Task, check, import, metric, oracle};
 use crate::samples::Samples;
+use crate::task::squared_error;
 
 /// What the float model says of each sample: the class, the value, or the mean squared error of
 /// the reconstruction.
@@ -39,7 +40,7 @@ pub fn float_scores(
             match task {
                 Task::Classify => f64::from(metric::argmax(&output)),
                 Task::Regress => output.first().map_or(0.0, |value| f64::from(*value)),
-                Task::Reconstruct => metric::squared_error(sample, &output),
+                Task::Reconstruct => squared_error(sample, &output),
             }
         })
         .collect())

@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::http::ApiError;
 use crate::lwm2m::{Operation, Outcome};
 use crate::server::{Brain, ServerHandle};
+use crate::task::squared_error;
 
 /// How long one exchange with the device may take (ms).
 const WAIT: u64 = 30_000;
@@ -153,11 +154,7 @@ impl<B: Brain> Session<B> {
         let stored = self.input.quantize(sample)?;
         let mut answer = self.run_stored(&stored).await?;
         if self.output.task == Some(Task::Reconstruct) && answer.output.len() == sample.len() {
-            let squares = sample
-                .iter()
-                .zip(&answer.output)
-                .map(|(x, y)| f64::from(*x - *y) * f64::from(*x - *y));
-            answer.reconstruction_error = Some(squares.sum::<f64>() / sample.len() as f64);
+            answer.reconstruction_error = Some(squared_error(sample, &answer.output));
         }
         Ok(answer)
     }

@@ -124,17 +124,6 @@ impl Builder {
             .map_err(|e| closed(&e))?
     }
 
-    /// What the compiler said of a model for a device, as JSON, if it was built.
-    pub async fn report(
-        &self,
-        model: &Model,
-        capability: &lwm2m_objects::capability::Capability,
-    ) -> Option<serde_json::Value> {
-        let key = compile::prepare(model, capability).ok()?.key();
-        let record = self.cached(&key).await?;
-        serde_json::from_slice(&self.files.get(&record.report).ok()?).ok()
-    }
-
     async fn cached(&self, key: &Digest) -> Option<Record> {
         let stored = self.store.get(&Key::new(Kind::BUILD, key.0)).await.ok()??;
         let record: Record = store::decode(SCHEMA, &stored.bytes).ok()?;

@@ -94,11 +94,6 @@ impl Model {
         samples::samples(&self.calibration).map_err(data)
     }
 
-    /// The calibration file as it is.
-    pub fn calibration_file(&self) -> &[u8] {
-        &self.calibration
-    }
-
     /// The held-out samples, if there are any.
     pub fn test(&self) -> Result<Option<TestSet>, ZooError> {
         let data = |error| ZooError::Data {

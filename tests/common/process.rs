@@ -1,6 +1,5 @@
 //! The server and devices as processes; none outlives its test.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -343,8 +342,6 @@ impl Device {
 
 /// Writes a file for a test.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> String {
-    use std::io::Write;
-    let mut file = File::create(path).expect("a file can be made");
-    file.write_all(bytes).expect("a file can be written");
+    std::fs::write(path, bytes).expect("a file can be written");
     path.display().to_string()
 }
