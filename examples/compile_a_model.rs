@@ -3,12 +3,12 @@
 //!     cargo run --release --example compile_a_model [MODEL [TARGET]]
 //!
 //! Takes a shipped model; for an ONNX file of your own fill the same `Request` from files. A file
-//! of unknown origin belongs in `compiler::child::compile`, which runs the same build in a process
+//! of unknown origin belongs in `tinsmith_build_job::child::compile`, which runs the same build in a process
 //! of its own with limits on memory and time.
 
 use anyhow::{Context, Result};
-use tinsmith::compiler::{self, Options, Request, targets};
-use tinsmith::zoo::Zoo;
+use tinsmith_build::Zoo;
+use tinsmith_build_job::Request;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -16,21 +16,15 @@ fn main() -> Result<()> {
     let target = arguments.next().unwrap_or_else(|| "nrf52840".into());
 
     let model = Zoo::shipped().find(&model)?;
-    let capability = targets::find(&target).with_context(|| {
-        let known: Vec<&str> = targets::list().collect();
+    let capability = tinsmith_targets::find(&target).with_context(|| {
+        let known: Vec<&str> = tinsmith_targets::list().collect();
         format!("no target '{target}'; there are: {}", known.join(", "))
     })?;
     let request = Request {
-        name: model.card.name.clone(),
-        version: model.card.version.clone(),
-        onnx: model.onnx.to_vec(),
-        task: model.card.task,
-        labels: model.classes(),
-        capability,
-        options: Options::new(model.calibration()?),
         test: model.test()?,
+        ..model.request(capability)?
     };
-    let compiled = compiler::compile(&request, &mut |progress| {
+    let compiled = tinsmith_compiler::compile(&request, &mut |progress| {
         eprintln!("{:3.0} % {}", progress.fraction * 100.0, progress.stage);
     })?;
 

@@ -5,8 +5,8 @@
 //! Compiles the shipped models named (without a name all of them) for every target known.
 
 use anyhow::{Context, Result};
-use tinsmith::compiler::{self, CompileError, Options, Request, targets};
-use tinsmith::zoo::Zoo;
+use tinsmith_build::Zoo;
+use tinsmith_build_job::CompileError;
 
 fn main() -> Result<()> {
     let names: Vec<String> = std::env::args().skip(1).collect();
@@ -20,20 +20,12 @@ fn main() -> Result<()> {
     };
     for model in models {
         println!("{}", model.card.name);
-        for target in targets::list() {
-            let request = Request {
-                name: model.card.name.clone(),
-                version: model.card.version.clone(),
-                onnx: model.onnx.to_vec(),
-                task: model.card.task,
-                labels: model.classes(),
-                capability: targets::find(target).context("a target file is damaged")?,
-                options: Options::new(model.calibration()?),
-                test: None,
-            };
+        for target in tinsmith_targets::list() {
+            let capability = tinsmith_targets::find(target).context("a target file is damaged")?;
+            let request = model.request(capability)?;
             let platform = &request.capability.platform;
             let (ram, flash) = (platform.arena_total, platform.max_module_size);
-            match compiler::compile(&request, &mut |_| {}) {
+            match tinsmith_compiler::compile(&request, &mut |_| {}) {
                 Ok(compiled) => println!(
                     "  {target:<10} fits: module {} of {flash} bytes, arena {} of {ram} bytes",
                     compiled.module.len(),

@@ -7,8 +7,8 @@
 //! image lies in flash and the arena is a static array. Both must be aligned to 32 bytes.
 
 use anyhow::{Context, Result, bail};
-use tinsmith::inference::descriptors;
-use tinsmith::zoo::Zoo;
+use tinsmith_build::Zoo;
+use tinsmith_inference::descriptors;
 use tinsmith_module::kernels::RESIDENT;
 use tinsmith_module::{ABI_VERSION, Host, IMAGE_ALIGN, Module};
 

@@ -1,12 +1,21 @@
 //! The `tinsmith` command.
 
 use clap::Parser;
-use tinsmith::cli::{self, Cli};
+use tinsmith_cli::{Cli, Compiler};
+
+#[cfg(feature = "compiler")]
+const COMPILER: Option<Compiler> = Some(Compiler {
+    version: tinsmith_compiler::COMPILER_VERSION,
+    compile: tinsmith_compiler::compile,
+    float_scores: tinsmith_compiler::float_scores,
+});
+#[cfg(not(feature = "compiler"))]
+const COMPILER: Option<Compiler> = None;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    cli::log(cli.verbose);
-    match cli::run(cli) {
+    tinsmith_cli::log(cli.verbose);
+    match tinsmith_cli::run(cli, COMPILER) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -1,5 +1,5 @@
 //! The commands as a user runs them.
-#![cfg(all(feature = "server", feature = "compiler"))]
+#![cfg(feature = "compiler")]
 
 mod common;
 

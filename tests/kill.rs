@@ -1,7 +1,7 @@
 //! The server, or the device, is killed with kill -9 at many points of an update, and the update
 //! always ends: the device runs the model, it was installed once, and the transfer went on where
 //! it was.
-#![cfg(all(feature = "server", feature = "compiler"))]
+#![cfg(feature = "compiler")]
 
 mod common;
 

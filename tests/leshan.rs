@@ -2,7 +2,6 @@
 //!
 //! Without Java 17 and Maven (or without the packages that Maven fetches) the tests say so and
 //! pass; with `TINSMITH_REQUIRE_TOOLS` set, as `test.sh` sets it, they fail instead.
-#![cfg(feature = "server")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -13,9 +12,9 @@ use std::time::Duration;
 
 use lwm2m_objects::{OwnedValue, Path};
 use sha2::{Digest, Sha256};
-use tinsmith::lwm2m::{Event, Operation, Outcome, Registration};
-use tinsmith::server::{Config, NoBrain, ServerHandle, Told, start};
-use tinsmith::store::MemoryStore;
+use tinsmith_lwm2m::{Event, Operation, Outcome, Registration};
+use tinsmith_server::{Config, ServerHandle, Told, start};
+use tinsmith_store::MemoryStore;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 
@@ -129,8 +128,8 @@ impl Drop for Leshan {
 
 /// A server on loopback and what it tells.
 struct Server {
-    handle: ServerHandle<NoBrain>,
-    told: broadcast::Receiver<Told<()>>,
+    handle: ServerHandle,
+    told: broadcast::Receiver<Told>,
 }
 
 impl Server {
@@ -142,8 +141,7 @@ impl Server {
             ..Config::default()
         };
         let store = Arc::new(MemoryStore::new());
-        let builder = Arc::new(|build, _| match build {});
-        let handle = start(config, store, |_| NoBrain, builder)
+        let handle = start(config, store, Arc::new(|_, _| {}))
             .await
             .expect("loopback");
         let told = handle.subscribe();

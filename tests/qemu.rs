@@ -3,7 +3,7 @@
 //!
 //! Without QEMU or without the firmware the test says so and passes; with `TINSMITH_REQUIRE_TOOLS`
 //! set, as `test.sh` sets it, it fails instead.
-#![cfg(all(feature = "server", feature = "compiler"))]
+#![cfg(feature = "compiler")]
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::process::{Device, Process, Server, wait};
-use tinsmith::samples::test_set;
+use tinsmith_samples::test_set;
 
 const TARGET: &str = "qemu-mps2-an386";
 const QEMU: &str = "qemu-1";

@@ -6,7 +6,7 @@
 //! ```text
 //! cargo test --release --workspace --test same_bytes -- --ignored --nocapture
 //! ```
-#![cfg(all(feature = "server", feature = "compiler", target_os = "linux"))]
+#![cfg(all(feature = "compiler", target_os = "linux"))]
 
 mod common;
 

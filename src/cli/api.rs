@@ -109,7 +109,7 @@ fn boundary(files: &[(&str, Vec<u8>)]) -> String {
         .iter()
         .flat_map(|(_, bytes)| bytes.iter().copied())
         .collect();
-    format!("tinsmith-{}", crate::digest::Digest::of(&all))
+    format!("tinsmith-{}", tinsmith_digest::Digest::of(&all))
 }
 
 /// A path segment with everything escaped that has a meaning in a URL.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::table::table;
-use crate::compiler::{Options, Progress, Report, Request, child, targets};
-use crate::samples;
-use crate::task::Task;
+use lwm2m_objects::capability::Capability;
+use tinsmith_build::Zoo;
+use tinsmith_build_job::{Options, Progress, Report, Request, Samples, Task, child};
+use tinsmith_samples as samples;
 
 /// Compile a model for a target; needs no server.
 ///
@@ -142,23 +143,17 @@ impl Compile {
     }
 }
 
-#[cfg(feature = "server")]
-fn shipped(name: &str, capability: lwm2m_objects::capability::Capability) -> Result<Request> {
-    let zoo = crate::zoo::Zoo::shipped();
+fn shipped(name: &str, capability: Capability) -> Result<Request> {
+    let zoo = Zoo::shipped();
     let model = zoo
         .find(name)
         .map_err(|error| anyhow!("no file '{name}', and {error}"))?;
-    let mut request = crate::zoo::request(&model, capability)?;
+    let mut request = model.request(capability)?;
     request.test = model.test()?;
     Ok(request)
 }
 
-#[cfg(not(feature = "server"))]
-fn shipped(name: &str, _: lwm2m_objects::capability::Capability) -> Result<Request> {
-    bail!("no file '{name}'")
-}
-
-fn calibrated(path: &Path) -> Result<samples::Samples> {
+fn calibrated(path: &Path) -> Result<Samples> {
     samples::samples(&read(path)?).with_context(|| format!("cannot use {}", path.display()))
 }
 
@@ -166,8 +161,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn capability(target: &str) -> Result<lwm2m_objects::capability::Capability> {
-    if let Some(capability) = targets::find(target) {
+fn capability(target: &str) -> Result<Capability> {
+    if let Some(capability) = tinsmith_targets::find(target) {
         return Ok(capability);
     }
     let path = Path::new(target);
@@ -175,7 +170,7 @@ fn capability(target: &str) -> Result<lwm2m_objects::capability::Capability> {
         return serde_json::from_slice(&read(path)?)
             .with_context(|| format!("{target} is not a target file"));
     }
-    let known: Vec<&str> = targets::list().collect();
+    let known: Vec<&str> = tinsmith_targets::list().collect();
     bail!(
         "no target '{target}' and no such file; there are: {}",
         known.join(", ")

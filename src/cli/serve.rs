@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::http::{self, App};
-use crate::lwm2m::{BootstrapConfig, Rule};
-use crate::server::{self, Config, ServerHandle};
-use crate::store::{Files, SledStore, Store};
-use crate::update::Reconciler;
-use crate::zoo::{Builder, Zoo};
+use tinsmith_http::{self as http, App};
+use tinsmith_lwm2m::{BootstrapConfig, Rule};
+use tinsmith_server::{self as server, Config, ServerHandle};
+use tinsmith_store::{Files, SledStore, Store};
+use tinsmith_update::StartJob;
+
+use crate::Compiler;
+use tinsmith_build::{self as build, Builder, Zoo};
 
 /// Run the server.
 ///
@@ -49,19 +51,18 @@ pub(super) struct Serve {
 
 /// A server with everything around it.
 pub(super) struct Running {
-    pub(super) server: ServerHandle<Reconciler>,
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "the demo's"))]
+    pub(super) server: ServerHandle,
     pub(super) zoo: Arc<Zoo>,
     pub(super) http: SocketAddr,
 }
 
 impl Serve {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(self, compiler: Option<Compiler>) -> Result<()> {
         let json = self.json;
         let store = self.store.clone();
         let config = self.config()?;
         runtime()?.block_on(async {
-            let running = start(config).await?;
+            let running = start(config, compiler).await?;
             announce(&running, &store, json);
             server::terminated()
                 .await
@@ -101,7 +102,7 @@ impl Serve {
 }
 
 /// Starts a server with store, zoo, builder and HTTP.
-pub(super) async fn start(config: Config) -> Result<Running> {
+pub(super) async fn start(config: Config, compiler: Option<Compiler>) -> Result<Running> {
     let folder = config.store.clone();
     let open = || format!("cannot open the store in {}", folder.display());
     let store: Arc<dyn Store> = match SledStore::open(&folder.join("records")) {
@@ -115,9 +116,16 @@ pub(super) async fn start(config: Config) -> Result<Running> {
     let files = Files::open(&folder.join("files")).with_context(open)?;
     let zoo = Arc::new(Zoo::open(store.clone(), files.clone()).await?);
     let exe = std::env::current_exe().context("cannot find this program's own file")?;
-    let builder = Builder::new(exe, zoo.clone(), store.clone(), files);
+    let compiler = compiler.map(|compiler| build::Compiler {
+        exe,
+        version: compiler.version.to_owned(),
+    });
+    let builder = Builder::new(compiler, zoo.clone(), store.clone(), files)
+        .context("cannot start the build service")?;
+    let jobs = builder.clone();
+    let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
     let http = config.http;
-    let server = server::start(config, store, |_| Reconciler::new(), builder.start())
+    let server = server::start(config, store, start_job)
         .await
         .map_err(|error| match &error {
             server::StartError::Bind { .. } => {

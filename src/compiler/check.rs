@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use prost::Message;
 use tract_onnx::pb::{self, tensor_proto::DataType, tensor_shape_proto::dimension};
 
-use super::error::{CompileError, ModelError, Problem};
 use super::{import, wire};
+use tinsmith_build_job::{CompileError, ModelError, Problem};
 
 /// Largest file in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 64 << 20;

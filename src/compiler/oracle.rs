@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
-use super::error::{CompileError, ModelError, Problem};
+use tinsmith_build_job::{CompileError, ModelError, Problem};
 
 /// tract's typed graph.
 pub(crate) struct Typed {

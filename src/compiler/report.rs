@@ -1,80 +1,14 @@
-//! What a build is made of and how good it is.
+//! Fills the report of a build.
 
-use serde::{Deserialize, Serialize};
+use tinsmith_build_job::metric::Measured;
+use tinsmith_build_job::{LayerReport, Report, Request};
+use tinsmith_digest::Digest;
 use tinsmith_module::Module;
 
 use super::backend::portable;
 use super::ir::{Graph, Node, Op};
-use super::metric::Measured;
 use super::plan::Plan;
-use super::{COMPILER_VERSION, Request};
-use crate::digest::Digest;
-
-/// The report of a build.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Name of the model.
-    pub model: String,
-    /// Version of the model.
-    pub version: String,
-    /// Platform name of the device it was built for.
-    pub target: String,
-    /// Bytes of the module.
-    pub module_bytes: u64,
-    /// Bytes of weights and biases in it.
-    pub weights_bytes: u64,
-    /// Bytes of machine code in it.
-    pub code_bytes: u64,
-    /// Bytes of RAM that an inference needs.
-    pub arena_bytes: u64,
-    /// Multiply-accumulates of an inference.
-    pub macs: u64,
-    /// Name of the metric: accuracy, rmse or auc; none without a test set.
-    pub metric: Option<String>,
-    /// The float model's, 0 to 1 for accuracy and AUC.
-    pub metric_float: Option<f64>,
-    /// The module's, on the same samples.
-    pub metric_int8: Option<f64>,
-    /// Share of samples on which both give the same class.
-    pub agreement: Option<f64>,
-    /// Samples that were measured.
-    pub samples: u64,
-    /// Milliseconds from the file to the verified module, without measuring.
-    pub compile_ms: u64,
-    /// SHA-256 of the ONNX file.
-    pub source_digest: Digest,
-    /// SHA-256 of the module.
-    pub module_digest: Digest,
-    /// Key that equal builds share.
-    pub build_key: Digest,
-    /// Name and version of the compiler.
-    pub compiler: String,
-    /// Kernels that the device must have, as (id, version).
-    pub kernels: Vec<(u16, u16)>,
-    /// One row per step of the plan.
-    pub layers: Vec<LayerReport>,
-}
-
-/// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LayerReport {
-    /// Name of its result.
-    pub name: String,
-    /// Operator.
-    pub op: String,
-    /// ONNX nodes that it does the work of.
-    pub nodes: Vec<String>,
-    /// Shape of the result as stored.
-    pub shape: Vec<usize>,
-    /// Multiply-accumulates.
-    pub macs: u64,
-    /// Bytes of weights and biases.
-    pub weights_bytes: u64,
-    /// Bytes of arena in use while it runs.
-    pub arena_bytes: u64,
-    /// Signal to noise of the result against float, in dB; none if there is no noise.
-    pub sqnr_db: Option<f64>,
-}
+use crate::COMPILER_VERSION;
 
 pub(super) struct Parts<'a> {
     pub(super) request: &'a Request,
@@ -130,7 +64,7 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         compile_ms: parts.compile_ms,
         source_digest: Digest::of(&request.onnx),
         module_digest: Digest::of(module.image()),
-        build_key: request.build_key(),
+        build_key: request.build_key(COMPILER_VERSION),
         compiler: COMPILER_VERSION.into(),
         kernels: module.kernels().collect(),
         layers,

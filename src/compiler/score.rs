@@ -1,9 +1,9 @@
 //! Scores of the float model, for whoever compares a device with it.
 
+use tinsmith_build_job::{CompileError, Samples, Task, squared_error};
+
 use super::ir::eval::Evaluator;
-use super::{CompileError, Task, check, import, metric, oracle};
-use crate::samples::Samples;
-use crate::task::squared_error;
+use super::{check, import, metric, oracle};
 
 /// What the float model says of each sample: the class, the value, or the mean squared error of
 /// the reconstruction.
@@ -44,18 +44,4 @@ pub fn float_scores(
             }
         })
         .collect())
-}
-
-/// The metric of a task: accuracy, RMSE, or AUC of the anomaly score.
-pub fn evaluate(task: Task, scores: &[f64], labels: &[f64]) -> f64 {
-    match task {
-        Task::Classify => metric::equal(scores, labels),
-        Task::Regress => metric::rmse(scores, labels),
-        Task::Reconstruct => metric::auc(scores, labels),
-    }
-}
-
-/// The share of samples with the same class; `None` for tasks without classes.
-pub fn agreement(task: Task, one: &[f64], other: &[f64]) -> Option<f64> {
-    (task == Task::Classify).then(|| metric::equal(one, other))
 }

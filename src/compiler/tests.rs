@@ -1,36 +1,41 @@
 use std::path::{Path, PathBuf};
 
+use tinsmith_build_job::{Misfit, Options, Samples, TestSet, build_key};
+use tinsmith_digest::Digest;
+use tinsmith_samples as samples;
+
 use super::*;
-use crate::samples;
 
 /// A model of the shipped zoo (`models/NAME`), or of a developer's data folder.
 pub(crate) fn request(name: &str, task: Task) -> Option<Request> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shipped = root.join("models").join(name);
-    let data = PathBuf::from(
-        std::env::var_os("TINSMITH_DATA").unwrap_or_else(|| "/work/shared/data/zoo".into()),
-    );
-    let files = if shipped.is_dir() {
-        ["model.onnx", "calibration.npz", "test.npz"].map(|file| shipped.join(file))
-    } else {
-        [".onnx", "_calib.npz", "_test.npz"].map(|end| data.join(format!("{name}{end}")))
+    let [onnx, calibration, test] = match tinsmith_models::ALL.iter().find(|m| m.name == name) {
+        Some(files) => [files.onnx, files.calibration, files.test].map(<[u8]>::to_vec),
+        None => developers_model(name)?,
     };
-    let Ok(onnx) = std::fs::read(&files[0]) else {
-        eprintln!("skipped: {} is not here", files[0].display());
-        return None;
-    };
-    let calibration = samples::samples(&std::fs::read(&files[1]).unwrap()).unwrap();
-    let test = samples::test_set(&std::fs::read(&files[2]).unwrap()).unwrap();
     Some(Request {
         name: name.into(),
         version: "1".into(),
         onnx,
         task,
         labels: Vec::new(),
-        capability: targets::find("nrf52840").unwrap(),
-        options: Options::new(calibration),
-        test: Some(test),
+        capability: tinsmith_targets::find("nrf52840").unwrap(),
+        options: Options::new(samples::samples(&calibration).unwrap()),
+        test: Some(samples::test_set(&test).unwrap()),
     })
+}
+
+fn developers_model(name: &str) -> Option<[Vec<u8>; 3]> {
+    let folder = std::env::var_os("TINSMITH_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/zoo"),
+        PathBuf::from,
+    );
+    let file = |end: &str| {
+        let path = folder.join(format!("{name}{end}"));
+        std::fs::read(&path)
+            .inspect_err(|_| eprintln!("skipped: {} is not here", path.display()))
+            .ok()
+    };
+    Some([file(".onnx")?, file("_calib.npz")?, file("_test.npz")?])
 }
 
 fn build(name: &str, task: Task) -> Option<Compiled> {
@@ -161,7 +166,7 @@ fn mlperf_tiny_compiles() {
                 (state >> 8) as f32 / (1 << 24) as f32
             })
             .collect();
-        let mut capability = targets::find("stm32f767").unwrap();
+        let mut capability = tinsmith_targets::find("stm32f767").unwrap();
         capability.platform.max_module_size = 1 << 20;
         capability.platform.model_storage_total = 1 << 21;
         let request = Request {
@@ -171,7 +176,7 @@ fn mlperf_tiny_compiles() {
             task: Task::Classify,
             labels: Vec::new(),
             capability,
-            options: Options::new(samples::Samples { shape, data }),
+            options: Options::new(Samples { shape, data }),
             test: None,
         };
         let report = compile(&request, &mut |_| {})
@@ -214,13 +219,13 @@ fn kws01_on_real_keywords() {
         onnx,
         task: Task::Classify,
         labels: Vec::new(),
-        capability: targets::find("nrf52840").unwrap(),
-        options: Options::new(samples::Samples {
+        capability: tinsmith_targets::find("nrf52840").unwrap(),
+        options: Options::new(Samples {
             shape: shape.clone(),
             data: x[..split * 490].to_vec(),
         }),
         test: Some(TestSet {
-            x: samples::Samples {
+            x: Samples {
                 shape,
                 data: x[split * 490..].to_vec(),
             },
@@ -244,10 +249,10 @@ fn the_same_request_gives_the_same_bytes() {
     let one = compile(&request, &mut |_| {}).unwrap();
     let two = compile(&request, &mut |_| {}).unwrap();
     assert_eq!(one.module, two.module);
-    let key = request.build_key();
+    let key = request.build_key(COMPILER_VERSION);
     assert_eq!(one.report.build_key, key);
     request.options.calibration.data[0] += 1.0;
-    assert_ne!(request.build_key(), key);
+    assert_ne!(request.build_key(COMPILER_VERSION), key);
 }
 
 #[test]
@@ -255,7 +260,7 @@ fn too_small_a_device_is_refused_by_bytes() {
     let Some(mut request) = request("hapt_cnn1d", Task::Classify) else {
         return;
     };
-    request.capability = targets::find("stm32l053").unwrap();
+    request.capability = tinsmith_targets::find("stm32l053").unwrap();
     let error = compile(&request, &mut |_| {}).unwrap_err();
     println!("{error}");
     let CompileError::DoesNotFit {
@@ -363,4 +368,32 @@ fn damaged_models_never_panic() {
         }
         println!("{name}: {built} built, {refused} refused");
     }
+}
+
+const CHILD: &str = "TINSMITH_TEST_CHILD";
+
+/// The test program itself is the child: with an environment variable set, this is its main.
+#[test]
+fn as_child() {
+    if std::env::var_os(CHILD).is_some() {
+        let _ = tinsmith_build_job::child::serve(compile);
+    }
+}
+
+#[test]
+fn a_child_gives_what_a_build_in_process_gives() {
+    let request = request("motion", Task::Classify).unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["tests::as_child", "--exact", "--nocapture"]);
+    child.env(CHILD, "1");
+    let mut stages = Vec::new();
+    let limit = std::time::Duration::from_secs(60);
+    let result = tinsmith_build_job::child::run(child, limit, &request, &mut |p| {
+        stages.push(p.stage);
+    });
+    let (there, here) = (result.unwrap(), compile(&request, &mut |_| {}).unwrap());
+    assert_eq!(there.module, here.module);
+    assert_eq!(there.report.metric_int8, here.report.metric_int8);
+    assert_eq!(stages.first().map(String::as_str), Some("check"));
+    assert_eq!(stages.last().map(String::as_str), Some("done"));
 }

@@ -7,7 +7,7 @@ use super::ir::eval::Evaluator;
 use super::ir::{Graph, Port};
 use super::plan::Plan;
 use super::stored;
-use crate::samples::Samples;
+use tinsmith_build_job::Samples;
 
 /// Calibration samples on which specification and kernels are compared.
 const VERIFIED_SAMPLES: usize = 4;

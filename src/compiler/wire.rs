@@ -1,7 +1,7 @@
 //! A look at the protobuf wire format before anything is decoded, so that a small file can't
 //! become a huge structure in memory.
 
-use super::error::Problem;
+use tinsmith_build_job::Problem;
 
 /// Most nodes in a graph.
 pub(crate) const MAX_NODES: u64 = 5_000;

@@ -6,9 +6,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::lwm2m::Outcome;
-use crate::server::Gone;
-use crate::zoo::ZooError;
+use tinsmith_build::ZooError;
+use tinsmith_inference::InferenceError;
+use tinsmith_lwm2m::Outcome;
+use tinsmith_server::Gone;
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -112,6 +113,20 @@ impl From<Gone> for ApiError {
             status,
             code,
             message: gone.to_string(),
+        }
+    }
+}
+
+impl From<InferenceError> for ApiError {
+    fn from(error: InferenceError) -> Self {
+        match error {
+            InferenceError::Gone(gone) => gone.into(),
+            InferenceError::Device { outcome, .. } => ApiError::device(outcome),
+            InferenceError::Size { .. } => ApiError::bad_request(error.to_string()),
+            InferenceError::NoModel => ApiError::conflict(error.to_string()),
+            InferenceError::Descriptor(_) | InferenceError::Missing(_) => {
+                ApiError::device(Outcome::Malformed(error.to_string()))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use minicbor::Decoder;
 use minicbor::data::Type;
+use tinsmith_build_job::Task;
 
 use super::InferenceError;
 
@@ -35,17 +36,6 @@ impl Kind {
             Kind::Int32 => (i32::MIN, i32::MAX),
         }
     }
-}
-
-/// What an output means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// One score per class.
-    Classify,
-    /// Real numbers.
-    Regress,
-    /// The input again.
-    Reconstruct,
 }
 
 /// How a tensor lies in the bytes of Input and Output.

@@ -14,8 +14,8 @@ use super::random::Random;
 use super::shard::{Persists, Waiting};
 use super::types::{Endpoint, Event, Now, Outcome, Registration, RequestId};
 use super::{Identity, Limits, ListenerId, Output, Peer, request_key};
-use crate::store::Op;
 use lwm2m_objects::Path;
+use tinsmith_store::Op;
 
 /// The CoAP state of one peer.
 pub(super) type PeerCoap = Coap<Vec<u8>, Vec<u8>, 2, 4>;

@@ -15,7 +15,7 @@ use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::{Shard, Source, Waiting, context};
 use super::types::{Event, Now, Registration};
 use super::{Output, PersistId, stored};
-use crate::store::Op;
+use tinsmith_store::Op;
 
 /// LwM2M TS 1.1 §6.2.1: 24 hours.
 const DEFAULT_LIFETIME: u32 = 86_400;

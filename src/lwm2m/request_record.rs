@@ -4,7 +4,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use serde::{Deserialize, Serialize};
 
 use super::types::{DeviceRequest, Endpoint, Operation, RequestId};
-use crate::store::{Key, Kind, MAX_RECORD, Op, RecordError, decode, encode};
+use tinsmith_store::{Key, Kind, MAX_RECORD, Op, RecordError, decode, encode};
 
 /// Of the record below.
 const SCHEMA: u16 = 1;

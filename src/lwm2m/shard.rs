@@ -16,7 +16,7 @@ use super::route::id_bits;
 use super::types::{DeviceRequest, Endpoint, Event, Now, Outcome, Registration, RequestId};
 use super::uploads::Uploads;
 use super::{Identity, Input, ListenerId, Output, Peer, PersistId, Role, request_record, stored};
-use crate::store::{Batch, Key, Kind, Op, Stored};
+use tinsmith_store::{Batch, Key, Kind, Op, Stored};
 
 /// Critical options that are understood in requests.
 pub(super) const CRITICAL: [OptionNumber; 7] = [

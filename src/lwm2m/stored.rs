@@ -12,7 +12,7 @@ use super::observation::Observation;
 use super::route::location;
 use super::types::{Endpoint, Registration};
 use super::{Identity, ListenerId, Peer};
-use crate::store::{Key, Kind, Op, RecordError, decode, encode};
+use tinsmith_store::{Key, Kind, Op, RecordError, decode, encode};
 
 /// Of the records below.
 const SCHEMA: u16 = 1;

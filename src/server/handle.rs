@@ -5,30 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::brain::{Brain, SHELL_REQUESTS};
 use super::shard::ToShard;
-use super::{Addresses, Clock};
-use crate::lwm2m::{
+use super::{Addresses, Clock, SHELL_REQUESTS};
+use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration, RequestId, bucket,
 };
-use crate::store::Store;
+use tinsmith_store::Store;
+use tinsmith_update::{Ask, Change, Reply, Status};
 
 /// Something happened; cheap to clone.
-#[derive(Debug)]
-pub enum Told<R> {
+#[derive(Clone, Debug)]
+pub enum Told {
     /// The LwM2M core's.
     Device(Arc<Event>),
-    /// The brain's.
-    Report(Arc<R>),
-}
-
-impl<R> Clone for Told<R> {
-    fn clone(&self) -> Self {
-        match self {
-            Told::Device(event) => Told::Device(Arc::clone(event)),
-            Told::Report(report) => Told::Report(Arc::clone(report)),
-        }
-    }
+    /// The reconciler's.
+    Report(Arc<Change>),
 }
 
 /// The server is shutting down.
@@ -36,9 +27,9 @@ impl<R> Clone for Told<R> {
 #[error("the server is shutting down")]
 pub struct Gone;
 
-pub(super) struct Inner<B: Brain> {
-    pub(super) shards: Vec<mpsc::Sender<ToShard<B>>>,
-    pub(super) told: broadcast::Sender<Told<B::Report>>,
+pub(super) struct Inner {
+    pub(super) shards: Vec<mpsc::Sender<ToShard>>,
+    pub(super) told: broadcast::Sender<Told>,
     pub(super) next_request: AtomicU64,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
@@ -48,19 +39,12 @@ pub(super) struct Inner<B: Brain> {
 }
 
 /// A running server; cheap to clone.
-pub struct ServerHandle<B: Brain> {
-    pub(super) inner: Arc<Inner<B>>,
+#[derive(Clone)]
+pub struct ServerHandle {
+    pub(super) inner: Arc<Inner>,
 }
 
-impl<B: Brain> Clone for ServerHandle<B> {
-    fn clone(&self) -> Self {
-        ServerHandle {
-            inner: Arc::clone(&self.inner),
-        }
-    }
-}
-
-impl<B: Brain> ServerHandle<B> {
+impl ServerHandle {
     /// Asks a device and waits for the outcome, at most `timeout_ms`. Dropping the future does
     /// not take the request back.
     pub async fn request(
@@ -104,34 +88,30 @@ impl<B: Brain> ServerHandle<B> {
         Ok(id)
     }
 
-    /// Asks the brain something about a device. `Err` also if the brain could not store it.
-    pub async fn command(&self, endpoint: &str, command: B::Command) -> Result<B::Reply, Gone> {
+    /// Asks the reconciler about a device. `Err` also if a decision could not be stored.
+    pub async fn ask(&self, endpoint: &str, ask: Ask) -> Result<Reply, Gone> {
         let (tx, rx) = oneshot::channel();
-        self.send(
-            endpoint,
-            ToShard::Command(Endpoint::from(endpoint), command, tx),
-        )
-        .await?;
+        self.send(endpoint, ToShard::Ask(Endpoint::from(endpoint), ask, tx))
+            .await?;
         rx.await.map_err(|_| Gone)
     }
 
-    /// Asks the brain of every shard; for lists. The endpoint the brains see is empty.
-    pub async fn command_all(
-        &self,
-        mut command: impl FnMut() -> B::Command,
-    ) -> Result<Vec<B::Reply>, Gone> {
+    /// How every device stands that was seen or that a model is wanted for.
+    pub async fn statuses(&self) -> Result<Vec<(Endpoint, Status)>, Gone> {
         let mut waiting = Vec::with_capacity(self.inner.shards.len());
         for shard in &self.inner.shards {
             let (tx, rx) = oneshot::channel();
-            let message = ToShard::Command(Endpoint::from(""), command(), tx);
+            let message = ToShard::Ask(Endpoint::from(""), Ask::All, tx);
             shard.send(message).await.map_err(|_| Gone)?;
             waiting.push(rx);
         }
-        let mut replies = Vec::with_capacity(waiting.len());
+        let mut statuses = Vec::new();
         for rx in waiting {
-            replies.push(rx.await.map_err(|_| Gone)?);
+            if let Reply::All(all) = rx.await.map_err(|_| Gone)? {
+                statuses.extend(all);
+            }
         }
-        Ok(replies)
+        Ok(statuses)
     }
 
     /// A device, if it is registered.
@@ -162,7 +142,7 @@ impl<B: Brain> ServerHandle<B> {
 
     /// Everything that happens from now on. Who falls behind by 4,096 loses the oldest and is
     /// told so by the channel.
-    pub fn subscribe(&self) -> broadcast::Receiver<Told<B::Report>> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Told> {
         self.inner.told.subscribe()
     }
 
@@ -195,7 +175,7 @@ impl<B: Brain> ServerHandle<B> {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    async fn send(&self, endpoint: &str, message: ToShard<B>) -> Result<(), Gone> {
+    async fn send(&self, endpoint: &str, message: ToShard) -> Result<(), Gone> {
         let shard = usize::from(bucket(endpoint)) % self.inner.shards.len();
         self.inner.shards[shard]
             .send(message)

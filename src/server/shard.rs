@@ -1,4 +1,4 @@
-//! One shard: the LwM2M core and a brain, fed and carried out.
+//! One shard: the LwM2M core and the reconciler, fed and carried out.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,23 +8,25 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error, trace, warn};
 
-use super::Clock;
-use super::brain::{Brain, BrainOutput, Builder, CommandId, SHELL_REQUESTS};
 use super::handle::Told;
 use super::reach;
 use super::trace::describe;
-use crate::lwm2m::{
+use super::{Clock, SHELL_REQUESTS};
+use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer,
     PersistId, Registration, RequestId, Shard,
 };
-use crate::store::{Store, StoreError, Version};
-use crate::transport::{Outgoing, UdpListener};
+use tinsmith_store::{Batch, Store, StoreError, Version};
+use tinsmith_transport::{Outgoing, UdpListener};
+use tinsmith_update::{
+    Ask, AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
+};
 
 /// Commits that may be open before a shard stops taking datagrams.
 const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
-/// Commands and requests that HTTP may wait for.
+/// Questions and requests that HTTP may wait for.
 const MAX_WAITING: usize = 8192;
 
 /// Datagrams of one receive call that belong to one shard.
@@ -35,11 +37,11 @@ pub(super) struct Packets {
     pub(super) items: Vec<(SocketAddr, Range<usize>)>,
 }
 
-pub(super) enum ToShard<B: Brain> {
+pub(super) enum ToShard {
     Packets(Packets),
     Request(DeviceRequest, oneshot::Sender<Outcome>),
     Submit(DeviceRequest),
-    Command(Endpoint, B::Command, oneshot::Sender<B::Reply>),
+    Ask(Endpoint, Ask, oneshot::Sender<Reply>),
     Registration(Endpoint, oneshot::Sender<Option<Arc<Registration>>>),
     Registrations(oneshot::Sender<Vec<Arc<Registration>>>),
 }
@@ -47,62 +49,55 @@ pub(super) enum ToShard<B: Brain> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {
     Core,
-    Brain,
+    Reconciler,
 }
 
 /// What comes back; not bounded by the channel, but by what is open.
-pub(super) enum Back<B: Brain> {
+pub(super) enum Back {
     Persisted(Asker, PersistId, Result<Version, StoreError>),
-    Built(B::Built),
+    Built(JobId, JobResult),
 }
 
-enum Held<B: Brain> {
-    Request(DeviceRequest),
-    Answer(CommandId, B::Reply),
-}
-
-pub(super) struct ShardTask<B: Brain> {
+pub(super) struct ShardTask {
     pub(super) core: Shard,
-    pub(super) brain: B,
+    pub(super) reconciler: Reconciler,
     pub(super) clock: Clock,
     pub(super) store: Arc<dyn Store>,
     pub(super) listeners: Arc<[UdpListener]>,
     /// The bootstrap listener; the first of all is for management.
     pub(super) bootstrap: Option<ListenerId>,
-    pub(super) builder: Builder<B>,
-    pub(super) told: broadcast::Sender<Told<B::Report>>,
-    pub(super) inbox: mpsc::Receiver<ToShard<B>>,
-    pub(super) back: (
-        mpsc::UnboundedSender<Back<B>>,
-        mpsc::UnboundedReceiver<Back<B>>,
-    ),
+    pub(super) start_job: StartJob,
+    pub(super) told: broadcast::Sender<Told>,
+    pub(super) inbox: mpsc::Receiver<ToShard>,
+    pub(super) back: (mpsc::UnboundedSender<Back>, mpsc::UnboundedReceiver<Back>),
     pub(super) stop: watch::Receiver<bool>,
 }
 
-struct State<B: Brain> {
+struct State {
     open_commits: usize,
-    held: HashMap<PersistId, Vec<Held<B>>>,
+    /// Answers that wait until a batch of the reconciler is durable.
+    held: HashMap<PersistId, Vec<(AskId, Reply)>>,
     waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
-    commands: HashMap<CommandId, oneshot::Sender<B::Reply>>,
-    next_command: u64,
+    asks: HashMap<AskId, oneshot::Sender<Reply>>,
+    next_ask: u64,
     outgoing: Vec<Vec<Outgoing>>,
 }
 
-impl<B: Brain> ShardTask<B> {
+impl ShardTask {
     pub(super) async fn run(mut self) {
         let listeners = Arc::clone(&self.listeners);
         let mut state = State {
             open_commits: 0,
             held: HashMap::new(),
             waiting: HashMap::new(),
-            commands: HashMap::new(),
-            next_command: 0,
+            asks: HashMap::new(),
+            next_ask: 0,
             outgoing: self.listeners.iter().map(|_| Vec::new()).collect(),
         };
         self.drain(&mut state, self.clock.now());
         flush(&listeners, &mut state).await;
         loop {
-            let deadline = match (self.core.next_deadline(), self.brain.next_deadline()) {
+            let deadline = match (self.core.next_deadline(), self.reconciler.next_deadline()) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
@@ -146,19 +141,23 @@ impl<B: Brain> ShardTask<B> {
         // What was answered is durable; what is still open is for the next process.
     }
 
-    fn tick(&mut self, state: &mut State<B>) {
+    fn tick(&mut self, state: &mut State) {
         let now = self.clock.now();
         if self.core.next_deadline().is_some_and(|at| at <= now.mono) {
             self.core.handle(now, Input::Tick);
             self.drain(state, now);
         }
-        if self.brain.next_deadline().is_some_and(|at| at <= now.mono) {
-            self.brain.handle_timeout(now);
+        if self
+            .reconciler
+            .next_deadline()
+            .is_some_and(|at| at <= now.mono)
+        {
+            self.reconciler.tick(now);
             self.drain(state, now);
         }
     }
 
-    fn take(&mut self, state: &mut State<B>, now: Now, message: ToShard<B>) {
+    fn take(&mut self, state: &mut State, now: Now, message: ToShard) {
         match message {
             ToShard::Packets(packets) => {
                 let is_bootstrap = self.bootstrap == Some(ListenerId(packets.listener));
@@ -195,14 +194,14 @@ impl<B: Brain> ShardTask<B> {
                 self.core.handle(now, Input::Command(request));
             }
             ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
-            ToShard::Command(endpoint, command, answer) => {
-                if state.commands.len() >= MAX_WAITING {
+            ToShard::Ask(endpoint, ask, answer) => {
+                if state.asks.len() >= MAX_WAITING {
                     return;
                 }
-                let id = CommandId(state.next_command);
-                state.next_command += 1;
-                state.commands.insert(id, answer);
-                self.brain.handle_command(now, id, &endpoint, command);
+                let id = AskId(state.next_ask);
+                state.next_ask += 1;
+                state.asks.insert(id, answer);
+                self.reconciler.ask(now, id, &endpoint, ask);
             }
             ToShard::Registration(endpoint, answer) => {
                 let _ = answer.send(self.core.registration(&endpoint));
@@ -214,9 +213,9 @@ impl<B: Brain> ShardTask<B> {
         self.drain(state, now);
     }
 
-    fn take_back(&mut self, state: &mut State<B>, now: Now, back: Back<B>) {
+    fn take_back(&mut self, state: &mut State, now: Now, back: Back) {
         match back {
-            Back::Built(built) => self.brain.handle_build_result(now, built),
+            Back::Built(id, result) => self.reconciler.job_done(now, id, result),
             Back::Persisted(Asker::Core, id, result) => {
                 state.open_commits -= 1;
                 match result {
@@ -227,33 +226,29 @@ impl<B: Brain> ShardTask<B> {
                     }
                 }
             }
-            Back::Persisted(Asker::Brain, id, result) => {
+            Back::Persisted(Asker::Reconciler, id, result) => {
                 state.open_commits -= 1;
-                let held = state.held.remove(&id);
-                if result.is_ok() {
-                    for held in held.into_iter().flatten() {
-                        match held {
-                            Held::Request(request) => {
-                                self.core.handle(now, Input::Command(request));
-                            }
-                            Held::Answer(id, reply) => answer(state, id, reply),
-                        }
+                let held = state.held.remove(&id).into_iter().flatten();
+                match result {
+                    Ok(_) => {
+                        held.for_each(|(id, reply)| answer(state, id, reply));
+                        self.reconciler.persisted(now, id);
                     }
-                } else {
-                    for held in held.into_iter().flatten() {
-                        if let Held::Answer(id, _) = held {
-                            state.commands.remove(&id);
+                    Err(error) => {
+                        warn!(%error, "a device record could not be stored");
+                        for (id, _) in held {
+                            state.asks.remove(&id);
                         }
+                        self.reconciler.persist_failed(now, id);
                     }
                 }
-                self.brain.handle_persisted(now, id, result);
             }
         }
         self.drain(state, now);
     }
 
     /// Carries out everything both cores ask for.
-    fn drain(&mut self, state: &mut State<B>, now: Now) {
+    fn drain(&mut self, state: &mut State, now: Now) {
         loop {
             if let Some(output) = self.core.poll() {
                 match output {
@@ -272,7 +267,7 @@ impl<B: Brain> ShardTask<B> {
                     Output::Persist(id, batch) => self.commit(state, Asker::Core, id, batch),
                     Output::Event(event) => self.event(state, now, event),
                 }
-            } else if let Some(output) = self.brain.poll_output() {
+            } else if let Some(output) = self.reconciler.poll() {
                 self.carry_out(state, now, output);
             } else {
                 return;
@@ -280,55 +275,32 @@ impl<B: Brain> ShardTask<B> {
         }
     }
 
-    fn carry_out(&mut self, state: &mut State<B>, now: Now, output: BrainOutput<B>) {
+    fn carry_out(&mut self, state: &mut State, now: Now, output: Wanted) {
         match output {
-            BrainOutput::Request { request, after } => {
+            Wanted::Request(request) => {
                 debug_assert!(request.id.0 < SHELL_REQUESTS);
-                match after {
-                    Some(id) => state
-                        .held
-                        .entry(id)
-                        .or_default()
-                        .push(Held::Request(request)),
-                    None => self.core.handle(now, Input::Command(request)),
-                }
+                self.core.handle(now, Input::Command(request));
             }
-            BrainOutput::Withdraw(_, id) => self.core.handle(now, Input::Withdraw(id)),
-            BrainOutput::Persist(id, batch) => self.commit(state, Asker::Brain, id, batch),
-            BrainOutput::Build(build) => {
+            Wanted::Withdraw(_, id) => self.core.handle(now, Input::Withdraw(id)),
+            Wanted::Persist(id, batch) => self.commit(state, Asker::Reconciler, id, batch),
+            Wanted::Job(endpoint, id, job) => {
                 let back = self.back.0.clone();
-                (self.builder)(
-                    build,
-                    Box::new(move |built| {
-                        let _ = back.send(Back::Built(built));
-                    }),
-                );
+                let done = move |id, result| drop(back.send(Back::Built(id, result)));
+                (self.start_job)(BuildRequest { endpoint, id, job }, Box::new(done));
             }
-            BrainOutput::Report(report) => {
+            Wanted::Changed(change) => {
                 if self.told.receiver_count() > 0 {
-                    let _ = self.told.send(Told::Report(Arc::new(report)));
+                    let _ = self.told.send(Told::Report(Arc::new(change)));
                 }
             }
-            BrainOutput::Answer { id, reply, after } => match after {
-                Some(after) => {
-                    state
-                        .held
-                        .entry(after)
-                        .or_default()
-                        .push(Held::Answer(id, reply));
-                }
-                None => answer(state, id, reply),
-            },
+            Wanted::Answer(id, reply, Some(after)) => {
+                state.held.entry(after).or_default().push((id, reply));
+            }
+            Wanted::Answer(id, reply, None) => answer(state, id, reply),
         }
     }
 
-    fn commit(
-        &self,
-        state: &mut State<B>,
-        asker: Asker,
-        id: PersistId,
-        batch: crate::store::Batch,
-    ) {
+    fn commit(&self, state: &mut State, asker: Asker, id: PersistId, batch: Batch) {
         state.open_commits += 1;
         let back = self.back.0.clone();
         self.store.commit_with(
@@ -339,9 +311,9 @@ impl<B: Brain> ShardTask<B> {
         );
     }
 
-    fn event(&mut self, state: &mut State<B>, now: Now, event: Event) {
+    fn event(&mut self, state: &mut State, now: Now, event: Event) {
         debug!(?event);
-        self.brain.handle_event(now, &event);
+        self.reconciler.event(now, &event);
         if let Event::Completed { id, outcome, .. } = &event
             && id.0 >= SHELL_REQUESTS
             && let Some(answer) = state.waiting.remove(id)
@@ -354,7 +326,7 @@ impl<B: Brain> ShardTask<B> {
     }
 }
 
-async fn flush<B: Brain>(listeners: &[UdpListener], state: &mut State<B>) {
+async fn flush(listeners: &[UdpListener], state: &mut State) {
     for (listener, batch) in listeners.iter().zip(&mut state.outgoing) {
         if !batch.is_empty()
             && let Err(error) = listener.send(batch).await
@@ -370,8 +342,8 @@ fn push(outgoing: &mut [Vec<Outgoing>], listener: ListenerId, item: Outgoing) {
     }
 }
 
-fn answer<B: Brain>(state: &mut State<B>, id: CommandId, reply: B::Reply) {
-    if let Some(answer) = state.commands.remove(&id) {
+fn answer(state: &mut State, id: AskId, reply: Reply) {
+    if let Some(answer) = state.asks.remove(&id) {
         let _ = answer.send(reply);
     }
 }

@@ -11,14 +11,14 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::*;
-use crate::lwm2m::{Event, Operation, Outcome};
-use crate::store::SledStore;
+use tinsmith_lwm2m::{Event, Operation, Outcome};
+use tinsmith_store::SledStore;
 
-async fn serve(folder: &FilePath, shards: usize) -> ServerHandle<NoBrain> {
+async fn serve(folder: &FilePath, shards: usize) -> ServerHandle {
     serve_at(folder, shards, [127, 0, 0, 1]).await
 }
 
-async fn serve_at(folder: &FilePath, shards: usize, ip: [u8; 4]) -> ServerHandle<NoBrain> {
+async fn serve_at(folder: &FilePath, shards: usize, ip: [u8; 4]) -> ServerHandle {
     let address = SocketAddr::from((ip, 0));
     let config = Config {
         coap: address,
@@ -28,14 +28,7 @@ async fn serve_at(folder: &FilePath, shards: usize, ip: [u8; 4]) -> ServerHandle
         ..Config::default()
     };
     let store: Arc<dyn Store> = Arc::new(SledStore::open(folder).unwrap());
-    start(
-        config,
-        store,
-        |_| NoBrain,
-        Arc::new(|build, _| match build {}),
-    )
-    .await
-    .unwrap()
+    start(config, store, Arc::new(|_, _| {})).await.unwrap()
 }
 
 fn message(
@@ -73,7 +66,7 @@ async fn receive(socket: &UdpSocket) -> Vec<u8> {
     buf
 }
 
-async fn read_model(server: &ServerHandle<NoBrain>, socket: &UdpSocket, endpoint: &str) {
+async fn read_model(server: &ServerHandle, socket: &UdpSocket, endpoint: &str) {
     let path = Path::resource(3, 0, 1);
     let request = server.request(endpoint, Operation::Read { path }, 5_000);
     let device = async {
@@ -248,12 +241,6 @@ async fn an_address_in_use_is_named() {
         coap: address,
         ..Config::default()
     };
-    let result = start(
-        config,
-        store,
-        |_| NoBrain,
-        Arc::new(|build, _| match build {}),
-    )
-    .await;
+    let result = start(config, store, Arc::new(|_, _| {})).await;
     assert!(matches!(result, Err(StartError::Bind { address: a, .. }) if a == address));
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
-pub use crate::digest::Digest;
+pub use tinsmith_digest::Digest;
 
 /// A folder of content-addressed files: a file is complete and durable, or not there.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reconcile::{Command, Job, JobId};
+use super::reconcile::{Command, Job, JobId, JobResult};
 use super::status::{Status, Summary};
-use crate::lwm2m::Endpoint;
+use tinsmith_lwm2m::Endpoint;
 
 /// Names a question until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +42,12 @@ pub struct BuildRequest {
     /// What to do.
     pub job: Job,
 }
+
+/// Called once, from any thread, when a job has ended.
+pub type JobDone = Box<dyn FnOnce(JobId, JobResult) + Send>;
+
+/// Starts a job and returns at once.
+pub type StartJob = std::sync::Arc<dyn Fn(BuildRequest, JobDone) + Send + Sync>;
 
 /// Where a device stands now, for the event stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

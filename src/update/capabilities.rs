@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lwm2m_objects::capability::Capability;
 
-use crate::store::{self, Key, Kind, Op, RecordError};
+use tinsmith_store::{self as store, Key, Kind, Op, RecordError};
 
 /// The most kinds of devices a shard remembers.
 pub(super) const MAX: usize = 10_000;
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_was_learnt_is_restored() {
-        let json = include_str!("../../device-client/boards/targets/nrf52840-dk.json");
+        let json = tinsmith_targets::json("nrf52840").unwrap();
         let capability = Capability::from_json(json).unwrap();
         let digest = capability.digest();
         let mut learnt = Capabilities::default();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::capabilities::CapabilityDigest;
 use super::firmware;
 use super::slot::Slot;
-use crate::digest::Digest;
+use tinsmith_digest::Digest;
 
 /// Entries kept in the timeline of a device.
 pub(super) const TIMELINE: usize = 64;

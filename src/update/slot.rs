@@ -3,7 +3,7 @@
 use lwm2m_objects::{OwnedValue, Path};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use tinsmith_digest::Digest;
 
 /// Object id of ML Model.
 pub const OBJECT: u16 = 27303;

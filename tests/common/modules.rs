@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tinsmith::inference::descriptors;
-use tinsmith::samples;
+use tinsmith_inference::descriptors;
 use tinsmith_module::format::golden::{Source, Xorshift32};
 use tinsmith_module::{Module, spec};
+use tinsmith_samples as samples;
 
 use super::process::run;
 

@@ -72,8 +72,7 @@ impl Platform for Board {
 
 /// What the board says it is made of.
 pub(crate) fn capability() -> Capability {
-    let text = include_str!("../../boards/targets/nrf52840-dk.json");
-    let mut capability: Capability = serde_json::from_str(text).unwrap();
+    let mut capability = tinsmith_targets::find("nrf52840").unwrap();
     capability.platform.arena_total = ARENA as u64;
     // So slow that a small module can ask for too much time.
     capability.units[0].clock_max = 100;

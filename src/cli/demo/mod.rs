@@ -13,12 +13,12 @@ use anyhow::{Context, Result, bail};
 use self::devices::{Device, Fleet};
 use self::outcome::{Metrics, Row};
 use super::serve::{self, Running};
-use crate::compiler;
-use crate::inference::{Answer, Session};
-use crate::lwm2m::{BootstrapConfig, Rule};
-use crate::server::{self, Config};
-use crate::task::Task;
-use crate::update::{Ask, Command, Reply, Status, Summary};
+use crate::Compiler;
+use tinsmith_build_job::{Task, metric};
+use tinsmith_inference::{Answer, Session};
+use tinsmith_lwm2m::{BootstrapConfig, Rule};
+use tinsmith_server::{self as server, Config};
+use tinsmith_update::{Ask, Command, Reply, Status, Summary};
 
 /// How long the updates may take in all.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(self, compiler: Compiler) -> Result<()> {
         let folder = match &self.folder {
             Some(folder) => {
                 std::fs::create_dir(folder).with_context(|| {
@@ -60,7 +60,7 @@ impl Demo {
             }
             None => fresh_folder()?,
         };
-        let result = serve::runtime()?.block_on(self.job(&folder));
+        let result = serve::runtime()?.block_on(self.job(&folder, compiler));
         if self.folder.is_none() && result.is_ok() {
             let _ = std::fs::remove_dir_all(&folder);
         } else if self.folder.is_none() {
@@ -69,7 +69,7 @@ impl Demo {
         result
     }
 
-    async fn job(&self, folder: &std::path::Path) -> Result<()> {
+    async fn job(&self, folder: &std::path::Path, compiler: Compiler) -> Result<()> {
         let started = Instant::now();
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config {
@@ -85,7 +85,7 @@ impl Demo {
             },
             ..Config::default()
         };
-        let running = serve::start(config).await?;
+        let running = serve::start(config, Some(compiler)).await?;
         let addresses = running.server.addresses();
         let bootstrap = addresses.bootstrap.context("no bootstrap listener")?;
         let say = watch::Say::new(started);
@@ -118,7 +118,7 @@ impl Demo {
             );
             running
                 .server
-                .command(device.endpoint, Ask::Decide(command))
+                .ask(device.endpoint, Ask::Decide(command))
                 .await?;
         }
         let statuses = settle(&running, &mut fleet).await?;
@@ -126,7 +126,7 @@ impl Demo {
 
         let runs = Fleet::DEVICES.iter().zip(statuses).map(|(device, status)| {
             let running = &running;
-            async move { self.samples(running, device, status, say).await }
+            async move { self.samples(running, device, status, compiler, say).await }
         });
         let mut rows = Vec::new();
         for row in join_all(runs).await {
@@ -157,6 +157,7 @@ impl Demo {
         running: &Running,
         device: &Device,
         status: Status,
+        compiler: Compiler,
         say: watch::Say,
     ) -> Result<Row> {
         let model = running.zoo.find(device.model)?;
@@ -179,13 +180,13 @@ impl Demo {
         let float = {
             let (model, x) = (model.clone(), test.x.clone());
             let (name, onnx) = (model.card.name.clone(), model.onnx.clone());
-            let run = move || compiler::float_scores(&name, &onnx, task, &x);
+            let run = move || (compiler.float_scores)(&name, &onnx, task, &x);
             tokio::task::spawn_blocking(run).await??
         };
         let metrics = Metrics {
-            float: compiler::evaluate(task, &float, &test.y),
-            device: compiler::evaluate(task, &on_device, &test.y),
-            agreement: compiler::agreement(task, &on_device, &float),
+            float: metric::evaluate(task, &float, &test.y),
+            device: metric::evaluate(task, &on_device, &test.y),
+            agreement: metric::agreement(task, &on_device, &float),
         };
         Ok(Row::new(device, &model, &status, &answers, metrics))
     }
@@ -207,7 +208,7 @@ async fn settle(running: &Running, fleet: &mut Fleet) -> Result<Vec<Status>> {
     loop {
         let mut statuses = Vec::new();
         for device in Fleet::DEVICES {
-            let reply = running.server.command(device.endpoint, Ask::Status).await?;
+            let reply = running.server.ask(device.endpoint, Ask::Status).await?;
             if let Reply::Status(Some(status)) = reply {
                 statuses.push(*status);
             }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::devices::Device;
-use crate::cli::table::table;
-use crate::inference::Answer;
-use crate::update::{Status, Summary};
-use crate::zoo::Model;
+use crate::table::table;
+use tinsmith_build::Model;
+use tinsmith_inference::Answer;
+use tinsmith_update::{Status, Summary};
 
 /// How far the device may be from the float model.
 const POINT: f64 = 0.01;

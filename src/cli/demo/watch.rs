@@ -6,9 +6,9 @@ use std::time::Instant;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
-use crate::lwm2m::Event;
-use crate::server::{ServerHandle, Told};
-use crate::update::{Change, Reconciler, Summary};
+use tinsmith_lwm2m::Event;
+use tinsmith_server::{ServerHandle, Told};
+use tinsmith_update::{Change, Summary};
 
 /// Prints lines with the time since the start and who they are about.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ impl Say {
 }
 
 /// Follows the server's events until it is aborted.
-pub(super) fn start(server: &ServerHandle<Reconciler>, say: Say) -> JoinHandle<()> {
+pub(super) fn start(server: &ServerHandle, say: Say) -> JoinHandle<()> {
     let mut events = server.subscribe();
     tokio::spawn(async move {
         let mut shown: HashMap<String, (Summary, u32)> = HashMap::new();

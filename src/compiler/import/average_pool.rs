@@ -1,8 +1,8 @@
 //! AveragePool, 1-D and 2-D.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::Op;
+use crate::ir::Op;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let include_pad = node.int("count_include_pad", 0) == 1;

@@ -1,7 +1,7 @@
 //! BatchNormalization in inference form: a factor and an offset per channel.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;

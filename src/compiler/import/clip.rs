@@ -1,8 +1,8 @@
 //! Clip, with its limits as attributes (operator set below 11) or constant inputs.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Clamp, Function, Op};
+use crate::ir::{Clamp, Function, Op};
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;

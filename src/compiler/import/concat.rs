@@ -1,8 +1,8 @@
 //! Concat along one axis.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::Op;
+use crate::ir::Op;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let inputs = (0..node.input_count())

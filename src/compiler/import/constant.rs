@@ -1,8 +1,8 @@
 //! Constant: a tensor, or a number or list of numbers.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::Tensor;
+use crate::ir::Tensor;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let name = node.output();

@@ -1,8 +1,8 @@
 //! Conv, 1-D and 2-D: dense (group 1) or depthwise (group = input channels).
 
 use super::{Importer, NodeView, window};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Clamp, Op};
+use crate::ir::{Clamp, Op};
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;

@@ -1,8 +1,8 @@
 //! Gemm with constant weights: a fully connected layer.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Clamp, Op};
+use crate::ir::{Clamp, Op};
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;
@@ -58,12 +58,12 @@ impl Importer<'_> {
     /// `x * weights + bias` along the last axis; with several rows it is a pointwise convolution.
     pub(super) fn fully_connected(
         &mut self,
-        x: crate::compiler::ir::TensorId,
+        x: crate::ir::TensorId,
         weights: Vec<f32>,
         bias: Vec<f32>,
         inputs: usize,
         outputs: usize,
-    ) -> Result<crate::compiler::ir::TensorId, Problem> {
+    ) -> Result<crate::ir::TensorId, Problem> {
         let shape = self.shape(x).to_vec();
         if shape.last() != Some(&inputs) || inputs == 0 || outputs == 0 {
             let detail = format!("input {shape:?} for weights of {inputs} by {outputs}");
@@ -85,7 +85,7 @@ impl Importer<'_> {
         } else {
             let w = self.constant("weights", vec![outputs, 1, 1, inputs], weights);
             let flat = self.reshape(x, vec![1, 1, rows, inputs]);
-            let window = crate::compiler::ir::Window::plain([1, 1]);
+            let window = crate::ir::Window::plain([1, 1]);
             self.emit(
                 Op::Conv { window, clamp },
                 vec![flat, w, b],

@@ -1,8 +1,8 @@
 //! GlobalAveragePool: the mean over all positions of a channel.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Op, Window};
+use crate::ir::{Op, Window};
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let average = |window| Op::AveragePool {
@@ -19,7 +19,7 @@ impl Importer<'_> {
         &mut self,
         node: &NodeView<'_>,
         op: impl FnOnce(Window) -> Op,
-    ) -> Result<crate::compiler::ir::TensorId, Problem> {
+    ) -> Result<crate::ir::TensorId, Problem> {
         let x = self.input(node, 0)?;
         let rank = self.shape(x).len();
         let input = self.channels_last(x)?;

@@ -1,7 +1,7 @@
 //! MatMul with a constant right side: a fully connected layer without bias.
 
 use super::{Importer, NodeView, gemm};
-use crate::compiler::error::Problem;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;

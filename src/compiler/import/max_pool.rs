@@ -1,8 +1,8 @@
 //! MaxPool, 1-D and 2-D.
 
 use super::{Importer, NodeView, window};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Op, Window};
+use crate::ir::{Op, Window};
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     if node.int("storage_order", 0) != 0 {
@@ -19,7 +19,7 @@ impl Importer<'_> {
         &mut self,
         node: &NodeView<'_>,
         op: impl FnOnce(Window) -> Op,
-    ) -> Result<crate::compiler::ir::TensorId, Problem> {
+    ) -> Result<crate::ir::TensorId, Problem> {
         let x = self.input(node, 0)?;
         let shape = self.shape(x).to_vec();
         let rank = shape.len();

@@ -41,10 +41,10 @@ use std::ops::RangeInclusive;
 use tract_onnx::pb;
 
 use super::check::{self, Checked};
-use super::error::{CompileError, ModelError, Problem};
 use super::ir::{Data, Graph, Node, Op, Port, Role, Tensor, TensorId, eval};
 use super::oracle::Typed;
 use node::NodeView;
+use tinsmith_build_job::{CompileError, ModelError, Problem};
 
 type Import = fn(&mut Importer<'_>, &NodeView<'_>) -> Result<(), Problem>;
 

@@ -1,8 +1,8 @@
 //! Moves between ONNX order and channels last.
 
 use super::Importer;
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Op, TensorId};
+use crate::ir::{Op, TensorId};
+use tinsmith_build_job::Problem;
 
 impl Importer<'_> {
     /// The same elements in another shape; nothing if the shape is the same.

@@ -1,9 +1,9 @@
 //! Mul of two tensors, or of a tensor and a constant.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
+use tinsmith_build_job::Problem;
 
-use crate::compiler::ir::{Clamp, Op};
+use crate::ir::{Clamp, Op};
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let (a, b) = (cx.input(node, 0)?, cx.input(node, 1)?);

@@ -2,8 +2,8 @@
 
 use tract_onnx::pb;
 
-use crate::compiler::check;
-use crate::compiler::error::Problem;
+use crate::check;
+use tinsmith_build_job::Problem;
 
 /// A node of the file with its attributes by name.
 pub(crate) struct NodeView<'a> {

@@ -1,8 +1,8 @@
 //! Pad with a constant.
 
 use super::{Importer, NodeView, node as axes};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::Op;
+use crate::ir::Op;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;

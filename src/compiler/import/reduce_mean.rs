@@ -1,8 +1,8 @@
 //! ReduceMean over the spatial axes.
 
 use super::{Importer, NodeView, node};
-use crate::compiler::error::Problem;
-use crate::compiler::ir::{Op, TensorId, Window};
+use crate::ir::{Op, TensorId, Window};
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let average = |window| Op::AveragePool {

@@ -1,7 +1,7 @@
 //! Squeeze and Unsqueeze: the same elements in the shape that shape inference found.
 
 use super::{Importer, NodeView};
-use crate::compiler::error::Problem;
+use tinsmith_build_job::Problem;
 
 pub(super) fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
     let x = cx.input(node, 0)?;

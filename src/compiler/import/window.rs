@@ -1,8 +1,8 @@
 //! The attributes that convolutions and pools share: kernel, strides, dilations, pads, auto_pad.
 
 use super::node::NodeView;
-use crate::compiler::error::Problem;
-use crate::compiler::ir::Window;
+use crate::ir::Window;
+use tinsmith_build_job::Problem;
 
 /// Reads the window of a node over an input of the given spatial extents (one or two). The output's
 /// extents are those that shape inference found, if it did.

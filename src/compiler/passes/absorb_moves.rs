@@ -1,7 +1,7 @@
 //! Moves disappear into the order of weights and into the stored order of inputs and outputs.
 
 use super::{permutation, trace_moves};
-use crate::compiler::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
+use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
 
 /// A transposition of the graph's input becomes the order in which the input is stored.
 pub(super) struct AbsorbInput;

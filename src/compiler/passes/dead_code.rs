@@ -1,6 +1,6 @@
 //! Nodes whose results nobody reads go away.
 
-use crate::compiler::ir::Graph;
+use crate::ir::Graph;
 
 /// Removes them, last first.
 pub(super) fn sweep(graph: &mut Graph) {

@@ -1,6 +1,6 @@
 //! Affine maps (batch norm, constant factors and offsets) fold into the weights around them.
 
-use crate::compiler::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor};
+use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor};
 
 /// See the module.
 pub(super) struct FoldAffine;

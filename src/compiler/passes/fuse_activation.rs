@@ -1,6 +1,6 @@
 //! Limits (Relu, Clip) fuse into the operation before them.
 
-use crate::compiler::ir::{Function, Graph, Node, NodeId, Op, Patch, Rule};
+use crate::ir::{Function, Graph, Node, NodeId, Op, Patch, Rule};
 
 /// See the module.
 pub(super) struct FuseActivation;

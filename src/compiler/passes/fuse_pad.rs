@@ -1,6 +1,6 @@
 //! Padding with zeros fuses into the window that reads it.
 
-use crate::compiler::ir::{Graph, Node, NodeId, Op, Patch, Rule, Window};
+use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Window};
 
 /// See the module.
 pub(super) struct FusePad;

@@ -1,6 +1,6 @@
 //! An affine map that nothing could take in becomes a depthwise convolution of one tap.
 
-use crate::compiler::ir::{Clamp, Graph, Node, NodeId, Op, Patch, Rule, Tensor, Window};
+use crate::ir::{Clamp, Graph, Node, NodeId, Op, Patch, Rule, Tensor, Window};
 
 /// See the module.
 pub(super) struct LowerAffine;

@@ -1,6 +1,6 @@
 //! Two moves in a row become one, a move that moves nothing goes away.
 
-use crate::compiler::ir::{Graph, Node, NodeId, Op, Patch, Rule};
+use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule};
 
 /// See the module.
 pub(super) struct MergeMoves;

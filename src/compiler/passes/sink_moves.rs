@@ -1,7 +1,7 @@
 //! Moves go down past operations that don't care about the order of elements, until they meet
 //! their inverse or an end of the graph.
 
-use crate::compiler::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
+use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
 
 /// See the module.
 pub(super) struct SinkMoves;

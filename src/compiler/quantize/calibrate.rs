@@ -1,8 +1,8 @@
 //! The range of every activation over the calibration samples.
 
-use crate::compiler::ir::eval::Evaluator;
-use crate::compiler::ir::{Graph, TensorId};
-use crate::samples::Samples;
+use crate::ir::eval::Evaluator;
+use crate::ir::{Graph, TensorId};
+use tinsmith_build_job::Samples;
 
 /// Smallest and largest value seen.
 #[derive(Debug, Clone, Copy, PartialEq)]

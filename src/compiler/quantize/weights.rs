@@ -1,7 +1,7 @@
 //! Weights and biases of convolutions and fully connected layers, per output channel
 //! (numerics N4), with the proof that no sum overflows (N5).
 
-use crate::compiler::ir::{DType, Data, Graph, NodeId, Op, Origin, Quantization, Role, Tensor};
+use crate::ir::{DType, Data, Graph, NodeId, Op, Origin, Quantization, Role, Tensor};
 
 const TWO_30: f64 = 1_073_741_824.0;
 const TINY: f64 = 7.888_609_052_210_118e-31; // 2^-100

@@ -9,11 +9,11 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::digest::encode_hex;
-use crate::http::{ApiError, App};
-use crate::inference::Session;
-use crate::lwm2m::{Endpoint, Registration};
-use crate::update::{Ask, Command, Reply, Status};
+use crate::{ApiError, App};
+use tinsmith_digest::encode_hex;
+use tinsmith_inference::Session;
+use tinsmith_lwm2m::{Endpoint, Registration};
+use tinsmith_update::{Ask, Command, Reply, Status};
 
 /// Seconds a device waits for a commit before it rolls back, unless told otherwise.
 const TRIAL: u32 = 600;
@@ -25,11 +25,8 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, ApiError
     for registration in app.server.registrations().await? {
         devices.insert(registration.endpoint.clone(), (Some(registration), None));
     }
-    for reply in app.server.command_all(|| Ask::All).await? {
-        let Reply::All(all) = reply else { continue };
-        for (endpoint, status) in all {
-            devices.entry(endpoint).or_default().1 = Some(status);
-        }
+    for (endpoint, status) in app.server.statuses().await? {
+        devices.entry(endpoint).or_default().1 = Some(status);
     }
     let devices: Vec<Value> = devices
         .iter()
@@ -143,7 +140,7 @@ pub(super) async fn infer(
 }
 
 async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Value>, ApiError> {
-    app.server.command(endpoint, Ask::Decide(command)).await?;
+    app.server.ask(endpoint, Ask::Decide(command)).await?;
     let registration = app.server.registration(endpoint).await?;
     let status = status(app, endpoint).await?;
     Ok(Json(brief(
@@ -161,7 +158,7 @@ async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {
 }
 
 async fn status(app: &App, endpoint: &str) -> Result<Option<Status>, ApiError> {
-    Ok(match app.server.command(endpoint, Ask::Status).await? {
+    Ok(match app.server.ask(endpoint, Ask::Status).await? {
         Reply::Status(status) => status.map(|status| *status),
         Reply::Stored | Reply::All(_) => None,
     })

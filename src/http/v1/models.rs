@@ -6,8 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::http::{ApiError, App};
-use crate::zoo::{Card, Model};
+use crate::{ApiError, App};
+use tinsmith_build::{Card, Model};
 
 /// All models, without their data.
 pub(super) async fn list(State(app): State<App>) -> Json<Value> {
@@ -52,7 +52,7 @@ pub(super) async fn add(
     }
     let missing = |name: &str| ApiError::bad_request(format!("part '{name}' is missing"));
     let card = Card::parse(&card.ok_or_else(|| missing("card"))?)
-        .map_err(|error| ApiError::from(crate::zoo::ZooError::Card(error)))?;
+        .map_err(|error| ApiError::from(tinsmith_build::ZooError::Card(error)))?;
     let onnx = onnx.ok_or_else(|| missing("onnx"))?;
     let calibration = calibration.ok_or_else(|| missing("calibration"))?;
     let model = app

@@ -7,9 +7,9 @@ use lwm2m_objects::{OwnedValue, Path, ValueType};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::digest::{decode_hex, encode_hex};
-use crate::http::{ApiError, App};
-use crate::lwm2m::{Operation, Outcome};
+use crate::{ApiError, App};
+use tinsmith_digest::{decode_hex, encode_hex};
+use tinsmith_lwm2m::{Operation, Outcome};
 
 /// How long an HTTP request waits for a device (ms).
 const WAIT: u64 = 60_000;

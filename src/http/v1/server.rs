@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use crate::http::App;
+use crate::App;
 
 /// Version and addresses.
 pub(super) async fn show(State(app): State<App>) -> Json<Value> {

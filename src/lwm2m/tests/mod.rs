@@ -10,7 +10,7 @@ mod requests;
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
 
 use super::*;
-use crate::store::{Key, Kind, MemoryStore};
+use tinsmith_store::{Key, Kind, MemoryStore};
 
 pub(super) const MANAGEMENT: ListenerId = ListenerId(0);
 pub(super) const BOOTSTRAP: ListenerId = ListenerId(1);

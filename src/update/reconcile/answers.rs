@@ -3,11 +3,11 @@
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
-use super::{Asked, CAPABILITY, Reconciler, TRIES};
-use crate::lwm2m::{Endpoint, Now, Outcome, RequestId};
-use crate::update::firmware::State;
-use crate::update::record::{DeviceRecord, Failure, Step};
-use crate::update::slot;
+use super::{Asked, CAPABILITY, NO_PLATFORM, Reconciler, TRIES};
+use crate::firmware::State;
+use crate::record::{DeviceRecord, Failure, Step};
+use crate::slot;
+use tinsmith_lwm2m::{Endpoint, Now, Outcome, RequestId};
 
 impl Reconciler {
     pub(super) fn completed(
@@ -126,7 +126,7 @@ impl Reconciler {
         if self.capabilities.is_full() {
             device.unsupported = Some(format!(
                 "there are more than {} kinds of devices",
-                crate::update::capabilities::MAX
+                crate::capabilities::MAX
             ));
             return;
         }
@@ -185,8 +185,7 @@ impl Reconciler {
         device.view.slots = None;
         match asked {
             Asked::Digest => {
-                let text = "the device has no Compute Platform object (27300)";
-                device.unsupported = Some(format!("{text}: it can't run models"));
+                device.unsupported = Some(NO_PLATFORM.to_owned());
             }
             Asked::Observe(path) => {
                 device.watching.retain(|p| p != path);

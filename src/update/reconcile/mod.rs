@@ -16,9 +16,11 @@ use super::next::View;
 use super::record::{Artefact, Desired, DeviceRecord, Failure, Finished, Step};
 use super::slot;
 use super::status::{Status, summarise};
-use crate::digest::Digest;
-use crate::lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, PersistId, RequestId};
-use crate::store::{self, Batch, Key, Kind, Op};
+use tinsmith_digest::Digest;
+use tinsmith_lwm2m::{
+    DeviceRequest, Endpoint, Event, Now, Operation, PersistId, Registration, RequestId,
+};
+use tinsmith_store::{self as store, Batch, Key, Kind, Op};
 
 /// An attempt is given up after this time (ms).
 const ATTEMPT: u64 = 24 * 3_600_000;
@@ -35,6 +37,17 @@ const REJECTIONS: u8 = 8;
 
 /// The objects a capability is made of.
 const CAPABILITY: [u16; 3] = [27300, 27301, 27302];
+
+/// Why a device is left alone that has none of them.
+const NO_PLATFORM: &str = "the device has no Compute Platform object (27300): it can't run models";
+
+/// What the device says it has is believed: nothing is read to find out.
+fn lacks_platform(registration: &Registration) -> Option<String> {
+    let [platform, ..] = CAPABILITY;
+    let objects = registration.objects.iter();
+    let mut ids = objects.map(|(path, _)| path.object_id());
+    (!ids.any(|id| id == Some(platform))).then(|| NO_PLATFORM.to_owned())
+}
 
 /// Names a job; answered with [`Reconciler::job_done`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -270,10 +283,14 @@ impl Reconciler {
     /// Something happened to a device.
     pub fn event(&mut self, now: Now, event: &Event) {
         match event {
-            Event::Registered { endpoint, new, .. } => {
+            Event::Registered {
+                endpoint,
+                registration,
+                new,
+            } => {
                 let device = self.devices.entry(endpoint.clone()).or_default();
                 device.online = true;
-                device.unsupported = None;
+                device.unsupported = lacks_platform(registration);
                 device.strikes = 0;
                 device.view = View::default();
                 if *new && device.record.attempt.is_some() {
@@ -284,9 +301,19 @@ impl Reconciler {
                 self.unpause(endpoint);
                 self.advance(now, endpoint);
             }
-            Event::Updated { endpoint, .. } => {
+            Event::Updated {
+                endpoint,
+                registration,
+            } => {
                 if let Some(device) = self.devices.get_mut(endpoint) {
                     device.online = true;
+                    match lacks_platform(registration) {
+                        None if device.unsupported.as_deref() == Some(NO_PLATFORM) => {
+                            device.unsupported = None;
+                        }
+                        None => {}
+                        lacks => device.unsupported = lacks,
+                    }
                     self.unpause(endpoint);
                     self.advance(now, endpoint);
                 }

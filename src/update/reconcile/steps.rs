@@ -7,12 +7,12 @@ use lwm2m_objects::{OwnedValue, Path};
 
 use super::answers::describe_asked;
 use super::{ATTEMPT, Asked, CAPABILITY, Job, PackageJob, REJECTIONS, Reconciler, TRIES};
-use crate::lwm2m::{Endpoint, Now, Operation};
-use crate::update::capabilities::Capabilities;
-use crate::update::firmware::{self, State};
-use crate::update::next::{Next, next};
-use crate::update::record::{Attempt, DeviceRecord, Failure, Step};
-use crate::update::slot;
+use crate::capabilities::Capabilities;
+use crate::firmware::{self, State};
+use crate::next::{Next, next};
+use crate::record::{Attempt, DeviceRecord, Failure, Step};
+use crate::slot;
+use tinsmith_lwm2m::{Endpoint, Now, Operation};
 
 impl Reconciler {
     pub(super) fn advance(&mut self, now: Now, endpoint: &Endpoint) {

@@ -3,8 +3,8 @@
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path, Records};
 
-use crate::digest::Digest;
-use crate::lwm2m::{Operation, Outcome};
+use tinsmith_digest::Digest;
+use tinsmith_lwm2m::{Operation, Outcome};
 
 const PACKAGE_HEAD: usize = 64;
 
@@ -58,6 +58,8 @@ pub(super) struct SimDevice {
     pub(super) requests: u32,
     /// Reads of whole objects 27300 to 27302.
     pub(super) capability_reads: u32,
+    /// Of its Register and its Updates.
+    pub(super) registered_objects: Vec<u16>,
 }
 
 /// A package as the tests know it: the digest of the module, the model's name, the source.
@@ -73,7 +75,7 @@ pub(super) fn package(model: &str, module: Digest, source: Digest) -> Vec<u8> {
 
 impl SimDevice {
     pub(super) fn new() -> Self {
-        let target = include_str!("../../../device-client/boards/targets/nrf52840-dk.json");
+        let target = tinsmith_targets::json("nrf52840").unwrap();
         let capability = Capability::from_json(target).unwrap();
         Self {
             capability,
@@ -100,6 +102,7 @@ impl SimDevice {
             early_commits: 0,
             requests: 0,
             capability_reads: 0,
+            registered_objects: vec![1, 3, 5, 27300, 27301, 27302, 27303],
         }
     }
 

@@ -4,19 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::device::{SimDevice, package};
-use crate::digest::Digest;
-use crate::lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration};
-use crate::store::{Batch, Op};
-use crate::update::{
-    Artefact, Command, Failure, Job, JobId, JobResult, Output, Reconciler, Status,
-};
+use crate::{Artefact, Command, Failure, Job, JobId, JobResult, Output, Reconciler, Status};
+use lwm2m_objects::Path;
+use tinsmith_digest::Digest;
+use tinsmith_lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration};
+use tinsmith_store::{Batch, Op};
 
 const EP: &str = "dev";
 
 enum Todo {
     Request(DeviceRequest),
     Event(Event),
-    Persist(crate::lwm2m::PersistId, Batch),
+    Persist(tinsmith_lwm2m::PersistId, Batch),
     Job(JobId, Job),
 }
 
@@ -50,7 +49,17 @@ impl World {
 
     pub(super) fn register(&mut self) {
         self.registered = true;
-        self.todo.push_back(Todo::Event(registered(true)));
+        let objects = &self.device.registered_objects;
+        self.todo.push_back(Todo::Event(registered(true, objects)));
+    }
+
+    /// An Update of the registration.
+    pub(super) fn update(&mut self) {
+        let event = Event::Updated {
+            endpoint: endpoint(),
+            registration: registration(&self.device.registered_objects),
+        };
+        self.todo.push_back(Todo::Event(event));
     }
 
     pub(super) fn want(&mut self, model: &str) {
@@ -87,8 +96,8 @@ impl World {
         self.todo.clear();
         self.reconciler = Reconciler::new();
         for (key, record) in &self.disk {
-            let key = crate::store::Key::from_bytes(key).unwrap();
-            if key.kind == crate::store::Kind::CAPABILITY {
+            let key = tinsmith_store::Key::from_bytes(key).unwrap();
+            if key.kind == tinsmith_store::Kind::CAPABILITY {
                 self.reconciler.restore_capability(record).unwrap();
             } else {
                 let endpoint = String::from_utf8(key.id).unwrap();
@@ -98,7 +107,10 @@ impl World {
         self.now.mono = 5;
         self.now.wall += 1000;
         if self.registered {
-            self.todo.push_back(Todo::Event(registered(false)));
+            self.todo.push_back(Todo::Event(registered(
+                false,
+                &self.device.registered_objects,
+            )));
         }
     }
 
@@ -240,24 +252,27 @@ fn endpoint() -> Endpoint {
     EP.into()
 }
 
-fn registered(new: bool) -> Event {
-    let registration = Registration {
+fn registered(new: bool, objects: &[u16]) -> Event {
+    Event::Registered {
+        endpoint: endpoint(),
+        registration: registration(objects),
+        new,
+    }
+}
+
+fn registration(objects: &[u16]) -> Arc<Registration> {
+    Arc::new(Registration {
         endpoint: endpoint(),
         location: "0-1".into(),
         lifetime: 300,
         version: "1.1".into(),
         binding: "U".into(),
         address: "127.0.0.1:1".into(),
-        objects: vec![],
+        objects: objects.iter().map(|id| (Path::object(*id), None)).collect(),
         formats: vec![],
         parameters: vec![],
         registered: 0,
         seen: 0,
         expires: 0,
-    };
-    Event::Registered {
-        endpoint: endpoint(),
-        registration: Arc::new(registration),
-        new,
-    }
+    })
 }

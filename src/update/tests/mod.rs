@@ -4,9 +4,9 @@ mod device;
 mod harness;
 
 use super::*;
-use crate::digest::Digest;
 use device::SimDevice;
 use harness::World;
+use tinsmith_digest::Digest;
 
 #[test]
 fn a_wanted_model_is_built_sent_tried_and_committed() {
@@ -182,6 +182,22 @@ fn without_notifications_reading_back_is_enough() {
     let mut world = World::new(device);
     world.register();
     world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+}
+
+#[test]
+fn a_device_that_lists_no_compute_platform_is_not_asked_for_it() {
+    let mut device = SimDevice::new();
+    device.registered_objects = vec![1, 3, 5];
+    let mut world = World::new(device);
+    world.want("motion");
+    world.register();
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Unsupported);
+    assert_eq!(world.device.requests, 0);
+    world.device.registered_objects.push(27300);
+    world.update();
     world.run_until_quiet();
     assert_eq!(world.status().summary, Summary::Installed);
 }

@@ -5,22 +5,14 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tinsmith::compiler::{Options, Request, compile, targets};
-use tinsmith::zoo::{Model, Zoo};
+use tinsmith_build::{Model, Zoo};
+use tinsmith_build_job::Request;
+use tinsmith_compiler::compile;
 use tinsmith_module::Module;
 
 fn request(model: &Model) -> Request {
-    let calibration = model.calibration().unwrap_or_else(|e| panic!("{e}"));
-    Request {
-        name: model.card.name.clone(),
-        version: model.card.version.clone(),
-        onnx: model.onnx.to_vec(),
-        task: model.card.task,
-        labels: model.classes(),
-        capability: targets::find("stm32f446re").unwrap_or_else(|| panic!("no target")),
-        options: Options::new(calibration),
-        test: None,
-    }
+    let capability = tinsmith_targets::find("stm32f446re").unwrap_or_else(|| panic!("no target"));
+    model.request(capability).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn models(c: &mut Criterion) {

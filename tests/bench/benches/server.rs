@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lwm2m_objects::Path;
-use tinsmith::lwm2m::{Operation, Outcome};
 use tinsmith_bench::{device, register_all, serve};
+use tinsmith_lwm2m::{Operation, Outcome};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()

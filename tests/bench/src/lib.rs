@@ -6,17 +6,17 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tinsmith::server::{Config, NoBrain, ServerHandle, start};
-use tinsmith::store::{SledStore, Store};
-use tinsmith::transport::{Outgoing, ReceiveBatch, UdpListener};
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Szx, Token};
+use tinsmith_server::{Config, ServerHandle, start};
+use tinsmith_store::{SledStore, Store};
+use tinsmith_transport::{Outgoing, ReceiveBatch, UdpListener};
 
 /// A server on port 0 with a sled store in `folder`.
 ///
 /// # Panics
 /// If it cannot be started.
-pub async fn serve(folder: &FilePath) -> ServerHandle<NoBrain> {
+pub async fn serve(folder: &FilePath) -> ServerHandle {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config {
         coap: loopback,
@@ -25,14 +25,9 @@ pub async fn serve(folder: &FilePath) -> ServerHandle<NoBrain> {
     };
     let store = SledStore::open(folder).unwrap_or_else(|e| panic!("store: {e}"));
     let store: Arc<dyn Store> = Arc::new(store);
-    start(
-        config,
-        store,
-        |_| NoBrain,
-        Arc::new(|build, _| match build {}),
-    )
-    .await
-    .unwrap_or_else(|e| panic!("{e}"))
+    start(config, store, Arc::new(|_, _| {}))
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn register(buf: &mut [u8], id: u16, number: u32) -> usize {

@@ -5,42 +5,6 @@ use std::fmt;
 use lwm2m_objects::capability::{Capability, Region as MemoryRegion};
 use tinsmith_client::{FlashLayout, MIN_JOURNAL_HALF, Region, SLOTS};
 
-/// The targets that come with the program, by file name.
-const TARGETS: [(&str, &str); 8] = [
-    (
-        "nrf52833-dk",
-        include_str!("../../targets/nrf52833-dk.json"),
-    ),
-    (
-        "nrf52840-dk",
-        include_str!("../../targets/nrf52840-dk.json"),
-    ),
-    (
-        "qemu-mps2-an386",
-        include_str!("../../targets/qemu-mps2-an386.json"),
-    ),
-    (
-        "stm32f411re",
-        include_str!("../../targets/stm32f411re.json"),
-    ),
-    (
-        "stm32f446re",
-        include_str!("../../targets/stm32f446re.json"),
-    ),
-    (
-        "stm32f767zi",
-        include_str!("../../targets/stm32f767zi.json"),
-    ),
-    (
-        "stm32l053r8",
-        include_str!("../../targets/stm32l053r8.json"),
-    ),
-    (
-        "stm32l475vg",
-        include_str!("../../targets/stm32l475vg.json"),
-    ),
-];
-
 /// Roles of 27302/x/8.
 const ROLE_MODEL_STORE: i64 = 3;
 const ROLE_CREDENTIALS: i64 = 7;
@@ -50,7 +14,7 @@ const JOURNAL_HALF: u64 = 4096;
 
 /// The names of the targets that come with the program.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    TARGETS.iter().map(|(name, _)| *name)
+    tinsmith_targets::platforms()
 }
 
 /// A device to be.
@@ -68,7 +32,7 @@ pub struct Target {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// No target has this name, or begins with it.
+    /// No target has this name, or more than one begins with it.
     Unknown(String),
     /// The file can't be read.
     File(String, std::io::Error),
@@ -95,7 +59,7 @@ impl fmt::Display for TargetError {
 impl std::error::Error for TargetError {}
 
 impl Target {
-    /// A target by name, by the beginning of a name, or by the path of a file that ends in `.json`.
+    /// A target by name, by a beginning that only one has, or by the path of a file that ends in `.json`.
     ///
     /// # Errors
     /// There is none, or it can't be used.
@@ -105,10 +69,8 @@ impl Target {
                 .map_err(|e| TargetError::File(name.to_string(), e))?;
             return Self::parse(name, &text);
         }
-        let exact = TARGETS.iter().find(|(known, _)| *known == name);
-        let mut starting = TARGETS.iter().filter(|(known, _)| known.starts_with(name));
-        let found = exact.or_else(|| starting.next().filter(|_| !name.is_empty()));
-        let (name, text) = found.ok_or_else(|| TargetError::Unknown(name.to_string()))?;
+        let text =
+            tinsmith_targets::json(name).ok_or_else(|| TargetError::Unknown(name.to_string()))?;
         Self::parse(name, text)
     }
 

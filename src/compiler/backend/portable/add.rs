@@ -4,7 +4,7 @@ use tinsmith_module::build;
 use tinsmith_module::numerics::SumFactors;
 
 use super::{BackendError, Context};
-use crate::compiler::ir::{Clamp, Node};
+use crate::ir::{Clamp, Node};
 
 /// Sum or difference.
 #[derive(Clone, Copy, PartialEq)]

@@ -4,7 +4,7 @@ use tinsmith_module::build;
 use tinsmith_module::numerics::Multiplier;
 
 use super::{BackendError, Context};
-use crate::compiler::ir::{Clamp, Node};
+use crate::ir::{Clamp, Node};
 
 pub(super) fn record(
     cx: &Context<'_>,

@@ -3,7 +3,7 @@
 use tinsmith_module::build;
 
 use super::{BackendError, Context, number};
-use crate::compiler::ir::Node;
+use crate::ir::Node;
 
 pub(super) fn record(
     cx: &Context<'_>,

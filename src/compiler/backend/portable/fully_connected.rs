@@ -3,7 +3,7 @@
 use tinsmith_module::build;
 
 use super::{BackendError, Context};
-use crate::compiler::ir::{Clamp, Node};
+use crate::ir::{Clamp, Node};
 
 pub(super) fn record(
     cx: &Context<'_>,

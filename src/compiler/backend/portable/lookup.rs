@@ -3,7 +3,7 @@
 use tinsmith_module::build;
 
 use super::{BackendError, Context};
-use crate::compiler::ir::{Function, Node};
+use crate::ir::{Function, Node};
 
 pub(super) fn record(
     cx: &Context<'_>,

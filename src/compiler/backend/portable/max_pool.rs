@@ -3,7 +3,7 @@
 use tinsmith_module::build;
 
 use super::{BackendError, Context, window};
-use crate::compiler::ir::{Node, Window};
+use crate::ir::{Node, Window};
 
 pub(super) fn record(
     cx: &Context<'_>,

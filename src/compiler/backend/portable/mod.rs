@@ -20,9 +20,9 @@ use tinsmith_module::build::{
 use tinsmith_module::kernels::STACK_BYTES;
 use tinsmith_module::numerics::{FactorError, Multiplier};
 
-use crate::compiler::ir::{self, Graph, Node, Op, Port, TensorId};
-use crate::compiler::passes;
-use crate::compiler::plan::{ALIGN, Plan};
+use crate::ir::{self, Graph, Node, Op, Port, TensorId};
+use crate::passes;
+use crate::plan::{ALIGN, Plan};
 
 /// Why no module could be written: our fault, not the model's.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use tinsmith_module::build;
 
 use super::{BackendError, Context};
-use crate::compiler::ir::Node;
+use crate::ir::Node;
 
 pub(super) fn record(cx: &Context<'_>, node: &Node) -> Result<build::Op, BackendError> {
     let shape = &cx.graph.tensor(node.inputs[0]).shape;

@@ -1,6 +1,6 @@
 //! Dense convolution: one output pixel at a time, 16 output channels at a time, taps in order.
 
-use crate::compiler::ir::Window;
+use crate::ir::Window;
 
 const LANES: usize = 16;
 

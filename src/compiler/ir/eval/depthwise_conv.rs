@@ -1,7 +1,7 @@
 //! Depthwise convolution: taps in order, all channels of a pixel at a time.
 
 use super::conv::tap;
-use crate::compiler::ir::Window;
+use crate::ir::Window;
 
 pub(super) fn run(
     window: &Window,

@@ -1,6 +1,6 @@
 //! Operations that treat every element alike.
 
-use crate::compiler::ir::{Clamp, Function};
+use crate::ir::{Clamp, Function};
 
 pub(super) fn clamp(clamp: &Clamp, out: &mut [f32]) {
     if !clamp.is_none() {

@@ -10,7 +10,7 @@ mod elementwise;
 mod pad;
 mod pool;
 mod softmax;
-pub(in crate::compiler) mod transpose;
+pub(crate) mod transpose;
 
 use super::{Graph, Node, NodeId, Op, Role, TensorId};
 

@@ -1,7 +1,7 @@
 //! Pools.
 
 use super::conv::tap;
-use crate::compiler::ir::Window;
+use crate::ir::Window;
 
 fn walk(
     window: &Window,

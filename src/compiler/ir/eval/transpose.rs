@@ -1,6 +1,6 @@
 //! Transposition.
 
-pub(in crate::compiler) fn run<T: Copy>(perm: &[usize], x: &[T], shape: &[usize], out: &mut [T]) {
+pub(crate) fn run<T: Copy>(perm: &[usize], x: &[T], shape: &[usize], out: &mut [T]) {
     let rank = perm.len();
     let mut strides = vec![1; rank];
     for axis in (0..rank.saturating_sub(1)).rev() {

@@ -1,0 +1,155 @@
+//! What known boards are made of, as data: one file each, which holds objects 27300, 27301 and 27302.
+
+use lwm2m_objects::capability::Capability;
+
+macro_rules! targets {
+    ($($name:literal $file:literal;)*) => {
+        const FILES: &[(&str, &str, &str)] = &[
+            $(($name, $file, include_str!(concat!($file, ".json"))),)*
+        ];
+    };
+}
+
+targets! {
+    "nrf52833" "nrf52833-dk";
+    "nrf52840" "nrf52840-dk";
+    "qemu-mps2" "qemu-mps2-an386";
+    "stm32f411" "stm32f411re";
+    "stm32f446" "stm32f446re";
+    "stm32f767" "stm32f767zi";
+    "stm32l053" "stm32l053r8";
+    "stm32l475" "stm32l475vg";
+}
+
+/// Short names of all targets.
+pub fn list() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|&(name, ..)| name)
+}
+
+/// Platform names of all targets: what 27300/0/0 says.
+pub fn platforms() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|&(_, full, _)| full)
+}
+
+/// The capability of the target that is called `name`, or the only one whose platform name begins
+/// so; case does not matter. None if there is none, or if the file is damaged, which a test
+/// excludes.
+pub fn find(name: &str) -> Option<Capability> {
+    serde_json::from_str(json(name)?).ok()
+}
+
+/// The file of a target, by the names that [`find`] takes.
+pub fn json(name: &str) -> Option<&'static str> {
+    let wanted = name.to_ascii_lowercase();
+    if wanted.is_empty() {
+        return None;
+    }
+    let exact = |&&(short, full, _): &&(&str, &str, _)| wanted == short || wanted == full;
+    if let Some((.., json)) = FILES.iter().find(exact) {
+        return Some(json);
+    }
+    let mut all = FILES
+        .iter()
+        .filter(|(_, full, _)| full.starts_with(&wanted));
+    let (.., json) = all.next()?;
+    all.next().is_none().then_some(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use tinsmith_module::ABI_VERSION;
+    use tinsmith_module::kernels::RESIDENT;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed() {
+        let entries = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let json = |path: &std::path::Path| path.extension().is_some_and(|e| e == "json");
+        let files = entries.filter(|entry| json(&entry.as_ref().unwrap().path()));
+        assert_eq!(files.count(), FILES.len());
+    }
+
+    #[test]
+    fn every_target_is_plausible() {
+        let mut names = HashSet::new();
+        for &(short, full, json) in FILES {
+            let c: Capability =
+                serde_json::from_str(json).unwrap_or_else(|e| panic!("{short}: {e}"));
+            let p = &c.platform;
+            assert!(names.insert(p.platform_name.clone()), "{short}");
+            assert!(full.starts_with(short), "{short}");
+            assert_eq!(p.platform_name, full);
+            assert_eq!(p.runtime_abi_version, u64::from(ABI_VERSION), "{short}");
+            assert!(p.module_formats.contains(&2), "{short}");
+            assert!((1..=255).contains(&p.model_slots));
+            assert_eq!(
+                p.model_storage_total,
+                p.model_slots * p.max_module_size,
+                "{short}"
+            );
+            assert!(p.model_storage_free <= p.model_storage_total);
+            let unit = c.units.first().unwrap();
+            assert_eq!((unit.instance, unit.unit_type), (0, 0), "{short}");
+            assert!(
+                (16_000_000..=1_000_000_000).contains(&unit.clock_max),
+                "{short}"
+            );
+            assert!(unit.data_types.contains(&0));
+            assert_eq!(unit.operators.as_deref(), Some(RESIDENT), "{short}");
+            let (mut flash, mut ram) = (0, 0);
+            for region in &c.regions {
+                assert!(
+                    (0..=6).contains(&region.kind) && region.access < 64,
+                    "{short}"
+                );
+                assert!(region.size > 0);
+                if matches!(region.kind, 0 | 3) {
+                    flash += region.size;
+                    let (erase, write) = (region.erase_unit.unwrap(), region.write_unit.unwrap());
+                    assert!(
+                        write <= erase && region.size % erase == 0,
+                        "{short} {}",
+                        region.name
+                    );
+                } else {
+                    ram += region.size;
+                    assert!(region.erase_unit.is_none() && region.write_unit.is_none());
+                }
+                for other in &c.regions {
+                    assert!(
+                        region.instance == other.instance
+                            || region.start + region.size <= other.start
+                            || other.start + other.size <= region.start,
+                        "{short}: {} meets {}",
+                        region.name,
+                        other.name
+                    );
+                }
+            }
+            let holds = |role: i64| {
+                let with = c.regions.iter().filter(|r| r.roles.contains(&role));
+                with.map(|r| r.size).max().unwrap_or(0)
+            };
+            assert!(
+                p.model_storage_total <= holds(3) && p.model_storage_total < flash,
+                "{short}"
+            );
+            assert!(p.arena_total <= holds(4) && p.arena_total < ram, "{short}");
+        }
+    }
+
+    #[test]
+    fn found_by_both_names_and_by_a_beginning_that_only_one_has() {
+        for name in list() {
+            let c = find(name).unwrap();
+            assert_eq!(find(&c.platform.platform_name), Some(c));
+        }
+        assert_eq!(find("nrf52840-d"), find("NRF52840"));
+        for none in ["z80", "", "nrf52", "nrf52840-dk2"] {
+            assert_eq!(find(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The bytes between parent and child.
+
+use std::io::Read;
+
+use lwm2m_objects::capability::Capability;
+use serde::{Deserialize, Serialize};
+
+use crate::{CompileError, Compiled, Options, Report, Request, Samples, Task, TestSet};
+
+const REQUEST: &[u8; 8] = b"TSMreq01";
+const ANSWER: &[u8; 8] = b"TSMans01";
+/// Most bytes of the JSON head of a request.
+const MAX_HEAD: usize = 1 << 20;
+/// Most bytes of a raw part of a request.
+const MAX_PART: u64 = 1 << 29;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    name: String,
+    version: String,
+    task: Task,
+    labels: Vec<String>,
+    capability: Capability,
+    golden_seeds: u8,
+    golden_sample: bool,
+    onnx_bytes: u64,
+    calibration_shape: Vec<usize>,
+    calibration_values: u64,
+    test: Option<TestHead>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TestHead {
+    shape: Vec<usize>,
+    values: u64,
+    labels: u64,
+}
+
+fn frame(magic: &[u8; 8], head: &[u8]) -> Result<Vec<u8>, String> {
+    let length = u32::try_from(head.len()).map_err(|_| "the head is too long")?;
+    let mut bytes = magic.to_vec();
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(head);
+    Ok(bytes)
+}
+
+/// A request as bytes.
+pub(super) fn request(request: &Request) -> Result<Vec<u8>, String> {
+    let head = Head {
+        name: request.name.clone(),
+        version: request.version.clone(),
+        task: request.task,
+        labels: request.labels.clone(),
+        capability: request.capability.clone(),
+        golden_seeds: request.options.golden_seeds,
+        golden_sample: request.options.golden_sample,
+        onnx_bytes: request.onnx.len() as u64,
+        calibration_shape: request.options.calibration.shape.clone(),
+        calibration_values: request.options.calibration.data.len() as u64,
+        test: request.test.as_ref().map(|test| TestHead {
+            shape: test.x.shape.clone(),
+            values: test.x.data.len() as u64,
+            labels: test.y.len() as u64,
+        }),
+    };
+    let json = serde_json::to_vec(&head).map_err(|e| e.to_string())?;
+    let mut bytes = frame(REQUEST, &json)?;
+    bytes.extend(&request.onnx);
+    bytes.extend(
+        request
+            .options
+            .calibration
+            .data
+            .iter()
+            .flat_map(|v| v.to_le_bytes()),
+    );
+    if let Some(test) = &request.test {
+        bytes.extend(test.x.data.iter().flat_map(|v| v.to_le_bytes()));
+        bytes.extend(test.y.iter().flat_map(|v| v.to_le_bytes()));
+    }
+    Ok(bytes)
+}
+
+fn part(input: &mut dyn Read, elements: u64, size: u64) -> Result<Vec<u8>, String> {
+    let wanted = elements
+        .checked_mul(size)
+        .filter(|&n| n <= MAX_PART)
+        .ok_or("a part is too long")?;
+    let mut bytes = Vec::new();
+    input
+        .take(wanted)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
+    if bytes.len() as u64 == wanted {
+        Ok(bytes)
+    } else {
+        Err("the request is cut off".into())
+    }
+}
+
+fn floats(input: &mut dyn Read, elements: u64) -> Result<Vec<f32>, String> {
+    let bytes = part(input, elements, 4)?;
+    Ok(bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect())
+}
+
+/// Reads a request.
+pub(super) fn read_request(input: &mut dyn Read) -> Result<Request, String> {
+    let mut fixed = [0; 12];
+    input.read_exact(&mut fixed).map_err(|e| e.to_string())?;
+    let [magic @ .., a, b, c, d] = fixed;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if magic != *REQUEST || length > MAX_HEAD {
+        return Err("it does not begin as a request".into());
+    }
+    let json = part(input, length as u64, 1)?;
+    let head: Head = serde_json::from_slice(&json).map_err(|e| e.to_string())?;
+    let onnx = part(input, head.onnx_bytes, 1)?;
+    let data = floats(input, head.calibration_values)?;
+    let test = match head.test {
+        None => None,
+        Some(test) => {
+            let x = Samples {
+                shape: test.shape,
+                data: floats(input, test.values)?,
+            };
+            let y = part(input, test.labels, 8)?;
+            let y = y
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|b| f64::from_le_bytes(*b))
+                .collect();
+            Some(TestSet { x, y })
+        }
+    };
+    Ok(Request {
+        name: head.name,
+        version: head.version,
+        onnx,
+        task: head.task,
+        labels: head.labels,
+        capability: head.capability,
+        options: Options {
+            calibration: Samples {
+                shape: head.calibration_shape,
+                data,
+            },
+            golden_seeds: head.golden_seeds,
+            golden_sample: head.golden_sample,
+        },
+        test,
+    })
+}
+
+/// An answer as bytes.
+pub(super) fn answer(result: &Result<Compiled, CompileError>) -> Result<Vec<u8>, String> {
+    let head: Result<&Report, &CompileError> = result.as_ref().map(|compiled| &compiled.report);
+    let json = serde_json::to_vec(&head).map_err(|e| e.to_string())?;
+    let mut bytes = frame(ANSWER, &json)?;
+    if let Ok(compiled) = result {
+        bytes.extend(&compiled.module);
+    }
+    Ok(bytes)
+}
+
+/// Reads an answer; what comes before it is ignored.
+pub(super) fn read_answer(bytes: &[u8]) -> Option<Result<Compiled, CompileError>> {
+    let start = bytes
+        .windows(ANSWER.len())
+        .position(|window| window == ANSWER)?;
+    let (length, rest) = bytes[start + ANSWER.len()..].split_first_chunk::<4>()?;
+    let (json, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let head: Result<Report, CompileError> = serde_json::from_slice(json).ok()?;
+    Some(match head {
+        Err(error) => Err(error),
+        Ok(report) => {
+            let module = rest
+                .get(..usize::try_from(report.module_bytes).ok()?)?
+                .to_vec();
+            Ok(Compiled { module, report })
+        }
+    })
+}

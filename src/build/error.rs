@@ -1,0 +1,48 @@
+//! Why a model can't be used.
+
+use tinsmith_samples::SamplesError;
+use tinsmith_store::StoreError;
+
+use crate::CardError;
+
+/// The most models that can be added.
+pub(crate) const MAX_MODELS: usize = 10_000;
+
+/// Why a model can't be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ZooError {
+    /// Nothing of that name.
+    #[error("no model '{name}' in the zoo; there are: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The card is wrong.
+    #[error("the model card is wrong: {0}")]
+    Card(#[from] CardError),
+    /// A data file is wrong.
+    #[error("the {file} file can't be used: {error}")]
+    Data {
+        /// Which.
+        file: &'static str,
+        /// Why.
+        error: SamplesError,
+    },
+    /// The compiler refuses it.
+    #[error("{0}")]
+    Model(String),
+    /// The name is taken.
+    #[error("'{0}' is a shipped model; choose another name")]
+    Shipped(String),
+    /// Too many models.
+    #[error("the zoo is full: it takes {MAX_MODELS} models")]
+    Full,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of the zoo can't be read or written.
+    #[error("a file of the zoo: {0}")]
+    File(String),
+}

@@ -1,0 +1,19 @@
+//! The build service: the models that devices can be given, and the modules made of them.
+//!
+//! [`Zoo`] has the models, shipped and added. [`Builder`] gives the module of a model for a device,
+//! from the cache or compiled in a child process, and wraps modules into packages. It runs on
+//! threads of its own and knows neither CoAP nor the compiler.
+
+mod builder;
+mod card;
+mod compile;
+mod error;
+mod model;
+mod shipped;
+mod zoo;
+
+pub use builder::{Builder, Compiler};
+pub use card::{Card, CardError, Metric, Tensor};
+pub use error::ZooError;
+pub use model::Model;
+pub use zoo::Zoo;

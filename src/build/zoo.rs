@@ -1,0 +1,173 @@
+//! All models by name: those shipped inside the program, and those added.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use serde::{Deserialize, Serialize};
+use tinsmith_digest::Digest;
+use tinsmith_store::{self as store, Batch, Files, Key, Kind, Store};
+
+use crate::error::MAX_MODELS;
+use crate::{Card, Model, ZooError, shipped};
+
+/// Version of [`Record`] as stored.
+const SCHEMA: u16 = 1;
+
+/// As stored; the files are in the file store.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    card: String,
+    onnx: Digest,
+    calibration: Digest,
+    test: Option<Digest>,
+}
+
+fn restore(record: &[u8], files: &Files) -> Result<Model, ZooError> {
+    let file = |error: &dyn std::fmt::Display| ZooError::File(error.to_string());
+    let record: Record = store::decode(SCHEMA, record).map_err(|e| file(&e))?;
+    let get = |digest: &Digest| files.get(digest).map_err(|e| file(&e));
+    let card = Card::parse(record.card.as_bytes())?;
+    let test = record.test.as_ref().map(get).transpose()?;
+    Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)
+}
+
+/// All models by name.
+pub struct Zoo {
+    models: RwLock<BTreeMap<String, Arc<Model>>>,
+    keep: Option<(Arc<dyn Store>, Files)>,
+}
+
+impl Zoo {
+    /// The shipped models only.
+    pub fn shipped() -> Self {
+        let models = shipped::models().into_iter();
+        let models = models
+            .map(|model| (model.card.name.clone(), Arc::new(model)))
+            .collect();
+        Self {
+            models: RwLock::new(models),
+            keep: None,
+        }
+    }
+
+    /// The shipped models and those in the store.
+    pub async fn open(store: Arc<dyn Store>, files: Files) -> Result<Self, ZooError> {
+        let mut zoo = Self::shipped();
+        for (key, stored) in store.load(Kind::MODEL).await? {
+            let name = String::from_utf8_lossy(&key.id).into_owned();
+            match restore(&stored.bytes, &files) {
+                Ok(model) => {
+                    zoo.lock_mut().insert(name, Arc::new(model));
+                }
+                Err(error) => tracing::warn!(name, %error, "an added model can't be read"),
+            }
+        }
+        zoo.keep = Some((store, files));
+        Ok(zoo)
+    }
+
+    /// The model of that name.
+    pub fn find(&self, name: &str) -> Result<Arc<Model>, ZooError> {
+        let models = self.lock();
+        models.get(name).cloned().ok_or_else(|| ZooError::Unknown {
+            name: name.chars().take(80).collect(),
+            known: models
+                .keys()
+                .take(50)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+    }
+
+    /// The model with this ONNX file.
+    pub fn by_source(&self, name: &str, source: &Digest) -> Result<Arc<Model>, ZooError> {
+        let model = self.find(name)?;
+        if model.source == *source {
+            return Ok(model);
+        }
+        let known = format!("version {} with another ONNX file", model.card.version);
+        Err(ZooError::Unknown {
+            name: format!("{name} ({})", source.short()),
+            known,
+        })
+    }
+
+    /// All models in the order of their names.
+    pub fn list(&self) -> Vec<Arc<Model>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Adds a model, or replaces one that was added before. Durable when this returns.
+    pub async fn add(&self, model: Model) -> Result<Arc<Model>, ZooError> {
+        let name = model.card.name.clone();
+        {
+            let models = self.lock();
+            if models.get(&name).is_some_and(|old| old.shipped) {
+                return Err(ZooError::Shipped(name));
+            }
+            if models.len() >= MAX_MODELS && !models.contains_key(&name) {
+                return Err(ZooError::Full);
+            }
+        }
+        if let Some((store, files)) = &self.keep {
+            let put = |bytes: &[u8]| files.put(bytes).map_err(|e| ZooError::File(e.to_string()));
+            let record = Record {
+                card: model.card.to_json(),
+                onnx: put(&model.onnx)?,
+                calibration: put(&model.calibration)?,
+                test: model.test.as_deref().map(put).transpose()?,
+            };
+            let record =
+                store::encode(SCHEMA, &record).map_err(|e| ZooError::File(e.to_string()))?;
+            let batch = Batch::put(Key::new(Kind::MODEL, name.as_bytes()), record);
+            store.commit(batch).await?;
+        }
+        let model = Arc::new(model);
+        self.lock_mut().insert(name, model.clone());
+        Ok(model)
+    }
+
+    fn lock(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Model>>> {
+        self.models
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn lock_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Model>>> {
+        self.models
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_model_has_readable_data_that_fits_its_card() {
+        let zoo = Zoo::shipped();
+        assert!(zoo.list().len() >= 3);
+        for model in zoo.list() {
+            let calibration = model.calibration().unwrap();
+            assert_eq!(
+                calibration.shape, model.card.inputs[0].shape,
+                "{}",
+                model.card.name
+            );
+            let test = model.test().unwrap().unwrap();
+            assert_eq!(test.x.shape, calibration.shape);
+            assert!(test.x.len() >= 800);
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_answered_with_the_known_ones() {
+        let error = Zoo::shipped().find("moton").unwrap_err().to_string();
+        assert!(
+            error.contains("'moton'") && error.contains("motion"),
+            "{error}"
+        );
+    }
+}

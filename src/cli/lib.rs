@@ -1,0 +1,109 @@
+//! The command line: one file per command.
+
+mod api;
+mod compile;
+mod compile_child;
+mod demo;
+mod device;
+mod host_device;
+mod model;
+mod serve;
+mod table;
+mod update;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tinsmith_build_job::{CompileError, Samples, Task, child};
+
+/// An LwM2M server with a model compiler inside.
+///
+/// Devices bootstrap and register over CoAP; Tinsmith reads what they are made of, compiles a
+/// model for exactly that device, sends it over the air, watches its trial and commits or rolls
+/// back. To see all of it on this machine: tinsmith demo
+#[derive(Parser)]
+#[command(name = "tinsmith", version, propagate_version = true)]
+pub struct Cli {
+    /// Log more: -v for what happens, -vv for every message (or set RUST_LOG).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Device(device::Device),
+    #[command(subcommand)]
+    Model(model::Model),
+    Compile(compile::Compile),
+    Update(update::Update),
+    /// Be a device, to try a server by hand.
+    HostDevice(host_device::HostDevice),
+    /// Compile what standard input says.
+    #[command(hide = true)]
+    CompileChild,
+}
+
+/// The compiler, which the program gives to the commands; they do not link it.
+#[derive(Clone, Copy)]
+pub struct Compiler {
+    /// Name and version; part of every build key.
+    pub version: &'static str,
+    /// Compiles in this process.
+    pub compile: child::Compile,
+    /// What a float model says of each sample; see `tinsmith_compiler::float_scores`.
+    pub float_scores: FloatScores,
+}
+
+/// Name, ONNX file, task and samples of a model to the class, value or reconstruction error of each
+/// sample.
+pub type FloatScores = fn(&str, &[u8], Task, &Samples) -> Result<Vec<f64>, CompileError>;
+
+fn needed(compiler: Option<Compiler>) -> anyhow::Result<Compiler> {
+    compiler.context("this program was built without the compiler (feature 'compiler')")
+}
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Demo(command) => command.run(needed(compiler)?),
+        Command::Serve(command) => command.run(compiler),
+        Command::Device(command) => command.run(),
+        Command::Model(command) => command.run(),
+        Command::Compile(command) => {
+            needed(compiler)?;
+            command.run()
+        }
+        Command::Update(command) => command.run(),
+        Command::HostDevice(command) => command.run(),
+        Command::CompileChild => compile_child::run(needed(compiler)?),
+    }
+}
+
+/// Logs to standard error; quiet unless asked.
+pub fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

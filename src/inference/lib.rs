@@ -1,0 +1,239 @@
+//! Running a device's model on a sample: the device gets and gives stored bytes, this side
+//! permutes, quantizes and dequantizes by the descriptors in 27303.
+
+mod descriptor;
+
+use std::sync::Arc;
+
+use lwm2m_objects::{OwnedValue, Path};
+use serde::Serialize;
+use tinsmith_build_job::{Task, squared_error};
+use tinsmith_digest::Digest;
+use tinsmith_lwm2m::{Operation, Outcome};
+use tinsmith_server::ServerHandle;
+
+pub use descriptor::{Descriptor, DescriptorError, Kind, descriptors};
+
+/// How long one exchange with the device may take (ms).
+const WAIT: u64 = 30_000;
+/// Inputs up to this size fit one block.
+const BLOCK: usize = 1024;
+/// Instance of Inference that is used.
+const PIPELINE: u16 = 0;
+
+/// What one inference gave.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// Index of the class, of a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<u64>,
+    /// Its name, where the module has names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Its score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// The output in ONNX order, dequantized.
+    pub output: Vec<f32>,
+    /// The bytes of the output as the device gave them.
+    #[serde(skip)]
+    pub stored: Vec<u8>,
+    /// Mean squared difference of input and output, of an autoencoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconstruction_error: Option<f64>,
+    /// Microseconds the device took.
+    pub latency_us: Option<u64>,
+}
+
+/// Why a sample could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum InferenceError {
+    /// The server is going down.
+    #[error(transparent)]
+    Gone(#[from] tinsmith_server::Gone),
+    /// The device did not do it.
+    #[error("{request}: {outcome:?}")]
+    Device {
+        /// What was asked.
+        request: &'static str,
+        /// What it answered.
+        outcome: Outcome,
+    },
+    /// No module is in use.
+    #[error("the device runs no model")]
+    NoModel,
+    /// The descriptors can't be understood.
+    #[error("the device describes its model wrongly: {0}")]
+    Descriptor(#[from] DescriptorError),
+    /// The sample does not fit the model.
+    #[error("the model takes {expected} values, the sample has {found}")]
+    Size {
+        /// Values of the input tensor.
+        expected: usize,
+        /// Values of the sample.
+        found: usize,
+    },
+    /// The answer misses something.
+    #[error("the device gave no {0}")]
+    Missing(&'static str),
+}
+
+/// A device whose descriptors were read.
+pub struct Session {
+    server: ServerHandle,
+    endpoint: String,
+    input: Descriptor,
+    output: Descriptor,
+}
+
+impl Session {
+    /// Reads what the model that is in use takes and gives.
+    pub async fn open(server: &ServerHandle, endpoint: &str) -> Result<Self, InferenceError> {
+        let read = |path| ask(server, endpoint, "Read", Operation::Read { path });
+        let link = content(read(Path::resource(27304, PIPELINE, 0)).await?)?;
+        let model = link
+            .iter()
+            .find_map(|(_, value)| value.as_objlnk())
+            .filter(|link| link.object == 27303)
+            .ok_or(InferenceError::NoModel)?;
+        let descriptor = async |resource| {
+            let path = Path::resource(27303, model.instance, resource);
+            let values = content(read(path).await?)?;
+            let bytes = values
+                .iter()
+                .find_map(|(_, value)| value.as_bytes().map(<[u8]>::to_vec));
+            let bytes = bytes
+                .filter(|b| !b.is_empty())
+                .ok_or(InferenceError::NoModel)?;
+            let mut all = descriptors(&bytes)?;
+            if all.len() != 1 {
+                return Err(InferenceError::Descriptor(DescriptorError::Tensors(
+                    all.len(),
+                )));
+            }
+            Ok(all.remove(0))
+        };
+        let input = descriptor(17).await?;
+        let output = descriptor(18).await?;
+        Ok(Self {
+            server: server.clone(),
+            endpoint: endpoint.to_owned(),
+            input,
+            output,
+        })
+    }
+
+    /// What goes in.
+    pub fn input(&self) -> &Descriptor {
+        &self.input
+    }
+
+    /// What comes out.
+    pub fn output(&self) -> &Descriptor {
+        &self.output
+    }
+
+    /// Runs a sample of real numbers in ONNX order.
+    pub async fn run(&self, sample: &[f32]) -> Result<Answer, InferenceError> {
+        let stored = self.input.quantize(sample)?;
+        let mut answer = self.run_stored(&stored).await?;
+        if self.output.task == Some(Task::Reconstruct) && answer.output.len() == sample.len() {
+            answer.reconstruction_error = Some(squared_error(sample, &answer.output));
+        }
+        Ok(answer)
+    }
+
+    /// Runs a sample of stored bytes.
+    pub async fn run_stored(&self, stored: &[u8]) -> Result<Answer, InferenceError> {
+        let path = Path::resource(27304, PIPELINE, 5);
+        let write = if stored.len() <= BLOCK {
+            let value = OwnedValue::Opaque(stored.to_vec());
+            Operation::Write {
+                path,
+                values: vec![(path, value)],
+                replace: true,
+            }
+        } else {
+            let tag = Digest::of(stored).tag();
+            Operation::Push {
+                path,
+                body: Arc::from(stored),
+                from: 0,
+                tag,
+            }
+        };
+        done(
+            "Write /27304/0/5",
+            self.ask("Write /27304/0/5", write).await?,
+        )?;
+        let path = Path::resource(27304, PIPELINE, 4);
+        let run = Operation::Execute {
+            path,
+            arguments: String::new(),
+        };
+        done(
+            "Execute /27304/0/4",
+            self.ask("Execute /27304/0/4", run).await?,
+        )?;
+        let path = Path::instance(27304, PIPELINE);
+        let values = content(self.ask("Read /27304/0", Operation::Read { path }).await?)?;
+        let find = |resource| {
+            let path = Path::resource(27304, PIPELINE, resource);
+            values
+                .iter()
+                .find(|(p, _)| *p == path)
+                .map(|(_, value)| value)
+        };
+        let stored = find(6)
+            .and_then(OwnedValue::as_bytes)
+            .ok_or(InferenceError::Missing("Output (/27304/0/6)"))?
+            .to_vec();
+        Ok(Answer {
+            class: find(7).and_then(OwnedValue::as_u64),
+            label: find(9).and_then(OwnedValue::as_str).map(str::to_owned),
+            score: find(8).and_then(OwnedValue::as_f64),
+            output: self.output.dequantize(&stored)?,
+            stored,
+            reconstruction_error: None,
+            latency_us: find(14).and_then(OwnedValue::as_u64),
+        })
+    }
+
+    async fn ask(
+        &self,
+        request: &'static str,
+        operation: Operation,
+    ) -> Result<Outcome, InferenceError> {
+        ask(&self.server, &self.endpoint, request, operation).await
+    }
+}
+
+async fn ask(
+    server: &ServerHandle,
+    endpoint: &str,
+    request: &'static str,
+    operation: Operation,
+) -> Result<Outcome, InferenceError> {
+    let outcome = server.request(endpoint, operation, WAIT).await?;
+    match outcome {
+        Outcome::Content(_) | Outcome::Done => Ok(outcome),
+        outcome => Err(InferenceError::Device { request, outcome }),
+    }
+}
+
+fn content(outcome: Outcome) -> Result<Vec<(Path, OwnedValue)>, InferenceError> {
+    match outcome {
+        Outcome::Content(values) => Ok(values),
+        outcome => Err(InferenceError::Device {
+            request: "Read",
+            outcome,
+        }),
+    }
+}
+
+fn done(request: &'static str, outcome: Outcome) -> Result<(), InferenceError> {
+    match outcome {
+        Outcome::Done => Ok(()),
+        outcome => Err(InferenceError::Device { request, outcome }),
+    }
+}

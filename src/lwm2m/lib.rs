@@ -1,0 +1,92 @@
+//! The server's LwM2M logic without sockets or clocks.
+//!
+//! A [`Shard`] owns the devices whose endpoint names hash to it. [`Shard::handle`] takes one
+//! [`Input`]; after each, [`Shard::poll`] is drained; [`Shard::next_deadline`] says when
+//! [`Input::Tick`] is due. Nothing that promises something is sent before its batch is durable:
+//! the answer is made only when [`Input::Persisted`] comes.
+
+mod bootstrap;
+mod config;
+mod device;
+mod exchange;
+mod inbound;
+mod observation;
+mod peer;
+mod random;
+mod register;
+mod registration;
+mod request_record;
+mod route;
+mod shard;
+mod stored;
+pub mod types;
+mod uploads;
+
+pub use bootstrap::{BootstrapConfig, Rule};
+pub use config::{Limits, ShardConfig};
+pub use peer::{Identity, ListenerId, Peer, Role};
+pub use registration::RegisterError;
+pub use request_record::{request_key, request_of};
+pub use route::{bucket, route};
+pub use shard::Shard;
+pub use types::*;
+
+use std::net::SocketAddr;
+
+use tinsmith_store::{Batch, StoreError, Version};
+
+/// Names a batch until it is durable; unique within its shard and asker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersistId(pub u64);
+
+/// Something for a shard.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram, decrypted.
+    Inbound {
+        /// Where it came in.
+        listener: ListenerId,
+        /// Who sent it.
+        peer: Peer,
+        /// What its security proved.
+        identity: Identity,
+        /// The management listener as this sender can reach it: what it is told by a bootstrap
+        /// rule without server URI. Only needed for requests to a listener of the role Bootstrap.
+        management: Option<SocketAddr>,
+        /// The CoAP message.
+        bytes: &'a [u8],
+    },
+    /// Ask a device.
+    Command(DeviceRequest),
+    /// Forget a request; it ends with [`Outcome::Cancelled`].
+    Withdraw(RequestId),
+    /// A batch is durable.
+    Persisted(PersistId, Version),
+    /// A batch failed; what waited for it was dropped.
+    PersistFailed(PersistId, StoreError),
+    /// The transport lost the way to a peer.
+    PeerGone(ListenerId, Peer),
+    /// A deadline has come.
+    Tick,
+}
+
+/// What a shard asks for.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit {
+        /// From where.
+        listener: ListenerId,
+        /// Whereto.
+        peer: Peer,
+        /// The CoAP message.
+        bytes: Vec<u8>,
+    },
+    /// Commit a batch, in the order of the outputs.
+    Persist(PersistId, Batch),
+    /// Something happened.
+    Event(Event),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+//! The shell: owns sockets, clock, randomness and tasks; feeds the cores and carries out what
+//! they ask for.
+//!
+//! [`start`] loads everything the store has, then opens the sockets, then runs one task for each
+//! listener and each shard. A process killed at any moment loses only what nobody was promised.
+
+mod handle;
+mod reach;
+mod shard;
+mod trace;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{debug, info, warn};
+
+pub use handle::{Gone, ServerHandle, Told};
+
+use tinsmith_lwm2m::{
+    BootstrapConfig, Endpoint, Limits, ListenerId, Now, Role, Shard, ShardConfig, bucket,
+    request_of, route,
+};
+use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
+use tinsmith_transport::{ReceiveBatch, UdpListener, udp::BATCH};
+use tinsmith_update::{Reconciler, StartJob};
+
+use shard::{Packets, ShardTask, ToShard};
+
+/// The first request id that belongs to the shell (HTTP and the like). The reconciler uses lower
+/// ones.
+pub const SHELL_REQUESTS: u64 = 1 << 63;
+
+/// More would take more than four bits of each message id.
+pub const MAX_SHARDS: usize = 16;
+/// Messages that wait for a shard.
+const INBOX: usize = 1024;
+/// Bytes of a batch of datagrams as they usually are; more is no fault.
+const ROOM: usize = BATCH * 160;
+/// Events kept for a subscriber that is slow.
+const TOLD: usize = 4096;
+
+/// What `tinsmith serve` is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Management listener; port 0 lets the system choose.
+    pub coap: SocketAddr,
+    /// Bootstrap listener; `None`: no bootstrap server.
+    pub bootstrap_listener: Option<SocketAddr>,
+    /// HTTP, for who starts it.
+    pub http: SocketAddr,
+    /// Folder of the store and the files.
+    pub store: PathBuf,
+    /// 1 to [`MAX_SHARDS`].
+    pub shards: usize,
+    /// What devices get at the bootstrap listener. A rule whose `server_uri` is empty means this
+    /// server's management listener, by the address at which the device reaches it. Behind a
+    /// port forwarding or a NAT of the server's own the URI must be given.
+    pub bootstrap: BootstrapConfig,
+    /// Limits of each shard.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    /// The LwM2M ports on all addresses, HTTP on loopback, one shard, a rule for every device.
+    fn default() -> Self {
+        Config {
+            coap: SocketAddr::from(([0, 0, 0, 0], 5683)),
+            bootstrap_listener: Some(SocketAddr::from(([0, 0, 0, 0], 5783))),
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            store: PathBuf::from("tinsmith-data"),
+            shards: 1,
+            bootstrap: BootstrapConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Management.
+    pub coap: SocketAddr,
+    /// Bootstrap, if there is one.
+    pub bootstrap: Option<SocketAddr>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store could not be read.
+    #[error("cannot read the store: {0}")]
+    Store(#[from] StoreError),
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    Config(String),
+    /// The system has no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The two clocks of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    origin: tokio::time::Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Clock {
+            origin: tokio::time::Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono: millis(self.origin.elapsed()),
+            wall: millis(wall),
+        }
+    }
+
+    /// The moment of a monotonic time in milliseconds; never early.
+    fn instant(&self, mono: u64) -> tokio::time::Instant {
+        let day = 86_400_000;
+        let ahead = mono.saturating_sub(millis(self.origin.elapsed())).min(day);
+        tokio::time::Instant::now() + Duration::from_millis(ahead + 1)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Starts a server on the running tokio runtime. `start_job` is the build service.
+pub async fn start(
+    config: Config,
+    store: Arc<dyn Store>,
+    start_job: StartJob,
+) -> Result<ServerHandle, StartError> {
+    let shards = config.shards;
+    if shards == 0 || shards > MAX_SHARDS {
+        return Err(StartError::Config(format!(
+            "shards must be 1 to {MAX_SHARDS}, not {shards}"
+        )));
+    }
+    let clock = Clock::new();
+    let mut core_records = split(shards, store.load(Kind::REGISTRATION).await?, |key, _| {
+        std::str::from_utf8(&key.id).ok().map(Endpoint::from)
+    });
+    let mut next_request = 1;
+    let requests = store.load(Kind::REQUEST).await?;
+    for (_, id) in requests.iter().filter_map(|(key, _)| request_of(key)) {
+        if id.0 >= SHELL_REQUESTS {
+            next_request = next_request.max((id.0 & !SHELL_REQUESTS) + 1);
+        }
+    }
+    let requests = split(shards, requests, |key, _| Some(request_of(key)?.0));
+    for (all, part) in core_records.iter_mut().zip(requests) {
+        all.extend(part);
+    }
+    let mut device_records = split(shards, store.load(Kind::DEVICE).await?, |key, _| {
+        std::str::from_utf8(&key.id).ok().map(Endpoint::from)
+    });
+    // Capabilities belong to kinds of devices, so every shard needs them.
+    let capabilities = store.load(Kind::CAPABILITY).await?;
+
+    let mut listeners = vec![bind(config.coap)?];
+    let mut roles = vec![Role::Management];
+    if let Some(address) = config.bootstrap_listener {
+        listeners.push(bind(address)?);
+        roles.push(Role::Bootstrap);
+    }
+    let addresses = Addresses {
+        coap: listeners[0].local_addr(),
+        bootstrap: listeners.get(1).map(UdpListener::local_addr),
+    };
+    let (stop, stopping) = watch::channel(false);
+    let (stopped_tx, stopped) = watch::channel(false);
+    let (told, _) = broadcast::channel(TOLD);
+    let listeners: Arc<[UdpListener]> = listeners.into();
+    let mut senders = Vec::with_capacity(shards);
+    let mut tasks = Vec::new();
+    let now = clock.now();
+    for index in 0..shards {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(StartError::Random)?;
+        let mut core = Shard::new(ShardConfig {
+            index: index as u8,
+            shards: shards as u8,
+            listeners: roles.clone(),
+            bootstrap: config.bootstrap.clone(),
+            limits: config.limits,
+            seed,
+        });
+        let records = std::mem::take(&mut core_records[index]);
+        let (found, bad) = core.restore(now, records);
+        info!(
+            shard = index,
+            registrations = found,
+            unreadable = bad,
+            "restored"
+        );
+        let mut reconciler = Reconciler::new();
+        for (key, stored) in capabilities.iter().chain(&device_records[index]) {
+            restore(&mut reconciler, key, stored);
+        }
+        device_records[index] = Vec::new();
+        let (tx, inbox) = mpsc::channel(INBOX);
+        senders.push(tx);
+        let task = ShardTask {
+            core,
+            reconciler,
+            clock,
+            store: Arc::clone(&store),
+            listeners: Arc::clone(&listeners),
+            bootstrap: addresses.bootstrap.map(|_| ListenerId(1)),
+            start_job: Arc::clone(&start_job),
+            told: told.clone(),
+            inbox,
+            back: mpsc::unbounded_channel(),
+            stop: stopping.clone(),
+        };
+        tasks.push(tokio::spawn(task.run()));
+    }
+    for index in 0..listeners.len() {
+        let listeners = Arc::clone(&listeners);
+        let senders = senders.clone();
+        tasks.push(tokio::spawn(listen(
+            listeners,
+            index,
+            senders,
+            stopping.clone(),
+        )));
+    }
+    tokio::spawn(async move {
+        for task in tasks {
+            let _ = task.await;
+        }
+        let _ = stopped_tx.send(true);
+    });
+    Ok(ServerHandle {
+        inner: Arc::new(handle::Inner {
+            shards: senders,
+            told,
+            next_request: AtomicU64::new(next_request),
+            store,
+            clock,
+            addresses,
+            stop,
+            stopped,
+        }),
+    })
+}
+
+/// Returns on SIGTERM or SIGINT.
+pub async fn terminated() -> io::Result<()> {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = term.recv() => Ok(()),
+        result = tokio::signal::ctrl_c() => result,
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<UdpListener, StartError> {
+    UdpListener::bind(address).map_err(|source| StartError::Bind { address, source })
+}
+
+fn restore(reconciler: &mut Reconciler, key: &Key, stored: &Stored) {
+    let endpoint = String::from_utf8_lossy(&key.id);
+    let restored = match key.kind {
+        Kind::CAPABILITY => reconciler.restore_capability(&stored.bytes),
+        _ => reconciler.restore(&endpoint, &stored.bytes),
+    };
+    if let Err(error) = restored {
+        warn!(kind = key.kind.0, %endpoint, %error, "a record can't be read");
+    }
+}
+
+fn split(
+    shards: usize,
+    records: Vec<(Key, Stored)>,
+    owner: impl Fn(&Key, &Stored) -> Option<Endpoint>,
+) -> Vec<Vec<(Key, Stored)>> {
+    let mut parts: Vec<Vec<(Key, Stored)>> = (0..shards).map(|_| Vec::new()).collect();
+    for (key, stored) in records {
+        match owner(&key, &stored) {
+            Some(endpoint) => {
+                parts[usize::from(bucket(&endpoint)) % shards].push((key, stored));
+            }
+            None => {
+                for part in &mut parts {
+                    part.push((key.clone(), stored.clone()));
+                }
+            }
+        }
+    }
+    parts
+}
+
+/// Receives, routes and passes on. A shard whose inbox is full loses datagrams, as a full socket
+/// buffer would: CoAP repeats what matters.
+async fn listen(
+    listeners: Arc<[UdpListener]>,
+    index: usize,
+    shards: Vec<mpsc::Sender<ToShard>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let listener = &listeners[index];
+    let mut batch = ReceiveBatch::new();
+    let mut parts: Vec<Packets> = shards.iter().map(|_| Packets::default()).collect();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            received = listener.receive(&mut batch) => {
+                if let Err(error) = received {
+                    warn!(%error, address = %listener.local_addr(), "cannot receive");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            }
+        }
+        for (from, bytes) in batch.iter() {
+            let part = &mut parts[route(bytes, shards.len())];
+            if part.items.is_empty() {
+                part.data.reserve(ROOM);
+                part.items.reserve(BATCH);
+            }
+            let start = part.data.len();
+            part.data.extend_from_slice(bytes);
+            part.items.push((from, start..part.data.len()));
+        }
+        for (part, shard) in parts.iter_mut().zip(&shards) {
+            if part.items.is_empty() {
+                continue;
+            }
+            let mut packets = std::mem::take(part);
+            packets.listener = index as u8;
+            if shard.try_send(ToShard::Packets(packets)).is_err() {
+                debug!("a shard is too busy, datagrams dropped");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
