@@ -56,16 +56,6 @@ const ORACLE_SAMPLES: usize = 3;
 /// Most activation elements of a model, all tensors together.
 const MAX_ACTIVATIONS: usize = 1 << 24;
 
-impl From<Task> for tinsmith_module::build::Task {
-    fn from(task: Task) -> Self {
-        match task {
-            Task::Classify => Self::Classify,
-            Task::Regress => Self::Regress,
-            Task::Reconstruct => Self::Reconstruct,
-        }
-    }
-}
-
 /// Stage in which a finished module is measured on a test set.
 const MEASURE: &str = "measure";
 
@@ -231,7 +221,7 @@ pub fn compile(
     let macs = report::macs(&graph);
     let golden = golden_inputs(request, &graph);
     let extras = backend::portable::Extras {
-        task: request.task.into(),
+        task: request.task,
         labels: &request.labels,
         golden: &golden,
         macs,
