@@ -7,8 +7,8 @@
 //! image lies in flash and the arena is a static array. Both must be aligned to 32 bytes.
 
 use anyhow::{Context, Result, bail};
+use lwm2m_objects::compute::read_descriptors;
 use tinsmith_build::Zoo;
-use tinsmith_inference::descriptors;
 use tinsmith_module::kernels::RESIDENT;
 use tinsmith_module::{ABI_VERSION, Host, IMAGE_ALIGN, Module};
 
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     );
 
     let test = Zoo::shipped().find(model)?.test()?.context("no test set")?;
-    let input = &descriptors(module.input_descriptor())?[0];
+    let input = &read_descriptors(module.input_descriptor())?[0];
     let place = module.input_range(0).context("the module has no input")?;
     let labels: Vec<&str> = module.labels().collect();
     let mut correct = 0;

@@ -1,18 +1,6 @@
 //! What models are for.
 
-use serde::{Deserialize, Serialize};
-
-/// What a model's output means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// One score per class; the class is the highest.
-    Classify,
-    /// Real numbers.
-    Regress,
-    /// The input again; the mean squared error is an anomaly score.
-    Reconstruct,
-}
+pub use lwm2m_objects::compute::Task;
 
 /// Mean squared difference of a sample and its reconstruction: the anomaly score.
 pub fn squared_error(sample: &[f32], output: &[f32]) -> f64 {

@@ -94,7 +94,7 @@ pub fn compile(
     let macs = report::macs(&graph);
     let golden = golden_inputs(request, &graph);
     let extras = backend::portable::Extras {
-        task: module_task(request.task),
+        task: request.task,
         labels: &request.labels,
         golden: &golden,
         macs,
@@ -342,16 +342,6 @@ fn stored(graph: &Graph, port: &ir::Port, sample: &[f32]) -> Vec<u8> {
         .map(|&i| sample.get(i as usize).copied().unwrap_or(0.0))
         .map(|x| numerics::quantize(x, scale, zero).cast_unsigned())
         .collect()
-}
-
-/// A task as the module's descriptors have it.
-fn module_task(task: Task) -> tinsmith_module::build::Task {
-    use tinsmith_module::build;
-    match task {
-        Task::Classify => build::Task::Classify,
-        Task::Regress => build::Task::Regress,
-        Task::Reconstruct => build::Task::Reconstruct,
-    }
 }
 
 #[cfg(test)]

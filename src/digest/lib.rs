@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use lwm2m_objects::hex::{decode as decode_hex, encode as encode_hex};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -54,24 +55,6 @@ impl FromStr for Digest {
         let bytes = decode_hex(text).ok_or_else(wrong)?;
         bytes.try_into().map(Self).map_err(|_| wrong())
     }
-}
-
-/// The bytes of a text of hexadecimal digits.
-pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let nibble = |digit: u8| (digit as char).to_digit(16);
-    digits
-        .chunks(2)
-        .map(|pair| Some((nibble(pair[0])? * 16 + nibble(pair[1])?) as u8))
-        .collect()
-}
-
-/// `bytes` as lower-case hexadecimal digits.
-pub fn encode_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Serialize for Digest {

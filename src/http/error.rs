@@ -122,11 +122,11 @@ impl From<InferenceError> for ApiError {
         match error {
             InferenceError::Gone(gone) => gone.into(),
             InferenceError::Device { outcome, .. } => ApiError::device(outcome),
-            InferenceError::Size { .. } => ApiError::bad_request(error.to_string()),
+            InferenceError::Size(_) => ApiError::bad_request(error.to_string()),
             InferenceError::NoModel => ApiError::conflict(error.to_string()),
-            InferenceError::Descriptor(_) | InferenceError::Missing(_) => {
-                ApiError::device(Outcome::Malformed(error.to_string()))
-            }
+            InferenceError::Descriptor(_)
+            | InferenceError::Tensors(_)
+            | InferenceError::Missing(_) => ApiError::device(Outcome::Malformed(error.to_string())),
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Running a device's model on a sample: the device gets and gives stored bytes, this side
 //! permutes, quantizes and dequantizes by the descriptors in 27303.
 
-mod descriptor;
-
 use std::sync::Arc;
 
+use lwm2m_objects::compute::{
+    DescriptorError, Task, TensorDescriptor, WrongLength, read_descriptors,
+};
+use lwm2m_objects::ids::{self, inference as id, ml_model};
 use lwm2m_objects::{OwnedValue, Path};
 use serde::Serialize;
-use tinsmith_build_job::{Task, squared_error};
+use tinsmith_build_job::squared_error;
 use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{Operation, Outcome};
 use tinsmith_server::ServerHandle;
-
-pub use descriptor::{Descriptor, DescriptorError, Kind, descriptors};
 
 /// How long one exchange with the device may take (ms).
 const WAIT: u64 = 30_000;
@@ -20,6 +20,11 @@ const WAIT: u64 = 30_000;
 const BLOCK: usize = 1024;
 /// Instance of Inference that is used.
 const PIPELINE: u16 = 0;
+
+/// A resource of it.
+const fn at(resource: u16) -> Path {
+    Path::resource(ids::INFERENCE, PIPELINE, resource)
+}
 
 /// What one inference gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,14 +70,12 @@ pub enum InferenceError {
     /// The descriptors can't be understood.
     #[error("the device describes its model wrongly: {0}")]
     Descriptor(#[from] DescriptorError),
+    /// Several inputs or outputs.
+    #[error("the model has {0} inputs or outputs; expected 1")]
+    Tensors(usize),
     /// The sample does not fit the model.
-    #[error("the model takes {expected} values, the sample has {found}")]
-    Size {
-        /// Values of the input tensor.
-        expected: usize,
-        /// Values of the sample.
-        found: usize,
-    },
+    #[error(transparent)]
+    Size(#[from] WrongLength),
     /// The answer misses something.
     #[error("the device gave no {0}")]
     Missing(&'static str),
@@ -82,22 +85,22 @@ pub enum InferenceError {
 pub struct Session {
     server: ServerHandle,
     endpoint: String,
-    input: Descriptor,
-    output: Descriptor,
+    input: TensorDescriptor,
+    output: TensorDescriptor,
 }
 
 impl Session {
     /// Reads what the model that is in use takes and gives.
     pub async fn open(server: &ServerHandle, endpoint: &str) -> Result<Self, InferenceError> {
         let read = |path| ask(server, endpoint, "Read", Operation::Read { path });
-        let link = content(read(Path::resource(27304, PIPELINE, 0)).await?)?;
+        let link = content(read(at(id::MODEL)).await?)?;
         let model = link
             .iter()
             .find_map(|(_, value)| value.as_objlnk())
-            .filter(|link| link.object == 27303)
+            .filter(|link| link.object == ids::ML_MODEL)
             .ok_or(InferenceError::NoModel)?;
         let descriptor = async |resource| {
-            let path = Path::resource(27303, model.instance, resource);
+            let path = Path::resource(ids::ML_MODEL, model.instance, resource);
             let values = content(read(path).await?)?;
             let bytes = values
                 .iter()
@@ -105,16 +108,14 @@ impl Session {
             let bytes = bytes
                 .filter(|b| !b.is_empty())
                 .ok_or(InferenceError::NoModel)?;
-            let mut all = descriptors(&bytes)?;
+            let mut all = read_descriptors(&bytes)?;
             if all.len() != 1 {
-                return Err(InferenceError::Descriptor(DescriptorError::Tensors(
-                    all.len(),
-                )));
+                return Err(InferenceError::Tensors(all.len()));
             }
             Ok(all.remove(0))
         };
-        let input = descriptor(17).await?;
-        let output = descriptor(18).await?;
+        let input = descriptor(ml_model::INPUTS).await?;
+        let output = descriptor(ml_model::OUTPUTS).await?;
         Ok(Self {
             server: server.clone(),
             endpoint: endpoint.to_owned(),
@@ -124,12 +125,12 @@ impl Session {
     }
 
     /// What goes in.
-    pub fn input(&self) -> &Descriptor {
+    pub fn input(&self) -> &TensorDescriptor {
         &self.input
     }
 
     /// What comes out.
-    pub fn output(&self) -> &Descriptor {
+    pub fn output(&self) -> &TensorDescriptor {
         &self.output
     }
 
@@ -145,7 +146,7 @@ impl Session {
 
     /// Runs a sample of stored bytes.
     pub async fn run_stored(&self, stored: &[u8]) -> Result<Answer, InferenceError> {
-        let path = Path::resource(27304, PIPELINE, 5);
+        let path = at(id::INPUT);
         let write = if stored.len() <= BLOCK {
             let value = OwnedValue::Opaque(stored.to_vec());
             Operation::Write {
@@ -166,7 +167,7 @@ impl Session {
             "Write /27304/0/5",
             self.ask("Write /27304/0/5", write).await?,
         )?;
-        let path = Path::resource(27304, PIPELINE, 4);
+        let path = at(id::RUN);
         let run = Operation::Execute {
             path,
             arguments: String::new(),
@@ -175,27 +176,29 @@ impl Session {
             "Execute /27304/0/4",
             self.ask("Execute /27304/0/4", run).await?,
         )?;
-        let path = Path::instance(27304, PIPELINE);
+        let path = Path::instance(ids::INFERENCE, PIPELINE);
         let values = content(self.ask("Read /27304/0", Operation::Read { path }).await?)?;
         let find = |resource| {
-            let path = Path::resource(27304, PIPELINE, resource);
+            let path = at(resource);
             values
                 .iter()
                 .find(|(p, _)| *p == path)
                 .map(|(_, value)| value)
         };
-        let stored = find(6)
+        let stored = find(id::OUTPUT)
             .and_then(OwnedValue::as_bytes)
             .ok_or(InferenceError::Missing("Output (/27304/0/6)"))?
             .to_vec();
         Ok(Answer {
-            class: find(7).and_then(OwnedValue::as_u64),
-            label: find(9).and_then(OwnedValue::as_str).map(str::to_owned),
-            score: find(8).and_then(OwnedValue::as_f64),
+            class: find(id::CLASS).and_then(OwnedValue::as_u64),
+            label: find(id::LABEL)
+                .and_then(OwnedValue::as_str)
+                .map(str::to_owned),
+            score: find(id::SCORE).and_then(OwnedValue::as_f64),
             output: self.output.dequantize(&stored)?,
             stored,
             reconstruction_error: None,
-            latency_us: find(14).and_then(OwnedValue::as_u64),
+            latency_us: find(id::LATENCY_LAST).and_then(OwnedValue::as_u64),
         })
     }
 

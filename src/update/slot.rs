@@ -1,32 +1,13 @@
 //! Object 27303 (ML Model) as the server sees it: the module slots of a device.
 
+use lwm2m_objects::compute::ModelResult;
+pub use lwm2m_objects::compute::SlotState;
+pub use lwm2m_objects::ids::ML_MODEL as OBJECT;
+use lwm2m_objects::ids::ml_model as id;
 use lwm2m_objects::{OwnedValue, Path};
 use serde::{Deserialize, Serialize};
 
 use tinsmith_digest::Digest;
-
-/// Object id of ML Model.
-pub const OBJECT: u16 = 27303;
-
-/// Resource 7, State.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SlotState {
-    /// 0.
-    Empty,
-    /// 1.
-    Receiving,
-    /// 2: digest, target and ABI match.
-    Verified,
-    /// 3: running, not committed.
-    Trial,
-    /// 4.
-    Active,
-    /// 5.
-    Failed,
-    /// 6.
-    RolledBack,
-}
 
 /// One instance of ML Model, as last read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,27 +93,19 @@ fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError>
             .ok_or_else(|| missing(resource))
     };
     let digest = |resource| bytes(resource).map(|b| b.try_into().ok().map(Digest));
-    let state = match number(7)? {
-        0 => SlotState::Empty,
-        1 => SlotState::Receiving,
-        2 => SlotState::Verified,
-        3 => SlotState::Trial,
-        4 => SlotState::Active,
-        5 => SlotState::Failed,
-        6 => SlotState::RolledBack,
-        value => return Err(SlotError::State { instance, value }),
-    };
+    let value = number(id::STATE)?;
+    let state = SlotState::from_number(value).ok_or(SlotError::State { instance, value })?;
     Ok(Slot {
         instance,
-        model: text(0)?,
-        version: text(1)?,
-        source: digest(2)?,
-        module: digest(3)?,
-        built_for: bytes(5)?,
+        model: text(id::MODEL_NAME)?,
+        version: text(id::MODEL_VERSION)?,
+        source: digest(id::SOURCE_DIGEST)?,
+        module: digest(id::MODULE_DIGEST)?,
+        built_for: bytes(id::BUILT_FOR)?,
         state,
-        result: number(8)?,
-        receiving: bytes(21).unwrap_or_default(),
-        received: number(22)
+        result: number(id::RESULT)?,
+        receiving: bytes(id::RECEIVING_PACKAGE).unwrap_or_default(),
+        received: number(id::RECEIVED_BYTES)
             .ok()
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(0),
@@ -141,22 +114,10 @@ fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError>
 
 /// Resource 8, Result, in words; `None` for 0 (none) and 1 (success).
 pub fn fault(result: i64) -> Option<&'static str> {
-    Some(match result {
-        0 | 1 => return None,
-        2 => "signature invalid",
-        3 => "digest mismatch",
-        4 => "built for another device",
-        5 => "built for another ABI version",
-        6 => "arena too small",
-        7 => "storage full",
-        8 => "unsupported operator or format",
-        9 => "self test failed",
-        10 => "fault while running",
-        11 => "watchdog",
-        12 => "trial deadline passed without commit",
-        13 => "reset during trial",
-        _ => "unknown result",
-    })
+    match ModelResult::from_number(result) {
+        Some(result) => result.is_fault().then(|| result.name()),
+        None => Some("unknown result"),
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use lwm2m_objects::compute::read_descriptors;
 use sha2::{Digest, Sha256};
-use tinsmith_inference::descriptors;
 use tinsmith_module::format::golden::{Source, Xorshift32};
 use tinsmith_module::{Module, spec};
 use tinsmith_samples as samples;
@@ -69,7 +69,7 @@ pub(crate) fn test_inputs(model: &str, module: &Module<'_>) -> Vec<Vec<u8>> {
     let path = format!("{}/models/{model}/test.npz", env!("CARGO_MANIFEST_DIR"));
     let file = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let set = samples::test_set(&file).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let input = descriptors(module.input_descriptor())
+    let input = read_descriptors(module.input_descriptor())
         .expect("a descriptor")
         .remove(0);
     set.x

@@ -1,9 +1,10 @@
 //! A board for tests, and packages that it takes.
 
 use lwm2m_objects::capability::{Capability, digest};
+use lwm2m_objects::compute::{DType, Task, TensorDescriptor};
 use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_module::build::{
-    Dtype, GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, Task, TensorSpec, View,
+    GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, TensorSpec, View,
 };
 use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id, sha256};
 
@@ -83,18 +84,20 @@ pub(crate) fn records() -> &'static Vec<(Path, OwnedValue)> {
     Box::leak(Box::new(capability().records()))
 }
 
-fn tensor(name: &str, offset: u32, task: Task) -> TensorSpec {
+fn tensor(name: &str, offset: u32, task: Option<Task>) -> TensorSpec {
     TensorSpec {
-        name: name.into(),
-        dtype: Dtype::Int8,
+        descriptor: TensorDescriptor {
+            name: name.into(),
+            dtype: DType::Int8,
+            shape: vec![WIDTH as u32],
+            permutation: vec![0],
+            axis: None,
+            scales: vec![0.5],
+            zero_points: vec![0],
+            task,
+        },
         segment: 0,
         offset,
-        shape: vec![WIDTH as u32],
-        permutation: vec![0],
-        axis: None,
-        scales: vec![0.5],
-        zero_points: vec![0],
-        task,
     }
 }
 
@@ -120,8 +123,8 @@ pub(crate) fn module_with_goldens(
         align: 16,
         kind: SegmentKind::Scratch,
     });
-    b.input(tensor("in", 0, Task::None));
-    b.output(tensor("out", 16, Task::Classify));
+    b.input(tensor("in", 0, None));
+    b.output(tensor("out", 16, Some(Task::Classify)));
     for i in 0..layers {
         let from = if i == 0 { 0 } else { 16 };
         let mut table = [0; 256];

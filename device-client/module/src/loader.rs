@@ -6,11 +6,13 @@ pub use error::{ModuleError, Refusal};
 
 use core::ops::Range;
 
+use lwm2m_objects::compute::Task;
+
+use crate::format::Tensor;
 use crate::format::golden::{Golden, Goldens};
 use crate::format::header::{Header, MUST_UNDERSTAND, section, u16_at, u32_at};
 use crate::format::io::{self, Io};
 use crate::format::labels::Labels;
-use crate::format::{Task, Tensor};
 use crate::plan::{self, Reader, Record};
 
 /// What the machine that a module is to run on offers.
@@ -305,7 +307,8 @@ impl<'m> Module<'m> {
 
     /// The first output with the task [`Task::Classify`].
     pub fn classifier(&self) -> Option<Tensor> {
-        self.outputs().find(|tensor| tensor.task == Task::Classify)
+        self.outputs()
+            .find(|tensor| tensor.task == Some(Task::Classify))
     }
 
     /// The CBOR array of 27303/x/17.

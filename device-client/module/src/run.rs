@@ -113,8 +113,8 @@ fn elements<'a>(memory: &'a [u8], span: &'a Span) -> impl Iterator<Item = u8> + 
 }
 
 impl Module<'_> {
-    /// Runs the plan on the inputs in the arena. Returns the class if an output has the task
-    /// [`Classify`](crate::format::Task::Classify). Afterwards only the outputs and state segments are defined.
+    /// Runs the plan on the inputs in the arena. Returns the class if the model is a classifier.
+    /// Afterwards only the outputs and state segments are defined.
     pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
         self.run_with(arena, |_, _, _| {})
     }

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Arena, Rng, tensor};
+use lwm2m_objects::compute::Task;
 use tinsmith_module::build::*;
 use tinsmith_module::numerics::{Multiplier, SumFactors};
 use tinsmith_module::plan::Problem;
@@ -163,10 +164,10 @@ fn builder() -> (ModuleBuilder, u32) {
         align: 16,
         kind: SegmentKind::Scratch,
     });
-    builder.input(tensor(image.offset, 40, Task::None));
-    let mut output = tensor(scores.offset, 3, Task::Classify);
-    output.scales = vec![1.0 / 256.0];
-    output.zero_points = vec![-128];
+    builder.input(tensor(image.offset, 40, None));
+    let mut output = tensor(scores.offset, 3, Some(Task::Classify));
+    output.descriptor.scales = vec![1.0 / 256.0];
+    output.descriptor.zero_points = vec![-128];
     builder.output(output);
     for label in ["still", "walking", "running"] {
         builder.label(label);
@@ -530,10 +531,10 @@ fn the_class_is_taken_before_a_final_softmax() {
         output: scores,
         table,
     });
-    builder.input(tensor(0, 300, Task::None));
-    let mut output = tensor(0, 300, Task::Classify);
-    output.scales = vec![1.0 / 256.0];
-    output.zero_points = vec![-128];
+    builder.input(tensor(0, 300, None));
+    let mut output = tensor(0, 300, Some(Task::Classify));
+    output.descriptor.scales = vec![1.0 / 256.0];
+    output.descriptor.zero_points = vec![-128];
     builder.output(output);
     let image = builder.finish().unwrap();
     let module = Module::parse(&image).unwrap();
@@ -555,8 +556,8 @@ fn load_error(op: impl Into<Op>, arena: u32) -> BuildError {
         align: 4,
         kind: SegmentKind::Scratch,
     });
-    builder.input(tensor(0, 1, Task::None));
-    builder.output(tensor(0, 1, Task::Regress));
+    builder.input(tensor(0, 1, None));
+    builder.output(tensor(0, 1, Some(Task::Regress)));
     builder.op(op);
     builder.finish().unwrap_err()
 }
@@ -672,8 +673,8 @@ fn segments_follow_each_other_aligned() {
         align: 16,
         kind: SegmentKind::Fast,
     });
-    builder.input(tensor(0, 4, Task::None));
-    let mut output = tensor(0, 4, Task::Regress);
+    builder.input(tensor(0, 4, None));
+    let mut output = tensor(0, 4, Some(Task::Regress));
     output.segment = second;
     builder.output(output);
     builder.op(Requantize {

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::cbor::Writer;
+use lwm2m_objects::cbor::Writer;
+
 use crate::head::Head;
 use crate::identity::sha256;
 use crate::profile as p;
@@ -70,12 +71,12 @@ pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
             return Err(EncodeError::TextTooLong { field, len, limit });
         }
     }
-    let manifest = Writer::new().bytes(&manifest(head)).take();
-    let authentication = Writer::new()
+    let manifest = Writer::new(Vec::new()).bytes(&manifest(head)).take();
+    let authentication = Writer::new(Vec::new())
         .array(1)
         .bytes(&suit_digest(&sha256(&manifest)))
         .take();
-    let prefix = Writer::new()
+    let prefix = Writer::new(Vec::new())
         .tag(p::TAG_ENVELOPE)
         .map(3)
         .unsigned(p::AUTHENTICATION)
@@ -90,12 +91,12 @@ pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
 }
 
 fn manifest(head: &Head<'_>) -> Vec<u8> {
-    let validate = Writer::new()
+    let validate = Writer::new(Vec::new())
         .array(2)
         .unsigned(p::IMAGE_MATCH)
         .unsigned(p::REPORT_ALL)
         .take();
-    let install = Writer::new()
+    let install = Writer::new(Vec::new())
         .array(8)
         .integer(p::CONDITION_RUNTIME)
         .unsigned(p::REPORT_ALL)
@@ -108,7 +109,7 @@ fn manifest(head: &Head<'_>) -> Vec<u8> {
         .unsigned(p::IMAGE_MATCH)
         .unsigned(p::REPORT_ALL)
         .take();
-    Writer::new()
+    Writer::new(Vec::new())
         .map(5)
         .unsigned(p::VERSION)
         .unsigned(1)
@@ -124,7 +125,7 @@ fn manifest(head: &Head<'_>) -> Vec<u8> {
 }
 
 fn common(head: &Head<'_>) -> Vec<u8> {
-    Writer::new()
+    Writer::new(Vec::new())
         .map(2)
         .unsigned(p::COMPONENTS)
         .array(1)
@@ -137,7 +138,7 @@ fn common(head: &Head<'_>) -> Vec<u8> {
 
 fn shared_sequence(head: &Head<'_>) -> Vec<u8> {
     let slots = u64::from(head.slot.is_some());
-    let mut w = Writer::new();
+    let mut w = Writer::new(Vec::new());
     w.array(6 + 2 * slots)
         .unsigned(p::OVERRIDE_PARAMETERS)
         .map(11 + slots)
@@ -178,7 +179,7 @@ fn shared_sequence(head: &Head<'_>) -> Vec<u8> {
 
 /// `[-16, h'digest']`.
 fn suit_digest(digest: &[u8; 32]) -> Vec<u8> {
-    Writer::new()
+    Writer::new(Vec::new())
         .array(2)
         .integer(p::SHA_256)
         .bytes(digest)
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn the_manifest_digest_is_that_of_the_draft() {
         let image = hex("00112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210");
-        let shared = Writer::new()
+        let shared = Writer::new(Vec::new())
             .array(6)
             .unsigned(p::OVERRIDE_PARAMETERS)
             .map(4)
@@ -214,7 +215,7 @@ mod tests {
             .unsigned(p::CLASS_IDENTIFIER)
             .unsigned(p::REPORT_ALL)
             .take();
-        let common = Writer::new()
+        let common = Writer::new(Vec::new())
             .map(2)
             .unsigned(p::COMPONENTS)
             .array(1)
@@ -223,7 +224,7 @@ mod tests {
             .unsigned(p::SHARED_SEQUENCE)
             .bytes(&shared)
             .take();
-        let manifest = Writer::new()
+        let manifest = Writer::new(Vec::new())
             .map(5)
             .unsigned(p::VERSION)
             .unsigned(1)
@@ -237,7 +238,7 @@ mod tests {
             .bytes(&[0x82, 23, 2])
             .take();
         assert_eq!(
-            sha256(&Writer::new().bytes(&manifest).take()),
+            sha256(&Writer::new(Vec::new()).bytes(&manifest).take()),
             hex("6658ea560262696dd1f13b782239a064da7c6c5cbaf52fded428a6fc83c7e5af")
         );
     }

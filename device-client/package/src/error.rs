@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use lwm2m_objects::compute::ModelResult;
+use lwm2m_objects::firmware::UpdateResult;
+
 /// Why a package was refused. Never our fault: each names what the sender must change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,40 +95,42 @@ pub enum Refusal {
 impl PackageError {
     /// Update Result of Object 5 (/5/0/5).
     #[must_use]
-    pub const fn update_result(self) -> u8 {
+    pub const fn update_result(self) -> UpdateResult {
         match self {
             Self::Malformed
             | Self::ManifestDigest
             | Self::PayloadDigest
-            | Self::SizeMismatch { .. } => 5,
-            Self::HeadTooLong | Self::Unsupported(_) => 6,
+            | Self::SizeMismatch { .. } => UpdateResult::IntegrityFailed,
+            Self::HeadTooLong | Self::Unsupported(_) => UpdateResult::UnsupportedPackage,
             Self::Refused(refusal) => match refusal {
-                Refusal::Storage { .. } => 2,
-                Refusal::Arena { .. } => 3,
-                Refusal::Vendor | Refusal::Class | Refusal::Component | Refusal::Abi { .. } => 6,
-                Refusal::Sequence { .. } => 8,
+                Refusal::Storage { .. } => UpdateResult::NotEnoughFlash,
+                Refusal::Arena { .. } => UpdateResult::OutOfRam,
+                Refusal::Vendor | Refusal::Class | Refusal::Component | Refusal::Abi { .. } => {
+                    UpdateResult::UnsupportedPackage
+                }
+                Refusal::Sequence { .. } => UpdateResult::Failed,
             },
         }
     }
 
     /// Result of Object 27303 (/27303/x/8).
     #[must_use]
-    pub const fn model_result(self) -> u8 {
+    pub const fn model_result(self) -> ModelResult {
         match self {
-            Self::Unsupported(Unsupported::Authentication) => 2,
+            Self::Unsupported(Unsupported::Authentication) => ModelResult::Signature,
             Self::Malformed
             | Self::ManifestDigest
             | Self::PayloadDigest
-            | Self::SizeMismatch { .. } => 3,
-            Self::HeadTooLong | Self::Unsupported(_) => 8,
+            | Self::SizeMismatch { .. } => ModelResult::Digest,
+            Self::HeadTooLong | Self::Unsupported(_) => ModelResult::Unsupported,
             Self::Refused(refusal) => match refusal {
-                Refusal::Vendor | Refusal::Class | Refusal::Component => 4,
-                Refusal::Abi { .. } => 5,
-                Refusal::Arena { .. } => 6,
-                Refusal::Storage { .. } => 7,
+                Refusal::Vendor | Refusal::Class | Refusal::Component => ModelResult::OtherDevice,
+                Refusal::Abi { .. } => ModelResult::Abi,
+                Refusal::Arena { .. } => ModelResult::Arena,
+                Refusal::Storage { .. } => ModelResult::Storage,
                 // The object has no value for a replayed package; the signature of an old one is
                 // no longer good enough, which is the nearest.
-                Refusal::Sequence { .. } => 2,
+                Refusal::Sequence { .. } => ModelResult::Signature,
             },
         }
     }
@@ -264,7 +269,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                (error.update_result(), error.model_result()),
+                (error.update_result() as u8, error.model_result() as u8),
                 (update, model),
                 "{error}"
             );

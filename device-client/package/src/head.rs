@@ -1,6 +1,7 @@
 //! The head of a package: what a device knows before the first byte of the payload.
 
-use crate::cbor::{CborError, Reader};
+use lwm2m_objects::cbor::{CborError, Reader};
+
 use crate::error::{PackageError, Refusal, Unsupported};
 use crate::identity::{VENDOR_ID, sha256};
 use crate::profile as p;

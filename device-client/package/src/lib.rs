@@ -13,7 +13,6 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
-mod cbor;
 #[cfg(feature = "alloc")]
 mod encode;
 mod error;

@@ -2,23 +2,58 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::cbor::{Major, head};
 use crate::format::cbor;
-use crate::{Path, Records, Sink, Value, ids};
+use crate::ids::{
+    self, compute_platform as platform, compute_unit as unit, memory_region as region,
+};
+use crate::{Path, Records, Sink, Value};
 
 /// Bytes of a capability digest.
 pub const DIGEST_LEN: usize = 16;
 
 const PREFIX: &[u8] = b"tinsmith-capability-1";
-const MAP: u8 = 5;
-const ARRAY: u8 = 4;
 
 /// Does a resource stay the same between two boots, and so belong to the digest?
 #[must_use]
 pub const fn is_constant(object: u16, resource: u16) -> bool {
     match object {
-        ids::COMPUTE_PLATFORM => matches!(resource, 1..=5 | 7 | 9 | 10 | 12),
-        ids::COMPUTE_UNIT => matches!(resource, 0..=4 | 6 | 8..=11),
-        ids::MEMORY_REGION => matches!(resource, 0..=3 | 5..=8),
+        ids::COMPUTE_PLATFORM => matches!(
+            resource,
+            platform::SOC_PART
+                | platform::COMPILE_TARGET
+                | platform::RUNTIME_ABI_VERSION
+                | platform::MODULE_FORMATS
+                | platform::ARENA_TOTAL
+                | platform::MODEL_STORAGE_TOTAL
+                | platform::MODEL_SLOTS
+                | platform::MAX_MODULE_SIZE
+                | platform::SIGNATURE_ALGORITHMS
+        ),
+        ids::COMPUTE_UNIT => matches!(
+            resource,
+            unit::NAME
+                | unit::UNIT_TYPE
+                | unit::ARCHITECTURE
+                | unit::EXTENSIONS
+                | unit::CLOCK_MAX
+                | unit::DATA_TYPES
+                | unit::INSTRUCTION_CACHE
+                | unit::DATA_CACHE
+                | unit::OPERATORS
+                | unit::KERNEL_LIBRARY
+        ),
+        ids::MEMORY_REGION => matches!(
+            resource,
+            region::NAME
+                | region::KIND
+                | region::START
+                | region::SIZE
+                | region::ERASE_UNIT
+                | region::WRITE_UNIT
+                | region::ACCESS
+                | region::ROLES
+        ),
         _ => false,
     }
 }
@@ -71,7 +106,7 @@ fn children(records: &dyn Records, parent: &Path) -> u64 {
 }
 
 fn encode(records: &dyn Records, sink: &mut dyn Sink) {
-    cbor::head(sink, MAP, children(records, &Path::ROOT));
+    head(sink, Major::Map, children(records, &Path::ROOT));
     let mut open = Path::ROOT;
     constants(records, &mut |path, value| {
         for depth in 1..=path.depth() {
@@ -83,13 +118,13 @@ fn encode(records: &dyn Records, sink: &mut dyn Sink) {
             let id = at.ids().last().copied().unwrap_or_default();
             match depth {
                 1 | 2 => {
-                    cbor::head(sink, 0, u64::from(id));
-                    cbor::head(sink, MAP, children(records, &at));
+                    head(sink, Major::Unsigned, u64::from(id));
+                    head(sink, Major::Map, children(records, &at));
                 }
                 3 => {
-                    cbor::head(sink, 0, u64::from(id));
+                    head(sink, Major::Unsigned, u64::from(id));
                     if path.depth() == 4 {
-                        cbor::head(sink, ARRAY, children(records, &at));
+                        head(sink, Major::Array, children(records, &at));
                     }
                 }
                 _ => {}

@@ -2,10 +2,8 @@
 
 use core::fmt;
 
-use minicbor::Decoder;
-
 use crate::Sink;
-use crate::format::cbor;
+use crate::cbor::{Major, Reader, head};
 
 /// A kernel list is not what 27301/x/10 carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +31,11 @@ impl core::error::Error for KernelsError {}
 
 /// Writes a kernel list in deterministic CBOR; `list` must be in ascending order.
 pub fn encode_kernels<S: Sink + ?Sized>(list: &[(u16, u16)], mut sink: &mut S) {
-    cbor::head(&mut sink, 4, list.len() as u64);
+    head(&mut sink, Major::Array, list.len() as u64);
     for &(id, version) in list {
-        cbor::head(&mut sink, 4, 2);
-        cbor::head(&mut sink, 0, u64::from(id));
-        cbor::head(&mut sink, 0, u64::from(version));
+        head(&mut sink, Major::Array, 2);
+        head(&mut sink, Major::Unsigned, u64::from(id));
+        head(&mut sink, Major::Unsigned, u64::from(version));
     }
 }
 
@@ -46,62 +44,41 @@ pub fn encode_kernels<S: Sink + ?Sized>(list: &[(u16, u16)], mut sink: &mut S) {
 /// # Errors
 /// The list is malformed, out of order or too long.
 pub fn kernels(bytes: &[u8]) -> Result<Kernels<'_>, KernelsError> {
-    let mut decoder = Decoder::new(bytes);
-    let count = decoder
-        .array()
-        .ok()
-        .flatten()
-        .ok_or(KernelsError::Malformed)?;
-    let start = decoder.position();
+    let mut reader = Reader::new(bytes);
+    let count = reader.array().map_err(|_| KernelsError::Malformed)?;
+    let all = Kernels(reader.clone());
     let mut last = None;
     for _ in 0..count {
-        let kernel = pair(&mut decoder).ok_or(KernelsError::Malformed)?;
+        let kernel = pair(&mut reader).ok_or(KernelsError::Malformed)?;
         if last.is_some_and(|last| last >= kernel) {
             return Err(KernelsError::NotInOrder);
         }
         last = Some(kernel);
     }
-    if decoder.position() != bytes.len() {
-        return Err(KernelsError::TrailingBytes);
-    }
-    let mut size = crate::Counter::new();
-    cbor::head(&mut size, 4, count);
-    let all = Kernels {
-        bytes: &bytes[start..],
-    };
-    for (id, version) in all.clone() {
-        cbor::head(&mut size, 4, 2);
-        cbor::head(&mut size, 0, u64::from(id));
-        cbor::head(&mut size, 0, u64::from(version));
-    }
-    if size.total() == bytes.len() {
+    if reader.is_empty() {
         Ok(all)
     } else {
-        Err(KernelsError::Malformed)
+        Err(KernelsError::TrailingBytes)
     }
 }
 
-fn pair(decoder: &mut Decoder<'_>) -> Option<(u16, u16)> {
-    if decoder.array().ok()? != Some(2) {
+fn pair(reader: &mut Reader<'_>) -> Option<(u16, u16)> {
+    if reader.array().ok()? != 2 {
         return None;
     }
-    Some((decoder.u16().ok()?, decoder.u16().ok()?))
+    let mut number = || u16::try_from(reader.unsigned().ok()?).ok();
+    Some((number()?, number()?))
 }
 
 /// Iterates over a checked kernel list.
 #[derive(Clone, Debug)]
-pub struct Kernels<'a> {
-    bytes: &'a [u8],
-}
+pub struct Kernels<'a>(Reader<'a>);
 
 impl Iterator for Kernels<'_> {
     type Item = (u16, u16);
 
     fn next(&mut self) -> Option<(u16, u16)> {
-        let mut decoder = Decoder::new(self.bytes);
-        let kernel = pair(&mut decoder)?;
-        self.bytes = self.bytes.get(decoder.position()..)?;
-        Some(kernel)
+        pair(&mut self.0)
     }
 }
 

@@ -8,6 +8,7 @@ use minicbor::decode::Error;
 use super::guard::{self, emit};
 use super::number::Number;
 use super::{FormatError, Visitor, float};
+use crate::cbor::{self, Major};
 use crate::model::Models;
 use crate::{Objlnk, Path, Records, Sink, SliceSink, Value, ValueType};
 
@@ -79,52 +80,22 @@ pub(super) fn encode(
     })
 }
 
-/// The head of an item in its shortest form (RFC 8949 §4.2.1).
-pub(crate) fn head(sink: &mut dyn Sink, major: u8, argument: u64) {
-    let major = major << 5;
-    let bytes = argument.to_be_bytes();
-    match argument {
-        0..=23 => sink.write(&[major | argument as u8]),
-        24..=0xff => sink.write(&[major | 24, bytes[7]]),
-        0x100..=0xffff => sink.write(&[major | 25, bytes[6], bytes[7]]),
-        0x1_0000..=0xffff_ffff => {
-            sink.write(&[major | 26, bytes[4], bytes[5], bytes[6], bytes[7]]);
-        }
-        _ => {
-            sink.write(&[major | 27]);
-            sink.write(&bytes);
-        }
-    }
-}
-
-pub(crate) fn write_i64(sink: &mut dyn Sink, value: i64) {
-    match u64::try_from(value) {
-        Ok(value) => head(sink, 0, value),
-        Err(_) => head(sink, 1, !(value as u64)),
-    }
-}
-
-pub(crate) fn write_text(sink: &mut dyn Sink, text: &[u8]) {
-    head(sink, TEXT, text.len() as u64);
-    sink.write(text);
-}
-
 /// An object link as the text `object:instance`.
 pub(crate) fn write_link(sink: &mut dyn Sink, link: Objlnk) {
     use core::fmt::Write as _;
     let mut buffer = [0; 11];
     let mut text = SliceSink::new(&mut buffer);
     let _ = write!(super::number::Text(&mut text), "{link}");
-    write_text(sink, text.finish().unwrap_or_default());
+    cbor::text(sink, text.finish().unwrap_or_default());
 }
 
 /// A value in deterministic encoding, but floats not shorter than 32 bits: not every decoder
 /// knows half floats.
 pub(crate) fn write(sink: &mut dyn Sink, value: Value<'_>) {
     match value {
-        Value::String(text) | Value::Corelnk(text) => write_text(sink, text.as_bytes()),
-        Value::Integer(value) | Value::Time(value) => write_i64(sink, value),
-        Value::UnsignedInteger(value) => head(sink, 0, value),
+        Value::String(text) | Value::Corelnk(text) => cbor::text(sink, text.as_bytes()),
+        Value::Integer(value) | Value::Time(value) => cbor::integer(sink, value),
+        Value::UnsignedInteger(value) => cbor::head(sink, Major::Unsigned, value),
         Value::Float(value) => {
             let single = value as f32;
             if value.is_nan() || f64::from(single) == value {
@@ -137,7 +108,7 @@ pub(crate) fn write(sink: &mut dyn Sink, value: Value<'_>) {
         }
         Value::Boolean(value) => sink.write(&[0xf4 + u8::from(value)]),
         Value::Opaque(bytes) => {
-            head(sink, BYTES, bytes.len() as u64);
+            cbor::head(sink, Major::Bytes, bytes.len() as u64);
             sink.write(bytes);
         }
         Value::Objlnk(link) => write_link(sink, link),

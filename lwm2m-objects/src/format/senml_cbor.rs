@@ -7,6 +7,7 @@ use super::cbor::{self, at_break, peek, skip, syntax};
 use super::guard::{self, Guard};
 use super::senml::{self, Field, Fields, Name, Pack, Raw};
 use super::{FormatError, Visitor};
+use crate::cbor::{Major, head};
 use crate::model::Models;
 use crate::{MAX_PATH_LEN, Objlnk, Path, Records, Sink, Value};
 
@@ -143,30 +144,30 @@ pub(super) fn encode(
         count += 1;
         guard.check(path)
     })?;
-    cbor::head(sink, 4, count);
+    head(sink, Major::Array, count);
     let mut first = true;
     records.visit(&mut |path, value| {
         let text = path.text();
         let name = senml::name(base, &text);
         let named = !name.is_empty();
-        cbor::head(sink, 5, 1 + u64::from(first) + u64::from(named));
+        head(sink, Major::Map, 1 + u64::from(first) + u64::from(named));
         // The base name first: there are decoders that take the fields in this order only.
         if first {
-            cbor::head(sink, 1, 1);
-            cbor::write_text(sink, senml::base_name(base, path).as_bytes());
+            head(sink, Major::Negative, 1);
+            crate::cbor::text(sink, senml::base_name(base, path).as_bytes());
             first = false;
         }
         if named {
-            cbor::head(sink, 0, 0);
-            cbor::write_text(sink, name);
+            head(sink, Major::Unsigned, 0);
+            crate::cbor::text(sink, name);
         }
         match value {
-            Value::String(_) | Value::Corelnk(_) => cbor::head(sink, 0, 3),
-            Value::Boolean(_) => cbor::head(sink, 0, 4),
-            Value::Opaque(_) => cbor::head(sink, 0, 8),
-            Value::Objlnk(_) => cbor::write_text(sink, b"vlo"),
+            Value::String(_) | Value::Corelnk(_) => head(sink, Major::Unsigned, 3),
+            Value::Boolean(_) => head(sink, Major::Unsigned, 4),
+            Value::Opaque(_) => head(sink, Major::Unsigned, 8),
+            Value::Objlnk(_) => crate::cbor::text(sink, b"vlo"),
             Value::Integer(_) | Value::UnsignedInteger(_) | Value::Float(_) | Value::Time(_) => {
-                cbor::head(sink, 0, 2);
+                head(sink, Major::Unsigned, 2);
             }
         }
         cbor::write(sink, value);

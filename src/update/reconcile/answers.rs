@@ -94,7 +94,7 @@ impl Reconciler {
             },
             Asked::Firmware => {
                 let number = |r| value(Path::resource(5, 0, r)).and_then(OwnedValue::as_i64);
-                match (number(3).and_then(State::from_value), number(5)) {
+                match (number(3).and_then(State::from_number), number(5)) {
                     (Some(state), Some(result)) => {
                         device.view.firmware = Some((state, result));
                         note_transfer(&mut device.record, now, state);

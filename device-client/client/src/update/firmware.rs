@@ -11,79 +11,7 @@
 //!    +---------------------------------------------------------- RolledBack (8) -------+
 //! ```
 
-/// /5/0/3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirmwareState {
-    /// Nothing is under way.
-    Idle = 0,
-    /// Blocks are arriving.
-    Downloading = 1,
-    /// Complete and checked.
-    Downloaded = 2,
-    /// Executed; for a module until its trial ends.
-    Updating = 3,
-}
-
-impl FirmwareState {
-    pub(crate) const fn from_u8(n: u8) -> Option<Self> {
-        Some(match n {
-            0 => Self::Idle,
-            1 => Self::Downloading,
-            2 => Self::Downloaded,
-            3 => Self::Updating,
-            _ => return None,
-        })
-    }
-}
-
-/// /5/0/5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpdateResult {
-    /// An update or download has begun, or nothing has happened yet.
-    Initial = 0,
-    /// The module is committed.
-    Success = 1,
-    /// The package does not fit the slot.
-    NotEnoughFlash = 2,
-    /// The arena is too small.
-    OutOfRam = 3,
-    /// The transfer broke off.
-    ConnectionLost = 4,
-    /// Digest or signature.
-    IntegrityFailed = 5,
-    /// Another class of device, ABI, or format.
-    UnsupportedPackage = 6,
-    /// Not used for push.
-    InvalidUri = 7,
-    /// The module was rolled back, or is too old.
-    Failed = 8,
-    /// Not used for push.
-    UnsupportedProtocol = 9,
-    /// By the server.
-    Cancelled = 10,
-    /// By a user.
-    Deferred = 11,
-}
-
-impl UpdateResult {
-    pub(crate) const fn from_u8(n: u8) -> Option<Self> {
-        Some(match n {
-            0 => Self::Initial,
-            1 => Self::Success,
-            2 => Self::NotEnoughFlash,
-            3 => Self::OutOfRam,
-            4 => Self::ConnectionLost,
-            5 => Self::IntegrityFailed,
-            6 => Self::UnsupportedPackage,
-            7 => Self::InvalidUri,
-            8 => Self::Failed,
-            9 => Self::UnsupportedProtocol,
-            10 => Self::Cancelled,
-            11 => Self::Deferred,
-            _ => return None,
-        })
-    }
-}
+pub use lwm2m_objects::firmware::{State as FirmwareState, UpdateResult};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
@@ -237,17 +165,5 @@ mod tests {
              Updating Committed Idle/1\n\
              Updating RolledBack Idle/8\n"
         );
-    }
-
-    #[test]
-    fn numbers_round_trip() {
-        for n in 0..=3 {
-            assert_eq!(FirmwareState::from_u8(n).unwrap() as u8, n);
-        }
-        for n in 0..=11 {
-            assert_eq!(UpdateResult::from_u8(n).unwrap() as u8, n);
-        }
-        assert_eq!(FirmwareState::from_u8(4), None);
-        assert_eq!(UpdateResult::from_u8(12), None);
     }
 }

@@ -158,8 +158,7 @@ impl Client<'_> {
 
     /// Refuses the package at its head or in the middle: an error code stops the sender.
     fn refuse_with(&mut self, error: PackageError) -> Answer {
-        let result = UpdateResult::from_u8(error.update_result()).unwrap_or(UpdateResult::Failed);
-        let why = ModelResult::from_u8(error.model_result()).unwrap_or(ModelResult::Unsupported);
+        let (result, why) = (error.update_result(), error.model_result());
         self.refuse_package(result, why);
         let code = match error {
             PackageError::Refused(Refusal::Storage { .. } | Refusal::Arena { .. }) => {

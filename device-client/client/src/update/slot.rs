@@ -13,104 +13,9 @@
 //!
 //! Receive is possible from EMPTY, VERIFIED, FAILED and ROLLED BACK, never from ACTIVE or TRIAL.
 
+pub use lwm2m_objects::compute::{ModelResult, SlotState};
+
 use crate::text::Text;
-
-/// /27303/x/7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotState {
-    /// No module.
-    Empty = 0,
-    /// A package is being written here.
-    Receiving = 1,
-    /// Complete; digest, device, ABI and memory match.
-    Verified = 2,
-    /// Runs, not committed.
-    Trial = 3,
-    /// Runs.
-    Active = 4,
-    /// Refused, or failed its self test.
-    Failed = 5,
-    /// Ran, and was replaced by the module before.
-    RolledBack = 6,
-}
-
-impl SlotState {
-    pub(crate) const fn from_u8(n: u8) -> Option<Self> {
-        Some(match n {
-            0 => Self::Empty,
-            1 => Self::Receiving,
-            2 => Self::Verified,
-            3 => Self::Trial,
-            4 => Self::Active,
-            5 => Self::Failed,
-            6 => Self::RolledBack,
-            _ => return None,
-        })
-    }
-
-    /// The slot holds a module that was complete and checked.
-    pub(crate) const fn holds_module(self) -> bool {
-        matches!(
-            self,
-            Self::Verified | Self::Trial | Self::Active | Self::RolledBack
-        )
-    }
-}
-
-/// /27303/x/8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelResult {
-    /// Nothing to tell.
-    None = 0,
-    /// Committed, or the self test passed.
-    Success = 1,
-    /// The signature is not valid, or the package is older than the last one committed.
-    Signature = 2,
-    /// The bytes are not those the package promises.
-    Digest = 3,
-    /// Built for another device.
-    OtherDevice = 4,
-    /// Built for another runtime ABI.
-    Abi = 5,
-    /// Needs more arena than there is.
-    Arena = 6,
-    /// Does not fit the slot.
-    Storage = 7,
-    /// Needs an operator or format that this device does not have.
-    Unsupported = 8,
-    /// The golden inputs gave other results.
-    SelfTest = 9,
-    /// The module ran into a fault.
-    Fault = 10,
-    /// The watchdog ended it.
-    Watchdog = 11,
-    /// Nobody committed in time.
-    Deadline = 12,
-    /// The device was reset while the trial ran.
-    ResetInTrial = 13,
-}
-
-impl ModelResult {
-    pub(crate) const fn from_u8(n: u8) -> Option<Self> {
-        Some(match n {
-            0 => Self::None,
-            1 => Self::Success,
-            2 => Self::Signature,
-            3 => Self::Digest,
-            4 => Self::OtherDevice,
-            5 => Self::Abi,
-            6 => Self::Arena,
-            7 => Self::Storage,
-            8 => Self::Unsupported,
-            9 => Self::SelfTest,
-            10 => Self::Fault,
-            11 => Self::Watchdog,
-            12 => Self::Deadline,
-            13 => Self::ResetInTrial,
-            _ => return None,
-        })
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotEvent {
@@ -216,16 +121,6 @@ mod tests {
     fn the_table_has_no_row_twice() {
         for (i, a) in TABLE.iter().enumerate() {
             assert!(TABLE[i + 1..].iter().all(|b| (a.0, a.1) != (b.0, b.1)));
-        }
-    }
-
-    #[test]
-    fn numbers_round_trip() {
-        for n in 0..=6 {
-            assert_eq!(SlotState::from_u8(n).unwrap() as u8, n);
-        }
-        for n in 0..=13 {
-            assert_eq!(ModelResult::from_u8(n).unwrap() as u8, n);
         }
     }
 }

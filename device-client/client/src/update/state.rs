@@ -295,16 +295,16 @@ impl UpdateState {
         let slot = |n: u8| Some(n).filter(|n| usize::from(*n) < SLOTS);
         let mut new = Self::NEW;
         new.firmware = Firmware {
-            state: FirmwareState::from_u8(r.u8()?)?,
-            result: UpdateResult::from_u8(r.u8()?)?,
+            state: FirmwareState::from_number(r.u8()?.into())?,
+            result: UpdateResult::from_number(r.u8()?.into())?,
         };
         new.target = slot(r.u8()?);
         new.previous = slot(r.u8()?);
         new.floor = r.u64()?;
         for s in &mut new.slots {
             *s = Slot {
-                state: SlotState::from_u8(r.u8()?)?,
-                result: ModelResult::from_u8(r.u8()?)?,
+                state: SlotState::from_number(r.u8()?.into())?,
+                result: ModelResult::from_number(r.u8()?.into())?,
                 size: r.u32()?,
                 sequence: r.u64()?,
                 arena: r.u32()?,

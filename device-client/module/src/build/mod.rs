@@ -1,6 +1,5 @@
 //! Writing modules: [`ModuleBuilder`] and the operators that it takes, [`Op`].
 
-mod cbor;
 mod write;
 
 use alloc::string::String;
@@ -8,10 +7,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
+use lwm2m_objects::compute::{DescriptorError, TensorDescriptor};
 use sha2::{Digest, Sha256};
 
 use crate::format::golden::{Crc32, Source};
-pub use crate::format::{Dtype, Segment, SegmentKind, Task};
+pub use crate::format::{Segment, SegmentKind};
 use crate::loader::ModuleError;
 use crate::numerics::FactorError;
 pub use crate::plan::{
@@ -28,6 +28,8 @@ pub enum BuildError {
     TooLarge(&'static str),
     /// Sizes that do not agree.
     Shape(&'static str),
+    /// The descriptor of a tensor does not agree with itself.
+    Descriptor(DescriptorError),
     /// A factor that the arithmetic cannot carry.
     Factor(FactorError),
     /// What was built does not load: a mistake of the caller that the loader names.
@@ -39,6 +41,7 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::TooLarge(what) => write!(f, "{what} does not fit the module format"),
             BuildError::Shape(what) => write!(f, "sizes do not agree: {what}"),
+            BuildError::Descriptor(e) => write!(f, "the descriptor of a tensor: {e}"),
             BuildError::Factor(e) => e.fmt(f),
             BuildError::Load(e) => write!(f, "the module built does not load: {e}"),
         }
@@ -47,61 +50,15 @@ impl fmt::Display for BuildError {
 
 impl core::error::Error for BuildError {}
 
-/// An input or output tensor with its descriptor.
+/// An input or output tensor: what it is, and where it lies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorSpec {
-    /// ONNX name.
-    pub name: String,
-    /// Stored type.
-    pub dtype: Dtype,
+    /// What 27303/x/17 or 18 says of it.
+    pub descriptor: TensorDescriptor,
     /// Arena segment.
     pub segment: u8,
     /// Offset in the segment, in bytes.
     pub offset: u32,
-    /// Stored shape, channels last, without batch.
-    pub shape: Vec<u32>,
-    /// `permutation[i]` is the ONNX axis (without batch) that stored axis `i` is.
-    pub permutation: Vec<u8>,
-    /// Stored axis that the scales run along, if there is more than one.
-    pub axis: Option<u8>,
-    /// Scales, one or as many as the axis is long.
-    pub scales: Vec<f32>,
-    /// Zero points, as many as scales.
-    pub zero_points: Vec<i32>,
-    /// Task of an output; [`Task::None`] for an input.
-    pub task: Task,
-}
-
-impl TensorSpec {
-    /// Bytes of the tensor, dense.
-    pub fn bytes(&self) -> u64 {
-        let element = match self.dtype {
-            Dtype::Int8 => 1,
-            Dtype::Int16 => 2,
-            Dtype::Int32 => 4,
-        };
-        self.shape
-            .iter()
-            .fold(element, |bytes, &d| bytes.saturating_mul(u64::from(d)))
-    }
-
-    fn check(&self) -> Result<(), BuildError> {
-        let expected = match self.axis {
-            None => 1,
-            Some(axis) => *self
-                .shape
-                .get(usize::from(axis))
-                .ok_or(BuildError::Shape("the quantization axis of a tensor"))?
-                as usize,
-        };
-        if self.scales.len() != expected || self.zero_points.len() != expected {
-            return Err(BuildError::Shape("the scales and zero points of a tensor"));
-        }
-        if self.permutation.len() != self.shape.len() {
-            return Err(BuildError::Shape("the permutation of a tensor"));
-        }
-        Ok(())
-    }
 }
 
 /// The input of a golden entry.

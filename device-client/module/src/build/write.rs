@@ -3,7 +3,9 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::{BuildError, GoldenInput, ModuleBuilder, TensorSpec, cbor};
+use lwm2m_objects::compute::write_descriptors;
+
+use super::{BuildError, GoldenInput, ModuleBuilder, TensorSpec};
 use crate::format::header::{
     HEADER_BYTES, KERNEL_BYTES, MAGIC, MAX_SEGMENTS, MUST_UNDERSTAND, SECTION_BYTES, SEGMENT_BYTES,
     section,
@@ -132,15 +134,18 @@ impl ModuleBuilder {
     }
 
     fn io(&self) -> Result<Vec<u8>, BuildError> {
-        let input_cbor = cbor::descriptors(&self.inputs);
-        let output_cbor = cbor::descriptors(&self.outputs);
+        let cbor = |tensors: &[TensorSpec]| {
+            let all: Vec<_> = tensors.iter().map(|tensor| &tensor.descriptor).collect();
+            write_descriptors(&all)
+        };
+        let (input_cbor, output_cbor) = (cbor(&self.inputs), cbor(&self.outputs));
         let mut out = Vec::new();
         out.extend_from_slice(&u16_of(self.inputs.len(), "the number of inputs")?);
         out.extend_from_slice(&u16_of(self.outputs.len(), "the number of outputs")?);
         out.extend_from_slice(&u32_of(input_cbor.len(), "the inputs' descriptor")?);
         out.extend_from_slice(&u32_of(output_cbor.len(), "the outputs' descriptor")?);
         for tensor in self.inputs.iter().chain(&self.outputs) {
-            tensor.check()?;
+            tensor.descriptor.check().map_err(BuildError::Descriptor)?;
             push_tensor(&mut out, tensor)?;
         }
         out.extend_from_slice(&input_cbor);
@@ -186,11 +191,17 @@ impl ModuleBuilder {
 }
 
 fn push_tensor(out: &mut Vec<u8>, tensor: &TensorSpec) -> Result<(), BuildError> {
-    out.extend_from_slice(&[tensor.segment, 0, tensor.dtype as u8, tensor.task as u8]);
-    out.extend_from_slice(&tensor.offset.to_le_bytes());
-    let bytes = u32::try_from(tensor.bytes()).map_err(|_| BuildError::TooLarge("a tensor"))?;
+    let TensorSpec {
+        descriptor,
+        segment,
+        offset,
+    } = tensor;
+    let task = descriptor.task.map_or(0, |task| task as u8);
+    out.extend_from_slice(&[*segment, 0, descriptor.dtype as u8, task]);
+    out.extend_from_slice(&offset.to_le_bytes());
+    let bytes = u32::try_from(descriptor.bytes()).map_err(|_| BuildError::TooLarge("a tensor"))?;
     out.extend_from_slice(&bytes.to_le_bytes());
-    let (scale, zero_point) = match (tensor.scales.first(), tensor.zero_points.first()) {
+    let (scale, zero_point) = match (descriptor.scales.first(), descriptor.zero_points.first()) {
         (Some(&scale), Some(&zero_point)) => (scale, zero_point),
         _ => return Err(BuildError::Shape("the scales and zero points of a tensor")),
     };

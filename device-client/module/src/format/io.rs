@@ -5,8 +5,10 @@
 
 use core::ops::Range;
 
+use lwm2m_objects::compute::{DType, Task};
+
+use super::Tensor;
 use super::header::{Segments, u16_at, u32_at};
-use super::{Dtype, Task, Tensor};
 use crate::loader::ModuleError;
 
 pub(crate) const HEAD_BYTES: usize = 12;
@@ -22,24 +24,15 @@ pub(crate) struct Io<'m> {
 }
 
 fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<Tensor> {
-    let dtype = match entry[2] {
-        0 => Dtype::Int8,
-        1 => Dtype::Int16,
-        2 => Dtype::Int32,
-        _ => return None,
-    };
     let task = match entry[3] {
-        0 => Task::None,
-        1 => Task::Classify,
-        2 => Task::Regress,
-        3 => Task::Reconstruct,
-        _ => return None,
+        0 => None,
+        number => Some(Task::from_number(number.into())?),
     };
     Some(Tensor {
         segment: entry[0],
         offset: u32_at(entry, 4)?,
         bytes: u32_at(entry, 8)?,
-        dtype,
+        dtype: DType::from_number(entry[2].into())?,
         task,
         scale: f32::from_bits(u32_at(entry, 12)?),
         zero_point: u32_at(entry, 16)? as i32,
@@ -63,7 +56,7 @@ impl<'m> Io<'m> {
                     decode(entry).is_some_and(|tensor| {
                         // The kernels of this version know int8 only.
                         entry[1] == 0
-                            && tensor.dtype == Dtype::Int8
+                            && tensor.dtype == DType::Int8
                             && tensor.bytes > 0
                             && tensor.scale > 0.0
                             && tensor.scale.is_finite()

@@ -5,6 +5,8 @@ pub mod header;
 pub(crate) mod io;
 pub(crate) mod labels;
 
+use lwm2m_objects::compute::{DType, Task};
+
 /// Version of the container that this crate reads and writes.
 pub const CONTAINER_VERSION: u16 = 1;
 /// Version of the arithmetic, `reference/numerics.md` (27300/x/3 does not cover it).
@@ -39,32 +41,6 @@ pub struct Segment {
     pub kind: SegmentKind,
 }
 
-/// Stored type of a tensor's elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Dtype {
-    /// Signed 8-bit.
-    Int8 = 0,
-    /// Signed 16-bit.
-    Int16 = 1,
-    /// Signed 32-bit.
-    Int32 = 2,
-}
-
-/// What an output tensor is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Task {
-    /// Inputs have no task.
-    None = 0,
-    /// One score per class; the highest is the class.
-    Classify = 1,
-    /// Real numbers.
-    Regress = 2,
-    /// The input again; the error is the score.
-    Reconstruct = 3,
-}
-
 /// Where an input or output tensor lies, and the part of its descriptor that a device uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tensor {
@@ -75,9 +51,9 @@ pub struct Tensor {
     /// Bytes, dense.
     pub bytes: u32,
     /// Stored type.
-    pub dtype: Dtype,
-    /// Task; [`Task::None`] for inputs.
-    pub task: Task,
+    pub dtype: DType,
+    /// Of an output.
+    pub task: Option<Task>,
     /// Scale, of the first index of the quantization axis if there is one.
     pub scale: f32,
     /// Zero point, likewise.

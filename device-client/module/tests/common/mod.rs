@@ -1,9 +1,10 @@
 //! Random layers, and the comparison of a module's run with the specification.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+use lwm2m_objects::compute::{DType, Task, TensorDescriptor};
 use tinsmith_module::Module;
 use tinsmith_module::build::{
-    Clamp, Dtype, ModuleBuilder, Op, Segment, SegmentKind, Task, TensorSpec, View, Window,
+    Clamp, ModuleBuilder, Op, Segment, SegmentKind, TensorSpec, View, Window,
 };
 use tinsmith_module::numerics::Multiplier;
 use tinsmith_module::spec;
@@ -159,18 +160,20 @@ impl Arena {
     }
 }
 
-pub fn tensor(offset: u32, bytes: u32, task: Task) -> TensorSpec {
+pub fn tensor(offset: u32, bytes: u32, task: Option<Task>) -> TensorSpec {
     TensorSpec {
-        name: "t".into(),
-        dtype: Dtype::Int8,
+        descriptor: TensorDescriptor {
+            name: "t".into(),
+            dtype: DType::Int8,
+            shape: vec![bytes],
+            permutation: vec![0],
+            axis: None,
+            scales: vec![1.0],
+            zero_points: vec![0],
+            task,
+        },
         segment: 0,
         offset,
-        shape: vec![bytes],
-        permutation: vec![0],
-        axis: None,
-        scales: vec![1.0],
-        zero_points: vec![0],
-        task,
     }
 }
 
@@ -182,8 +185,8 @@ pub fn module(arena: &Arena, ops: impl IntoIterator<Item = Op>) -> Vec<u8> {
         align: 16,
         kind: SegmentKind::Scratch,
     });
-    builder.input(tensor(0, arena.bytes, Task::None));
-    builder.output(tensor(0, arena.bytes, Task::Regress));
+    builder.input(tensor(0, arena.bytes, None));
+    builder.output(tensor(0, arena.bytes, Some(Task::Regress)));
     for op in ops {
         builder.op(op);
     }

@@ -13,9 +13,9 @@ mod mul;
 mod pad;
 mod softmax;
 
+use lwm2m_objects::compute::{DType, Task, TensorDescriptor};
 use tinsmith_module::build::{
-    self, BuildError, Dtype, GoldenInput, ModuleBuilder, Segment, SegmentKind, Task, TensorSpec,
-    View,
+    self, BuildError, GoldenInput, ModuleBuilder, Segment, SegmentKind, TensorSpec, View,
 };
 use tinsmith_module::kernels::STACK_BYTES;
 use tinsmith_module::numerics::{FactorError, Multiplier};
@@ -108,10 +108,10 @@ pub(crate) fn build(
         builder.op(record(&cx, node)?);
     }
     for port in &graph.inputs {
-        builder.input(cx.descriptor(port, Task::None)?);
+        builder.input(cx.descriptor(port, None)?);
     }
     for port in &graph.outputs {
-        builder.output(cx.descriptor(port, extras.task)?);
+        builder.output(cx.descriptor(port, Some(extras.task))?);
     }
     for label in extras.labels {
         builder.label(label.as_str());
@@ -263,7 +263,7 @@ impl Context<'_> {
         Ok((w.to_vec(), b.to_vec(), multipliers))
     }
 
-    fn descriptor(&self, port: &Port, task: Task) -> Result<TensorSpec, BackendError> {
+    fn descriptor(&self, port: &Port, task: Option<Task>) -> Result<TensorSpec, BackendError> {
         let Some(permutation) = passes::permutation(&port.shape, &port.order) else {
             return Err(self.lacks(port.tensor, "order that a permutation describes"));
         };
@@ -284,17 +284,20 @@ impl Context<'_> {
             .map_err(|_| BackendError::Impossible("too many axes".into()))?;
         let (scale, zero_point) = self.scale(port.tensor)?;
         let offset = self.plan.offset(port.tensor);
+        let offset = number(offset.ok_or_else(|| self.lacks(port.tensor, "place"))?)?;
         Ok(TensorSpec {
-            name: port.name.clone(),
-            dtype: Dtype::Int8,
+            descriptor: TensorDescriptor {
+                name: port.name.clone(),
+                dtype: DType::Int8,
+                shape,
+                permutation,
+                axis: None,
+                scales: vec![scale],
+                zero_points: vec![i32::from(zero_point)],
+                task,
+            },
             segment: self.segment,
-            offset: number(offset.ok_or_else(|| self.lacks(port.tensor, "place"))?)?,
-            shape,
-            permutation,
-            axis: None,
-            scales: vec![scale],
-            zero_points: vec![i32::from(zero_point)],
-            task,
+            offset,
         })
     }
 }
