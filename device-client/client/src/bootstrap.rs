@@ -1,4 +1,4 @@
-//! Client-initiated bootstrap (LwM2M TS 1.1 6.1): what the bootstrap server writes is staged, and
+//! Client-initiated bootstrap (LwM2M TS 1.1 §6.1): what the bootstrap server writes is staged, and
 //! swapped in one step at its Finish.
 //!
 //! ```text

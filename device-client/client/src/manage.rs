@@ -1,4 +1,4 @@
-//! Device management (LwM2M TS 1.1 6.3) and the requests of the bootstrap server: from a CoAP
+//! Device management (LwM2M TS 1.1 §6.3) and the requests of the bootstrap server: from a CoAP
 //! request to an object's handler and back to an answer.
 
 use core::fmt::Write as _;
@@ -26,7 +26,7 @@ const BLOCK: usize = 1024;
 /// Milliseconds without a block after which a body is forgotten (EXCHANGE_LIFETIME).
 const BODY_LIFETIME_MS: u32 = 247_000;
 
-/// The critical options that we act on; any other makes a request 4.02 (RFC 7252 section 5.4.1).
+/// The critical options that we act on; any other makes a request 4.02 (RFC 7252 §5.4.1).
 const KNOWN: [OptionNumber; 7] = [
     OptionNumber::URI_HOST,
     OptionNumber::URI_PORT,
@@ -171,7 +171,7 @@ impl Client<'_> {
         }
     }
 
-    /// Bootstrap-Discover (LwM2M TS 1.1 6.1.7.3).
+    /// Bootstrap-Discover (LwM2M TS 1.1 §6.1.7.3).
     fn bootstrap_discover(
         &mut self,
         now: Now,

@@ -1,4 +1,4 @@
-//! Registration at the management servers (LwM2M TS 1.1 6.2): register, update in time, register
+//! Registration at the management servers (LwM2M TS 1.1 §6.2): register, update in time, register
 //! again when the server has forgotten, fall back to bootstrap when nobody answers.
 
 use core::fmt::Write as _;

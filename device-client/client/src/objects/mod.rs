@@ -174,7 +174,7 @@ const FORMATS: [ContentFormat; 6] = [
     ContentFormat::TLV,
 ];
 
-/// The payload of a Register (LwM2M TS 1.1 6.2.1, RFC 6690).
+/// The payload of a Register (LwM2M TS 1.1 §6.2.1, RFC 6690).
 pub(crate) fn write_links(client: &Client<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     out.write_str("</>;rt=\"oma.lwm2m\";ct=\"")?;
     for (i, format) in FORMATS.iter().enumerate() {
@@ -219,7 +219,7 @@ fn instances(client: &Client<'_>, object: &Object, f: &mut dyn FnMut(u16)) {
     (object.instances)(&tree, f);
 }
 
-/// Discover (LwM2M TS 1.1 6.3.2): links of an object, an instance or a resource.
+/// Discover (LwM2M TS 1.1 §6.3.2): links of an object, an instance or a resource.
 pub(crate) fn write_discover(
     tree: &Tree<'_, '_>,
     path: &Path,
