@@ -1,6 +1,7 @@
-//! Writes well-formed inputs into `corpus/<target>/`, for the fuzzer to start from.
+//! Writes well-formed inputs into `corpus/<target>/`, to replay and for the fuzzer to start from.
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::Path as FilePath;
 
 use lwm2m_objects::format::encode_vec;
@@ -9,7 +10,8 @@ use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
 use tinsmith_package::{Head, Kind, VENDOR_ID, encode_prefix, sha256};
 
 fn save(target: &str, name: &str, bytes: &[u8]) {
-    let folder = FilePath::new("corpus").join(target);
+    let corpus = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let folder = corpus.join(target);
     fs::create_dir_all(&folder).expect("corpus/ can be made");
     fs::write(folder.join(name), bytes).expect("corpus/ can be written");
 }
@@ -135,8 +137,80 @@ fn packages() {
     );
 }
 
+/// A .npy file of `shape` with values that count up.
+fn npy(shape: &str, count: u8) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let header = format!("{header:<117}\n");
+    let values = (0..count).flat_map(|n| f32::from(n).to_le_bytes());
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values);
+    bytes
+}
+
+fn archives() {
+    let (x, y) = (npy("(2, 3)", 6), npy("(2,)", 2));
+    save("samples", "npy", &x);
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, data) in [("x.npy", &x), ("y.npy", &y)] {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(name, options).expect("in memory");
+        archive.write_all(data).expect("in memory");
+    }
+    let archive = archive.finish().expect("in memory").into_inner();
+    save("samples", "npz", &archive);
+    let card = br#"{"name":"m","version":"1","task":"classify",
+        "inputs":[{"name":"input","shape":[3]}],"labels":["a","b"],"licence":"MIT"}"#;
+    save("samples", "card", card);
+}
+
+/// Steps of the targets that are fed with steps: kind, length, that many bytes.
+fn steps(steps: &[(u8, u8, &[u8])]) -> Vec<u8> {
+    let bytes = steps.iter().map(|(kind, length, argument)| {
+        let head = [*kind, *length];
+        [&head, *argument].concat()
+    });
+    bytes.collect::<Vec<_>>().concat()
+}
+
+fn worlds() {
+    // A Register whose commit is durable at once, a Read, and its answer.
+    let read = steps(&[
+        (0x12, 0, &[]),
+        (0x16, 0, &[]),
+        (0x13, 3, &[69, 0xff, b'x', 0, 0, 0]),
+    ]);
+    save("server_shard", "read", &read);
+    // The commit is held, fails, and the device registers again.
+    let failed = steps(&[(2, 0, &[]), (8, 0, &[]), (0x12, 1, &[]), (0x16, 1, &[])]);
+    save("server_shard", "failed-commit", &failed);
+    // Block-wise, queued, expired.
+    let push = steps(&[
+        (0x12, 0, &[]),
+        (0x1a, 6, &[]),
+        (0x7d, 255, &[0; 510]),
+        (9, 0, &[]),
+    ]);
+    save("server_shard", "push", &push);
+    // The Bootstrap-Request is answered, the server writes, and finishes.
+    let bootstrap = steps(&[(0x2c, 9, &[0; 45]), (0x22, 1, &[68, 0, 0, 0, 0])]);
+    save("client_device", "bootstrap", &bootstrap);
+    let delete = [0x41, 4, 0, 1, 7, 0xb1, b'0', 0, 0, 0];
+    let more = steps(&[(0x22, 1, &[68, 0, 0, 0, 0]), (0, 2, &delete)]);
+    save(
+        "client_device",
+        "delete",
+        &[&bootstrap[..], &more[..]].concat(),
+    );
+    let damaged = [&[0xaa, 0, 3, 0x5a], &bootstrap[..]].concat();
+    save("client_device", "damaged-journal", &damaged);
+}
+
 fn main() {
     formats();
     messages();
     packages();
+    archives();
+    worlds();
 }

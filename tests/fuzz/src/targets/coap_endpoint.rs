@@ -1,9 +1,6 @@
-#![no_main]
-
 //! One endpoint, fed with steps: a datagram from the peer, time that passes, a request or a
 //! notification of our own. No step may panic, and every call of `poll` must come to an end.
 
-use libfuzzer_sys::fuzz_target;
 use tinsmith_coap::{
     Code, Endpoint, FixedBuffer, Instant, Numbering, Parameters, Received, Reliability, Request,
     RequestHandle, Token,
@@ -34,7 +31,7 @@ fn receive(
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+pub(crate) fn run(data: &[u8]) {
     let mut endpoint = Tested::new(Parameters::RFC7252, Numbering::ALL, 1);
     let mut out = [0; 512];
     let mut millis = 0u64;
@@ -89,4 +86,4 @@ fuzz_target!(|data: &[u8]| {
         }
         waiting.truncate(16);
     }
-});
+}

@@ -1,4 +1,4 @@
-//! What the targets of the content formats share.
+//! A payload at one of twelve paths: what was decoded survives encoding and decoding.
 
 use lwm2m_objects::format::{decode_all, encode_vec};
 use lwm2m_objects::model::Builtin;
@@ -20,8 +20,28 @@ const BASES: [Path; 12] = [
     Path::instance(4242, 1),
 ];
 
+pub(crate) fn text(data: &[u8]) {
+    format(ContentFormat::TEXT, data);
+}
+
+pub(crate) fn cbor(data: &[u8]) {
+    format(ContentFormat::CBOR, data);
+}
+
+pub(crate) fn tlv(data: &[u8]) {
+    format(ContentFormat::TLV, data);
+}
+
+pub(crate) fn senml_json(data: &[u8]) {
+    format(ContentFormat::SENML_JSON, data);
+}
+
+pub(crate) fn senml_cbor(data: &[u8]) {
+    format(ContentFormat::SENML_CBOR, data);
+}
+
 /// Decodes at the path that the first byte chooses; what comes out must survive a round trip.
-pub fn format(format: ContentFormat, data: &[u8]) {
+fn format(format: ContentFormat, data: &[u8]) {
     let Some((choice, payload)) = data.split_first() else {
         return;
     };
@@ -29,7 +49,7 @@ pub fn format(format: ContentFormat, data: &[u8]) {
     let Ok(mut values) = decode_all(format, &base, payload, &Builtin) else {
         return;
     };
-    values.sort_by(|a, b| a.0.cmp(&b.0));
+    values.sort_by_key(|value| value.0);
     // A value may come twice with different times; encoders take each path once.
     if values.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         return;

@@ -1,9 +1,8 @@
-#![no_main]
+//! A Register's payload, or the answer to a Discover.
 
-use libfuzzer_sys::fuzz_target;
 use lwm2m_objects::format::link;
 
-fuzz_target!(|data: &[u8]| {
+pub(crate) fn run(data: &[u8]) {
     if let Ok(links) = link::links(data) {
         for link in links.map_while(Result::ok) {
             let _ = link.path();
@@ -19,4 +18,4 @@ fuzz_target!(|data: &[u8]| {
         let _ = registration.content_formats().count();
         let _ = registration.objects().count();
     }
-});
+}

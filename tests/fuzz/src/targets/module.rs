@@ -1,25 +1,18 @@
-#![no_main]
+//! A module image: what the loader accepts runs in its arena.
 
-use libfuzzer_sys::fuzz_target;
 use tinsmith_module::{IMAGE_ALIGN, Module};
 
 /// What a run may cost, so that the fuzzer stays fast.
 const MAX_ARENA: usize = 1 << 18;
 const MAX_MACS: u64 = 1 << 24;
 
-/// Executed in place, an image begins at a multiple of this.
-#[repr(C, align(32))]
-#[derive(Clone, Copy)]
-struct Line([u8; IMAGE_ALIGN]);
-
-fuzz_target!(|data: &[u8]| {
-    let mut lines = vec![Line([0; IMAGE_ALIGN]); data.len().div_ceil(IMAGE_ALIGN)];
-    for (line, chunk) in lines.iter_mut().zip(data.chunks(IMAGE_ALIGN)) {
-        line.0[..chunk.len()].copy_from_slice(chunk);
-    }
-    // The image is padded with zeros, as a slot is.
-    let bytes: &[u8] =
-        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * IMAGE_ALIGN) };
+pub(crate) fn run(data: &[u8]) {
+    // Executed in place, an image begins at a multiple of IMAGE_ALIGN; padded with zeros.
+    let padded = data.len().next_multiple_of(IMAGE_ALIGN);
+    let mut memory = vec![0u8; padded + IMAGE_ALIGN];
+    let start = memory.as_ptr().align_offset(IMAGE_ALIGN);
+    memory[start..][..data.len()].copy_from_slice(data);
+    let bytes = &memory[start..][..padded];
     let Ok(module) = Module::parse(bytes) else {
         return;
     };
@@ -42,4 +35,4 @@ fuzz_target!(|data: &[u8]| {
     let arena = &mut arena[offset..][..module.arena_bytes()];
     let _ = module.run(arena);
     let _ = module.self_test(arena);
-});
+}

@@ -1,9 +1,8 @@
-#![no_main]
+//! The head of a package: no prefix of a good head is refused.
 
-use libfuzzer_sys::fuzz_target;
 use tinsmith_package::{Head, MAX_HEAD, Parsed, Receiver};
 
-fuzz_target!(|data: &[u8]| {
+pub(crate) fn run(data: &[u8]) {
     let receiver = Receiver {
         module_class: [0; 16],
         firmware_class: None,
@@ -28,4 +27,4 @@ fuzz_target!(|data: &[u8]| {
             assert!(matches!(Head::parse(&data[..end]), Ok(Parsed::NeedMore)));
         }
     }
-});
+}
