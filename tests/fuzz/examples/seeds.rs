@@ -174,36 +174,88 @@ fn steps(steps: &[(u8, u8, &[u8])]) -> Vec<u8> {
     bytes.collect::<Vec<_>>().concat()
 }
 
-fn worlds() {
+fn shards() {
     // A Register whose commit is durable at once, a Read, and its answer.
-    let read = steps(&[
-        (0x12, 0, &[]),
-        (0x16, 0, &[]),
-        (0x13, 3, &[69, 0xff, b'x', 0, 0, 0]),
-    ]);
+    let answer = [69, 0xff, b'x', b'y', b'z', b'.'];
+    let read = steps(&[(0x52, 0, &[]), (0x56, 0, &[]), (0x67, 3, &answer)]);
     save("server_shard", "read", &read);
     // The commit is held, fails, and the device registers again.
-    let failed = steps(&[(2, 0, &[]), (8, 0, &[]), (0x12, 1, &[]), (0x16, 1, &[])]);
+    let failed = steps(&[(2, 0, &[]), (8, 0, &[]), (0x34, 1, &[]), (0x38, 1, &[])]);
     save("server_shard", "failed-commit", &failed);
-    // Block-wise, queued, expired.
-    let push = steps(&[
-        (0x12, 0, &[]),
-        (0x1a, 6, &[]),
+    // A package is pushed, time passes, the peer is gone.
+    let push = [
+        (0x34, 0, &[][..]),
+        (0x92, 6, &[]),
         (0x7d, 255, &[0; 510]),
         (9, 0, &[]),
-    ]);
-    save("server_shard", "push", &push);
-    // The Bootstrap-Request is answered, the server writes, and finishes.
-    let bootstrap = steps(&[(0x2c, 9, &[0; 45]), (0x22, 1, &[68, 0, 0, 0, 0])]);
-    save("client_device", "bootstrap", &bootstrap);
-    let delete = [0x41, 4, 0, 1, 7, 0xb1, b'0', 0, 0, 0];
-    let more = steps(&[(0x22, 1, &[68, 0, 0, 0, 0]), (0, 2, &delete)]);
-    save(
-        "client_device",
-        "delete",
-        &[&bootstrap[..], &more[..]].concat(),
-    );
-    let damaged = [&[0xaa, 0, 3, 0x5a], &bootstrap[..]].concat();
+    ];
+    save("server_shard", "push", &steps(&push));
+}
+
+/// A request of the bootstrap server, its length made a multiple of 5 by that of the token.
+fn bootstrap(code: Code, id: u16, path: &[&str], values: &[(Path, OwnedValue)]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    if let Some((first, _)) = values.first() {
+        let base = Path::instance(first.object_id().unwrap_or(0), 1);
+        payload = encode_vec(ContentFormat::TLV, &base, &values.to_vec()).expect("it fits");
+    }
+    let build = |token: usize| {
+        let mut buffer = [0; 256];
+        let token = Token::new(&[7; 5][..token]).expect("short");
+        let mut builder = Builder::new(&mut buffer, MessageType::Confirmable, code, id, token)
+            .expect("there is room");
+        for segment in path {
+            let option = builder.option(OptionNumber::URI_PATH, segment.as_bytes());
+            option.map(drop).expect("in order");
+        }
+        if !payload.is_empty() {
+            let tlv = builder.option(OptionNumber::CONTENT_FORMAT, &11542u16.to_be_bytes());
+            tlv.map(drop).expect("in order");
+            builder.payload(&payload).map(drop).expect("there is room");
+        }
+        builder.as_bytes().to_vec()
+    };
+    let fits = (1..=5).map(build).find(|bytes| bytes.len() % 5 == 0);
+    fits.expect("one of five lengths fits")
+}
+
+fn devices() {
+    let at = Path::resource;
+    let uri = OwnedValue::String("coap://127.0.0.1:58598".into());
+    let security = [
+        (at(0, 1, 0), uri),
+        (at(0, 1, 1), OwnedValue::Boolean(false)),
+        (at(0, 1, 2), OwnedValue::Integer(3)),
+        (at(0, 1, 10), OwnedValue::Integer(1)),
+    ];
+    let server = [
+        (at(1, 1, 0), OwnedValue::Integer(1)),
+        (at(1, 1, 1), OwnedValue::Integer(300)),
+        (at(1, 1, 7), OwnedValue::String("U".into())),
+    ];
+    let requests = [
+        bootstrap(Code::PUT, 1, &["0", "1"], &security),
+        bootstrap(Code::PUT, 2, &["1", "1"], &server),
+        bootstrap(Code::POST, 3, &["bs"], &[]),
+    ];
+    // The Bootstrap-Request is answered, the accounts are written, Finish, and time passes.
+    let mut told = steps(&[(0x2c, 9, &[0; 45]), (0x20, 1, &[68, 0xff, 1, 1, 1])]);
+    save("client_device", "asked", &told);
+    for request in &requests {
+        told.extend(steps(&[(0, (request.len() / 5) as u8, request)]));
+    }
+    told.extend(steps(&[(0x2c, 9, &[0; 45])]));
+    save("client_device", "bootstrapped", &told);
+    // The Register is answered, the device read.
+    told.extend(steps(&[(
+        0xa2,
+        2,
+        &[65, 0x82, b'r', b'd', 1, b'1', 0xff, 1, 1, 1],
+    )]));
+    let read = bootstrap(Code::GET, 4, &["3", "0"], &[]);
+    told.extend(steps(&[(0x82, (read.len() / 5) as u8, &read)]));
+    save("client_device", "registered", &told);
+    let damaged = [&[0xaa, 0, 3, 0x5a], &told[..]].concat();
     save("client_device", "damaged-journal", &damaged);
 }
 
@@ -212,5 +264,6 @@ fn main() {
     messages();
     packages();
     archives();
-    worlds();
+    shards();
+    devices();
 }
