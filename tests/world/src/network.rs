@@ -60,16 +60,19 @@ impl Network {
 
     /// Takes a datagram.
     pub fn send(&mut self, now: u64, datagram: Datagram) {
-        let copies = if self.chance.percent(self.weather.lost) {
-            0
-        } else {
-            1 + u8::from(self.chance.percent(self.weather.doubled))
-        };
-        for _ in 0..copies {
-            let at = now + self.chance.between(1, self.weather.slowest);
-            self.number += 1;
-            self.flying.insert((at, self.number), datagram.clone());
+        if self.chance.percent(self.weather.lost) {
+            return;
         }
+        if self.chance.percent(self.weather.doubled) {
+            self.fly(now, datagram.clone());
+        }
+        self.fly(now, datagram);
+    }
+
+    fn fly(&mut self, now: u64, datagram: Datagram) {
+        let at = now + self.chance.between(1, self.weather.slowest);
+        self.number += 1;
+        self.flying.insert((at, self.number), datagram);
     }
 
     /// When the next one arrives.
