@@ -67,6 +67,10 @@ fn story(seed: u64) {
             0..4 => {
                 let model = MODELS[chance.below(MODELS.len() as u64) as usize];
                 decide(&mut world, device, model, &mut wanted[device]);
+                if chance.percent(20) {
+                    // Not a moment after the answer.
+                    cut_server(&mut world, &mut chance);
+                }
             }
             4 => world.rebind(device),
             5 => {
@@ -79,18 +83,11 @@ fn story(seed: u64) {
                 world.devices[device].cut_power_at_unit(unit);
             }
             7 => world.disk.failing = chance.below(20) as u8,
-            8 => {
-                if world.server.is_some() {
-                    world.kill_server();
-                    let off = chance.between(0, 60_000);
-                    world.run_until(world.now + off);
-                }
-                world.start_server();
-            }
+            8 => cut_server(&mut world, &mut chance),
             _ => world.network.weather.lost = chance.below(60) as u8,
         }
-        for device in 0..DEVICES.len() {
-            check_decision(&world, device, wanted[device]);
+        for (device, wanted) in wanted.iter().enumerate() {
+            check_decision(&world, device, *wanted);
         }
     }
     world.network.weather = Weather::FAIR;
@@ -100,15 +97,19 @@ fn story(seed: u64) {
     }
 }
 
+fn cut_server(world: &mut World, chance: &mut Chance) {
+    world.kill_server();
+    let off = chance.between(0, 60_000);
+    world.run_until(world.now + off);
+    world.start_server();
+}
+
 fn decide(
     world: &mut World,
     device: usize,
     model: &'static str,
     wanted: &mut Option<&'static str>,
 ) {
-    if world.server.is_none() {
-        return;
-    }
     for _ in 0..20 {
         let Some(id) = world.want(device, model) else {
             return;
@@ -125,9 +126,6 @@ fn decide(
 /// What an operator was promised is what the server wants.
 fn check_decision(world: &World, device: usize, wanted: Option<&str>) {
     let Some(wanted) = wanted else { return };
-    if world.server.is_none() {
-        return;
-    }
     let desired = world
         .status(device)
         .and_then(|status| status.record.desired);
