@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod capability;
+mod define;
 pub mod format;
 #[cfg(feature = "std")]
 mod hex;

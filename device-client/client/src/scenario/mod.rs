@@ -7,5 +7,7 @@ mod lifecycle;
 mod manage;
 mod odd_requests;
 mod power;
+mod sensor;
+mod servers;
 mod update;
 mod world;
