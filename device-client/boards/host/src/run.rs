@@ -237,10 +237,10 @@ fn life(
         Client::new(client_config, memory, board.now(), board).map_err(Error::Config)?;
     let mut datagram = [0; 2048];
     let mut stop_by: Option<Instant> = None;
-    let mut asked = Instant::now();
+    let mut asked: Option<Instant> = None;
     loop {
-        if asked.elapsed() >= application.period {
-            asked = Instant::now();
+        if asked.is_none_or(|at| at.elapsed() >= application.period) {
+            asked = Some(Instant::now());
             if let Some(input) = (application.ask)() {
                 client.handle(board.now(), input, board);
             }
@@ -269,7 +269,8 @@ fn life(
             .next_deadline()
             .map(|at| at.saturating_sub(board.now().mono));
         let stop = stop_by.map(|at| at.saturating_duration_since(Instant::now()).as_millis());
-        let ask = application.period.saturating_sub(asked.elapsed());
+        let since = asked.map_or(Duration::ZERO, |at| at.elapsed());
+        let ask = application.period.saturating_sub(since);
         let others = [stop.unwrap_or(u128::MAX), ask.as_millis()];
         let others = others.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
         let wait = deadline.into_iter().chain(others).min();

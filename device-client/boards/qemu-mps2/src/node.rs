@@ -21,6 +21,8 @@ use tinsmith_client::{
 };
 use tinsmith_module::format::isa;
 
+use crate::application::Application;
+
 /// Port of the client's end.
 pub(crate) const PORT: u16 = 5683;
 
@@ -104,6 +106,7 @@ pub(crate) async fn run(
     launch: Launch<'static>,
     mut node: Node,
 ) {
+    let mut application = Application::new();
     let config = Config {
         endpoint: launch.endpoint,
         bootstrap_uri: launch.bootstrap,
@@ -112,7 +115,7 @@ pub(crate) async fn run(
         serial_number: launch.endpoint,
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
-        objects: &[],
+        objects: application.objects(),
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,
@@ -127,9 +130,14 @@ pub(crate) async fn run(
     };
     let mut buffer = [0; DATAGRAM];
     loop {
+        if let Some(input) = application.poll(clock::millis()) {
+            client.handle(now(), input, &mut node);
+        }
         drain(&mut client, &mut node, &mut socket, &mut buffer).await;
+        let deadline = client.next_deadline().into_iter();
+        let deadline = deadline.chain(application.next_deadline()).min();
         let wake = async {
-            match client.next_deadline() {
+            match deadline {
                 Some(millis) => Timer::at(Instant::from_millis(millis)).await,
                 None => core::future::pending().await,
             }
