@@ -35,6 +35,10 @@ pub struct Client<'a> {
     /// The datagram that answers the last one received.
     pub(crate) answer: &'a mut [u8; DATAGRAM],
     pub(crate) answer_to: Option<(SocketAddr, usize)>,
+    /// What runs in the arena may go on for a step.
+    may_step: bool,
+    /// The last step has made work for the next poll.
+    restless: bool,
     stopping: bool,
 }
 
@@ -98,6 +102,8 @@ impl<'a> Client<'a> {
             body: BodyBuffer::new(&mut buffers.body),
             answer: &mut buffers.answer,
             answer_to: None,
+            may_step: true,
+            restless: false,
             stopping: false,
         };
         if client.device.accounts.is_consistent() {
@@ -115,10 +121,12 @@ impl<'a> Client<'a> {
             Input::FlashDone(result) => self.device.flash_done(result.is_ok(), platform),
             Input::Timer => {}
             Input::Changed(path) => self.changed(&path),
-            Input::Done(ticket, result) => self.done(ticket, result),
+            // What it changed may have to reach the flash.
+            Input::Done(ticket, result) => self.done(ticket, result, true),
             Input::Stop => self.stopping = true,
         }
         self.carry_out_wishes(now);
+        self.may_step = true;
     }
 
     fn datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8], platform: &mut dyn Platform) {
@@ -194,6 +202,7 @@ impl<'a> Client<'a> {
         buf: &mut [u8],
         platform: &mut dyn Platform,
     ) -> Option<Output<'b>> {
+        self.restless = false;
         if let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
             return Some(Output::Transmit { to, len });
         }
@@ -217,6 +226,7 @@ impl<'a> Client<'a> {
         if let Some(event) = self.device.log.take() {
             return Some(Output::Event(event));
         }
+        self.step(now, platform);
         // What was found out above may have made work for the flash.
         if !self.device.storage_is_idle() || self.waits_for_flash() {
             return None;
@@ -229,6 +239,16 @@ impl<'a> Client<'a> {
             return Some(Output::Event(Event::Stopped));
         }
         None
+    }
+
+    /// Lets what runs in the arena go on, once between two inputs.
+    fn step(&mut self, now: Now, platform: &dyn Platform) {
+        let running = self.device.engine.job.is_some();
+        if running && core::mem::take(&mut self.may_step) {
+            self.device.step_job(now, platform);
+            self.carry_out_wishes(now);
+            self.restless = self.device.engine.job.is_none();
+        }
     }
 
     /// What answers servers, and what time has brought.
@@ -251,7 +271,7 @@ impl<'a> Client<'a> {
             return Some(sent);
         }
         let answered = !self.waits_for_flash();
-        self.device.poll_trial(now, answered, platform);
+        self.device.poll_trial(now, answered);
         self.carry_out_wishes(now);
         if core::mem::take(&mut self.device.wishes.bootstrap) {
             self.bootstrap.forget_failures();
@@ -318,7 +338,12 @@ impl<'a> Client<'a> {
     }
 
     /// When to call with [`Input::Timer`], on the monotonic clock in milliseconds.
+    ///
+    /// While a model runs, that is at once.
     pub fn next_deadline(&self) -> Option<u64> {
+        if self.restless || self.device.engine.job.is_some() {
+            return Some(0);
+        }
         let registers = self.bootstrap.is_operational() && !self.stopping;
         let sessions = self.sessions.iter().flat_map(|s| {
             let link = s.link.as_ref().and_then(|l| l.next_deadline(registers));
@@ -351,10 +376,14 @@ impl<'a> Client<'a> {
                 session.trigger_update(now, instance);
             }
         }
+        let finished = wishes.finished.take();
         if let Some(path) = wishes.forget_upload.take() {
             for link in self.sessions.iter_mut().filter_map(|s| s.link.as_mut()) {
                 link.upload.take_if(|u| u.path == path);
             }
+        }
+        if let Some(f) = finished {
+            self.done(f.ticket, f.result, f.stored);
         }
     }
 

@@ -3,10 +3,12 @@
 use core::cell::RefCell;
 
 use lwm2m_objects::Path;
+use tinsmith_coap::Code;
 
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::log::Log;
+use crate::object::Ticket;
 use crate::objects::Objects;
 use crate::platform::{BODY, Config, Now};
 use crate::storage::Storage;
@@ -24,6 +26,17 @@ pub(crate) struct Wishes {
     pub(crate) update: Option<u16>,
     /// A body that arrives at this path is of no use any more.
     pub(crate) forget_upload: Option<Path>,
+    /// What was put off is done.
+    pub(crate) finished: Option<Finished>,
+}
+
+/// A request of which our own handler is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finished {
+    pub(crate) ticket: Ticket,
+    pub(crate) result: Result<(), Code>,
+    /// It is answered when everything is on flash.
+    pub(crate) stored: bool,
 }
 
 pub(crate) struct Device<'a> {

@@ -1,13 +1,12 @@
-//! The engine: the arena, what is in it, and what came of it (shown by 27304).
+//! The engine: the arena, what is in it, what runs in it, and what came of it (shown by 27304).
 
 use lwm2m_objects::{Path, ids};
-use tinsmith_coap::Code;
 use tinsmith_module::{Class, Module};
 
 use crate::device::Device;
 use crate::flash::FlashRead;
+use crate::job::Job;
 use crate::objects::inference::INPUT;
-use crate::platform::{Now, Platform};
 
 /// Classes that are counted.
 const CLASSES: usize = 32;
@@ -51,6 +50,7 @@ impl Statistics {
 pub(crate) struct Engine<'a> {
     pub(crate) arena: &'a mut [u8],
     pub(crate) content: Arena,
+    pub(crate) job: Option<Job>,
     pub(crate) enabled: bool,
     pub(crate) threshold: f64,
     pub(crate) class: Option<Class>,
@@ -64,6 +64,7 @@ impl<'a> Engine<'a> {
         Self {
             arena,
             content: Arena::Undefined,
+            job: None,
             enabled: true,
             threshold: 0.0,
             class: None,
@@ -147,36 +148,5 @@ impl Device<'_> {
             start = end;
         }
         done == bytes.len()
-    }
-
-    pub(crate) fn run_inference(&mut self, now: Now, platform: &dyn Platform) -> Result<(), Code> {
-        if !self.engine.enabled || self.engine.content != Arena::Input {
-            return Err(Code::METHOD_NOT_ALLOWED);
-        }
-        let module = self.running_module(platform);
-        let module = module.ok_or(Code::METHOD_NOT_ALLOWED)?;
-        let begin = platform.micros();
-        let outcome = module.run(self.engine.arena);
-        let latency = platform.micros().saturating_sub(begin);
-        let wall = self.wall(now);
-        let engine = &mut self.engine;
-        let statistics = &mut engine.statistics;
-        let Ok(class) = outcome else {
-            statistics.errors += 1;
-            engine.content = Arena::Undefined;
-            return Err(Code::INTERNAL_SERVER_ERROR);
-        };
-        statistics.count += 1;
-        statistics.latency_last = latency;
-        statistics.latency_max = statistics.latency_max.max(latency);
-        if let Some(n) = class.and_then(|c| statistics.histogram.get_mut(c.index as usize)) {
-            *n = n.saturating_add(1);
-        }
-        engine.class = class;
-        engine.content = Arena::Output;
-        if now.wall != 0 || self.wall_offset != 0 {
-            engine.timestamp = wall;
-        }
-        Ok(())
     }
 }

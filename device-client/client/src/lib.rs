@@ -33,6 +33,7 @@ mod device;
 mod engine;
 mod facts;
 mod flash;
+mod job;
 mod log;
 mod manage;
 #[cfg(any(test, feature = "std"))]

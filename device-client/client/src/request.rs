@@ -120,8 +120,8 @@ impl Client<'_> {
         }
     }
 
-    /// The handler of a request is done.
-    pub(crate) fn done(&mut self, ticket: Ticket, result: Result<(), Code>) {
+    /// The handler of a request is done; it is answered when everything is on flash, or at once.
+    pub(crate) fn done(&mut self, ticket: Ticket, result: Result<(), Code>, stored: bool) {
         let session = self.sessions.get_mut(usize::from(ticket.session));
         let link = session.and_then(|s| s.link.as_mut());
         let waiting = link.and_then(|l| l.waiting.as_mut());
@@ -136,9 +136,12 @@ impl Client<'_> {
         if let Err(code) = result {
             waiting.held = Held::Code { code, block1: None };
         }
-        // What it changed may have to reach the flash.
-        let records = self.device.promises();
-        waiting.until = Until::Stored { records };
+        waiting.until = match stored {
+            true => Until::Stored {
+                records: self.device.promises(),
+            },
+            false => Until::Ready,
+        };
     }
 
     /// A request waits for the flash, or its answer for the server.

@@ -5,6 +5,7 @@ use lwm2m_objects::{Objlnk, Path, Value, ids};
 use tinsmith_coap::Code;
 use tinsmith_module::Module;
 
+use crate::device::Device;
 use crate::engine::Arena;
 use crate::object::{Body, Context, Done, Object, Part, Target, Values, View};
 
@@ -49,7 +50,7 @@ impl Object for Inference {
         part: Part<'_>,
     ) -> Result<Done, Code> {
         let device = &mut *context.device;
-        if device.update.self_test_due.is_some() {
+        if device.is_busy() {
             return Err(Code::SERVICE_UNAVAILABLE);
         }
         let total = device.input_bytes(context.platform);
@@ -72,19 +73,15 @@ impl Object for Inference {
         target: Target,
         _: &[u8],
     ) -> Result<Done, Code> {
-        let device = &mut *context.device;
         match target.resource {
-            4 => {
-                let ran = device.run_inference(context.now, context.platform);
-                // Only the same input written once more is an input again.
-                device.forget_input();
-                ran?;
+            4 => Device::start_inference(context),
+            22 => {
+                context.device.engine.statistics.reset();
+                context.device.log.changed();
+                Ok(Done::Now)
             }
-            22 => device.engine.statistics.reset(),
-            _ => return Err(Code::METHOD_NOT_ALLOWED),
+            _ => Err(Code::METHOD_NOT_ALLOWED),
         }
-        device.log.changed();
-        Ok(Done::Now)
     }
 
     /// /27304/0/11: the class is not worth a notification.
@@ -181,6 +178,7 @@ fn write(context: &mut Context<'_, '_>, resource: u16, value: Value<'_>) -> Resu
         // On Run only: this client has no sensor of its own.
         (2, Value::Integer(0)) => {}
         (11, Value::Float(threshold)) => device.engine.threshold = threshold,
+        (INPUT, _) if device.is_busy() => return Err(Code::SERVICE_UNAVAILABLE),
         (INPUT, Value::Opaque(bytes)) => {
             let total = device.input_bytes(context.platform);
             let total = total.ok_or(Code::METHOD_NOT_ALLOWED)?;

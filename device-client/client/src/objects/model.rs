@@ -111,6 +111,7 @@ fn read(view: &View<'_>, instance: u16, values: &mut Values<'_>) {
 
 fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> Result<Done, Code> {
     let slot = target.instance as u8;
+    let ticket = context.ticket();
     let device = &mut *context.device;
     let not_now = |_| Code::METHOD_NOT_ALLOWED;
     match target.resource {
@@ -140,7 +141,11 @@ fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> R
             if !holds.is_some_and(|s| s.state.holds_module()) {
                 return Err(Code::METHOD_NOT_ALLOWED);
             }
-            device.run_self_test(slot, context.platform);
+            if device.is_busy() {
+                return Err(Code::SERVICE_UNAVAILABLE);
+            }
+            device.start_self_test(slot, Some(ticket));
+            return Ok(Done::Later);
         }
         _ => return Err(Code::METHOD_NOT_ALLOWED),
     }

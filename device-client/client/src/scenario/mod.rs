@@ -9,5 +9,6 @@ mod odd_requests;
 mod power;
 mod sensor;
 mod servers;
+mod steps;
 mod update;
 mod world;

@@ -137,6 +137,19 @@ impl World {
 
     /// Lets the client do all that it can do now.
     pub(super) fn pump(&mut self) -> Story<()> {
+        self.drain()?;
+        let mut rounds = 0;
+        while self.client.next_deadline() == Some(0) {
+            rounds += 1;
+            assert!(rounds < 10_000, "it never ends");
+            self.client.handle(self.now, Input::Timer, &mut self.board);
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// One look at the client.
+    pub(super) fn drain(&mut self) -> Story<()> {
         let mut buf = [0; 1152];
         while let Some(output) = self.client.poll(self.now, &mut buf, &mut self.board) {
             match output {
