@@ -13,6 +13,8 @@ const MAX_KERNELS: usize = 64;
 const DEFAULT_CLOCK: u64 = 64_000_000;
 /// Seconds that a self test may take at one step of its inner loops per clock cycle.
 const SELF_TEST_S: u64 = 60;
+/// Steps in a second of what runs in the arena, at one step of its inner loops per clock cycle.
+const STEP_HZ: u64 = 100;
 
 pub(crate) struct Facts {
     pub(crate) abi: u32,
@@ -66,6 +68,11 @@ impl Facts {
     /// that runs for years.
     pub(crate) fn work(&self) -> u64 {
         self.clock.saturating_mul(SELF_TEST_S)
+    }
+
+    /// Steps of inner loops between two looks at the network. A record is never divided.
+    pub(crate) fn step(&self) -> u64 {
+        self.clock / STEP_HZ
     }
 
     /// What a package may ask for.

@@ -26,4 +26,4 @@ pub mod spec;
 
 pub use format::{ABI_VERSION, CONTAINER_VERSION, IMAGE_ALIGN, NUMERICS_VERSION};
 pub use loader::{Host, Module, ModuleError, Refusal};
-pub use run::{Class, RunError, SelfTestError};
+pub use run::{Class, RunError, Runner, SelfTest, SelfTestError};

@@ -1,11 +1,14 @@
-//! Executing a plan in an arena, and the golden self test.
+//! Executing a plan in an arena, at once or in steps, and the golden self test.
+
+mod self_test;
+
+pub use self_test::SelfTest;
 
 use core::fmt;
 use core::ops::Range;
+use core::task::Poll;
 
-use sha2::{Digest, Sha256};
-
-use crate::format::golden::{Crc32, Golden, Source, Xorshift32};
+use crate::format::golden::{Source, Xorshift32};
 use crate::loader::Module;
 use crate::numerics::dequantize;
 use crate::plan::{Record, Span};
@@ -112,125 +115,139 @@ fn elements<'a>(memory: &'a [u8], span: &'a Span) -> impl Iterator<Item = u8> + 
         .copied()
 }
 
-impl Module<'_> {
-    /// Runs the plan on the inputs in the arena. Returns the class if the model is a classifier.
-    /// Afterwards only the outputs and state segments are defined.
-    pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
-        self.run_with(arena, |_, _, _| {})
+/// Shows a record's index and the bytes of its result: in one piece, or row by row if the rows do
+/// not follow each other without a gap.
+pub type Trace<'t> = dyn FnMut(usize, &[u8]) + 't;
+
+/// An inference that runs in steps, so that its caller can do something else in between.
+///
+/// It borrows neither the module nor the arena: each step is given the same module, and an arena
+/// that nobody has written to since the step before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Runner {
+    /// Index of the first record that has not run.
+    next: usize,
+    /// Class before a final Softmax that has run.
+    before_softmax: Option<u32>,
+}
+
+impl Runner {
+    /// Nothing has run; the inputs are in the arena.
+    pub const fn new() -> Self {
+        Self {
+            next: 0,
+            before_softmax: None,
+        }
     }
 
-    /// Runs the plan, showing each record's index and the bytes of its result: in one piece, or
-    /// row by row if the rows do not follow each other without a gap.
-    pub fn run_traced(
-        &self,
+    /// Runs the next record, and the ones behind it as long as their innermost loops take at most
+    /// `budget` steps together. Ready when the plan is done: the class, as [`Module::run`] gives it.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing has run.
+    pub fn step(
+        &mut self,
+        module: &Module<'_>,
         arena: &mut [u8],
-        trace: &mut dyn FnMut(usize, &[u8]),
-    ) -> Result<Option<Class>, RunError> {
-        self.run_with(arena, |layer, memory, span| {
-            if span.is_dense() {
-                trace(layer, memory.get(span.start..span.end()).unwrap_or(&[]));
-            } else {
-                for y in 0..span.height {
-                    let row = span.row(y);
-                    trace(
-                        layer,
-                        memory.get(row..row + span.row_bytes()).unwrap_or(&[]),
-                    );
-                }
-            }
-        })
-    }
-
-    fn run_with(
-        &self,
-        arena: &mut [u8],
-        mut after: impl FnMut(usize, &[u8], &Span),
-    ) -> Result<Option<Class>, RunError> {
-        let needed = self.arena_bytes();
+        budget: u64,
+        trace: Option<&mut Trace<'_>>,
+    ) -> Result<Poll<Option<Class>>, RunError> {
+        let needed = module.arena_bytes();
         let memory = arena
             .get_mut(..needed)
             .ok_or(RunError::ArenaTooSmall { needed })?;
-        let classifier = self
+        let classifier = module
             .classifier()
-            .map(|tensor| (tensor, self.range(&tensor)));
-        let mut before_softmax = None;
-        for (layer, record) in self.records() {
+            .map(|tensor| (tensor, module.range(&tensor)));
+        let mut trace = trace;
+        let mut spent: Option<u64> = None;
+        for (layer, record) in module.records() {
+            if layer < self.next {
+                continue;
+            }
+            if budget < u64::MAX {
+                let sum = spent.unwrap_or(0).saturating_add(record.work());
+                if spent.is_some() && sum > budget {
+                    return Ok(Poll::Pending);
+                }
+                spent = Some(sum);
+            }
             if let Some((_, range)) = &classifier {
-                before_softmax = match &record {
+                self.before_softmax = match &record {
                     Record::Softmax(softmax) if covers(&softmax.output, range) => {
                         Some(argmax(elements(memory, &softmax.input)))
                     }
                     other if touches(&other.output(), range) => None,
-                    _ => before_softmax,
+                    _ => self.before_softmax,
                 };
             }
             record.execute(memory);
-            after(layer, memory, &record.output());
+            self.next = layer + 1;
+            if let Some(trace) = trace.as_deref_mut() {
+                show(trace, layer, memory, &record.output());
+            }
         }
-        Ok(classifier.map(|(tensor, range)| {
+        Ok(Poll::Ready(classifier.map(|(tensor, range)| {
             let scores = memory.get(range).unwrap_or(&[]);
-            let index = before_softmax.unwrap_or_else(|| argmax(scores.iter().copied()));
+            let before = self.before_softmax;
+            let index = before.unwrap_or_else(|| argmax(scores.iter().copied()));
             let score = scores.get(index as usize).copied().unwrap_or(0);
             Class {
                 index,
                 score: dequantize(score as i8, tensor.scale, tensor.zero_point),
             }
-        }))
+        })))
+    }
+}
+
+fn show(trace: &mut Trace<'_>, layer: usize, memory: &[u8], span: &Span) {
+    if span.is_dense() {
+        trace(layer, memory.get(span.start..span.end()).unwrap_or(&[]));
+        return;
+    }
+    for y in 0..span.height {
+        let row = span.row(y);
+        let row = memory.get(row..row + span.row_bytes());
+        trace(layer, row.unwrap_or(&[]));
+    }
+}
+
+impl Module<'_> {
+    /// Runs the plan on the inputs in the arena. Returns the class if an output has the task
+    /// [`Classify`](crate::format::Task::Classify). Afterwards only the outputs and state segments are defined.
+    pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
+        self.run_whole(arena, None)
+    }
+
+    /// Runs the plan, showing each record's result.
+    pub fn run_traced(
+        &self,
+        arena: &mut [u8],
+        trace: &mut Trace<'_>,
+    ) -> Result<Option<Class>, RunError> {
+        self.run_whole(arena, Some(trace))
+    }
+
+    fn run_whole(
+        &self,
+        arena: &mut [u8],
+        trace: Option<&mut Trace<'_>>,
+    ) -> Result<Option<Class>, RunError> {
+        match Runner::new().step(self, arena, u64::MAX, trace)? {
+            Poll::Ready(class) => Ok(class),
+            // Without a limit there is one step.
+            Poll::Pending => Ok(None),
+        }
     }
 
     /// Runs every golden input and compares.
     pub fn self_test(&self, arena: &mut [u8]) -> Result<(), SelfTestError> {
-        if self.golden_count() == 0 {
-            return Err(SelfTestError::NoGolden);
-        }
-        for (index, golden) in self.goldens().enumerate() {
-            self.test_golden(arena, index, &golden)?;
-        }
-        Ok(())
-    }
-
-    fn test_golden(
-        &self,
-        arena: &mut [u8],
-        index: usize,
-        golden: &Golden<'_>,
-    ) -> Result<(), SelfTestError> {
-        let mut feed = Feed::new(golden.source);
-        let mut digest = Sha256::new();
-        let mut layer = None;
-        for step in 1..=golden.steps {
-            for tensor in self.inputs() {
-                feed.fill(arena.get_mut(self.range(&tensor)).unwrap_or_default());
-            }
-            let mut crc = (0, Crc32::new());
-            let mut check = |(done, crc): (usize, Crc32)| {
-                if layer.is_none() && golden.crc(done).is_some_and(|good| good != crc.finish()) {
-                    layer = Some(done);
-                }
-            };
-            self.run_traced(arena, &mut |layer, bytes| {
-                if step == golden.steps {
-                    if crc.0 != layer {
-                        check(crc);
-                        crc = (layer, Crc32::new());
-                    }
-                    crc.1.update(bytes);
-                }
-            })?;
-            if step == golden.steps && self.layer_count() > 0 {
-                check(crc);
-            }
-            for tensor in self.outputs() {
-                digest.update(arena.get(self.range(&tensor)).unwrap_or_default());
+        let mut test = SelfTest::new();
+        loop {
+            if let Poll::Ready(result) = test.step(self, arena, u64::MAX) {
+                return result;
             }
         }
-        if layer.is_some() || !digest.finalize().starts_with(&golden.digest) {
-            return Err(SelfTestError::Mismatch {
-                golden: index,
-                layer,
-            });
-        }
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
     Buffers, Client, Config, Event, FlashLayout, FlashRead, Input, Memory, Now, Observation,
-    Output, Peer, Platform, Region,
+    Output, Platform, Region, Session,
 };
 
 use crate::chance::Chance;
@@ -185,12 +185,13 @@ impl Device {
             serial_number: "1",
             firmware_version: "1",
             capability: &*RECORDS,
+            objects: &[],
             layout: self.layout,
             stack_bytes: 4096,
             instruction_sets: 0,
         };
         let memory = Memory {
-            peers: Box::leak(Box::new([const { Peer::new() }; 3])),
+            sessions: Box::leak(Box::new([const { Session::new() }; 3])),
             observations: Box::leak(Box::new([Observation::EMPTY; 8])),
             arena: &mut arena.0,
             buffers: Box::leak(Box::new(Buffers::new())),

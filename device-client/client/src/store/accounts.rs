@@ -163,6 +163,10 @@ impl Accounts {
         })
     }
 
+    pub(crate) fn server(&self, id: u16) -> Option<&Server> {
+        self.server.iter().flatten().find(|s| s.id == id)
+    }
+
     pub(crate) fn server_mut(&mut self, id: u16) -> Option<&mut Server> {
         self.server.iter_mut().flatten().find(|s| s.id == id)
     }
