@@ -15,8 +15,13 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tinsmith-client",
-        &["body", "manage"],
-        "manage takes bodies, and body answers in the words of manage",
+        &["body", "manage", "platform", "session"],
+        "a session holds a body, which answers in the words of manage",
+    ),
+    (
+        "tinsmith-client",
+        &["device", "engine"],
+        "the engine runs the module of a device, which holds it",
     ),
     (
         "tinsmith-compiler",
