@@ -15,13 +15,11 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tinsmith-client",
-        &["body", "manage", "platform", "session"],
-        "a session holds a body, which answers in the words of manage",
-    ),
-    (
-        "tinsmith-client",
-        &["device", "engine"],
-        "the engine runs the module of a device, which holds it",
+        &[
+            "body", "device", "engine", "facts", "manage", "object", "platform", "session",
+        ],
+        "what an object is told (object) names the device, and what the caller gives (platform) \
+         names objects and sessions",
     ),
     (
         "tinsmith-compiler",
