@@ -16,7 +16,8 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     (
         "tinsmith-client",
         &[
-            "body", "device", "engine", "facts", "manage", "object", "platform", "session",
+            "body", "device", "engine", "facts", "job", "log", "manage", "object", "objects",
+            "observe", "platform", "read", "session", "storage", "update",
         ],
         "what an object is told (object) names the device, and what the caller gives (platform) \
          names objects and sessions",
