@@ -10,6 +10,7 @@ mod trial;
 
 use crate::device::Device;
 use crate::flash::SLOTS;
+use crate::object::Ticket;
 use crate::platform::{Event, Now, RECEIVE};
 use crate::storage::UPDATE;
 use firmware::Firmware;
@@ -33,6 +34,8 @@ pub(crate) struct Update<'a> {
     pub(crate) trial_deadline: Option<u64>,
     /// Slot whose golden inputs must be run.
     pub(crate) self_test_due: Option<u8>,
+    /// A Commit that waits for them.
+    pub(crate) commit_asked: Option<Ticket>,
 }
 
 impl<'a> Update<'a> {
@@ -46,6 +49,7 @@ impl<'a> Update<'a> {
             told_slots: [(SlotState::Empty, ModelResult::None); SLOTS],
             trial_deadline: None,
             self_test_due: None,
+            commit_asked: None,
         }
     }
 
