@@ -95,7 +95,8 @@ pub(super) fn boot(
         arena: &mut arena.0,
         buffers: Box::leak(Box::new(Buffers::new())),
     };
-    Client::new(config, memory, now, board)
+    let mut client = Client::new(config, memory);
+    client.start(now, board).map(|()| client)
 }
 
 impl World {

@@ -20,7 +20,7 @@ use state::{Shown, UpdateState};
 
 /// Where the update stands.
 pub(crate) struct Update<'a> {
-    pub(crate) state: UpdateState,
+    pub(crate) state: &'a mut UpdateState,
     /// The transfer under way.
     pub(crate) receiver: Option<Receiver>,
     /// Its bytes that are not on flash.
@@ -39,7 +39,7 @@ pub(crate) struct Update<'a> {
 }
 
 impl<'a> Update<'a> {
-    pub(crate) fn new(state: UpdateState, buffer: &'a mut [u8; RECEIVE]) -> Self {
+    pub(crate) fn new(state: &'a mut UpdateState, buffer: &'a mut [u8; RECEIVE]) -> Self {
         Self {
             state,
             receiver: None,
