@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use lwm2m_objects::format::{ContentFormat, decode};
 use lwm2m_objects::model::{Subset, objects};
-use lwm2m_objects::{Path, ids};
+use lwm2m_objects::{Path, Value, ids};
 use tinsmith_coap::{BuildError, Builder, Code, Message, OptionNumber, Token};
 
 use crate::device::Device;
@@ -47,12 +47,12 @@ pub(crate) enum Phase {
 }
 
 /// The bootstrap.
-pub(crate) struct Bootstrap {
+pub(crate) struct Bootstrap<'a> {
     pub(crate) phase: Phase,
     /// Attempts that failed in a row.
     failures: u8,
     /// The accounts as the bootstrap server sees them, while it may change them.
-    staged: Accounts,
+    staged: &'a mut Accounts,
 }
 
 /// How a bootstrap ended.
@@ -61,12 +61,12 @@ pub(crate) enum End {
     Failed(BootstrapError),
 }
 
-impl Bootstrap {
-    pub(crate) const fn new() -> Self {
+impl<'a> Bootstrap<'a> {
+    pub(crate) const fn new(staged: &'a mut Accounts) -> Self {
         Self {
             phase: Phase::Operational,
             failures: 0,
-            staged: Accounts::EMPTY,
+            staged,
         }
     }
 
@@ -144,7 +144,7 @@ impl Bootstrap {
             self.phase = Phase::Waiting { until };
             return None;
         };
-        self.staged = device.accounts;
+        *self.staged = *device.accounts;
         self.phase = Phase::Requested { token };
         device.log.event(Event::Bootstrapping);
         Some(sent)
@@ -199,7 +199,7 @@ impl Bootstrap {
     pub(crate) fn request(
         &mut self,
         session: &mut Session<'_>,
-        turn: &mut Turn<'_, '_>,
+        turn: &mut Turn<'_, 'a>,
         message: &Message<'_>,
     ) -> Answer {
         let code = message.code();
@@ -249,14 +249,14 @@ impl Bootstrap {
         text: &mut dyn core::fmt::Write,
     ) -> core::fmt::Result {
         let accounts = match self.phase {
-            Phase::Requested { .. } | Phase::Running { .. } => &self.staged,
-            _ => &device.accounts,
+            Phase::Requested { .. } | Phase::Running { .. } => &*self.staged,
+            _ => &*device.accounts,
         };
         text.write_str("lwm2m=1.1")?;
         let wanted = |object| path.object_id().is_none_or(|id| id == object);
         for s in accounts.security.iter().flatten().filter(|_| wanted(0)) {
             write!(text, ",</0/{}>", s.id)?;
-            if !s.bootstrap {
+            if !s.bootstrap.is_yes() {
                 write!(text, ";ssid={};uri=\"{}\"", s.short_id, s.uri.as_str())?;
             }
         }
@@ -323,7 +323,7 @@ impl Bootstrap {
                         Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)
                     ) =>
                     {
-                        write_accounts(&mut self.staged, context, &path, format, body)
+                        write_accounts(self.staged, context, &path, format, body)
                     }
                     Some(entry) if entry.0.takes_bootstrap() => {
                         write::bootstrap_write(context, entry, &path, format, body)
@@ -335,7 +335,7 @@ impl Bootstrap {
     }
 
     /// Bootstrap-Finish.
-    fn finish(&mut self, turn: &mut Turn<'_, '_>) -> Answer {
+    fn finish(&mut self, turn: &mut Turn<'_, 'a>) -> Answer {
         if !self.goes_on(turn.now) {
             return Answer::Code(Code::METHOD_NOT_ALLOWED);
         }
@@ -360,7 +360,7 @@ impl Bootstrap {
     }
 
     /// The accounts are on flash, or could not be stored.
-    pub(crate) fn stored(&mut self, ok: bool, device: &mut Device<'_>) -> Option<End> {
+    pub(crate) fn stored(&mut self, ok: bool, device: &mut Device<'a>) -> Option<End> {
         if !matches!(self.phase, Phase::Storing) {
             return None;
         }
@@ -375,7 +375,7 @@ impl Bootstrap {
     }
 }
 
-/// Takes all values of a payload, or none.
+/// Takes all values of a payload, or none: first all are checked.
 fn write_accounts(
     staged: &mut Accounts,
     context: &Context<'_, '_>,
@@ -383,43 +383,88 @@ fn write_accounts(
     format: ContentFormat,
     payload: &[u8],
 ) -> Result<Done, Code> {
-    let scratch = context.device.scratch.try_borrow_mut();
-    let mut scratch = scratch.map_err(|_| Code::INTERNAL_SERVER_ERROR)?;
-    let models = Subset(&[&objects::LWM2M_SECURITY, &objects::LWM2M_SERVER]);
-    let mut new = *staged;
-    let mut created: [Option<u16>; 4] = [None; 4];
-    let mut failed = None;
-    let mut create = |new: &mut Accounts, target: &Path| -> Result<(), AccountError> {
-        let (Some(object), Some(id)) = (target.object_id(), target.instance_id()) else {
+    let old = staged.bootstrap().copied();
+    for apply in [false, true] {
+        let mut write = Write {
+            staged,
+            makes: path.depth() <= 2,
+            made: [None; 4],
+            apply,
+        };
+        if path.depth() == 2 && write.make(path).is_err() {
+            return Err(Code::BAD_REQUEST);
+        }
+        write.decode(context, path, format, payload)?;
+    }
+    staged.keep_bootstrap_account(old);
+    Ok(Done::Now)
+}
+
+/// One look at the values of a Bootstrap-Write.
+struct Write<'s> {
+    staged: &'s mut Accounts,
+    /// Instances are made anew.
+    makes: bool,
+    /// Those that were.
+    made: [Option<u16>; 4],
+    /// The values are taken, not only checked.
+    apply: bool,
+}
+
+impl Write<'_> {
+    fn decode(
+        &mut self,
+        context: &Context<'_, '_>,
+        path: &Path,
+        format: ContentFormat,
+        payload: &[u8],
+    ) -> Result<(), Code> {
+        let scratch = context.device.scratch.try_borrow_mut();
+        let mut scratch = scratch.map_err(|_| Code::INTERNAL_SERVER_ERROR)?;
+        let models = Subset(&[&objects::LWM2M_SECURITY, &objects::LWM2M_SERVER]);
+        let mut refused = Ok(());
+        let mut visit = |record: lwm2m_objects::Record<'_>| {
+            if refused.is_ok() {
+                refused = self.take(&record.path, record.value);
+            }
+            Ok(())
+        };
+        let decoded = decode(format, path, payload, &models, &mut scratch[..], &mut visit);
+        decoded.map_err(write::format_code)?;
+        refused.map_err(|_| Code::BAD_REQUEST)
+    }
+
+    fn take(&mut self, path: &Path, value: Value<'_>) -> Result<(), AccountError> {
+        let (Some(object), Some(id)) = (path.object_id(), path.instance_id()) else {
             return Err(AccountError::Value);
         };
-        if created.contains(&Some(id)) {
+        if self.makes {
+            self.make(path)?;
+        } else if !self.staged.has(object, id) {
+            return Err(AccountError::Value);
+        }
+        match self.apply {
+            true => self.staged.set(path, value),
+            false => Accounts::check(path, value),
+        }
+    }
+
+    /// The instance as if it had never been written, once.
+    fn make(&mut self, path: &Path) -> Result<(), AccountError> {
+        let (Some(object), Some(id)) = (path.object_id(), path.instance_id()) else {
+            return Err(AccountError::Value);
+        };
+        if self.made.contains(&Some(id)) {
             return Ok(());
         }
-        let free = created.iter_mut().find(|c| c.is_none());
-        *free.ok_or(AccountError::Full)? = Some(id);
-        new.create(object, id)
-    };
-    if path.depth() == 2 && create(&mut new, path).is_err() {
-        return Err(Code::BAD_REQUEST);
-    }
-    let mut visit = |record: lwm2m_objects::Record<'_>| {
-        if failed.is_none() {
-            let made = match path.depth() {
-                ..=2 => create(&mut new, &record.path),
-                _ => Ok(()),
-            };
-            let set = made.and_then(|()| new.set(&record.path, record.value));
-            failed = set.err();
+        if !self.staged.may_create(object, id, &self.made) {
+            return Err(AccountError::Full);
         }
-        Ok(())
-    };
-    let decoded = decode(format, path, payload, &models, &mut scratch[..], &mut visit);
-    decoded.map_err(write::format_code)?;
-    if failed.is_some() {
-        return Err(Code::BAD_REQUEST);
+        let free = self.made.iter_mut().find(|made| made.is_none());
+        *free.ok_or(AccountError::Full)? = Some(id);
+        match self.apply {
+            true => self.staged.create(object, id),
+            false => Ok(()),
+        }
     }
-    new.keep_bootstrap_account(staged);
-    *staged = new;
-    Ok(Done::Now)
 }

@@ -19,16 +19,13 @@ use crate::platform::{
 };
 use crate::session::{Session, instant};
 use crate::storage::{ACCOUNTS, Op, PROGRESS, Storage, UPDATE};
-use crate::store::accounts::Accounts;
-use crate::store::journal::Journal;
 use crate::update::Update;
 use crate::update::receiver::Receiver;
-use crate::update::state::UpdateState;
 
 /// An LwM2M client.
 pub struct Client<'a> {
     pub(crate) device: Device<'a>,
-    pub(crate) bootstrap: Bootstrap,
+    pub(crate) bootstrap: Bootstrap<'a>,
     /// The bootstrap server, then the management servers by instance of object 1.
     pub(crate) sessions: &'a mut [Session<'a>],
     pub(crate) body: BodyBuffer<'a>,
@@ -43,75 +40,96 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Reads the flash and starts: with a Register if there are accounts, else with a bootstrap.
-    ///
-    /// # Errors
-    /// The board gave something that can't work.
+    /// A client that is not running yet. It is small and can be made in a `static`, see
+    /// [`start`](Self::start).
     #[allow(clippy::needless_pass_by_value)]
-    pub fn new(
-        config: Config<'a>,
-        memory: Memory<'a>,
-        now: Now,
-        platform: &mut dyn Platform,
-    ) -> Result<Self, ConfigError> {
-        config.layout.check()?;
-        if config.endpoint.is_empty() || config.endpoint.len() > 64 {
-            return Err(ConfigError::Endpoint);
-        }
-        crate::uri::parse(config.bootstrap_uri).ok_or(ConfigError::BootstrapUri)?;
-        let factory = Accounts::factory(config.bootstrap_uri).ok_or(ConfigError::BootstrapUri)?;
-        if memory.sessions.len() < 2 || memory.sessions.len() > usize::from(u8::MAX) {
-            return Err(ConfigError::Sessions);
-        }
-        if !Objects::new(config.objects).are_told_apart() {
-            return Err(ConfigError::Objects);
-        }
-        let facts = Facts::read(config.capability)?;
-        let aligned = memory.arena.as_ptr().align_offset(32) == 0;
-        if memory.arena.len() < facts.arena_total as usize || !aligned {
-            return Err(ConfigError::Arena);
-        }
-        let buffers = memory.buffers;
-        let flash: &dyn FlashRead = platform;
-        let journal = Journal::mount(config.layout.journal, config.layout.write_unit, flash);
-        let accounts = journal.get(ACCOUNTS, flash).and_then(Accounts::decode);
-        let state = journal.get(UPDATE, flash).and_then(UpdateState::decode);
-        let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
-        share(memory.sessions, memory.observations);
-        let mut device = Device {
-            config,
-            facts,
-            accounts: accounts.unwrap_or(factory),
-            update: Update::new(state.unwrap_or(UpdateState::NEW), &mut buffers.receive),
-            engine: Engine::new(memory.arena),
-            storage: Storage::new(journal, &mut buffers.flash),
-            log: Log::new(platform.random() & 0xFFFF),
-            wishes: Wishes::default(),
-            scratch: &buffers.scratch,
-            wall_offset: 0,
-            error_code: 0,
-            tickets: 0,
-        };
-        device.resume_update(receiver, platform);
-        // What follows from the journal is as good as written: a further reset finds the same.
-        device.update.shown = device.update.state.shown();
-        let mut client = Self {
-            device,
-            bootstrap: Bootstrap::new(),
-            sessions: memory.sessions,
+    pub fn new(config: Config<'a>, memory: Memory<'a>) -> Self {
+        let Memory {
+            sessions,
+            observations,
+            arena,
+            buffers,
+        } = memory;
+        share(sessions, observations);
+        Self {
+            device: Device {
+                config,
+                facts: Facts::NONE,
+                accounts: &mut buffers.accounts,
+                update: Update::new(&mut buffers.update, &mut buffers.receive),
+                engine: Engine::new(arena),
+                storage: Storage::new(&config.layout, &mut buffers.flash),
+                log: Log::new(),
+                wishes: Wishes::NONE,
+                scratch: &buffers.scratch,
+                wall_offset: 0,
+                error_code: 0,
+                tickets: 0,
+            },
+            bootstrap: Bootstrap::new(&mut buffers.staged),
+            sessions,
             body: BodyBuffer::new(&mut buffers.body),
             answer: &mut buffers.answer,
             answer_to: None,
             may_step: true,
             restless: false,
             stopping: false,
-        };
-        if client.device.accounts.is_consistent() {
-            client.connect_servers(now, platform);
-        } else {
-            client.start_bootstrap(now, platform);
         }
-        Ok(client)
+    }
+
+    /// Reads the flash and starts: with a Register if there are accounts, else with a bootstrap.
+    /// To be called once, before anything else.
+    ///
+    /// # Errors
+    /// The board gave something that can't work.
+    pub fn start(&mut self, now: Now, platform: &mut dyn Platform) -> Result<(), ConfigError> {
+        self.check()?;
+        let flash: &dyn FlashRead = platform;
+        let device = &mut self.device;
+        device.storage.journal.mount(flash);
+        let journal = &device.storage.journal;
+        let stored = journal.get(ACCOUNTS, flash);
+        if !stored.is_some_and(|stored| device.accounts.decode(stored))
+            && !device.accounts.reset(device.config.bootstrap_uri)
+        {
+            return Err(ConfigError::BootstrapUri);
+        }
+        device.update.state.decode(journal.get(UPDATE, flash));
+        let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
+        device.log.changes = platform.random() & 0xFFFF;
+        device.resume_update(receiver, platform);
+        // What follows from the journal is as good as written: a further reset finds the same.
+        device.update.shown = device.update.state.shown();
+        if device.accounts.is_consistent() {
+            self.connect_servers(now, platform);
+        } else {
+            self.start_bootstrap(now, platform);
+        }
+        Ok(())
+    }
+
+    /// Whether what the board gave can work.
+    fn check(&mut self) -> Result<(), ConfigError> {
+        let device = &mut self.device;
+        let config = &device.config;
+        config.layout.check()?;
+        if config.endpoint.is_empty() || config.endpoint.len() > 64 {
+            return Err(ConfigError::Endpoint);
+        }
+        crate::uri::parse(config.bootstrap_uri).ok_or(ConfigError::BootstrapUri)?;
+        if self.sessions.len() < 2 || self.sessions.len() > usize::from(u8::MAX) {
+            return Err(ConfigError::Sessions);
+        }
+        if !Objects::new(config.objects).are_told_apart() {
+            return Err(ConfigError::Objects);
+        }
+        device.facts.read(config.capability)?;
+        let arena = &*device.engine.arena;
+        let aligned = arena.as_ptr().align_offset(32) == 0;
+        if arena.len() < device.facts.arena_total as usize || !aligned {
+            return Err(ConfigError::Arena);
+        }
+        Ok(())
     }
 
     /// Something happened. Call [`poll`](Self::poll) afterwards until it gives nothing.

@@ -16,7 +16,7 @@ use crate::store::accounts::Accounts;
 use crate::update::Update;
 
 /// What handlers want of the parts that talk to servers; carried out when they are done.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes {
     /// Execute /3/0/4.
     pub(crate) reboot: bool,
@@ -28,6 +28,16 @@ pub(crate) struct Wishes {
     pub(crate) forget_upload: Option<Path>,
     /// What was put off is done.
     pub(crate) finished: Option<Finished>,
+}
+
+impl Wishes {
+    pub(crate) const NONE: Self = Self {
+        reboot: false,
+        bootstrap: false,
+        update: None,
+        forget_upload: None,
+        finished: None,
+    };
 }
 
 /// A request of which our own handler is done.
@@ -42,7 +52,7 @@ pub(crate) struct Finished {
 pub(crate) struct Device<'a> {
     pub(crate) config: Config<'a>,
     pub(crate) facts: Facts,
-    pub(crate) accounts: Accounts,
+    pub(crate) accounts: &'a mut Accounts,
     pub(crate) update: Update<'a>,
     pub(crate) engine: Engine<'a>,
     pub(crate) storage: Storage<'a>,

@@ -4,13 +4,13 @@
 use core::task::Poll;
 
 use tinsmith_coap::Code;
-use tinsmith_module::{Class, RunError, Runner, SelfTest, SelfTestError};
+use tinsmith_module::{Class, Runner, SelfTest, SelfTestError};
 
 use crate::device::{Device, Finished};
 use crate::engine::Arena;
 use crate::object::{Context, Done, Ticket};
 use crate::platform::{Now, Platform};
-use crate::update::slot::{ModelResult, SlotState};
+use crate::update::slot::ModelResult;
 
 /// A run of the module in a slot.
 pub(crate) struct Job {
@@ -29,8 +29,9 @@ enum Work {
 }
 
 enum End {
-    Inference(Result<Option<Class>, RunError>, u64),
-    SelfTest(Result<(), SelfTestError>),
+    /// The outcome, none if it could not run, and microseconds.
+    Inference(Option<Option<Class>>, u64),
+    SelfTest(ModelResult),
 }
 
 impl Device<'_> {
@@ -79,7 +80,12 @@ impl Device<'_> {
         }
     }
 
-    fn finished(&mut self, ticket: Option<Ticket>, result: Result<(), Code>, stored: bool) {
+    pub(crate) fn finished(
+        &mut self,
+        ticket: Option<Ticket>,
+        result: Result<(), Code>,
+        stored: bool,
+    ) {
         if let Some(ticket) = ticket {
             self.wishes.finished = Some(Finished {
                 ticket,
@@ -91,41 +97,47 @@ impl Device<'_> {
 
     /// Runs the next step of what runs in the arena.
     pub(crate) fn step_job(&mut self, now: Now, platform: &dyn Platform) {
-        let Some(job) = &self.engine.job else { return };
-        let entry = self.update.state.slots.get(usize::from(job.slot));
-        let same = entry.is_some_and(|s| s.sequence == job.sequence);
-        let module = self.module_in(job.slot, platform);
-        let budget = self.facts.step();
-        let (Some(module), Some(job)) = (module.filter(|_| same), &mut self.engine.job) else {
+        let Some(Job { slot, sequence, .. }) = self.engine.job else {
+            return;
+        };
+        let entry = self.update.state.slots.get(usize::from(slot));
+        if !entry.is_some_and(|s| s.state.holds_module() && s.sequence == sequence) {
+            self.update.self_test_due.take_if(|due| *due == slot);
             self.stop_job();
+            return;
+        }
+        let module = self.module_in(slot, platform);
+        let budget = self.facts.step();
+        let Some(job) = &mut self.engine.job else {
             return;
         };
         let arena = &mut *self.engine.arena;
         let end = match &mut job.work {
             Work::Inference(runner, micros) => {
                 let begin = platform.micros();
-                let run = runner.step(&module, arena, budget, None);
+                let run = module.map(|m| runner.step(&m, arena, budget, None));
                 *micros += platform.micros().saturating_sub(begin);
                 match run {
-                    Ok(Poll::Pending) => return,
-                    Ok(Poll::Ready(class)) => End::Inference(Ok(class), *micros),
-                    Err(e) => End::Inference(Err(e), *micros),
+                    Some(Ok(Poll::Pending)) => return,
+                    Some(Ok(Poll::Ready(class))) => End::Inference(Some(class), *micros),
+                    Some(Err(_)) | None => End::Inference(None, *micros),
                 }
             }
-            Work::SelfTest(test) => match test.step(&module, arena, budget) {
-                Poll::Pending => return,
-                Poll::Ready(result) => End::SelfTest(result),
+            Work::SelfTest(test) => match module.map(|m| test.step(&m, arena, budget)) {
+                Some(Poll::Pending) => return,
+                Some(Poll::Ready(Ok(()))) => End::SelfTest(ModelResult::Success),
+                Some(Poll::Ready(Err(SelfTestError::Run(_)))) => End::SelfTest(ModelResult::Fault),
+                Some(Poll::Ready(Err(_))) => End::SelfTest(ModelResult::SelfTest),
+                // What was checked is no module any more.
+                None => End::SelfTest(ModelResult::Unsupported),
             },
         };
         let (slot, ticket) = (job.slot, job.ticket);
         self.engine.job = None;
         match end {
             End::Inference(outcome, micros) => {
-                let code = match outcome {
-                    Ok(_) => Ok(()),
-                    Err(_) => Err(Code::INTERNAL_SERVER_ERROR),
-                };
-                self.inference_ended(now, outcome.ok(), micros);
+                let code = outcome.map(|_| ()).ok_or(Code::INTERNAL_SERVER_ERROR);
+                self.inference_ended(now, outcome, micros);
                 self.finished(ticket, code, false);
             }
             End::SelfTest(outcome) => {
@@ -160,22 +172,21 @@ impl Device<'_> {
 
     /// /27303/x/8 shows the outcome; a module on trial that fails is FAILED, and one whose server
     /// relies on us is committed if it passes.
-    fn self_test_ended(&mut self, slot: u8, outcome: Result<(), SelfTestError>) {
-        let result = match outcome {
-            Ok(()) => ModelResult::Success,
-            Err(SelfTestError::Run(_)) => ModelResult::Fault,
-            Err(_) => ModelResult::SelfTest,
-        };
+    fn self_test_ended(&mut self, slot: u8, result: ModelResult) {
         let begins_trial = self.update.self_test_due.take() == Some(slot);
         let on_trial = self.update.state.trial() == Some(slot);
-        if result != ModelResult::Success && on_trial {
-            let _ = self.update.state.fail(slot, result);
-            self.trial_ended();
-        } else if let Some(entry) = self.update.state.slots.get_mut(usize::from(slot)) {
+        if let Some(entry) = self.update.state.slots.get_mut(usize::from(slot)) {
             entry.result = result;
-            // The server knows nothing of 27303.
-            if begins_trial && entry.state == SlotState::Trial && entry.trial_s == 0 {
+            // A server that says no trial time knows nothing of 27303.
+            let commits_itself = begins_trial && entry.trial_s == 0;
+            if result != ModelResult::Success && on_trial {
+                let _ = self.update.state.fail(slot, result);
+                self.trial_ended();
+            } else if on_trial && (commits_itself || self.update.commit_asked.is_some()) {
                 let _ = self.update.state.commit(slot);
+                self.update.trial_deadline = None;
+                let asked = self.update.commit_asked.take();
+                self.finished(asked, Ok(()), true);
             }
         }
         self.update_changed();

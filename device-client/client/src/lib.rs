@@ -4,7 +4,8 @@
 //! [`Client`] has no socket, clock, flash driver or heap. A board's loop is:
 //!
 //! ```text
-//! let mut client = Client::new(config, memory, now(), &mut board)?;
+//! let mut client = Client::new(config, memory);
+//! client.start(now(), &mut board)?;
 //! loop {
 //!     while let Some(output) = client.poll(now(), &mut buf, &mut board) {
 //!         match output {

@@ -16,11 +16,10 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// `start` differs from one start of the device to the next, as far as possible.
-    pub(crate) const fn new(start: u32) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             events: [None; EVENTS],
-            changes: start,
+            changes: 0,
             named: 0,
             instances: 0,
         }

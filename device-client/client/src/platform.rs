@@ -8,9 +8,11 @@ use tinsmith_coap::Code;
 
 use crate::flash::{FlashError, FlashLayout, FlashOp, FlashRead, LayoutError};
 use crate::object::{Object, Ticket};
+use crate::store::accounts::Accounts;
 use crate::store::journal;
 use crate::update::firmware::{FirmwareState, UpdateResult};
 use crate::update::slot::{ModelResult, SlotState};
+use crate::update::state::UpdateState;
 
 /// Two clocks, read by the shell before each call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,8 +75,12 @@ pub struct Memory<'a> {
     pub buffers: &'a mut Buffers,
 }
 
-/// Buffers of a fixed size.
+/// State and buffers of a fixed size, all zeros before the start.
 pub struct Buffers {
+    pub(crate) accounts: Accounts,
+    /// The accounts as a bootstrap server sees them.
+    pub(crate) staged: Accounts,
+    pub(crate) update: UpdateState,
     /// One record of the journal, or one program of the receiver.
     pub(crate) flash: [u8; journal::BUFFER],
     /// The head of a package, then what does not yet fill a write unit.
@@ -98,6 +104,9 @@ impl Buffers {
     /// Buffers, to be put into a `static` or on the heap.
     pub const fn new() -> Self {
         Self {
+            accounts: Accounts::EMPTY,
+            staged: Accounts::EMPTY,
+            update: UpdateState::NEW,
             flash: [0; journal::BUFFER],
             receive: [0; RECEIVE],
             body: [0; BODY],

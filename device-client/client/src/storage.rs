@@ -6,9 +6,8 @@
 //! leaves.
 
 use crate::device::Device;
-use crate::flash::FlashRead;
+use crate::flash::{FlashLayout, FlashRead};
 use crate::platform::Event;
-use crate::store::accounts::Accounts;
 use crate::store::journal::{self, BUFFER, Journal};
 use crate::update::firmware::UpdateResult;
 use crate::update::receiver;
@@ -60,9 +59,9 @@ pub(crate) enum Op {
 }
 
 impl<'a> Storage<'a> {
-    pub(crate) fn new(journal: Journal, buffer: &'a mut [u8; BUFFER]) -> Self {
+    pub(crate) fn new(layout: &FlashLayout, buffer: &'a mut [u8; BUFFER]) -> Self {
         Self {
-            journal,
+            journal: Journal::new(layout.journal, layout.write_unit),
             buffer,
             dirty: 0,
             writing: None,
@@ -217,8 +216,11 @@ impl Device<'_> {
         }
         self.storage.lost |= 1 << ACCOUNTS;
         if !self.storage.staged {
-            let stored = self.storage.journal.get(ACCOUNTS, flash);
-            self.accounts = stored.and_then(Accounts::decode).unwrap_or(self.accounts);
+            if let Some(stored) = self.storage.journal.get(ACCOUNTS, flash)
+                && !self.accounts.decode(stored)
+            {
+                self.accounts.reset(self.config.bootstrap_uri);
+            }
             self.log.changed();
         }
     }

@@ -104,6 +104,26 @@ impl<const N: usize> core::fmt::Debug for Bytes<N> {
     }
 }
 
+/// Yes or no. No value of it is zero, so that a table of absent entries is all zeros and lies in no
+/// image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    No = 1,
+    Yes = 2,
+}
+
+impl Flag {
+    pub(crate) fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+}
+
+impl From<bool> for Flag {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -196,11 +196,11 @@ impl Device {
             arena: &mut arena.0,
             buffers: Box::leak(Box::new(Buffers::new())),
         };
-        let client = Client::new(config, memory, self.clocks(now), &mut self.board);
-        match client {
-            Ok(client) => self.client = Some(client),
-            Err(error) => panic!("{} does not boot: {error:?}", self.endpoint),
+        let mut client = Client::new(config, memory);
+        if let Err(error) = client.start(self.clocks(now), &mut self.board) {
+            panic!("{} does not boot: {error:?}", self.endpoint);
         }
+        self.client = Some(client);
     }
 
     fn pump(&mut self, now: u64) -> Vec<(SocketAddr, Vec<u8>)> {

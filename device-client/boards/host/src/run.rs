@@ -233,8 +233,8 @@ fn life(
         arena: &mut arena[aligned..aligned + arena_bytes],
         buffers: &mut buffers,
     };
-    let mut client =
-        Client::new(client_config, memory, board.now(), board).map_err(Error::Config)?;
+    let mut client = Client::new(client_config, memory);
+    client.start(board.now(), board).map_err(Error::Config)?;
     let mut datagram = [0; 2048];
     let mut stop_by: Option<Instant> = None;
     let mut asked: Option<Instant> = None;

@@ -91,6 +91,13 @@ fn memory() -> Memory<'static> {
     }
 }
 
+/// The client, made in its place.
+#[inline(never)]
+fn client(config: Config<'static>) -> &'static mut Client<'static> {
+    static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+    CLIENT.init_with(|| Client::new(config, memory()))
+}
+
 fn now() -> Now {
     // No battery-backed clock on this board.
     Now {
@@ -121,19 +128,17 @@ pub(crate) async fn run(
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,
     };
     stack.wait_config_up().await;
-    let mut client = match Client::new(config, memory(), now(), &mut node) {
-        Ok(client) => client,
-        Err(error) => {
-            println!("this board's configuration: {error:?}");
-            semihosting::exit(false)
-        }
-    };
+    let client = client(config);
+    if let Err(error) = client.start(now(), &mut node) {
+        println!("this board's configuration: {error:?}");
+        semihosting::exit(false)
+    }
     let mut buffer = [0; DATAGRAM];
     loop {
         if let Some(input) = application.poll(clock::millis()) {
             client.handle(now(), input, &mut node);
         }
-        drain(&mut client, &mut node, &mut socket, &mut buffer).await;
+        drain(client, &mut node, &mut socket, &mut buffer).await;
         let deadline = client.next_deadline().into_iter();
         let deadline = deadline.chain(application.next_deadline()).min();
         let wake = async {

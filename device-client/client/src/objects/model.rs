@@ -124,7 +124,7 @@ fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> R
         10 => {
             // What is committed has passed its self test.
             if device.update.self_test_due.is_some() {
-                return Err(Code::METHOD_NOT_ALLOWED);
+                return device.commit_later(slot, ticket);
             }
             device.update.state.commit(slot).map_err(not_now)?;
             device.update.trial_deadline = None;

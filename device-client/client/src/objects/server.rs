@@ -42,7 +42,7 @@ impl Object for Server {
         values.put(2, Value::Integer(i64::from(s.pmin)));
         values.put(3, Value::Integer(i64::from(s.pmax)));
         values.put(5, Value::Integer(i64::from(s.disable_timeout)));
-        values.put(6, Value::Boolean(s.store_notifications));
+        values.put(6, Value::Boolean(s.store_notifications.is_yes()));
         let binding = match s.binding.as_str() {
             "" => "U",
             binding => binding,

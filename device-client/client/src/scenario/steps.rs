@@ -3,7 +3,7 @@
 use tinsmith_coap::{Code, Message, MessageType};
 
 use super::world::{SERVER, World};
-use crate::testing::{Board, LAYERS, WIDTH, expected, package};
+use crate::testing::{Board, LAYERS, WIDTH, expected, module, package, package_with};
 use crate::{Input, ModelResult, SlotState};
 
 const INPUT: [i8; WIDTH] = [2; WIDTH];
@@ -31,7 +31,8 @@ fn begin(w: &mut World, path: &str) {
     let token = tinsmith_coap::Token::new(b"run").unwrap();
     let mut buf = [0; 64];
     let kind = MessageType::Confirmable;
-    let mut b = tinsmith_coap::Builder::new(&mut buf, kind, Code::POST, 9_000, token).unwrap();
+    let id = w.id();
+    let mut b = tinsmith_coap::Builder::new(&mut buf, kind, Code::POST, id, token).unwrap();
     let segments = path.split('/').filter(|s| !s.is_empty());
     b.options(tinsmith_coap::OptionNumber::URI_PATH, segments)
         .unwrap();
@@ -149,27 +150,28 @@ fn a_rollback_ends_what_runs() {
 }
 
 #[test]
-fn a_module_is_not_committed_while_its_self_test_runs() {
-    let mut w = World::registered(Board::small());
-    assert_eq!(w.push(&package(1, 1, 60)).unwrap(), Code::CHANGED);
-    begin(&mut w, "/5/0/2");
-    assert_eq!(sent(&mut w).len(), 1, "answered before the self test");
-    step(&mut w, 1);
-    assert!(runs(&w));
-    let commit = [
-        0x41, 2, 0x60, 1, 0xAA, 0xB5, b'2', b'7', b'3', b'0', b'3', 1, b'0', 2, b'1', b'0',
-    ];
-    let from = SERVER.parse().unwrap();
-    let bytes = &commit[..];
-    w.client
-        .handle(w.now, Input::Datagram { from, bytes }, &mut w.board);
-    w.drain().unwrap();
-    let (_, answer) = w.take_datagram().unwrap();
-    let m = Message::parse(&answer).unwrap();
-    assert_eq!(m.code(), Code::METHOD_NOT_ALLOWED);
-    w.pump().unwrap();
-    assert_eq!(w.number("/27303/0/8").unwrap(), ModelResult::Success as i64);
-    assert_eq!(w.execute("/27303/0/10", "").unwrap(), Code::CHANGED);
+fn a_commit_waits_for_the_self_test() {
+    for good in [true, false] {
+        let mut w = World::registered(Board::small());
+        let p = package_with(&module(1, LAYERS, good), 1, 60, |_| {});
+        assert_eq!(w.push(&p).unwrap(), Code::CHANGED);
+        begin(&mut w, "/5/0/2");
+        assert_eq!(sent(&mut w).len(), 1, "answered before the self test");
+        step(&mut w, 1);
+        assert!(runs(&w));
+        begin(&mut w, "/27303/0/10");
+        assert!(w.take_datagram().is_none());
+        w.pump().unwrap();
+        let (code, state) = match good {
+            true => (Code::CHANGED, SlotState::Active),
+            false => (Code::METHOD_NOT_ALLOWED, SlotState::Failed),
+        };
+        assert_eq!(sent(&mut w), [(code, MessageType::Acknowledgement)]);
+        assert_eq!(w.slots()[0], state);
+        w.reboot();
+        w.register().unwrap();
+        assert_eq!(w.slots()[0], state, "it was stored");
+    }
 }
 
 #[test]

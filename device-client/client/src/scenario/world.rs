@@ -95,7 +95,8 @@ pub(super) fn boot(
         arena: &mut arena.0,
         buffers: Box::leak(Box::new(Buffers::new())),
     };
-    Client::new(config, memory, now, board)
+    let mut client = Client::new(config, memory);
+    client.start(now, board).map(|()| client)
 }
 
 impl World {
@@ -226,7 +227,7 @@ impl World {
         self.sent.pop_front()
     }
 
-    fn id(&mut self) -> u16 {
+    pub(super) fn id(&mut self) -> u16 {
         self.next_id = self.next_id.wrapping_add(1);
         self.next_id
     }

@@ -10,6 +10,7 @@ mod trial;
 
 use crate::device::Device;
 use crate::flash::SLOTS;
+use crate::object::Ticket;
 use crate::platform::{Event, Now, RECEIVE};
 use crate::storage::UPDATE;
 use firmware::Firmware;
@@ -19,7 +20,7 @@ use state::{Shown, UpdateState};
 
 /// Where the update stands.
 pub(crate) struct Update<'a> {
-    pub(crate) state: UpdateState,
+    pub(crate) state: &'a mut UpdateState,
     /// The transfer under way.
     pub(crate) receiver: Option<Receiver>,
     /// Its bytes that are not on flash.
@@ -33,10 +34,12 @@ pub(crate) struct Update<'a> {
     pub(crate) trial_deadline: Option<u64>,
     /// Slot whose golden inputs must be run.
     pub(crate) self_test_due: Option<u8>,
+    /// A Commit that waits for them.
+    pub(crate) commit_asked: Option<Ticket>,
 }
 
 impl<'a> Update<'a> {
-    pub(crate) fn new(state: UpdateState, buffer: &'a mut [u8; RECEIVE]) -> Self {
+    pub(crate) fn new(state: &'a mut UpdateState, buffer: &'a mut [u8; RECEIVE]) -> Self {
         Self {
             state,
             receiver: None,
@@ -46,6 +49,7 @@ impl<'a> Update<'a> {
             told_slots: [(SlotState::Empty, ModelResult::None); SLOTS],
             trial_deadline: None,
             self_test_due: None,
+            commit_asked: None,
         }
     }
 

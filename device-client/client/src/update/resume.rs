@@ -10,7 +10,6 @@ use crate::storage::{PROGRESS, UPDATE};
 use crate::update::firmware::{FirmwareState, UpdateResult};
 use crate::update::receiver::Receiver;
 use crate::update::slot::ModelResult;
-use crate::update::state::UpdateState;
 
 impl Device<'_> {
     /// Digest, format and demands of the module in a slot. Gives the arena it needs.
@@ -31,8 +30,9 @@ impl Device<'_> {
         if module.self_test_work() > self.facts.work() {
             return Err(unsupported);
         }
-        let host = self.facts.host(&self.config, self.engine.arena.len());
-        module.check_host(&host).map_err(|refusal| match refusal {
+        let arena = self.engine.arena.len();
+        let fits = self.facts.check_host(&module, &self.config, arena);
+        fits.map_err(|refusal| match refusal {
             Demand::Abi { .. } => (UpdateResult::UnsupportedPackage, ModelResult::Abi),
             Demand::Arena { .. } | Demand::Stack { .. } => {
                 (UpdateResult::OutOfRam, ModelResult::Arena)
@@ -44,8 +44,7 @@ impl Device<'_> {
 
     /// After a reset: ends a trial, goes on with a transfer, checks the committed module.
     pub(crate) fn resume_update(&mut self, receiver: Option<Receiver>, flash: &dyn FlashRead) {
-        let before = self.update.state;
-        self.update.state.after_reset();
+        let mut changed = self.update.state.after_reset();
         match self.update.state.firmware.state {
             FirmwareState::Downloading => match receiver {
                 Some(receiver) => {
@@ -72,8 +71,9 @@ impl Device<'_> {
                 break;
             };
             let _ = self.update.state.fail(active, why);
+            changed = true;
         }
-        if self.update.state != before {
+        if changed {
             self.update_changed();
         }
     }
@@ -84,9 +84,10 @@ impl Device<'_> {
         self.drop_receiver();
         self.trial_ended();
         let journal = &self.storage.journal;
-        let update = journal.get(UPDATE, flash).and_then(UpdateState::decode);
         let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
-        self.update.state = update.unwrap_or(UpdateState::NEW);
+        self.update
+            .state
+            .decode(self.storage.journal.get(UPDATE, flash));
         let idle = self.update.state.firmware.state == FirmwareState::Idle;
         self.resume_update(receiver, flash);
         if idle && lost != FirmwareState::Idle {

@@ -1,7 +1,10 @@
 //! The trial of a module: golden inputs first, then until somebody commits, the deadline passes, or
 //! the device is reset.
 
+use tinsmith_coap::Code;
+
 use crate::device::Device;
+use crate::object::{Done, Ticket};
 use crate::platform::Now;
 use crate::update::slot::ModelResult;
 
@@ -22,8 +25,22 @@ impl Device<'_> {
         self.update_changed();
     }
 
+    /// A Commit that comes before the golden inputs have run.
+    pub(crate) fn commit_later(&mut self, slot: u8, ticket: Ticket) -> Result<Done, Code> {
+        if self.update.state.trial() != Some(slot) {
+            return Err(Code::METHOD_NOT_ALLOWED);
+        }
+        if self.update.commit_asked.is_some() {
+            return Err(Code::SERVICE_UNAVAILABLE);
+        }
+        self.update.commit_asked = Some(ticket);
+        Ok(Done::Later)
+    }
+
     /// Another module runs from here on.
     pub(crate) fn trial_ended(&mut self) {
+        let asked = self.update.commit_asked.take();
+        self.finished(asked, Err(Code::METHOD_NOT_ALLOWED), true);
         self.update.trial_deadline = None;
         self.update.self_test_due = None;
         self.stop_job();
