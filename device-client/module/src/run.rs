@@ -5,13 +5,14 @@ mod self_test;
 pub use self_test::SelfTest;
 
 use core::fmt;
-use core::ops::Range;
 use core::task::Poll;
 
+use crate::arena::Arena;
+use crate::format::Tensor;
 use crate::format::golden::{Source, Xorshift32};
 use crate::loader::Module;
 use crate::numerics::dequantize;
-use crate::plan::{Record, Span};
+use crate::plan::{Facts, Span};
 
 /// Result of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,12 +32,22 @@ pub enum RunError {
         /// Bytes needed.
         needed: usize,
     },
+    /// A segment has fewer bytes than the module says, or is missing.
+    SegmentTooSmall {
+        /// Index of the segment.
+        segment: usize,
+        /// Bytes needed.
+        needed: usize,
+    },
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::ArenaTooSmall { needed } => write!(f, "the model needs {needed} B of arena"),
+            RunError::SegmentTooSmall { segment, needed } => {
+                write!(f, "the model needs {needed} B of arena segment {segment}")
+            }
         }
     }
 }
@@ -125,10 +136,12 @@ pub type Trace<'t> = dyn FnMut(usize, &[u8]) + 't;
 /// that nobody has written to since the step before.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Runner {
-    /// Index of the first record that has not run.
+    /// Index of the first record that is not done.
     next: usize,
-    /// Class before a final Softmax that has run.
-    before_softmax: Option<u32>,
+    /// First row of its result that is not done.
+    row: usize,
+    /// Class before a final Softmax that has begun.
+    before_scores: Option<u32>,
 }
 
 impl Runner {
@@ -136,12 +149,12 @@ impl Runner {
     pub const fn new() -> Self {
         Self {
             next: 0,
-            before_softmax: None,
+            row: 0,
+            before_scores: None,
         }
     }
 
-    /// Runs the next record, and the ones behind it as long as their innermost loops take at most
-    /// `budget` steps together. Ready when the plan is done: the class, as [`Module::run`] gives it.
+    /// As [`step_in`](Self::step_in), in an arena that is one memory.
     ///
     /// # Errors
     /// [`RunError`]; nothing has run.
@@ -152,52 +165,83 @@ impl Runner {
         budget: u64,
         trace: Option<&mut Trace<'_>>,
     ) -> Result<Poll<Option<Class>>, RunError> {
-        let needed = module.arena_bytes();
-        let memory = arena
-            .get_mut(..needed)
-            .ok_or(RunError::ArenaTooSmall { needed })?;
-        let classifier = module
-            .classifier()
-            .map(|tensor| (tensor, module.range(&tensor)));
-        let mut trace = trace;
-        let mut spent: Option<u64> = None;
-        for (layer, record) in module.records() {
-            if layer < self.next {
+        let mut arena = Arena::in_one(module, arena)?;
+        Ok(self.step_in(module, &mut arena, budget, trace))
+    }
+
+    /// Runs what comes next, as long as its innermost loops take at most `budget` steps together,
+    /// but at least one row of a result. Ready when the plan is done: the class, as [`Module::run`]
+    /// gives it.
+    pub fn step_in(
+        &mut self,
+        module: &Module<'_>,
+        arena: &mut Arena<'_>,
+        budget: u64,
+        mut trace: Option<&mut Trace<'_>>,
+    ) -> Poll<Option<Class>> {
+        let classifier = module.classifier();
+        let mut left = budget;
+        let mut first = true;
+        for step in module.steps() {
+            if step.layer() < self.next {
                 continue;
             }
-            if budget < u64::MAX {
-                let sum = spent.unwrap_or(0).saturating_add(record.work());
-                if spent.is_some() && sum > budget {
-                    return Ok(Poll::Pending);
+            let end = if budget == u64::MAX {
+                usize::MAX
+            } else {
+                let rows = affordable(&step.facts(), self.row, &mut left, first);
+                if rows == 0 {
+                    return Poll::Pending;
                 }
-                spent = Some(sum);
+                self.row + rows
+            };
+            first = false;
+            let scores = if classifier.is_some() && step.makes_scores() && self.row == 0 {
+                step.facts().scores
+            } else {
+                None
+            };
+            let best = scores.map(|input| argmax(elements(arena.segment(input.segment), &input)));
+            let output = step.run(arena, self.row..end).output;
+            if let Some(tensor) = &classifier
+                && self.row == 0
+                && touches(&output, tensor)
+            {
+                self.before_scores = best.filter(|_| covers(&output, tensor));
             }
-            if let Some((_, range)) = &classifier {
-                self.before_softmax = match &record {
-                    Record::Softmax(softmax) if covers(&softmax.output, range) => {
-                        Some(argmax(elements(memory, &softmax.input)))
-                    }
-                    other if touches(&other.output(), range) => None,
-                    _ => self.before_softmax,
-                };
-            }
-            record.execute(memory);
-            self.next = layer + 1;
-            if let Some(trace) = trace.as_deref_mut() {
-                show(trace, layer, memory, &record.output());
+            self.row = end;
+            if end >= output.height {
+                (self.next, self.row) = (step.layer() + 1, 0);
+                if let Some(trace) = trace.as_deref_mut() {
+                    show(trace, step.layer(), arena.segment(output.segment), &output);
+                }
             }
         }
-        Ok(Poll::Ready(classifier.map(|(tensor, range)| {
-            let scores = memory.get(range).unwrap_or(&[]);
-            let before = self.before_softmax;
+        if self.row > 0 {
+            return Poll::Pending;
+        }
+        Poll::Ready(classifier.map(|tensor| {
+            let scores = arena.tensor(&tensor);
+            let before = self.before_scores;
             let index = before.unwrap_or_else(|| argmax(scores.iter().copied()));
             let score = scores.get(index as usize).copied().unwrap_or(0);
             Class {
                 index,
                 score: dequantize(score as i8, tensor.scale, tensor.zero_point),
             }
-        })))
+        }))
     }
+}
+
+/// How many rows from `row` on fit the budget that is left, of which they are taken; at least one
+/// if nothing has run (`first`).
+fn affordable(facts: &Facts, row: usize, left: &mut u64, first: bool) -> usize {
+    let height = facts.output.height.max(1) as u64;
+    let each = facts.work.div_ceil(height).max(1);
+    let most = height.saturating_sub(row as u64);
+    let rows = (*left / each).min(most).max(u64::from(first));
+    *left = left.saturating_sub(rows.saturating_mul(each));
+    rows as usize
 }
 
 fn show(trace: &mut Trace<'_>, layer: usize, memory: &[u8], span: &Span) {
@@ -213,8 +257,8 @@ fn show(trace: &mut Trace<'_>, layer: usize, memory: &[u8], span: &Span) {
 }
 
 impl Module<'_> {
-    /// Runs the plan on the inputs in the arena. Returns the class if an output has the task
-    /// [`Classify`](crate::format::Task::Classify). Afterwards only the outputs and state segments are defined.
+    /// Runs the plan on the inputs in the arena, which is one memory. Returns the class if the model
+    /// is a classifier. Afterwards only the outputs and state segments are defined.
     pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
         self.run_whole(arena, None)
     }
@@ -228,16 +272,21 @@ impl Module<'_> {
         self.run_whole(arena, Some(trace))
     }
 
+    /// Runs the plan in segments wherever they lie.
+    pub fn run_in(&self, arena: &mut Arena<'_>, trace: Option<&mut Trace<'_>>) -> Option<Class> {
+        match Runner::new().step_in(self, arena, u64::MAX, trace) {
+            Poll::Ready(class) => class,
+            // Without a limit there is one step.
+            Poll::Pending => None,
+        }
+    }
+
     fn run_whole(
         &self,
         arena: &mut [u8],
         trace: Option<&mut Trace<'_>>,
     ) -> Result<Option<Class>, RunError> {
-        match Runner::new().step(self, arena, u64::MAX, trace)? {
-            Poll::Ready(class) => Ok(class),
-            // Without a limit there is one step.
-            Poll::Pending => Ok(None),
-        }
+        Ok(self.run_in(&mut Arena::in_one(self, arena)?, trace))
     }
 
     /// Runs every golden input and compares.
@@ -252,13 +301,19 @@ impl Module<'_> {
 }
 
 /// Whether a result is exactly a tensor.
-fn covers(span: &Span, tensor: &Range<usize>) -> bool {
-    span.is_dense() && span.start == tensor.start && span.end() == tensor.end
+fn covers(span: &Span, tensor: &Tensor) -> bool {
+    span.is_dense()
+        && span.segment == tensor.segment
+        && span.start == tensor.offset as usize
+        && span.bytes() == tensor.bytes as usize
 }
 
 /// Whether writing a result changes a tensor.
-fn touches(span: &Span, tensor: &Range<usize>) -> bool {
-    span.start < tensor.end && tensor.start < span.end()
+fn touches(span: &Span, tensor: &Tensor) -> bool {
+    let start = tensor.offset as usize;
+    span.segment == tensor.segment
+        && span.start < start + tensor.bytes as usize
+        && start < span.end()
 }
 
 /// The bytes of a golden input, one tensor after the other.
