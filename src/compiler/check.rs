@@ -580,4 +580,4 @@ fn sort(at: &At<'_>, graph: &mut pb::GraphProto) -> Result<(), CompileError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

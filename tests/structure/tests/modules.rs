@@ -16,19 +16,11 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     (
         "tinsmith-client",
         &[
-            "bootstrap",
-            "client",
-            "link",
-            "manage",
-            "objects",
-            "observe",
-            "platform",
-            "read",
-            "registration",
-            "storage",
-            "update",
+            "body", "device", "engine", "facts", "job", "log", "manage", "object", "objects",
+            "observe", "platform", "read", "session", "storage", "update",
         ],
-        "Client is one struct, and each of these an impl of it",
+        "what an object is told (object) names the device, and what the caller gives (platform) \
+         names objects and sessions",
     ),
     (
         "tinsmith-compiler",
@@ -51,10 +43,10 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     (
         "tinsmith-module",
         &[
-            "build", "format", "kernels", "loader", "plan", "run", "spec",
+            "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",
         ],
-        "the writer of an operator's record stands beside its reader, and both name ModuleBuilder \
-         and Module",
+        "the writer of an operator's record stands beside its reader, both name ModuleBuilder and \
+         Module, and a Module names the Arena that it fits",
     ),
     (
         "tinsmith-server",

@@ -13,13 +13,15 @@ pub(super) fn record(
 ) -> Result<build::Op, BackendError> {
     let (weights, bias, multipliers) = cx.weights(node)?;
     Ok(build::Op::DepthwiseConv(build::DepthwiseConv {
-        input: cx.spatial(node.inputs[0])?,
-        output: cx.spatial(node.outputs[0])?,
         window: window(geometry)?,
-        input_zero_point: cx.scale(node.inputs[0])?.1,
-        clamp: cx.clamp(node.outputs[0], clamp)?,
-        weights,
-        bias,
-        multipliers,
+        layer: build::Layer {
+            input: cx.spatial(node.inputs[0])?,
+            output: cx.spatial(node.outputs[0])?,
+            input_zero_point: cx.scale(node.inputs[0])?.1,
+            clamp: cx.clamp(node.outputs[0], clamp)?,
+            weights,
+            bias,
+            multipliers,
+        },
     }))
 }

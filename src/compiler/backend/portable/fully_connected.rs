@@ -13,12 +13,14 @@ pub(super) fn record(
     let (weights, bias, multipliers) = cx.weights(node)?;
     let elements = cx.graph.tensor(node.inputs[0]).elements();
     Ok(build::Op::FullyConnected(build::FullyConnected {
-        input: cx.view_as(node.inputs[0], [1, 1, elements])?,
-        output: cx.view(node.outputs[0])?,
-        input_zero_point: cx.scale(node.inputs[0])?.1,
-        clamp: cx.clamp(node.outputs[0], clamp)?,
-        weights,
-        bias,
-        multipliers,
+        layer: build::Layer {
+            input: cx.view_as(node.inputs[0], [1, 1, elements])?,
+            output: cx.view(node.outputs[0])?,
+            input_zero_point: cx.scale(node.inputs[0])?.1,
+            clamp: cx.clamp(node.outputs[0], clamp)?,
+            weights,
+            bias,
+            multipliers,
+        },
     }))
 }

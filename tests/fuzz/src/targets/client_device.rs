@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use tinsmith_board_host::Target;
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
-    Buffers, Client, Config, FlashRead, Input, Memory, Now, Observation, Output, Peer, Platform,
+    Buffers, Client, Config, FlashRead, Input, Memory, Now, Observation, Output, Platform, Session,
 };
 
 use super::server_shard::answer;
@@ -126,7 +126,7 @@ pub(crate) fn run(data: &[u8]) {
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + IMAGE_ALIGN];
     let start = arena.as_ptr().align_offset(IMAGE_ALIGN);
-    let mut peers: [Peer; 3] = Default::default();
+    let mut sessions: [Session<'_>; 3] = Default::default();
     let mut observations = [Observation::EMPTY; 8];
     let mut buffers = Box::new(Buffers::new());
     let config = Config {
@@ -137,12 +137,13 @@ pub(crate) fn run(data: &[u8]) {
         serial_number: "1",
         firmware_version: "1",
         capability: &target.capability,
+        objects: &[],
         layout: target.layout,
         stack_bytes: 4096,
         instruction_sets: 0,
     };
     let memory = Memory {
-        peers: &mut peers,
+        sessions: &mut sessions,
         observations: &mut observations,
         arena: &mut arena[start..][..arena_bytes],
         buffers: &mut buffers,
@@ -151,9 +152,10 @@ pub(crate) fn run(data: &[u8]) {
         mono: 0,
         wall: 1_700_000_000,
     };
-    let Ok(client) = Client::new(config, memory, now, &mut board) else {
+    let mut client = Client::new(config, memory);
+    if client.start(now, &mut board).is_err() {
         return;
-    };
+    }
     let mut device = Device {
         client,
         board,
