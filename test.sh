@@ -7,8 +7,8 @@
 #   ./test.sh --quick   format, structure, lints and the workspace's tests only; what needs a tool
 #                       that is missing (QEMU, Java) is skipped and says so
 #   ./test.sh --long    everything with larger numbers: a thousand kills, hundreds of power cuts,
-#                       10,000 random layers, floods, half an hour of fuzzing for each target. Takes
-#                       hours. A number that is in the environment already stays
+#                       10,000 random layers, 100,000 seeds, floods, half an hour of fuzzing for
+#                       each target. Takes hours. A number that is in the environment already stays
 #
 # Builds go to target/ (or $CARGO_TARGET_DIR) with the release profile, so that the program, the
 # tests and the demo share one build of the dependencies.
@@ -33,6 +33,7 @@ if [ -n "$long" ]; then
     export TINSMITH_CUTS=${TINSMITH_CUTS:-300}
     export TINSMITH_LAYERS=${TINSMITH_LAYERS:-10000}
     export TINSMITH_MUTATIONS=${TINSMITH_MUTATIONS:-20000}
+    export TINSMITH_SEEDS=${TINSMITH_SEEDS:-100000}
     export TINSMITH_FLOOD=${TINSMITH_FLOOD:-200000}
     export TINSMITH_FUZZ_SECONDS=${TINSMITH_FUZZ_SECONDS:-1800}
     export PROPTEST_CASES=${PROPTEST_CASES:-10000}

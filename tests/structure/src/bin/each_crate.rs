@@ -28,9 +28,9 @@ fn main() -> ExitCode {
             println!("{name} {}", set.join(" "));
             let status = Command::new(env!("CARGO"))
                 .current_dir(tinsmith_structure::root())
-                .args(["check", "--quiet", "--locked", "--release", "-p", name])
+                .args(["clippy", "--quiet", "--locked", "--release", "-p", name])
                 .args(&set)
-                .env("RUSTFLAGS", "-D warnings")
+                .args(["--", "-D", "warnings"])
                 .status();
             failed |= !status.is_ok_and(|status| status.success());
         }
