@@ -75,7 +75,7 @@ have() {
 
 # The Debian packages of the tools that are missing.
 missing_packages() {
-    have cc || echo build-essential
+    have cc && have c++ || echo build-essential
     [ -n "$quick" ] || have qemu-system-arm || echo qemu-system-arm
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
@@ -151,10 +151,11 @@ if [ -z "$quick" ]; then
     )
 fi
 
-# With the benchmarks and the fuzzer, which nothing below builds.
+# Benchmarks of the compiler and the fuzzer are built nowhere else.
+features=
+[ -n "$quick" ] || features=tinsmith-bench/compiler,tinsmith-fuzz/libfuzzer
 step "lints"
-cargo clippy --locked --release --workspace --all-targets \
-    --features tinsmith-bench/compiler,tinsmith-fuzz/libfuzzer -- -D warnings
+cargo clippy --locked --release --workspace --all-targets --features "$features" -- -D warnings
 
 if [ -z "$quick" ]; then
     step "each crate alone, with each of its features"
