@@ -45,8 +45,13 @@ impl Codec {
     pub const CBOR: Self = Self {
         format: ContentFormat::CBOR,
         floats: true,
-        decode: cbor::decode,
+        decode: cbor::decode::<true>,
         encode: cbor::encode,
+    };
+    /// CBOR without decimal fractions (tag 4), which take much of its code.
+    pub const CBOR_WITHOUT_DECIMALS: Self = Self {
+        decode: cbor::decode::<false>,
+        ..Self::CBOR
     };
     /// SenML in JSON.
     pub const SENML_JSON: Self = Self {
@@ -59,8 +64,13 @@ impl Codec {
     pub const SENML_CBOR: Self = Self {
         format: ContentFormat::SENML_CBOR,
         floats: true,
-        decode: senml_cbor::decode,
+        decode: senml_cbor::decode::<true>,
         encode: senml_cbor::encode,
+    };
+    /// SenML in CBOR without decimal fractions.
+    pub const SENML_CBOR_WITHOUT_DECIMALS: Self = Self {
+        decode: senml_cbor::decode::<false>,
+        ..Self::SENML_CBOR
     };
     /// OMA LwM2M TLV.
     pub const TLV: Self = Self {
@@ -193,6 +203,40 @@ mod tests {
             text.encode(&path, &one, &mut out).unwrap();
             let again = decode_all(ContentFormat::TEXT, &path, &out, &Builtin).unwrap();
             assert_eq!(again, [(path, value)]);
+        }
+    }
+
+    #[test]
+    fn without_decimal_fractions_other_numbers_are_read() {
+        let level = Path::resource(3, 0, 9);
+        let read = |codec: Codec, payload: &[u8]| {
+            let mut seen = None;
+            let decoded = codec.decode(&level, payload, &Builtin, &mut [], &mut |record| {
+                seen = record.value.as_i64();
+                Ok(())
+            });
+            decoded.map(|()| seen)
+        };
+        // 2, a half of 2, and 20 * 10^-1; in SenML as the value of /3/0/9.
+        let numbers: [&[u8]; 3] = [&[2], &[0xf9, 0x40, 0x00], &[0xc4, 0x82, 0x20, 0x14]];
+        for (number, is_decimal) in numbers.iter().zip([false, false, true]) {
+            let senml = [b"\x81\xa2\x21\x66/3/0/9\x02".as_slice(), number].concat();
+            for (all, less, payload) in [
+                (Codec::CBOR, Codec::CBOR_WITHOUT_DECIMALS, *number),
+                (
+                    Codec::SENML_CBOR,
+                    Codec::SENML_CBOR_WITHOUT_DECIMALS,
+                    senml.as_slice(),
+                ),
+            ] {
+                assert_eq!(read(all, payload), Ok(Some(2)));
+                let wanted = if is_decimal {
+                    Err(FormatError::Syntax)
+                } else {
+                    Ok(Some(2))
+                };
+                assert_eq!(read(less, payload), wanted);
+            }
         }
     }
 

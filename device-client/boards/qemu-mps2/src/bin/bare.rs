@@ -32,11 +32,16 @@ const FORMATS: &[Codec] = &[
     #[cfg(not(feature = "text-floats"))]
     Codec::TEXT_WITHOUT_FLOATS,
     Codec::OPAQUE,
-    #[cfg(feature = "cbor")]
+    #[cfg(all(feature = "cbor", feature = "decimals"))]
     Codec::CBOR,
+    #[cfg(all(feature = "cbor", not(feature = "decimals")))]
+    Codec::CBOR_WITHOUT_DECIMALS,
     #[cfg(feature = "senml-json")]
     Codec::SENML_JSON,
+    #[cfg(feature = "decimals")]
     Codec::SENML_CBOR,
+    #[cfg(not(feature = "decimals"))]
+    Codec::SENML_CBOR_WITHOUT_DECIMALS,
     #[cfg(feature = "tlv")]
     Codec::TLV,
 ];
@@ -133,12 +138,19 @@ fn memory() -> Memory<'static> {
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
     let arena = (layout::FLASH_START + layout::FLASH_BYTES) as *mut u8;
     Memory {
-        sessions: SESSION_MEMORY.init_with(|| [const { Session::new() }; SESSIONS]),
+        sessions: SESSION_MEMORY.init_with(|| core::array::from_fn(|_| Session::new())),
         observations: OBSERVATION_MEMORY.init_with(|| [Observation::EMPTY; OBSERVATIONS]),
         // SAFETY: PSRAM behind the flash, used here only.
         arena: unsafe { core::slice::from_raw_parts_mut(arena, layout::ARENA_BYTES) },
         buffers: BUFFERS.take(),
     }
+}
+
+/// The client, made in its place.
+#[inline(never)]
+fn client(config: Config<'static>) -> &'static mut Client<'static> {
+    static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+    CLIENT.init_with(|| Client::new(config, memory()))
 }
 
 #[cortex_m_rt::entry]
@@ -161,9 +173,10 @@ fn main() -> ! {
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: 0,
     };
-    let Ok(mut client) = Client::new(config, memory(), now(), &mut Mailbox) else {
+    let client = client(config);
+    if client.start(now(), &mut Mailbox).is_err() {
         semihosting::exit(false)
-    };
+    }
     loop {
         while let Some(output) = client.poll(now(), buffer, &mut Mailbox) {
             match output {
