@@ -9,7 +9,7 @@
 
 use core::net::SocketAddr;
 
-use lwm2m_objects::format::{ContentFormat, decode};
+use lwm2m_objects::format::{ContentFormat, codec};
 use lwm2m_objects::model::{Subset, objects};
 use lwm2m_objects::{Path, Value, ids};
 use tinsmith_coap::{BuildError, Builder, Code, Message, OptionNumber, Token};
@@ -429,7 +429,8 @@ impl Write<'_> {
             }
             Ok(())
         };
-        let decoded = decode(format, path, payload, &models, &mut scratch[..], &mut visit);
+        let decoded = codec(context.device.config.formats, format)
+            .and_then(|codec| codec.decode(path, payload, &models, &mut scratch[..], &mut visit));
         decoded.map_err(write::format_code)?;
         refused.map_err(|_| Code::BAD_REQUEST)
     }

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use lwm2m_objects::format::{ContentFormat, FormatError, encode};
+use lwm2m_objects::format::{ContentFormat, FormatError, codec};
 use lwm2m_objects::{Path, Records, Sink, ValueType, Window};
 use tinsmith_coap::block::{self, Source};
 use tinsmith_coap::{Block, BuildError, Builder, Code, Message, OptionNumber, Szx, Token};
@@ -54,12 +54,14 @@ fn encode_at(
         return Ok(());
     }
     let under = Under { view, path: *path };
-    encode(format, path, &under, sink).map_err(|e| match e {
-        FormatError::NotSingle
-        | FormatError::UnsupportedFormat(_)
-        | FormatError::WrongType { .. } => Code::NOT_ACCEPTABLE,
-        _ => Code::INTERNAL_SERVER_ERROR,
-    })
+    codec(view.device.config.formats, format)
+        .and_then(|codec| codec.encode(path, &under, sink))
+        .map_err(|e| match e {
+            FormatError::NotSingle
+            | FormatError::UnsupportedFormat(_)
+            | FormatError::WrongType { .. } => Code::NOT_ACCEPTABLE,
+            _ => Code::INTERNAL_SERVER_ERROR,
+        })
 }
 
 impl Read {
@@ -230,12 +232,23 @@ pub(crate) fn read_format(
     match accept {
         Some(ContentFormat::LINK) => Ok(ContentFormat::LINK),
         Some(format) if format.is_single_value() && single.is_none() => Err(Code::NOT_ACCEPTABLE),
-        Some(format) if format.is_supported() => Ok(format),
-        Some(_) => Err(Code::NOT_ACCEPTABLE),
-        None => Ok(match single {
-            Some(ValueType::Opaque) => ContentFormat::OPAQUE,
-            Some(_) => ContentFormat::TEXT,
-            None => ContentFormat::SENML_CBOR,
-        }),
+        Some(format) => match codec(view.device.config.formats, format) {
+            Ok(_) => Ok(format),
+            Err(_) => Err(Code::NOT_ACCEPTABLE),
+        },
+        None => {
+            let plain = match single {
+                Some(ValueType::Opaque) => ContentFormat::OPAQUE,
+                Some(_) => ContentFormat::TEXT,
+                None => ContentFormat::SENML_CBOR,
+            };
+            let codec = codec(view.device.config.formats, plain);
+            let takes = single.is_none_or(|value| codec.is_ok_and(|codec| codec.takes(value)));
+            Ok(if takes {
+                plain
+            } else {
+                ContentFormat::SENML_CBOR
+            })
+        }
     }
 }

@@ -13,13 +13,14 @@ use embassy_futures::select::{Either, select};
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Instant, Timer};
-use lwm2m_objects::{Path, Value};
+use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output,
     Platform, Region, SLOTS, Session,
 };
 use tinsmith_module::format::isa;
+use tinsmith_module::kernels;
 
 use crate::application::Application;
 
@@ -123,6 +124,9 @@ pub(crate) async fn run(
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
         objects: application.objects(),
+        formats: Codec::ALL,
+        kernels: kernels::ALL,
+        module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,

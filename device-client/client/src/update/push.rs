@@ -104,7 +104,11 @@ impl Device<'_> {
             _ => return Err(Refusal::Component.into()),
         };
         let size = self.config.layout.slots[usize::from(slot)].size;
-        head.check(&self.facts.package_receiver(size, self.update.state.floor))?;
+        head.check(
+            &self
+                .facts
+                .package_receiver(&self.config, size, self.update.state.floor),
+        )?;
         let module = Slot {
             state: SlotState::Receiving,
             result: ModelResult::None,
