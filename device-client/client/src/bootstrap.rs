@@ -133,7 +133,7 @@ impl<'a> Bootstrap<'a> {
         }
         let token = token(platform);
         let endpoint = device.config.endpoint;
-        let link = session.link.as_mut()?;
+        let link = session.link_mut()?;
         let sent = link.request(now, Code::POST, token, out, &mut |b| {
             b.option(OptionNumber::URI_PATH, b"bs")?;
             add_query(b, format_args!("ep={endpoint}"))?;

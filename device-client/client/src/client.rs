@@ -153,10 +153,10 @@ impl<'a> Client<'a> {
         let known = self
             .sessions
             .iter()
-            .rposition(|s| s.link.as_ref().is_some_and(|l| l.address == from));
+            .rposition(|s| s.link().is_some_and(|l| l.address == from));
         let Some(index) = known else { return };
         let session = &mut self.sessions[index];
-        let Some(link) = session.link.as_mut() else {
+        let Some(link) = session.link_mut() else {
             return;
         };
         match link.coap.handle(instant(now), bytes) {
@@ -337,7 +337,7 @@ impl<'a> Client<'a> {
     ) -> Option<(SocketAddr, usize)> {
         for index in 0..self.sessions.len() {
             while let session = &mut self.sessions[index]
-                && let Some(link) = session.link.as_mut()
+                && let Some(link) = session.link_mut()
                 && let Some(output) = link.coap.poll(instant(now), buf)
             {
                 match output {
@@ -364,7 +364,7 @@ impl<'a> Client<'a> {
         }
         let registers = self.bootstrap.is_operational() && !self.stopping;
         let sessions = self.sessions.iter().flat_map(|s| {
-            let link = s.link.as_ref().and_then(|l| l.next_deadline(registers));
+            let link = s.link().and_then(|l| l.next_deadline(registers));
             link.into_iter()
                 .chain(s.notification_deadline(&self.device))
         });
@@ -396,7 +396,7 @@ impl<'a> Client<'a> {
         }
         let finished = wishes.finished.take();
         if let Some(path) = wishes.forget_upload.take() {
-            for link in self.sessions.iter_mut().filter_map(|s| s.link.as_mut()) {
+            for link in self.sessions.iter_mut().filter_map(|s| s.link_mut()) {
                 link.upload.take_if(|u| u.path == path);
             }
         }
@@ -461,8 +461,7 @@ fn share<'a>(sessions: &mut [Session<'a>], observations: &'a mut [Observation]) 
     let mut rest = observations;
     for (i, session) in sessions.iter_mut().enumerate() {
         let (share, others) = rest.split_at_mut(if i == 0 { 0 } else { each });
-        session.link = None;
-        session.observations = share;
+        session.share(share);
         rest = others;
     }
 }

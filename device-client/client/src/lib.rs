@@ -57,6 +57,7 @@ mod text;
 mod update;
 mod uri;
 mod write;
+mod zero;
 
 pub use client::Client;
 pub use flash::{

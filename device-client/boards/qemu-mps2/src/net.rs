@@ -26,6 +26,7 @@ const QUEUE: usize = 4;
 ///
 /// # Panics
 /// If called twice, or if the machine has no LAN9118.
+#[inline(never)]
 pub fn start(spawner: Spawner, seed: u64) -> Stack<'static> {
     static NIC: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::new());
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
@@ -37,7 +38,7 @@ pub fn start(spawner: Spawner, seed: u64) -> Stack<'static> {
         gateway: Some(HOST),
         dns_servers: Default::default(),
     });
-    let resources = RESOURCES.init(StackResources::new());
+    let resources = RESOURCES.init_with(StackResources::new);
     let (stack, runner) = embassy_net::new(nic, config, resources, seed);
     spawner.spawn(run(runner).expect("one network task"));
     stack

@@ -8,10 +8,10 @@ use crate::device::Device;
 use crate::flash::FlashRead;
 use crate::object::{Done, Part};
 use crate::storage::PROGRESS;
-use crate::text::{Bytes, Text};
+use crate::text::Bytes;
 use crate::update::firmware::{FirmwareState, Trigger, UpdateResult};
 use crate::update::receiver::{self, Receiver, Tag};
-use crate::update::slot::{ModelResult, Slot, SlotState};
+use crate::update::slot::ModelResult;
 
 impl Device<'_> {
     /// A part of a Write of /5/0/0 in opaque format.
@@ -83,6 +83,7 @@ impl Device<'_> {
         Ok(Done::Stored)
     }
 
+    #[inline(never)]
     fn take_head(&mut self, last: bool) -> Result<(), PackageError> {
         let Some(receiver) = self.update.receiver.as_mut() else {
             return Ok(());
@@ -105,28 +106,22 @@ impl Device<'_> {
         };
         let size = self.config.layout.slots[usize::from(slot)].size;
         head.check(&self.facts.package_receiver(size, self.update.state.floor))?;
-        let module = Slot {
-            state: SlotState::Receiving,
-            result: ModelResult::None,
-            size: head.size,
-            sequence: head.sequence,
-            arena: head.arena_bytes,
-            trial_s: head.trial_s,
-            digest: head.digest,
-            source: head.source_digest,
-            built_for: self.facts.digest,
-            name: Text::new(head.model_name).unwrap_or(Text::EMPTY),
-            version: Text::new(head.model_version).unwrap_or(Text::EMPTY),
-            compiler: Text::new(head.compiler).unwrap_or(Text::EMPTY),
-        };
-        let all = receiver.begin_payload(payload_offset, payload_len, last, self.update.buffer);
-        if !all {
+        if !receiver.fits(payload_offset, payload_len, last) {
             return Err(PackageError::Malformed);
         }
-        self.update
-            .state
-            .receive(slot, module)
-            .map_err(|_| Refusal::Component)?;
+        let entry = self.update.state.receive(slot);
+        let entry = entry.map_err(|_| Refusal::Component)?;
+        entry.size = head.size;
+        entry.sequence = head.sequence;
+        entry.arena = head.arena_bytes;
+        entry.trial_s = head.trial_s;
+        entry.digest = head.digest;
+        entry.source = head.source_digest;
+        entry.built_for = self.facts.digest;
+        entry.name.set(head.model_name);
+        entry.version.set(head.model_version);
+        entry.compiler.set(head.compiler);
+        receiver.begin_payload(payload_offset, payload_len, self.update.buffer);
         self.storage.mark(PROGRESS);
         self.update_changed();
         Ok(())
