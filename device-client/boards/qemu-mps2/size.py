@@ -36,7 +36,7 @@ PARTS = [
 # The same for statics of the firmware that others own.
 STATICS = [
     ("arena", r"memory::ARENA"),
-    ("LwM2M client", r"node::(memory|run)"),
+    ("LwM2M client", r"node::(memory|run|client)"),
     ("network stack", r"net::(socket|start|run)"),
 ]
 CORE = re.compile(r"^/rustc/|/library/(core|alloc|compiler-builtins)/|compiler_builtins")

@@ -1,4 +1,5 @@
 //! The device as a process, against a server of a few lines.
+#![allow(clippy::unwrap_used)]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command};

@@ -48,6 +48,13 @@ impl SlotState {
         })
     }
 
+    /// The state after an event, none if the table does not allow it.
+    pub(crate) fn next(self, event: SlotEvent) -> Option<Self> {
+        let mut rows = TABLE.iter();
+        let row = rows.find(|(from, on, _)| *from == self && *on == event);
+        row.map(|(_, _, to)| *to)
+    }
+
     /// The slot holds a module that was complete and checked.
     pub(crate) const fn holds_module(self) -> bool {
         matches!(
@@ -184,13 +191,9 @@ impl Slot {
 
     /// Moves on if the table allows it.
     pub(crate) fn apply(&mut self, event: SlotEvent) -> bool {
-        let row = TABLE
-            .iter()
-            .find(|(from, on, _)| *from == self.state && *on == event);
-        if let Some((_, _, to)) = row {
-            self.state = *to;
-        }
-        row.is_some()
+        let next = self.state.next(event);
+        self.state = next.unwrap_or(self.state);
+        next.is_some()
     }
 }
 

@@ -87,8 +87,8 @@ impl UpdateState {
 
     /// A package may go to this slot.
     pub(crate) fn may_receive(&self, slot: u8) -> bool {
-        let free = |s: &Slot| Slot::apply(&mut s.clone(), SlotEvent::Receive);
-        self.slots.get(usize::from(slot)).is_some_and(free)
+        let slot = self.slots.get(usize::from(slot));
+        slot.is_some_and(|s| s.state.next(SlotEvent::Receive).is_some())
     }
 
     /// Moves Object 5 on.
