@@ -120,7 +120,7 @@ if [ -z "$quick" ]; then
         cp "$built/firmware" "$built/firmware-temperature"
         cargo clippy --locked --release -- -D warnings
         cargo build --locked --release
-        python3 frames.py --limit 1024 "$built/firmware"
+        python3 limits.py --frame 1024 --data 512 "$built/firmware"
     )
 fi
 

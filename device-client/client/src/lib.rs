@@ -49,6 +49,7 @@ mod request;
 #[cfg(test)]
 mod scenario;
 mod session;
+mod start;
 mod storage;
 mod store;
 #[cfg(test)]
