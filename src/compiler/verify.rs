@@ -3,10 +3,10 @@
 
 use tinsmith_module::{Module, numerics, spec};
 
+use super::golden::stored;
 use super::ir::eval::Evaluator;
 use super::ir::{Graph, Port};
 use super::plan::Plan;
-use super::stored;
 use tinsmith_build_job::Samples;
 
 /// Calibration samples on which specification and kernels are compared.
