@@ -3,28 +3,21 @@
 
 use std::collections::HashMap;
 
-use tinsmith_build_job::{CompileError, Request};
+use tinsmith_build_job::{CompileError, FloatCheck, Request};
 
+use super::import::Imported;
 use super::ir::Graph;
 use super::ir::eval::Evaluator;
-use super::{import, oracle};
+use super::oracle::{Oracle, Typed};
 
 /// Samples on which every tensor is compared.
 const ORACLE_SAMPLES: usize = 3;
 
 /// The float model gives numbers on the samples that follow.
-pub(crate) fn check_values(
-    request: &Request,
-    imported: &import::Imported,
-) -> Result<(), CompileError> {
+pub(crate) fn check_values(request: &Request, imported: &Imported) -> Result<(), CompileError> {
     let mut evaluator = Evaluator::new(&imported.graph);
-    for (index, sample) in request
-        .options
-        .calibration
-        .iter()
-        .take(ORACLE_SAMPLES)
-        .enumerate()
-    {
+    let samples = request.options.calibration.iter().enumerate();
+    for (index, sample) in samples.take(ORACLE_SAMPLES) {
         evaluator.run(sample);
         for (name, id) in &imported.names {
             if evaluator.value(*id).iter().any(|value| !value.is_finite()) {
@@ -43,37 +36,61 @@ pub(crate) fn check_values(
 }
 
 /// Compares every tensor of the imported graph with tract, so that an error in the importer or the
-/// evaluator names the first tensor that is wrong.
+/// evaluator names the first tensor that is wrong. Where tract can't run the graph the result says
+/// why.
 pub(crate) fn compare(
     request: &Request,
-    imported: &import::Imported,
-    typed: &oracle::Typed,
-) -> Result<(), String> {
+    imported: &Imported,
+    typed: Result<&Typed, &str>,
+) -> Result<FloatCheck, String> {
     let names: Vec<String> = imported
         .names
         .iter()
         .map(|(name, _)| name.clone())
         .collect();
-    let oracle = typed.oracle(&names)?;
-    let Some(input) = imported.graph.inputs.first() else {
-        return Ok(());
+    let none = |reason: &str| {
+        Ok(FloatCheck::None {
+            reason: reason.to_owned(),
+        })
+    };
+    let oracle = match typed {
+        Ok(_) if !imported.graph.states.is_empty() => return none("the model keeps states"),
+        Ok(typed) => match typed.oracle(&names) {
+            Ok(oracle) => oracle,
+            Err(reason) => return none(&reason),
+        },
+        Err(reason) => return none(reason),
     };
     let mut evaluator = Evaluator::new(&imported.graph);
     for sample in request.options.calibration.iter().take(ORACLE_SAMPLES) {
         evaluator.run(sample);
-        let ours: HashMap<&str, &[f32]> = imported
-            .names
-            .iter()
-            .map(|(name, id)| (name.as_str(), evaluator.value(*id)))
-            .collect();
-        if let Some(difference) = oracle.compare(&input.shape, sample, &ours)? {
-            return Err(format!(
-                "tensor {} element {} is {} by our evaluator but {} by tract",
-                difference.tensor, difference.index, difference.ours, difference.theirs
-            ));
+        match agree(&oracle, imported, &evaluator, sample) {
+            Ok(None) => {}
+            Ok(Some(difference)) => return Err(difference),
+            Err(reason) => return none(&reason),
         }
     }
-    Ok(())
+    Ok(FloatCheck::Tract {
+        tensors: oracle.tensors() as u64,
+    })
+}
+
+fn agree(
+    oracle: &Oracle,
+    imported: &Imported,
+    evaluator: &Evaluator<'_>,
+    sample: &[f32],
+) -> Result<Option<String>, String> {
+    let ours: HashMap<&str, &[f32]> = imported
+        .names
+        .iter()
+        .map(|(name, id)| (name.as_str(), evaluator.value(*id)))
+        .collect();
+    let parts = imported.graph.parts(sample).into_iter();
+    let inputs: Vec<(&[usize], &[f32])> = parts
+        .map(|(port, part)| (port.shape.as_slice(), part))
+        .collect();
+    oracle.compare(&inputs, &ours)
 }
 
 /// The passes must not change what the graph computes.

@@ -3,7 +3,7 @@
 
 use tinsmith_build_job::{CompileError, ModelError, Problem, Request, Task};
 
-use super::ir::{self, Graph};
+use super::ir::{self, Graph, Port};
 
 /// Most activation elements of a model, all tensors together.
 const MAX_ACTIVATIONS: usize = 1 << 24;
@@ -40,10 +40,10 @@ pub(crate) fn check_data(request: &Request, graph: &Graph) -> Result<(), Compile
             problem,
         })
     };
-    let (Some(input), Some(output)) = (graph.inputs.first(), graph.outputs.first()) else {
+    if graph.inputs.is_empty() || graph.outputs.is_empty() {
         return wrong("the model has no input or no output".into());
-    };
-    let elements: usize = input.shape.iter().product();
+    }
+    let elements = graph.sample_size();
     let sets = [("calibration", Some(&request.options.calibration))]
         .into_iter()
         .chain([("test", request.test.as_ref().map(|test| &test.x))]);
@@ -53,18 +53,23 @@ pub(crate) fn check_data(request: &Request, graph: &Graph) -> Result<(), Compile
             return wrong(format!("the {what} set is empty; give at least one sample"));
         }
         if samples.size() != elements || samples.data.len() % elements != 0 {
+            let inputs = graph.inputs.iter();
+            let inputs: Vec<String> = inputs
+                .map(|input| format!("'{}' has {:?}", input.name, input.shape))
+                .collect();
             return wrong(format!(
-                "the {what} samples have shape {:?}, the model's input '{}' has {:?}",
-                samples.shape, input.name, input.shape
+                "the {what} samples have shape {:?}, the model's input {}",
+                samples.shape,
+                inputs.join(", ")
             ));
         }
     }
-    let outputs: usize = output.shape.iter().product();
+    let outputs: usize = graph.outputs.iter().map(|port| port.order.len()).sum();
     if !request.labels.is_empty() && request.labels.len() != outputs {
         return wrong(format!(
             "there are {} labels but the output {} has {outputs} elements",
             request.labels.len(),
-            output.name
+            names(&graph.outputs)
         ));
     }
     if request.task == Task::Reconstruct && outputs != elements {
@@ -82,4 +87,9 @@ pub(crate) fn check_data(request: &Request, graph: &Graph) -> Result<(), Compile
         ));
     }
     Ok(())
+}
+
+fn names(ports: &[Port]) -> String {
+    let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
+    names.join(", ")
 }

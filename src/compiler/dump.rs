@@ -2,8 +2,6 @@
 //!
 //! `TINSMITH_BLESS=1 cargo test -p tinsmith-compiler` writes the files again.
 
-mod graphs;
-
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -11,9 +9,10 @@ use tinsmith_build_job::{Options, Request, Samples, Task};
 use tinsmith_digest::Digest;
 use tinsmith_module::Module;
 
-use super::ir::{Data, Graph, Port, Quantization, Role, TensorId};
+use super::ir::{Data, Graph, Layout, Port, Quantization, Role, TensorId};
 use super::passes;
 use super::pipeline::{Build, build};
+use super::plan::{Plan, Space};
 
 fn list<T: ToString>(values: &[T]) -> String {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
@@ -41,6 +40,9 @@ fn tensor(graph: &Graph, id: TensorId) -> String {
     let tensor = graph.tensor(id);
     let dtype = format!("{:?}", tensor.dtype).to_lowercase();
     let mut text = format!("{dtype} {}", list(&tensor.shape));
+    if tensor.layout == Layout::ChannelsLast {
+        text += " channels-last";
+    }
     let digest = match &tensor.role {
         Role::Constant(Data::I8(data)) => {
             let bytes: Vec<u8> = data.iter().map(|v| v.cast_unsigned()).collect();
@@ -61,15 +63,22 @@ fn tensor(graph: &Graph, id: TensorId) -> String {
     text
 }
 
-fn port(graph: &Graph, plan: &crate::plan::Plan, what: &str, port: &Port) -> String {
+fn place(plan: &Plan, id: TensorId) -> String {
+    match plan.place(id) {
+        Some((Space::Scratch, offset)) => offset.to_string(),
+        Some((Space::State, offset)) => format!("state {offset}"),
+        None => "nowhere".into(),
+    }
+}
+
+fn port(graph: &Graph, plan: &Plan, what: &str, port: &Port) -> String {
     let order = passes::permutation(&port.shape, &port.order);
     format!(
         "{what} {} {} order {} at {} as {}\n",
         port.name,
         list(&port.shape),
         order.map_or("none".into(), |order| list(&order)),
-        plan.offset(port.tensor)
-            .map_or("nowhere".into(), |o| o.to_string()),
+        place(plan, port.tensor),
         tensor(graph, port.tensor),
     )
 }
@@ -82,19 +91,22 @@ fn text(build: &Build) -> String {
     for input in &graph.inputs {
         text += &port(graph, plan, "input", input);
     }
-    for (step, &id) in plan.steps.iter().enumerate() {
-        let Some(node) = graph.node(id) else { continue };
+    for (step, planned) in plan.steps.iter().enumerate() {
+        let Some(node) = graph.node(planned.node) else {
+            continue;
+        };
         let _ = writeln!(
             text,
-            "step {step} {} from {} | arena {}",
+            "step {step} {} by {} from {} | arena {}",
             node.op.name(),
+            planned.backend.name(),
             node.sources.join(", "),
             plan.live_bytes[step]
         );
         for (what, ids) in [("reads", &node.inputs), ("gives", &node.outputs)] {
             for &id in ids {
-                let place = match plan.offset(id) {
-                    Some(offset) => format!("at {offset} "),
+                let place = match plan.place(id) {
+                    Some(_) => format!("at {} ", place(plan, id)),
                     None => String::new(),
                 };
                 let _ = writeln!(text, "    {what} {place}{}", tensor(graph, id));
@@ -159,7 +171,7 @@ fn shipped_models() {
 
 #[test]
 fn small_graphs() {
-    for (name, onnx, shape) in graphs::all() {
+    for (name, onnx, shape) in crate::testing::graphs::all() {
         let size: usize = shape.iter().product();
         let data = crate::testing::values(8 * size, 99);
         let request = Request {

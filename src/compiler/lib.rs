@@ -12,11 +12,16 @@ mod compare;
 mod data;
 #[cfg(test)]
 mod dump;
+mod engine;
 mod fit;
 mod golden;
 mod import;
 mod ir;
 mod metric;
+mod onnx;
+#[cfg(test)]
+mod onnxruntime;
+mod operators;
 mod oracle;
 mod passes;
 mod pipeline;
@@ -27,7 +32,7 @@ mod score;
 #[cfg(test)]
 mod testing;
 mod verify;
-mod wire;
+mod write;
 
 pub use pipeline::compile;
 pub use score::float_scores;

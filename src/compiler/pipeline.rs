@@ -2,14 +2,20 @@
 
 use std::time::Instant;
 
-use tinsmith_build_job::{CompileError, Compiled, MEASURE, ModelError, Problem, Progress, Request};
+use tinsmith_build_job::{
+    CompileError, Compiled, FloatCheck, MEASURE, ModelError, Problem, Progress, Request,
+};
 use tinsmith_module::Module;
 
-use super::backend::portable::{self, BackendError, Built, Extras};
+use super::backend::{self, BackendError};
+use super::engine::{Kernels, Spec};
 use super::ir::Graph;
 use super::plan::{self, Plan};
-use super::verify::Runner;
-use super::{check, compare, data, fit, golden, import, metric, oracle, passes, quantize, report};
+use super::verify::{self, Runner};
+use super::write::{Built, Extras, write};
+use super::{
+    check, compare, data, fit, golden, import, metric, operators, oracle, passes, quantize, report,
+};
 
 /// What a model became before its module is verified.
 pub(crate) struct Build {
@@ -23,6 +29,8 @@ pub(crate) struct Build {
     pub built: Built,
     /// Multiply-accumulates of one inference.
     pub macs: u64,
+    /// What our floats were compared with.
+    pub float_check: FloatCheck,
 }
 
 /// Runs a build in this process. Files of unknown origin belong in
@@ -44,16 +52,19 @@ pub fn compile(
         plan,
         built,
         macs,
+        float_check,
     } = build(request, &mut stage)?;
     let module =
         Module::parse(&built.image).map_err(|e| internal(request, "write", e.to_string()))?;
     fit::fit(&request.name, &request.capability, &module)?;
     stage("verify", 0.6);
-    let runner = Runner::new(&graph, &module).map_err(|e| internal(request, "verify", e))?;
-    runner
-        .verify(&request.options.calibration)
+    let reset = golden::reset(&graph);
+    let kernels = Kernels::new(&module, &reset);
+    let samples = &request.options.calibration;
+    verify::verify(&graph, &kernels, &Spec::new(&module), samples)
         .map_err(|e| internal(request, "verify", e))?;
-    let sqnr = runner.noise(&float, &plan, &request.options.calibration);
+    let sqnr = verify::noise(&graph, &kernels, &built.layers, &float, samples);
+    let runner = Runner::new(&graph, &kernels);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     stage(MEASURE, 0.75);
     let measured = match &request.test {
@@ -68,7 +79,8 @@ pub fn compile(
         graph: &graph,
         plan: &plan,
         module: &module,
-        weights_bytes: built.weights_bytes,
+        built: &built,
+        float_check,
         macs,
         compile_ms,
         sqnr: &sqnr,
@@ -89,16 +101,22 @@ pub(crate) fn build(
     stage("check", 0.0);
     let checked = check::check(&request.name, &request.onnx)?;
     stage("import", 0.05);
-    let typed = oracle::Typed::new(&request.name, &checked.model)?;
-    let imported = import::import(&request.name, &checked, &typed)?;
+    let typed = oracle::Typed::new(&checked.model);
+    let typed = typed.as_ref().map_err(String::as_str);
+    let imported = import::import(&request.name, &checked, typed.ok(), &operators::find)?;
     data::check_size(request, &imported.graph)?;
     data::check_data(request, &imported.graph)?;
     stage("compare", 0.1);
     compare::check_values(request, &imported)?;
-    compare::compare(request, &imported, &typed).map_err(|e| internal(request, "compare", e))?;
+    let float_check =
+        compare::compare(request, &imported, typed).map_err(|e| internal(request, "compare", e))?;
     stage("optimize", 0.2);
     let mut graph = imported.graph.clone();
-    passes::optimize(&mut graph).map_err(|e| internal(request, "optimize", e))?;
+    let mut legalise = |graph: &mut Graph| {
+        let mut backends = backend::ALL.iter();
+        backends.try_for_each(|backend| backend.legalise(graph))
+    };
+    passes::optimize(&mut graph, &mut legalise).map_err(|e| internal(request, "optimize", e))?;
     compare::same_outputs(request, &imported.graph, &graph)
         .map_err(|e| internal(request, "optimize", e))?;
     stage("calibrate", 0.3);
@@ -111,7 +129,7 @@ pub(crate) fn build(
     let float = graph.clone();
     stage("quantize", 0.5);
     quantize::quantize(&mut graph, &ranges).map_err(|e| internal(request, "quantize", e))?;
-    let plan = plan::plan(&graph);
+    let plan = plan::plan(&graph, backend::ALL).map_err(|e| refused(request, e))?;
     stage("write", 0.55);
     let macs = report::macs(&graph);
     let extras = Extras {
@@ -120,13 +138,14 @@ pub(crate) fn build(
         golden: &golden::inputs(request, &graph),
         macs,
     };
-    let built = portable::build(&graph, &plan, &extras).map_err(|e| refused(request, e))?;
+    let built = write(&graph, &plan, &extras).map_err(|e| refused(request, e))?;
     Ok(Build {
         float,
         graph,
         plan,
         built,
         macs,
+        float_check,
     })
 }
 

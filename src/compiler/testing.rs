@@ -1,5 +1,7 @@
 //! ONNX files made by hand, for tests.
 
+pub(crate) mod graphs;
+
 use prost::Message;
 use tract_onnx::pb::{self, attribute_proto::AttributeType, tensor_proto::DataType};
 

@@ -7,6 +7,7 @@ use tinsmith_build_job::{
 use tinsmith_digest::Digest;
 use tinsmith_samples as samples;
 
+use super::testing::Onnx;
 use super::*;
 
 /// A model of the shipped zoo (`models/NAME`), or of a developer's data folder.
@@ -284,6 +285,43 @@ fn too_small_a_device_is_refused_by_bytes() {
             .any(|m| matches!(m, Misfit::ModuleSize { missing: 1.., .. }))
     );
     assert!(error.to_string().contains("bytes of RAM are missing"));
+}
+
+/// Tensors of more elements than an extent of a view can tell: where the module format has no word
+/// for a layer the model is refused, it is no internal error.
+#[test]
+fn long_tensors() {
+    let request = |onnx, size: usize| {
+        let mut capability = tinsmith_targets::find("stm32f767").unwrap();
+        capability.platform.arena_total = 1 << 20;
+        let data = testing::values(2 * size, 9);
+        let shape = vec![1, size];
+        Request {
+            name: "long".into(),
+            version: "1".into(),
+            onnx,
+            task: Task::Regress,
+            labels: Vec::new(),
+            capability,
+            options: Options::new(Samples { shape, data }),
+            test: None,
+        }
+    };
+    for size in [65_536, 70_002] {
+        let onnx = Onnx::new(&[1, 1, size])
+            .node("Sigmoid", &["x"], "s", &[])
+            .node("Add", &["s", "x"], "a", &[])
+            .node("ReduceMean", &["a"], "y", &[testing::ints("axes", &[2])])
+            .file(&["y"]);
+        let compiled = compile(&request(onnx, size), &mut |_| {}).unwrap();
+        assert!(compiled.report.layers.len() >= 3);
+    }
+    let onnx = Onnx::new(&[1, 1, 70_001])
+        .weights("w", &[1, 1, 3])
+        .node("Conv", &["x", "w"], "y", &[])
+        .file(&["y"]);
+    let error = compile(&request(onnx, 70_001), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, CompileError::Model(_)), "{error}");
 }
 
 #[test]

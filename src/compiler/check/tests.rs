@@ -1,3 +1,5 @@
+use tract_onnx::pb::{tensor_proto::DataType, tensor_shape_proto::dimension};
+
 use super::*;
 use pb::tensor_shape_proto::Dimension;
 

@@ -2,24 +2,33 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context, window};
-use crate::ir::{Clamp, Node, Window};
+use super::{Lowered, Portable};
+use crate::backend::context::window;
+use crate::backend::{BackendError, Context, Piece};
+use crate::ir::Node;
+use crate::operators::DepthwiseConv;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    geometry: &Window,
-    clamp: &Clamp,
-) -> Result<build::Op, BackendError> {
-    let (weights, bias, multipliers) = cx.weights(node)?;
-    Ok(build::Op::DepthwiseConv(build::DepthwiseConv {
-        input: cx.spatial(node.inputs[0])?,
-        output: cx.spatial(node.outputs[0])?,
-        window: window(geometry)?,
-        input_zero_point: cx.scale(node.inputs[0])?.1,
-        clamp: cx.clamp(node.outputs[0], clamp)?,
-        weights,
-        bias,
-        multipliers,
-    }))
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<DepthwiseConv>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let Some(op) = node.op.get::<DepthwiseConv>() else {
+        return Ok(Vec::new());
+    };
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
+    let layer = cx.weights(node, &Portable)?;
+    let record = build::DepthwiseConv {
+        input: cx.spatial(input)?,
+        output: cx.spatial(output)?,
+        window: window(&op.window)?,
+        input_zero_point: cx.scale(input)?.1,
+        clamp: cx.clamp(output, &op.clamp)?,
+        weights: layer.weights,
+        bias: layer.bias,
+        multipliers: layer.multipliers,
+    };
+    Ok(vec![Piece::whole(output, record)])
 }
