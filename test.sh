@@ -111,8 +111,15 @@ if [ -z "$quick" ]; then
     done
 
     step "firmware for QEMU"
-    (cd device-client/boards/qemu-mps2 && cargo clippy --locked --release -- -D warnings)
-    (cd device-client/boards/qemu-mps2 && cargo build --locked --release)
+    (
+        cd device-client/boards/qemu-mps2
+        cargo clippy --locked --release --features temperature -- -D warnings
+        cargo build --locked --release --features temperature
+        built=${CARGO_TARGET_DIR:-target}/thumbv7em-none-eabihf/release
+        cp "$built/firmware" "$built/firmware-temperature"
+        cargo clippy --locked --release -- -D warnings
+        cargo build --locked --release
+    )
 fi
 
 step "lints"
@@ -133,6 +140,10 @@ if [ -z "$quick" ]; then
     board=device-client/boards/qemu-mps2
     step "firmware in QEMU: flash, clock, network"
     python3 $board/tests/host.py
+
+    step "firmware in QEMU with an object of an application"
+    python3 $board/tests/sensor.py --elf \
+        "${CARGO_TARGET_DIR:-$board/target}/thumbv7em-none-eabihf/release/firmware-temperature"
 
     step "firmware in QEMU against an independent server, with power cuts"
     module=$(mktemp)

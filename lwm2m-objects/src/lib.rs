@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod capability;
 pub mod cbor;
 pub mod compute;
+mod define;
 pub mod firmware;
 pub mod format;
 #[cfg(feature = "alloc")]

@@ -104,4 +104,4 @@ fn shape_text(dims: &[i64]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -42,8 +42,7 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         .filter_map(|(index, layer)| Some((index, layer, graph.node(layer.node)?)))
         .map(|(index, layer, node)| {
             let first = told.replace(layer.step) != Some(layer.step);
-            let given = layer.gives.map(|(tensor, _)| tensor);
-            let tensor = given.or(node.outputs.first().copied());
+            let tensor = layer.gives.or(node.outputs.first().copied());
             let tensor = tensor.map(|tensor| graph.tensor(tensor));
             LayerReport {
                 name: tensor.map_or_else(String::new, |tensor| tensor.name.clone()),

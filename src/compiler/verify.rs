@@ -156,14 +156,14 @@ pub(crate) fn noise(
                 let (Some(power), Some(seen)) = (power.get_mut(layer), seen.get_mut(layer)) else {
                     return;
                 };
-                let Some((tensor, first)) = layers.get(layer).and_then(|layer| layer.gives) else {
+                let Some(tensor) = layers.get(layer).and_then(|layer| layer.gives) else {
                     return;
                 };
                 let quantization = graph.tensor(tensor).quantization.as_ref();
                 let Some((scale, zero)) = quantization.and_then(Quantization::single) else {
                     return;
                 };
-                let reals = evaluator.value(tensor).iter().skip(first + *seen);
+                let reals = evaluator.value(tensor).iter().skip(*seen);
                 *seen += bytes.len();
                 for (&byte, &real) in bytes.iter().zip(reals) {
                     let back = numerics::dequantize(byte.cast_signed(), scale, zero);

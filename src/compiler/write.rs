@@ -30,8 +30,8 @@ pub(crate) struct Layer {
     pub step: usize,
     /// The node of the step.
     pub node: NodeId,
-    /// The tensor of the graph that it computes elements of, and the first of them.
-    pub gives: Option<(TensorId, usize)>,
+    /// The tensor that it computes, if it is one of the graph's.
+    pub gives: Option<TensorId>,
 }
 
 /// A finished module.

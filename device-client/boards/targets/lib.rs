@@ -29,21 +29,39 @@ targets! {
 }
 
 /// The kernels, as (id, version), of each version of the library of portable kernels, from 1 on.
-const LIBRARIES: &[&[(u16, u16)]] = &[&[
-    (1, 1),
-    (2, 1),
-    (3, 1),
-    (4, 1),
-    (5, 1),
-    (6, 1),
-    (7, 1),
-    (8, 1),
-    (9, 1),
-    (10, 1),
-    (11, 1),
-    (12, 1),
-    (13, 1),
-]];
+const LIBRARIES: &[&[(u16, u16)]] = &[
+    &[
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+        (6, 1),
+        (7, 1),
+        (8, 1),
+        (9, 1),
+        (10, 1),
+        (11, 1),
+        (12, 1),
+        (13, 1),
+    ],
+    // Tensors of more than 65,535 elements along an axis.
+    &[
+        (1, 2),
+        (2, 2),
+        (3, 2),
+        (4, 2),
+        (5, 2),
+        (6, 2),
+        (7, 2),
+        (8, 2),
+        (9, 2),
+        (10, 2),
+        (11, 2),
+        (12, 2),
+        (13, 2),
+    ],
+];
 
 /// A target file, whose units list their kernels or name a library.
 ///
@@ -207,8 +225,8 @@ mod tests {
         assert!(json.contains("operators") && !json.contains("kernel_library"));
         assert_eq!(parse(json).ok(), find("nrf52840"));
         let file = FILES[0].2;
-        assert!(file.contains("\"kernel_library\": 1"));
-        let unknown = file.replace("\"kernel_library\": 1", "\"kernel_library\": 99");
+        assert!(file.contains("\"kernel_library\": 2"));
+        let unknown = file.replace("\"kernel_library\": 2", "\"kernel_library\": 99");
         assert!(parse(&unknown).unwrap_err().to_string().contains("99"));
     }
 

@@ -28,6 +28,44 @@ impl<const N: usize> Text<N> {
     }
 }
 
+/// Appends; what does not fit is an error and leaves the text as it was.
+impl<const N: usize> core::fmt::Write for Text<N> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        let start = usize::from(self.len);
+        let end = start + s.len();
+        let place = self.bytes.get_mut(start..end).ok_or(core::fmt::Error)?;
+        place.copy_from_slice(s.as_bytes());
+        self.len = u8::try_from(end).map_err(|_| core::fmt::Error)?;
+        Ok(())
+    }
+}
+
+/// Text in a buffer of the caller; too much is an error of `write!`.
+pub(crate) struct Line<'b> {
+    place: &'b mut [u8],
+    len: usize,
+}
+
+impl<'b> Line<'b> {
+    pub(crate) fn new(place: &'b mut [u8]) -> Self {
+        Self { place, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl core::fmt::Write for Line<'_> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        let end = self.len + s.len();
+        let place = self.place.get_mut(self.len..end).ok_or(core::fmt::Error)?;
+        place.copy_from_slice(s.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
 impl<const N: usize> core::fmt::Debug for Text<N> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.as_str().fmt(f)
@@ -63,6 +101,26 @@ impl<const N: usize> Bytes<N> {
 impl<const N: usize> core::fmt::Debug for Bytes<N> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} bytes", self.len)
+    }
+}
+
+/// Yes or no. No value of it is zero, so that a table of absent entries is all zeros and lies in no
+/// image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    No = 1,
+    Yes = 2,
+}
+
+impl Flag {
+    pub(crate) fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+}
+
+impl From<bool> for Flag {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
     }
 }
 

@@ -6,21 +6,6 @@ use tinsmith_module::numerics::Multiplier;
 use super::{Backend, BackendError};
 use crate::ir::{self, Graph, Layout, Node, Quantization, TensorId};
 
-/// Largest extent of a view.
-const MAX_EXTENT: usize = u16::MAX as usize;
-/// Elements of a row when a flat tensor is cut.
-const ROW: usize = 1 << 15;
-
-/// Weights, biases and multipliers.
-pub(crate) struct Weights {
-    /// In the order that the backend wants.
-    pub weights: Vec<i8>,
-    /// One for each output channel.
-    pub bias: Vec<i32>,
-    /// One for each output channel.
-    pub multipliers: Vec<Multiplier>,
-}
-
 /// A place in an arena segment of the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -43,28 +28,6 @@ pub(crate) struct Context<'a> {
 /// A number of the module format.
 pub(crate) fn number(value: usize) -> Result<u32, BackendError> {
     u32::try_from(value).map_err(|_| BackendError::Impossible(format!("{value} is too large")))
-}
-
-/// Extents of a flat tensor as one view, if there are some.
-fn factors(elements: usize) -> Option<[usize; 3]> {
-    let divisor = |n: usize| (1..=n.min(MAX_EXTENT)).rev().find(|&d| n.is_multiple_of(d));
-    let channels = divisor(elements)?;
-    let width = divisor(elements / channels)?;
-    let height = elements / channels / width;
-    (height <= MAX_EXTENT).then_some([height, width, channels])
-}
-
-/// A flat tensor as pieces that each are one view: first element and extents.
-fn pieces(elements: usize) -> Vec<(usize, [usize; 3])> {
-    if elements <= MAX_EXTENT {
-        return vec![(0, [1, 1, elements])];
-    }
-    let (rows, rest) = (elements / ROW, elements % ROW);
-    let mut pieces = vec![(0, [rows, 1, ROW])];
-    if rest > 0 {
-        pieces.push((rows * ROW, [1, 1, rest]));
-    }
-    pieces
 }
 
 impl Context<'_> {
@@ -91,33 +54,25 @@ impl Context<'_> {
         place.ok_or_else(|| self.lacks(tensor, "place"))
     }
 
-    fn extents(&self, tensor: TensorId) -> [usize; 3] {
-        match *self.graph.tensor(tensor).shape.as_slice() {
+    /// A tensor as height, width and channels.
+    pub(crate) fn view(&self, tensor: TensorId) -> Result<View, BackendError> {
+        let extents = match *self.graph.tensor(tensor).shape.as_slice() {
             [] => [1, 1, 1],
             [1, h, w, c] => [h, w, c],
             [ref rows @ .., c] => [1, rows.iter().product(), c],
-        }
+        };
+        self.view_as(tensor, extents)
     }
 
-    /// A tensor as height, width and channels.
-    pub(crate) fn view(&self, tensor: TensorId) -> Result<View, BackendError> {
-        self.view_as(tensor, self.extents(tensor))
+    /// A tensor as one row.
+    pub(crate) fn flat(&self, tensor: TensorId) -> Result<View, BackendError> {
+        self.view_as(tensor, [1, 1, self.graph.tensor(tensor).elements()])
     }
 
     /// A tensor as other extents with as many elements.
     pub(crate) fn view_as(
         &self,
         tensor: TensorId,
-        extents: [usize; 3],
-    ) -> Result<View, BackendError> {
-        self.view_from(tensor, 0, extents)
-    }
-
-    /// Elements of a tensor from `first` on.
-    pub(crate) fn view_from(
-        &self,
-        tensor: TensorId,
-        first: usize,
         [h, w, c]: [usize; 3],
     ) -> Result<View, BackendError> {
         if self.graph.tensor(tensor).dtype != ir::DType::I8 {
@@ -126,36 +81,11 @@ impl Context<'_> {
         let Place { segment, offset } = self.place(tensor)?;
         Ok(View::dense(
             segment,
-            number(offset + first)?,
+            number(offset)?,
             number(h)?,
             number(w)?,
             number(c)?,
         ))
-    }
-
-    /// A tensor as one row, or as several of one length if it is too long for that.
-    pub(crate) fn flat(&self, tensor: TensorId) -> Result<View, BackendError> {
-        let elements = self.graph.tensor(tensor).elements();
-        let extents = match elements {
-            0..=MAX_EXTENT => Some([1, 1, elements]),
-            _ => factors(elements),
-        };
-        let extents = extents.ok_or_else(|| {
-            BackendError::Impossible(format!(
-                "a tensor of {elements} elements in one piece, a number without small factors"
-            ))
-        })?;
-        self.view_as(tensor, extents)
-    }
-
-    /// Tensors of one shape for an operation that treats every element alike: as they are, or cut
-    /// into pieces where they are too long. For each piece its first element and extents.
-    pub(crate) fn alike(&self, tensor: TensorId) -> Vec<(usize, [usize; 3])> {
-        let extents = self.extents(tensor);
-        if extents.iter().all(|&extent| extent <= MAX_EXTENT) {
-            return vec![(0, extents)];
-        }
-        pieces(self.graph.tensor(tensor).elements())
     }
 
     /// A tensor of a spatial operator: channels last, batch 1.
@@ -209,12 +139,15 @@ impl Context<'_> {
         })
     }
 
-    /// Weights, biases and multipliers of a node.
-    pub(crate) fn weights(
+    /// Weights, biases and multipliers of a node, with the order of weights that the backend wants.
+    pub(crate) fn layer(
         &self,
         node: &Node,
         backend: &dyn Backend,
-    ) -> Result<Weights, BackendError> {
+        input: View,
+        output: View,
+        clamp: &ir::Clamp,
+    ) -> Result<build::Layer, BackendError> {
         let [x, weights, bias] = [0, 1, 2].map(|i| self.operand(node, &node.inputs, i));
         let (x, weights, bias) = (x?, weights?, bias?);
         let ir::Role::Constant(ir::Data::I8(w)) = &self.graph.tensor(weights).role else {
@@ -226,8 +159,9 @@ impl Context<'_> {
         let Some(scales) = self.graph.tensor(weights).quantization.as_ref() else {
             return Err(self.lacks(weights, "scales"));
         };
-        let (s_in, _) = self.scale(x)?;
-        let (s_out, _) = self.scale(self.operand(node, &node.outputs, 0)?)?;
+        let (s_in, input_zero_point) = self.scale(x)?;
+        let y = self.operand(node, &node.outputs, 0)?;
+        let (s_out, _) = self.scale(y)?;
         let multipliers = scales
             .scale
             .iter()
@@ -237,7 +171,11 @@ impl Context<'_> {
             None => w.to_vec(),
             Some(order) => order.iter().filter_map(|&i| w.get(i).copied()).collect(),
         };
-        Ok(Weights {
+        Ok(build::Layer {
+            input,
+            output,
+            input_zero_point,
+            clamp: self.clamp(y, clamp)?,
             weights: ordered,
             bias: b.to_vec(),
             multipliers,
@@ -257,18 +195,4 @@ pub(crate) fn window(window: &ir::Window) -> Result<build::Window, BackendError>
         pad_top: number(window.before[0])?,
         pad_left: number(window.before[1])?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_tensors_are_cut() {
-        assert_eq!(pieces(65_535), [(0, [1, 1, 65_535])]);
-        assert_eq!(pieces(65_536), [(0, [2, 1, 32_768])]);
-        assert_eq!(pieces(65_537), [(0, [2, 1, 32_768]), (65_536, [1, 1, 1])]);
-        assert_eq!(factors(131_072), Some([1, 4, 32_768]));
-        assert_eq!(factors(65_537), None);
-    }
 }

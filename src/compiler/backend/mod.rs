@@ -58,16 +58,16 @@ pub(crate) trait Backend: Sync {
 pub(crate) struct Piece {
     /// The record.
     pub record: build::Op,
-    /// The tensor that it computes elements of, if one of the graph's, and the first of them.
-    pub gives: Option<(TensorId, usize)>,
+    /// The tensor that it computes, if it is one of the graph's.
+    pub gives: Option<TensorId>,
 }
 
 impl Piece {
-    /// A record that computes a whole tensor.
-    pub(crate) fn whole(tensor: TensorId, record: impl Into<build::Op>) -> Self {
+    /// A record that computes a tensor of the graph.
+    pub(crate) fn of(tensor: TensorId, record: impl Into<build::Op>) -> Self {
         Self {
             record: record.into(),
-            gives: Some((tensor, 0)),
+            gives: Some(tensor),
         }
     }
 }

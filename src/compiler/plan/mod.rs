@@ -3,7 +3,7 @@
 mod place;
 
 use crate::backend::{self, Backend, BackendError};
-use crate::ir::{Graph, Node, NodeId, Port, TensorId};
+use crate::ir::{Graph, Node, NodeId, TensorId};
 use crate::operators::Store;
 use place::{Buffer, place};
 
@@ -148,10 +148,8 @@ impl Buffers<'_> {
         inputs.iter().find_map(|&index| {
             let source = root(self.graph, *node.inputs.get(index)?);
             let tensor = self.graph.tensor(source);
-            let given = |port: &Port| root(self.graph, port.tensor) == source;
             let dies = self.times.last[source.0] == step
                 && !tensor.is_state()
-                && !self.graph.inputs.iter().any(given)
                 && tensor.bytes() == output.bytes();
             if dies { self.of[source.0] } else { None }
         })

@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg_attr(feature = "temperature", path = "temperature.rs")]
+mod application;
 mod node;
 
 use board::flash::Flash;

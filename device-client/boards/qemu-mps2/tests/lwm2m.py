@@ -322,6 +322,9 @@ class Life:
         print(f"   {len(data)} bytes in {took * 1000:.0f} ms, {len(data) / took / 1024:.0f} KiB/s")
         self.until("/5/0/3", "2")
         server.execute("/5/0/2")
+        if not trial:
+            # Until the self test has run, the module before is the active one.
+            self.until("/5/0/3", "0")
         slot = None
         end = time.monotonic() + 30
         wanted = "3" if trial else "4"

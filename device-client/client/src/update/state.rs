@@ -242,24 +242,26 @@ impl UpdateState {
     ///
     /// True if something changed.
     pub(crate) fn after_reset(&mut self) -> bool {
-        let before = *self;
+        let mut changed = false;
         if let Some(slot) = self.trial() {
-            let _ = self.roll_back(slot, ModelResult::ResetInTrial);
+            changed = self.roll_back(slot, ModelResult::ResetInTrial).is_ok();
         }
         let receiving = self.find(SlotState::Receiving);
         let downloading = self.firmware.state == FirmwareState::Downloading;
         if downloading && (self.target.is_none() || receiving != self.target) {
             let _ = self.trigger(Trigger::Refused(UpdateResult::ConnectionLost));
             self.target = None;
+            changed = true;
         }
         for slot in &mut self.slots {
             if slot.state == SlotState::Receiving
                 && self.firmware.state != FirmwareState::Downloading
             {
                 *slot = Slot::EMPTY;
+                changed = true;
             }
         }
-        *self != before
+        changed
     }
 
     pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
@@ -287,21 +289,29 @@ impl UpdateState {
         w.finish()
     }
 
-    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+    /// Takes what [`encode`](Self::encode) has written; as new if there is none or it is something
+    /// else.
+    pub(crate) fn decode(&mut self, data: Option<&[u8]>) {
+        *self = Self::NEW;
+        if data.is_some_and(|data| self.read(data).is_none()) {
+            *self = Self::NEW;
+        }
+    }
+
+    fn read(&mut self, data: &[u8]) -> Option<()> {
         let mut r = Reader::new(data);
         if r.u8()? != SCHEMA {
             return None;
         }
         let slot = |n: u8| Some(n).filter(|n| usize::from(*n) < SLOTS);
-        let mut new = Self::NEW;
-        new.firmware = Firmware {
+        self.firmware = Firmware {
             state: FirmwareState::from_number(r.u8()?.into())?,
             result: UpdateResult::from_number(r.u8()?.into())?,
         };
-        new.target = slot(r.u8()?);
-        new.previous = slot(r.u8()?);
-        new.floor = r.u64()?;
-        for s in &mut new.slots {
+        self.target = slot(r.u8()?);
+        self.previous = slot(r.u8()?);
+        self.floor = r.u64()?;
+        for s in &mut self.slots {
             *s = Slot {
                 state: SlotState::from_number(r.u8()?.into())?,
                 result: ModelResult::from_number(r.u8()?.into())?,
@@ -317,7 +327,7 @@ impl UpdateState {
                 compiler: r.text()?,
             };
         }
-        Some(new)
+        Some(())
     }
 }
 
@@ -396,8 +406,14 @@ mod tests {
         install(&mut u, 7);
         let mut buf = [0; crate::store::journal::MAX_DATA];
         let n = u.encode(&mut buf).unwrap();
-        assert_eq!(UpdateState::decode(&buf[..n]), Some(u));
-        assert_eq!(UpdateState::decode(&buf[..n - 1]), None);
+        let decoded = |data| {
+            let mut other = running_one();
+            other.decode(data);
+            other
+        };
+        assert_eq!(decoded(Some(&buf[..n])), u);
+        assert_eq!(decoded(Some(&buf[..n - 1])), UpdateState::NEW);
+        assert_eq!(decoded(None), UpdateState::NEW);
     }
 
     #[test]
@@ -422,7 +438,7 @@ mod tests {
         for i in 0..n {
             let mut bad = buf;
             bad[i] ^= 0xFF;
-            let _ = UpdateState::decode(&bad[..n]);
+            UpdateState::NEW.clone().decode(Some(&bad[..n]));
         }
     }
 }

@@ -30,6 +30,18 @@ pub enum SegmentKind {
     Dma = 3,
 }
 
+impl SegmentKind {
+    pub(crate) const fn from_u8(kind: u8) -> Option<Self> {
+        Some(match kind {
+            0 => Self::Scratch,
+            1 => Self::State,
+            2 => Self::Fast,
+            3 => Self::Dma,
+            _ => return None,
+        })
+    }
+}
+
 /// One segment of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {

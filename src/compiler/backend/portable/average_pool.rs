@@ -30,5 +30,5 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         input_scale,
         output_scale: cx.scale(output)?.0,
     };
-    Ok(vec![Piece::whole(output, record)])
+    Ok(vec![Piece::of(output, record)])
 }

@@ -47,5 +47,5 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         axis: build::Axis::Channels,
         clamp: cx.clamp(output, &Clamp::NONE)?,
     };
-    Ok(vec![Piece::whole(output, record)])
+    Ok(vec![Piece::of(output, record)])
 }

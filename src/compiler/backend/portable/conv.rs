@@ -19,16 +19,13 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
     };
     let input = cx.operand(node, &node.inputs, 0)?;
     let output = cx.operand(node, &node.outputs, 0)?;
-    let layer = cx.weights(node, &Portable)?;
-    let record = build::Conv2d {
-        input: cx.spatial(input)?,
-        output: cx.spatial(output)?,
-        window: window(&op.window)?,
-        input_zero_point: cx.scale(input)?.1,
-        clamp: cx.clamp(output, &op.clamp)?,
-        weights: layer.weights,
-        bias: layer.bias,
-        multipliers: layer.multipliers,
-    };
-    Ok(vec![Piece::whole(output, record)])
+    let layer = cx.layer(
+        node,
+        &Portable,
+        cx.spatial(input)?,
+        cx.spatial(output)?,
+        &op.clamp,
+    )?;
+    let window = window(&op.window)?;
+    Ok(vec![Piece::of(output, build::Conv2d { window, layer })])
 }

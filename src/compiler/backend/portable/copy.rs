@@ -43,5 +43,5 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         input_start: 0,
         input_strides,
     };
-    Ok(vec![Piece::whole(output, record)])
+    Ok(vec![Piece::of(output, record)])
 }

@@ -18,15 +18,12 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
     };
     let input = cx.operand(node, &node.inputs, 0)?;
     let output = cx.operand(node, &node.outputs, 0)?;
-    let layer = cx.weights(node, &Portable)?;
-    let record = build::FullyConnected {
-        input: cx.flat(input)?,
-        output: cx.view(output)?,
-        input_zero_point: cx.scale(input)?.1,
-        clamp: cx.clamp(output, &op.clamp)?,
-        weights: layer.weights,
-        bias: layer.bias,
-        multipliers: layer.multipliers,
-    };
-    Ok(vec![Piece::whole(output, record)])
+    let layer = cx.layer(
+        node,
+        &Portable,
+        cx.flat(input)?,
+        cx.view(output)?,
+        &op.clamp,
+    )?;
+    Ok(vec![Piece::of(output, build::FullyConnected { layer })])
 }

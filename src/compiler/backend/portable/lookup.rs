@@ -22,16 +22,10 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         let y = (y / f64::from(s_out)).round_ties_even() + f64::from(z_out);
         *entry = y.clamp(-128.0, 127.0) as i8;
     }
-    let piece = |(first, extents)| {
-        let record = build::Lookup {
-            input: cx.view_from(input, first, extents)?,
-            output: cx.view_from(output, first, extents)?,
-            table,
-        };
-        Ok(Piece {
-            record: record.into(),
-            gives: Some((output, first)),
-        })
+    let record = build::Lookup {
+        input: cx.view(input)?,
+        output: cx.view(output)?,
+        table,
     };
-    cx.alike(output).into_iter().map(piece).collect()
+    Ok(vec![Piece::of(output, record)])
 }

@@ -25,5 +25,5 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         low: -128,
         high: 127,
     };
-    Ok(vec![Piece::whole(output, record)])
+    Ok(vec![Piece::of(output, record)])
 }

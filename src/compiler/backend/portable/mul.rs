@@ -22,20 +22,14 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
     let ((s_a, z_a), (s_b, z_b)) = (cx.scale(a)?, cx.scale(b)?);
     let multiplier = Multiplier::product(s_a, s_b, cx.scale(output)?.0)?;
     let clamp = node.op.clamp().unwrap_or(Clamp::NONE);
-    let piece = |(first, extents)| {
-        let record = build::Mul {
-            a: cx.view_from(a, first, extents)?,
-            b: build::Operand::Arena(cx.view_from(b, first, extents)?),
-            output: cx.view_from(output, first, extents)?,
-            a_zero_point: z_a,
-            b_zero_point: z_b,
-            multiplier,
-            clamp: cx.clamp(output, &clamp)?,
-        };
-        Ok(Piece {
-            record: record.into(),
-            gives: Some((output, first)),
-        })
+    let record = build::Mul {
+        a: cx.view(a)?,
+        b: build::Operand::Arena(cx.view(b)?),
+        output: cx.view(output)?,
+        a_zero_point: z_a,
+        b_zero_point: z_b,
+        multiplier,
+        clamp: cx.clamp(output, &clamp)?,
     };
-    cx.alike(output).into_iter().map(piece).collect()
+    Ok(vec![Piece::of(output, record)])
 }

@@ -40,5 +40,5 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         front: number(front)?,
         value: real.clamp(-128.0, 127.0) as i8,
     };
-    Ok(vec![Piece::whole(output, record)])
+    Ok(vec![Piece::of(output, record)])
 }

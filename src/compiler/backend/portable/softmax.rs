@@ -23,7 +23,7 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
         output: cx.view_as(output, extents)?,
         table: table(cx.scale(input)?.0, classes),
     };
-    Ok(vec![Piece::whole(output, record)])
+    Ok(vec![Piece::of(output, record)])
 }
 
 /// T[d] = rint(exp(-s * d) * 2^k) with k = min(22, 31 - ceil(log2 N)).

@@ -18,18 +18,12 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
     let output = cx.operand(node, &node.outputs, 0)?;
     let ((s_in, z_in), (s_out, _)) = (cx.scale(input)?, cx.scale(output)?);
     let multiplier = Multiplier::rescale(s_in, s_out)?;
-    let piece = |(first, extents)| {
-        let record = build::Requantize {
-            input: cx.view_from(input, first, extents)?,
-            output: cx.view_from(output, first, extents)?,
-            input_zero_point: z_in,
-            multiplier,
-            clamp: cx.clamp(output, &Clamp::NONE)?,
-        };
-        Ok(Piece {
-            record: record.into(),
-            gives: Some((output, first)),
-        })
+    let record = build::Requantize {
+        input: cx.view(input)?,
+        output: cx.view(output)?,
+        input_zero_point: z_in,
+        multiplier,
+        clamp: cx.clamp(output, &Clamp::NONE)?,
     };
-    cx.alike(output).into_iter().map(piece).collect()
+    Ok(vec![Piece::of(output, record)])
 }
