@@ -23,11 +23,6 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
          names objects and sessions",
     ),
     (
-        "tinsmith-compiler",
-        &["check", "import"],
-        "check asks for the list of operators, import takes what was checked",
-    ),
-    (
         "tinsmith-lwm2m",
         &[
             "bootstrap",
