@@ -39,7 +39,8 @@ pub struct Rule {
     pub security_instance: u16,
     /// Instance of Server that is written.
     pub server_instance: u16,
-    /// The path of the Delete; the bootstrap account and Device survive it (§6.1.7.4).
+    /// The path of the Delete; the bootstrap account and Device survive it (LwM2M TS 1.1
+    /// §6.1.7.4).
     pub delete: Path,
 }
 
@@ -360,7 +361,7 @@ impl Bootstrap {
 }
 
 /// `coap://` and the address; without the zone of a link-local one, which means something on this
-/// machine only (RFC 6874 section 1).
+/// machine only (RFC 6874 §1).
 fn uri(own: SocketAddr) -> String {
     let port = own.port();
     match own.ip().to_canonical() {

@@ -60,7 +60,7 @@ impl Device {
             return false;
         };
         if !message.code().is_success() {
-            // RFC 7641 section 4.2: an error ends the observation.
+            // RFC 7641 §4.2: an error ends the observation.
             let path = self.observations.remove(at).path;
             self.dirty = true;
             self.observation_ended(cx, path, Some(message.code().byte()));

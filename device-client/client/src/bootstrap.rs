@@ -1,4 +1,4 @@
-//! Client-initiated bootstrap (LwM2M TS 1.1 6.1): what the bootstrap server writes is staged, and
+//! Client-initiated bootstrap (LwM2M TS 1.1 §6.1): what the bootstrap server writes is staged, and
 //! swapped in one step at its Finish.
 //!
 //! ```text
@@ -224,7 +224,7 @@ impl<'a> Bootstrap<'a> {
         }
     }
 
-    /// Bootstrap-Discover (LwM2M TS 1.1 6.1.7.3).
+    /// Bootstrap-Discover (LwM2M TS 1.1 §6.1.7.3).
     pub(crate) fn discover(
         &self,
         device: &Device<'_>,

@@ -1,4 +1,4 @@
-//! Device management (LwM2M TS 1.1 6.3): from the request of a management server to an object's
+//! Device management (LwM2M TS 1.1 §6.3): from the request of a management server to an object's
 //! handler and back to an answer.
 
 use lwm2m_objects::Path;

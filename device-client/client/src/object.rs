@@ -232,7 +232,7 @@ pub trait Object {
         Err(Code::METHOD_NOT_ALLOWED)
     }
 
-    /// Executes a resource with its arguments (LwM2M TS 1.1 6.3.5).
+    /// Executes a resource with its arguments (LwM2M TS 1.1 §6.3.5).
     ///
     /// # Errors
     /// The code of the answer.

@@ -1,4 +1,4 @@
-//! Observations (RFC 7641, LwM2M TS 1.1 6.4): what is observed, and when to notify.
+//! Observations (RFC 7641, LwM2M TS 1.1 §6.4): what is observed, and when to notify.
 //!
 //! After any change the observed values are hashed; a notification is due when the hash differs
 //! from that of the last one sent, not before pmin and at the latest after pmax.
@@ -88,7 +88,7 @@ fn hash(records: &dyn Records) -> u32 {
 
 impl Session<'_> {
     /// A GET with Observe 0. Gives the sequence for the answer, none if the table is full: then the
-    /// answer is that of a plain read (RFC 7641 section 4.1).
+    /// answer is that of a plain read (RFC 7641 §4.1).
     pub(crate) fn observe(
         &mut self,
         token: Token,
@@ -249,7 +249,7 @@ fn notify(
     let read = read_format(&view, &path, entry.accept)
         .and_then(|format| Read::measure(view, path, format, None, NOTIFY_BLOCK));
     let Ok(read) = read else {
-        // What was observed is gone: say so and end (RFC 7641 section 3.2).
+        // What was observed is gone: say so and end (RFC 7641 §3.2).
         let reliability = Reliability::NonConfirmable;
         let sent = send(
             link,

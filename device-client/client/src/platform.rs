@@ -106,7 +106,7 @@ pub struct Buffers {
 pub(crate) const RECEIVE: usize = 2048 + 64;
 /// Largest body of a Write that is not streamed, in bytes.
 pub(crate) const BODY: usize = 1280;
-/// Largest datagram that we send, in bytes (RFC 7252 section 4.6).
+/// Largest datagram that we send, in bytes (RFC 7252 §4.6).
 pub(crate) const DATAGRAM: usize = 1152;
 
 impl Buffers {

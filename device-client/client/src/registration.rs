@@ -1,4 +1,4 @@
-//! Registration at a management server (LwM2M TS 1.1 6.2): register, update in time, register
+//! Registration at a management server (LwM2M TS 1.1 §6.2): register, update in time, register
 //! again when the server has forgotten.
 
 use core::fmt::Write as _;

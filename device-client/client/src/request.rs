@@ -13,7 +13,7 @@ use crate::read;
 use crate::session::{Held, Until, Waiting, add_block1, add_location};
 use crate::zero::Live;
 
-/// The critical options that we act on; any other makes a request 4.02 (RFC 7252 section 5.4.1).
+/// The critical options that we act on; any other makes a request 4.02 (RFC 7252 §5.4.1).
 const KNOWN: [OptionNumber; 7] = [
     OptionNumber::URI_HOST,
     OptionNumber::URI_PORT,

@@ -15,6 +15,11 @@ use tinsmith_module::plan::{Record, Span};
 
 const CASES: u32 = if cfg!(debug_assertions) { 400 } else { 4000 };
 
+/// Random layers of each kind; `TINSMITH_LAYERS` says how many.
+fn cases() -> u32 {
+    std::env::var("TINSMITH_LAYERS").map_or(CASES, |number| number.parse().expect("a number"))
+}
+
 fn conv(rng: &mut Rng, arena: &mut Arena) -> Conv2d {
     // One in eight patches is too large to be gathered.
     let (size, channels) = match rng.next() % 8 {
@@ -286,7 +291,7 @@ fn check_window(rng: &mut Rng, image: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn conv2d(seed: u64) {

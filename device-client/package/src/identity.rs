@@ -14,7 +14,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// The Request-Tag (RFC 9175 section 3) of a transfer of the package `prefix` followed by
+/// The Request-Tag (RFC 9175 §3) of a transfer of the package `prefix` followed by
 /// `payload`: the first 8 bytes of its SHA-256.
 #[must_use]
 pub fn request_tag(prefix: &[u8], payload: &[u8]) -> [u8; 8] {

@@ -459,7 +459,7 @@ mod tests {
 
     #[test]
     fn half_floats() {
-        // RFC 8949 appendix A
+        // RFC 8949 §A
         let cases = [
             (0x0000, 0.0),
             (0x3c00, 1.0),

@@ -61,6 +61,8 @@ pub struct Package {
     pub member: bool,
     /// Whether it may be published.
     pub publish: bool,
+    /// Names of its features.
+    pub features: BTreeSet<String>,
     /// What its `Cargo.toml` states.
     pub declared: Vec<Declared>,
     /// What is built for it, as ids; with the features that the whole workspace asks for.
@@ -160,6 +162,7 @@ fn package(value: &Value, member: bool) -> Package {
             path: dependency["path"].as_str().map(PathBuf::from),
         }
     });
+    let features = value["features"].as_object();
     Package {
         name: text(&value["name"]),
         version: text(&value["version"]),
@@ -168,6 +171,10 @@ fn package(value: &Value, member: bool) -> Package {
         folder: manifest.parent().map(PathBuf::from).unwrap_or_default(),
         member,
         publish: value["publish"].is_null(),
+        features: features
+            .into_iter()
+            .flat_map(|f| f.keys().cloned())
+            .collect(),
         declared: declared.collect(),
         resolved: Vec::new(),
     }

@@ -38,10 +38,10 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     (
         "tinsmith-module",
         &[
-            "build", "format", "kernels", "loader", "plan", "run", "spec",
+            "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",
         ],
-        "the writer of an operator's record stands beside its reader, and both name ModuleBuilder \
-         and Module",
+        "the writer of an operator's record stands beside its reader, both name ModuleBuilder and \
+         Module, and a Module names the Arena that it fits",
     ),
     (
         "tinsmith-server",

@@ -2,10 +2,11 @@
 //! versions of the crates that it needs.
 
 use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 
 use tinsmith_structure::metadata::{Kind, Metadata, Package};
 use tinsmith_structure::source::{code, files};
-use tinsmith_structure::{none, read};
+use tinsmith_structure::{none, read, root};
 
 fn members() -> Metadata {
     Metadata::load(".", "x86_64-unknown-linux-gnu")
@@ -50,9 +51,11 @@ fn nothing_is_included_from_outside_a_crate() {
     let mut faults = Vec::new();
     for (name, package) in members().members() {
         // The root package holds the whole-program tests; nobody is served by publishing them.
-        let root = name == "tinsmith";
+        let whole_program = name == "tinsmith";
         for file in files(&package.folder, "rs") {
-            if !belongs(package, &file) || root && file.starts_with(package.folder.join("tests")) {
+            if !belongs(package, &file)
+                || whole_program && file.starts_with(package.folder.join("tests"))
+            {
                 continue;
             }
             for (number, line) in code(&read(&file)) {
@@ -73,6 +76,28 @@ fn nothing_is_included_from_outside_a_crate() {
         }
     }
     none(&faults);
+}
+
+#[test]
+fn each_crate_can_be_packaged() {
+    let workspace = members();
+    let private = workspace.members().into_values().filter(|p| !p.publish);
+    let excluded = private.flat_map(|p| ["--exclude".to_owned(), p.name.clone()]);
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args([
+            "package",
+            "--offline",
+            "--locked",
+            "--workspace",
+            "--no-verify",
+            "--allow-dirty",
+        ])
+        .args(excluded)
+        .output()
+        .expect("cargo can be called");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
 }
 
 #[test]

@@ -211,7 +211,7 @@ def expect(message, code, what):
     return message
 
 
-# --- TLV (LwM2M TS 1.1 section 7.4.3) ---
+# --- TLV (LwM2M TS 1.1 §7.4.3) ---
 
 def tlv(kind, number, value) -> bytes:
     head = kind << 6

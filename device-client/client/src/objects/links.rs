@@ -8,7 +8,7 @@ use lwm2m_objects::model::Version;
 
 use crate::object::{Values, View};
 
-/// The payload of a Register (LwM2M TS 1.1 6.2.1, RFC 6690).
+/// The payload of a Register (LwM2M TS 1.1 §6.2.1, RFC 6690).
 pub(crate) fn write_links(view: &View<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     out.write_str("</>;rt=\"oma.lwm2m\";ct=\"")?;
     for (i, format) in view.device.config.formats.iter().enumerate() {
@@ -37,7 +37,7 @@ pub(crate) fn write_links(view: &View<'_>, out: &mut dyn fmt::Write) -> fmt::Res
     Ok(())
 }
 
-/// Discover (LwM2M TS 1.1 6.3.2): links of an object, an instance or a resource.
+/// Discover (LwM2M TS 1.1 §6.3.2): links of an object, an instance or a resource.
 pub(crate) fn write_discover(
     view: &View<'_>,
     path: &Path,

@@ -152,7 +152,7 @@ fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> R
     Ok(Done::Stored)
 }
 
-/// Argument 0 of Activate: `0='SECONDS'`, or nothing (LwM2M TS 1.1 6.3.5).
+/// Argument 0 of Activate: `0='SECONDS'`, or nothing (LwM2M TS 1.1 §6.3.5).
 fn seconds(arguments: &[u8]) -> Option<u32> {
     if arguments.is_empty() {
         return Some(DEFAULT_TRIAL_S);

@@ -14,7 +14,7 @@ pub(crate) const MAX_INSTANCES: usize = 3;
 
 const SCHEMA: u8 = 1;
 
-/// One instance of object 0 (LwM2M TS 1.1 appendix E.1).
+/// One instance of object 0 (LwM2M TS 1.1 §E.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Security {
     pub(crate) id: u16,
@@ -63,7 +63,7 @@ impl Security {
     }
 }
 
-/// One instance of object 1 (LwM2M TS 1.1 appendix E.2).
+/// One instance of object 1 (LwM2M TS 1.1 §E.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) id: u16,
@@ -228,7 +228,7 @@ impl Accounts {
         done.ok_or(AccountError::Value)
     }
 
-    /// Bootstrap-Delete; the bootstrap server's own account stays (LwM2M TS 1.1 6.1.7.6).
+    /// Bootstrap-Delete; the bootstrap server's own account stays (LwM2M TS 1.1 §6.1.7.6).
     ///
     /// False if the path names something that can't be deleted.
     pub(crate) fn delete(&mut self, path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! Recognises duplicates and keeps the replies to them (RFC 7252 section 4.5).
+//! Recognises duplicates and keeps the replies to them (RFC 7252 §4.5).
 
 use super::{Buffer, Live, Parameters};
 use crate::{Instant, Message, MessageId, MessageType, hash};

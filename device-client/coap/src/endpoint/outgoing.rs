@@ -1,4 +1,4 @@
-//! The confirmable message of ours that is on its way (RFC 7252 section 4.2).
+//! The confirmable message of ours that is on its way (RFC 7252 §4.2).
 
 use super::{Buffer, Live, Parameters, Sent};
 use crate::{Instant, MessageId};

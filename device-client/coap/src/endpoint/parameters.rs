@@ -1,4 +1,4 @@
-//! Transmission parameters (RFC 7252 section 4.8) and numbering.
+//! Transmission parameters (RFC 7252 §4.8) and numbering.
 
 use crate::MessageId;
 
@@ -28,7 +28,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// RFC 7252 section 4.8: 2 s, 1.5, 4 retransmissions.
+    /// RFC 7252 §4.8: 2 s, 1.5, 4 retransmissions.
     pub const RFC7252: Self = Self {
         ack_timeout_ms: 2_000,
         ack_random_factor_percent: 150,
@@ -101,7 +101,7 @@ impl Default for Parameters {
 
 /// Which message ids an endpoint uses: the top `bits` are always `prefix`.
 ///
-/// Of `bits` for the prefix, 2^(16 - bits) ids are left, which RFC 7252 section 4.4 doesn't want
+/// Of `bits` for the prefix, 2^(16 - bits) ids are left, which RFC 7252 §4.4 doesn't want
 /// to be used again within EXCHANGE_LIFETIME: with 4 bits, 16 messages per second on average.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbering {

@@ -136,7 +136,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             .flatten()
     }
 
-    /// Rejects a notification with Reset: the peer forgets the observation (RFC 7641 section 3.6).
+    /// Rejects a notification with Reset: the peer forgets the observation (RFC 7641 §3.6).
     /// Returns the datagram's length.
     pub fn reject(
         &mut self,
@@ -249,7 +249,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         Ok((len, id))
     }
 
-    /// Asks whether the peer is there (RFC 7252 section 4.3):
+    /// Asks whether the peer is there (RFC 7252 §4.3):
     /// [`Received::Alive`](crate::Received::Alive) if it is.
     ///
     /// # Errors

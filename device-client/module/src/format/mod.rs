@@ -9,7 +9,7 @@ use lwm2m_objects::compute::{DType, Task};
 
 /// Version of the container that this crate reads and writes.
 pub const CONTAINER_VERSION: u16 = 1;
-/// Version of the arithmetic, `reference/numerics.md` (27300/x/3 does not cover it).
+/// Version of the arithmetic, `docs/numerics.md` (27300/x/3 does not cover it).
 pub const NUMERICS_VERSION: u16 = 1;
 /// Version of the interface between client and module (27300/x/3).
 pub const ABI_VERSION: u16 = 1;

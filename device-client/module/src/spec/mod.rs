@@ -1,4 +1,4 @@
-//! The arithmetic of `reference/numerics.md` as plain 64-bit loops over whole tensors, one file
+//! The arithmetic of `docs/numerics.md` as plain 64-bit loops over whole tensors, one file
 //! per operator, and an interpreter of plans made of them with a memory of its own.
 //!
 //! Nothing here is fast, and nothing here is shared with the kernels but the reading of records.
