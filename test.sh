@@ -64,6 +64,7 @@ missing_packages() {
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
+    [ -n "$quick" ] || have llvm-symbolizer || echo llvm
 }
 
 step "tools"
@@ -91,10 +92,13 @@ if ! cargo --version > /dev/null 2>&1; then
         rustup toolchain install "$channel" --profile minimal --component rustfmt,clippy
     fi
 fi
-targets=thumbv7em-none-eabihf
-if [ -z "$quick" ] && ! rustc --print target-libdir --target "$targets" | xargs test -d; then
-    rustup target add "$targets" ${RUSTUP_TOOLCHAIN:+--toolchain "$RUSTUP_TOOLCHAIN"}
-fi
+# Cortex-M4 is the firmware's; M0+ has no atomic exchange, M33 another instruction set.
+targets="thumbv7em-none-eabihf thumbv6m-none-eabi thumbv8m.main-none-eabihf"
+for target in $targets; do
+    if [ -z "$quick" ] && ! rustc --print target-libdir --target "$target" | xargs test -d; then
+        rustup target add "$target" ${RUSTUP_TOOLCHAIN:+--toolchain "$RUSTUP_TOOLCHAIN"}
+    fi
+done
 rustc --version
 
 step "format"
@@ -107,7 +111,9 @@ if [ -z "$quick" ]; then
     # The protocol cores and the runtime have no operating system to call and no heap.
     for crate in lwm2m-objects tinsmith-coap tinsmith-package tinsmith-module tinsmith-client; do
         step "no_std: $crate"
-        cargo build --locked --release -p "$crate" --no-default-features --target "$targets"
+        for target in $targets; do
+            cargo build --locked --release -p "$crate" --no-default-features --target "$target"
+        done
     done
 
     step "firmware for QEMU"
@@ -120,6 +126,9 @@ if [ -z "$quick" ]; then
         cargo clippy --locked --release -- -D warnings
         cargo build --locked --release
     )
+
+    step "size of the client"
+    python3 device-client/boards/qemu-mps2/size.py --check
 fi
 
 step "lints"

@@ -43,7 +43,7 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     (
         "tinsmith-module",
         &[
-            "build", "format", "kernels", "loader", "plan", "run", "spec",
+            "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",
         ],
         "the writer of an operator's record stands beside its reader, and both name ModuleBuilder \
          and Module",
