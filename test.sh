@@ -80,7 +80,7 @@ missing_packages() {
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
-    [ -n "$quick" ] || have llvm-objdump || echo llvm
+    [ -n "$quick" ] || have llvm-objdump && have llvm-symbolizer || echo llvm
 }
 
 step "tools"
@@ -108,8 +108,9 @@ if ! cargo --version > /dev/null 2>&1; then
         rustup toolchain install "$channel" --profile minimal --component rustfmt,clippy
     fi
 fi
-# What the crates of the device are built for.
-targets=(thumbv7em-none-eabihf)
+# What the crates of the device are built for. Cortex-M4 is the firmware's; M0+ has no atomic
+# exchange, M33 another instruction set.
+targets=(thumbv7em-none-eabihf thumbv6m-none-eabi thumbv8m.main-none-eabihf)
 for target in "${targets[@]}"; do
     if [ -z "$quick" ] && ! rustc --print target-libdir --target "$target" | xargs test -d; then
         rustup target add "$target" ${RUSTUP_TOOLCHAIN:+--toolchain "$RUSTUP_TOOLCHAIN"}
@@ -151,6 +152,9 @@ if [ -z "$quick" ]; then
         cargo build --locked --release
         python3 limits.py --frame 1024 --data 512 "$built/firmware"
     )
+
+    step "size of the client"
+    python3 device-client/boards/qemu-mps2/size.py --check
 fi
 
 # Benchmarks of the compiler and the fuzzer are built nowhere else.

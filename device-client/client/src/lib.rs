@@ -61,6 +61,8 @@ mod write;
 mod zero;
 
 pub use client::Client;
+#[cfg(any(test, feature = "std"))]
+pub use facts::module_class;
 pub use flash::{
     FlashError, FlashLayout, FlashOp, FlashRead, LayoutError, MAX_WRITE_UNIT, MIN_JOURNAL_HALF,
     Region, SLOTS,
