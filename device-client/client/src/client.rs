@@ -261,15 +261,15 @@ impl Client<'_> {
             return Some(0);
         }
         let registers = self.bootstrap.is_operational() && !self.stopping;
-        let sessions = self.sessions.iter().flat_map(|s| {
-            let link = s.link().and_then(|l| l.next_deadline(registers));
-            link.into_iter()
-                .chain(s.notification_deadline(&self.device))
-        });
-        sessions
-            .chain(self.device.update.trial_deadline)
-            .chain(self.bootstrap.deadline())
-            .min()
+        let mut next = u64::MAX;
+        let mut at = |deadline: Option<u64>| next = next.min(deadline.unwrap_or(u64::MAX));
+        for session in self.sessions.iter() {
+            at(session.link().and_then(|l| l.next_deadline(registers)));
+            at(session.notification_deadline(&self.device));
+        }
+        at(self.device.update.trial_deadline);
+        at(self.bootstrap.deadline());
+        (next < u64::MAX).then_some(next)
     }
 
     /// What the application says of one of its objects.
