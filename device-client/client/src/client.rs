@@ -112,6 +112,8 @@ impl Client<'_> {
     }
 
     /// The next thing to do, none if the client waits. `buf` holds a datagram: 1,152 bytes.
+    // Its frame is no part of the shell's.
+    #[inline(never)]
     pub fn poll<'b>(
         &'b mut self,
         now: Now,
