@@ -42,6 +42,7 @@ pub mod mem_flash;
 mod object;
 mod objects;
 mod observe;
+mod parts;
 mod platform;
 mod read;
 mod registration;

@@ -68,6 +68,11 @@ impl<'a> Session<'a> {
         (self.open.then_some(&mut self.link), observations)
     }
 
+    /// A body that arrives begins anew.
+    pub(crate) fn forget_upload(&mut self) {
+        self.link.upload = None;
+    }
+
     pub(crate) fn close(&mut self) {
         self.open = false;
         self.parts().1.fill(Observation::EMPTY);
