@@ -80,6 +80,7 @@ missing_packages() {
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
+    [ -n "$quick" ] || have llvm-objdump && have llvm-symbolizer || echo llvm
 }
 
 step "tools"
@@ -107,8 +108,9 @@ if ! cargo --version > /dev/null 2>&1; then
         rustup toolchain install "$channel" --profile minimal --component rustfmt,clippy
     fi
 fi
-# What the crates of the device are built for.
-targets=(thumbv7em-none-eabihf)
+# What the crates of the device are built for. Cortex-M4 is the firmware's; M0+ has no atomic
+# exchange, M33 another instruction set.
+targets=(thumbv7em-none-eabihf thumbv6m-none-eabi thumbv8m.main-none-eabihf)
 for target in "${targets[@]}"; do
     if [ -z "$quick" ] && ! rustc --print target-libdir --target "$target" | xargs test -d; then
         rustup target add "$target" ${RUSTUP_TOOLCHAIN:+--toolchain "$RUSTUP_TOOLCHAIN"}
@@ -148,7 +150,11 @@ if [ -z "$quick" ]; then
         cp "$built/firmware" "$built/firmware-temperature"
         cargo clippy --locked --release -- -D warnings
         cargo build --locked --release
+        python3 limits.py --frame 1024 --data 512 "$built/firmware"
     )
+
+    step "size of the client"
+    python3 device-client/boards/qemu-mps2/size.py --check
 fi
 
 # Benchmarks of the compiler and the fuzzer are built nowhere else.
@@ -186,7 +192,7 @@ if [ -z "$quick" ]; then
     module=$(mktemp)
     "${CARGO_TARGET_DIR:-target}/release/tinsmith" compile motion --target qemu-mps2-an386 \
         -o "$module"
-    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}"
+    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6144
     rm -f "$module"
 
     step "the same bytes from a compiler built for another CPU"

@@ -1,6 +1,9 @@
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use tinsmith_build_job::{Misfit, Options, Samples, TestSet, build_key};
+use tinsmith_build_job::{
+    CompileError, Compiled, Misfit, Options, Request, Samples, Task, TestSet, build_key,
+};
 use tinsmith_digest::Digest;
 use tinsmith_samples as samples;
 

@@ -22,7 +22,7 @@ mod role {
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={TARGET}");
     println!("cargo:rerun-if-changed=device.x");
-    let capability: Capability = serde_json::from_str(&fs::read_to_string(TARGET)?)?;
+    let capability = tinsmith_targets::parse(&fs::read_to_string(TARGET)?)?;
     let out = env::var("OUT_DIR")?;
     let out = Path::new(&out);
     fs::copy("device.x", out.join("device.x"))?;

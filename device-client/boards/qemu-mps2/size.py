@@ -135,9 +135,12 @@ def build(feature: str | None = None, module_level: str | int = "z") -> pathlib.
 
 
 def features() -> list[str]:
-    """What Cargo.toml lists, without `quiet`."""
-    manifest = tomllib.loads((HERE / "Cargo.toml").read_text())
-    return sorted(set(manifest["features"]) - {"default", "quiet"})
+    """Those that `bare` names, or that are the client's."""
+    listed = tomllib.loads((HERE / "Cargo.toml").read_text())["features"]
+    source = (HERE / "src/bin/bare.rs").read_text()
+    of_client = lambda on: any(name.startswith("tinsmith-client/") for name in on)
+    return sorted(name for name, on in listed.items()
+                  if f'feature = "{name}"' in source or of_client(on))
 
 
 def print_table(flash: Counter[str], ram: Counter[str]) -> None:

@@ -136,6 +136,12 @@ impl Kernels {
     }
 }
 
+/// Class identifier of the modules for a device with this capability; firmware is given it.
+#[cfg(any(test, feature = "std"))]
+pub fn module_class(capability: &dyn Records) -> [u8; 16] {
+    tinsmith_package::module_class_id(&capability::digest(capability))
+}
+
 /// Calls `f` with each instance of `object` among the records.
 pub(crate) fn instances(records: &dyn Records, object: u16, f: &mut dyn FnMut(u16)) {
     let mut last = None;

@@ -42,6 +42,7 @@ pub mod mem_flash;
 mod object;
 mod objects;
 mod observe;
+mod parts;
 mod platform;
 mod read;
 mod registration;
@@ -49,6 +50,7 @@ mod request;
 #[cfg(test)]
 mod scenario;
 mod session;
+mod start;
 mod storage;
 mod store;
 #[cfg(test)]
@@ -57,8 +59,11 @@ mod text;
 mod update;
 mod uri;
 mod write;
+mod zero;
 
 pub use client::Client;
+#[cfg(any(test, feature = "std"))]
+pub use facts::module_class;
 pub use flash::{
     FlashError, FlashLayout, FlashOp, FlashRead, LayoutError, MAX_WRITE_UNIT, MIN_JOURNAL_HALF,
     Region, SLOTS,

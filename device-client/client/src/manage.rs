@@ -7,11 +7,12 @@ use tinsmith_coap::{Block, Code, Message};
 
 use crate::body::BodyBuffer;
 use crate::device::Device;
-use crate::object::{Body, Context, Done, Origin, Part, Target, Ticket, View};
+use crate::object::{Context, Done, Origin, Target, Ticket, View};
 use crate::objects::has_instance;
+use crate::parts;
 use crate::platform::{Now, Platform};
 use crate::read::{self, ReadRequest};
-use crate::session::{Held, Link, Session, Until};
+use crate::session::{Held, Session, Until};
 use crate::write::{self, Entry, default_format};
 
 /// What a request is answered with.
@@ -69,7 +70,7 @@ fn context<'c, 'a>(
 
 impl<'a> Turn<'_, 'a> {
     pub(crate) fn context(&mut self, session: &Session<'_>) -> Context<'_, 'a> {
-        let origin = session.link.as_ref().map(|l| l.origin);
+        let origin = session.link().map(|l| l.origin);
         context(self.now, self.session, origin, self.device, self.platform)
     }
 
@@ -143,11 +144,11 @@ pub(crate) fn request(
             resource,
             resource_instance: None,
         };
-        if let Some(answer) = write_body(session, turn, entry, path, target, message) {
+        if let Some(answer) = parts::write_body(session, turn, entry, path, target, message) {
             return answer;
         }
     }
-    let waits = session.link.as_ref().is_some_and(|l| l.waiting.is_some());
+    let waits = session.link().is_some_and(|l| l.waiting.is_some());
     match (method, path.ids()) {
         (_, []) | (Code::PUT, [_]) => Answer::Code(Code::METHOD_NOT_ALLOWED),
         _ if waits => Answer::Code(Code::SERVICE_UNAVAILABLE),
@@ -183,138 +184,6 @@ fn execute(
     };
     let done = object.execute(&mut turn.context(session), target, message.payload());
     turn.code(done, Code::CHANGED)
-}
-
-/// A body that its object takes part by part; none if it is to be taken as values.
-fn write_body(
-    session: &mut Session<'_>,
-    turn: &mut Turn<'_, '_>,
-    entry: Entry<'_>,
-    path: Path,
-    target: Target,
-    message: &Message<'_>,
-) -> Option<Answer> {
-    let writable = entry.1.resource(target.resource)?.operations().writable();
-    if !writable {
-        return None;
-    }
-    let body = match entry.0.body(&turn.view(), target) {
-        Ok(body) => body,
-        Err(code) => return Some(Answer::Code(code)),
-    };
-    let opaque = ContentFormat::OPAQUE.0;
-    let is_opaque = message.content_format().is_none_or(|f| f == opaque);
-    let in_blocks = matches!(message.block1(), Ok(Some(b)) if b.more || b.num > 0);
-    match body {
-        Body::Stream { max } if is_opaque => {
-            Some(stream(session, turn, entry, path, target, message, max))
-        }
-        Body::Resumable if is_opaque => {
-            Some(resumable(session, turn, entry, path, target, message))
-        }
-        // In another format it would have to be held whole.
-        Body::Resumable if in_blocks => Some(Answer::Code(Code::UNSUPPORTED_CONTENT_FORMAT)),
-        _ => None,
-    }
-}
-
-/// A body in parts that come in order.
-fn stream(
-    session: &mut Session<'_>,
-    turn: &mut Turn<'_, '_>,
-    (object, _): Entry<'_>,
-    path: Path,
-    target: Target,
-    message: &Message<'_>,
-    max: u32,
-) -> Answer {
-    let Some(link) = session.link.as_mut() else {
-        return Answer::Code(Code::INTERNAL_SERVER_ERROR);
-    };
-    if link.waiting.is_some() {
-        return Answer::Code(Code::SERVICE_UNAVAILABLE);
-    }
-    let chunk = match link.next_chunk(turn.now, path, message, max) {
-        Ok(chunk) => chunk,
-        Err(answer) => return answer,
-    };
-    let part = Part {
-        offset: chunk.offset,
-        bytes: chunk.bytes,
-        last: chunk.last,
-        tag: message.request_tag(),
-    };
-    let done = object.write_part(&mut turn.context(session), target, part);
-    let code = if chunk.last {
-        turn.device.log.changed();
-        Code::CHANGED
-    } else {
-        Code::CONTINUE
-    };
-    match done {
-        // Its bytes were not taken: it may come again.
-        Err(code) | Ok(Done::Refused(code)) => {
-            forget_upload(session);
-            Answer::Code(code)
-        }
-        done => turn.done(done, code, chunk.reply),
-    }
-}
-
-fn forget_upload(session: &mut Session<'_>) {
-    if let Some(link) = session.link.as_mut() {
-        link.upload = None;
-    }
-}
-
-/// A body whose object keeps the position.
-fn resumable(
-    session: &mut Session<'_>,
-    turn: &mut Turn<'_, '_>,
-    (object, _): Entry<'_>,
-    path: Path,
-    target: Target,
-    message: &Message<'_>,
-) -> Answer {
-    let Ok(block1) = message.block1() else {
-        return Answer::Code(Code::BAD_REQUEST);
-    };
-    let payload = message.payload();
-    let last = block1.is_none_or(|b| !b.more);
-    let offset = block1.map_or(0, Block::offset);
-    if block1
-        .is_some_and(|b| payload.len() > b.szx.size() || (!last && payload.len() != b.szx.size()))
-    {
-        return Answer::Code(Code::BAD_REQUEST);
-    }
-    let Some(end) = offset.checked_add(payload.len() as u32) else {
-        return Answer::Code(Code::BAD_REQUEST);
-    };
-    // A part that comes again takes the place of the one that waits.
-    let again = |link: &Link| match &link.waiting {
-        None => true,
-        Some(w) => w.part.is_some_and(|(at, held)| at == path && end <= held),
-    };
-    if !session.link.as_ref().is_some_and(again) {
-        return Answer::Code(Code::SERVICE_UNAVAILABLE);
-    }
-    let part = Part {
-        offset,
-        bytes: payload,
-        last,
-        tag: message.request_tag(),
-    };
-    let code = if last { Code::CHANGED } else { Code::CONTINUE };
-    let done = object.write_part(&mut turn.context(session), target, part);
-    let block1 = block1.filter(|_| !matches!(done, Ok(Done::Refused(_)) | Err(_)));
-    match turn.done(done, code, block1) {
-        Answer::Wait { until, held, .. } => Answer::Wait {
-            until,
-            held,
-            part: Some((path, end)),
-        },
-        answer => answer,
-    }
 }
 
 fn write(
@@ -399,7 +268,7 @@ pub(crate) fn with_body(
         Some(format) => ContentFormat(format),
         None => default_format(&path, entry.map(|e| e.1)),
     };
-    let Some(link) = session.link.as_mut() else {
+    let Some(link) = session.link_mut() else {
         return Answer::Code(Code::INTERNAL_SERVER_ERROR);
     };
     let collected = turn
@@ -409,12 +278,12 @@ pub(crate) fn with_body(
         Ok(collected) => collected,
         Err(answer) => return answer,
     };
-    let origin = session.link.as_ref().map(|l| l.origin);
+    let origin = session.link().map(|l| l.origin);
     let mut context = context(turn.now, turn.session, origin, turn.device, turn.platform);
     let done = take(&mut context, format, turn.body.get(&whole));
     if done.is_err() {
         // A body that was refused is looked at again when it is repeated.
-        forget_upload(session);
+        session.forget_upload();
     }
     turn.done(done, code, reply)
 }

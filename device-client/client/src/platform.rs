@@ -62,7 +62,7 @@ pub struct Config<'a> {
     /// less.
     pub kernels: &'static [&'static Kernel],
     /// Class identifier of its modules, made of the digest of its capability
-    /// (`tinsmith_package::module_class_id`).
+    /// (`module_class` on a host).
     pub module_class: [u8; 16],
     /// Where the flash is.
     pub layout: FlashLayout,

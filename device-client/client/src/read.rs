@@ -147,10 +147,12 @@ pub(crate) fn get(
         && asked.is_none_or(|b| b.num == 0)
         && request.accept != Some(ContentFormat::LINK)
     {
+        let waits = session.link().is_some_and(|l| l.waiting.is_some());
         let mut context = turn.context(session);
         match object.prepare(&mut context, &path) {
             Ok(Done::Now | Done::Stored) => {}
             Ok(Done::Refused(code)) | Err(code) => return Answer::Code(code),
+            Ok(Done::Later) if waits => return Answer::Code(Code::SERVICE_UNAVAILABLE),
             Ok(Done::Later) => {
                 let serial = context.ticket.serial;
                 return Answer::Wait {

@@ -1,3 +1,5 @@
+use tract_onnx::pb::{tensor_proto::DataType, tensor_shape_proto::dimension};
+
 use super::*;
 use pb::tensor_shape_proto::Dimension;
 
@@ -52,11 +54,11 @@ fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     }
 }
 
+/// An operator with the shape and the values of its weight.
+type Link<'a> = (&'a str, Option<(&'a [i64], &'a [f32])>);
+
 /// A chain of operators with one weight each or none, from `[1, inputs]` to `[1, outputs]`.
-pub(crate) fn chain(
-    [inputs, outputs]: [i64; 2],
-    operators: &[(&str, Option<(&[i64], &[f32])>)],
-) -> Vec<u8> {
+pub(crate) fn chain([inputs, outputs]: [i64; 2], operators: &[Link<'_>]) -> Vec<u8> {
     let mut model = good();
     let mut graph = pb::GraphProto {
         input: vec![value("input", vec![dim(1), dim(inputs)])],

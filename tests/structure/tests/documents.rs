@@ -54,12 +54,6 @@ fn is_path(text: &str) -> bool {
         && !placeholder(text)
 }
 
-/// Paths that documents name for the reader to make, or that come with another change.
-const TO_COME: &[(&str, &str)] = &[(
-    "src/compiler/operators/mod.rs",
-    "CONTRIBUTING.md says how an operator is added; the trait comes with the compiler's rework",
-)];
-
 #[test]
 fn files_that_documents_name_are_there() {
     let mut faults = Vec::new();
@@ -69,19 +63,12 @@ fn files_that_documents_name_are_there() {
             fenced ^= line.starts_with("```");
             let ticks = line.split('`').skip(1).step_by(2);
             for path in ticks.filter(|path| !fenced && is_path(path)) {
-                let known = TO_COME.iter().any(|(to_come, _)| *to_come == path);
                 let here = root().join(&name).with_file_name(path);
-                if !known && !root().join(path).exists() && !here.exists() {
+                if !root().join(path).exists() && !here.exists() {
                     faults.push(format!("{name}: {path} is not there"));
                 }
             }
         }
-    }
-    for (path, _) in TO_COME
-        .iter()
-        .filter(|(path, _)| root().join(path).exists())
-    {
-        faults.push(format!("TO_COME lists {path}, which is there"));
     }
     none(&faults);
 }

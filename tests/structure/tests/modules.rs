@@ -17,15 +17,10 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
         "tinsmith-client",
         &[
             "body", "device", "engine", "facts", "job", "log", "manage", "object", "objects",
-            "observe", "platform", "read", "session", "storage", "update",
+            "observe", "parts", "platform", "read", "session", "storage", "update",
         ],
         "what an object is told (object) names the device, and what the caller gives (platform) \
          names objects and sessions",
-    ),
-    (
-        "tinsmith-compiler",
-        &["check", "import"],
-        "check asks for the list of operators, import takes what was checked",
     ),
     (
         "tinsmith-lwm2m",

@@ -225,7 +225,7 @@ fn life(
         objects: application.objects,
         formats: lwm2m_objects::Codec::ALL,
         kernels: tinsmith_module::kernels::ALL,
-        module_class: tinsmith_package::module_class_id(&target.capability.digest()),
+        module_class: tinsmith_client::module_class(&target.capability),
         layout: target.layout,
         stack_bytes: tinsmith_module::kernels::STACK_BYTES,
         instruction_sets: 0,

@@ -79,14 +79,16 @@ impl Platform for Node {
 struct Arena([u8; layout::ARENA_BYTES]);
 
 fn memory() -> Memory<'static> {
-    // Made at the start, since an initial value that is not all zeros would lie in flash.
-    static SESSION_MEMORY: StaticCell<[Session<'static>; SESSIONS]> = StaticCell::new();
-    static OBSERVATION_MEMORY: StaticCell<[Observation; OBSERVATIONS]> = StaticCell::new();
+    // All zeros, so none of it lies in flash.
+    static SESSION_MEMORY: ConstStaticCell<[Session<'static>; SESSIONS]> =
+        ConstStaticCell::new([const { Session::new() }; SESSIONS]);
+    static OBSERVATION_MEMORY: ConstStaticCell<[Observation; OBSERVATIONS]> =
+        ConstStaticCell::new([Observation::EMPTY; OBSERVATIONS]);
     static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; layout::ARENA_BYTES]));
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
     Memory {
-        sessions: SESSION_MEMORY.init_with(|| core::array::from_fn(|_| Session::new())),
-        observations: OBSERVATION_MEMORY.init_with(|| [Observation::EMPTY; OBSERVATIONS]),
+        sessions: SESSION_MEMORY.take(),
+        observations: OBSERVATION_MEMORY.take(),
         arena: &mut ARENA.take().0,
         buffers: BUFFERS.take(),
     }

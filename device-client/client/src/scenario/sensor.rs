@@ -138,7 +138,8 @@ impl Object for Sensor {
         if instances.len() == 3 {
             return Err(Code::SERVICE_UNAVAILABLE);
         }
-        let id = instance.unwrap_or(40);
+        let taken = |id: u16| instances.iter().any(|(i, _)| *i == id);
+        let id = instance.unwrap_or_else(|| (40..).find(|id| !taken(*id)).unwrap());
         instances.push((id, 0));
         instances.sort_unstable();
         Ok((id, Done::Now))
@@ -413,4 +414,97 @@ fn an_id_that_is_taken_is_a_mistake_of_the_board() {
     assert_eq!(error(vec![device]), Some(ConfigError::Objects));
     assert_eq!(error(vec![sensor, sensor]), Some(ConfigError::Objects));
     assert_eq!(error(vec![sensor]), None);
+}
+
+#[test]
+fn any_request() {
+    // xorshift64: the requests are the same in every run.
+    let mut seed = 0x2545_F491_4F6C_DD1Du64;
+    let mut random = move |n: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % n
+    };
+    let (mut w, sensor) = registered();
+    let (get, put, post) = (Code::GET, Code::PUT, Code::POST);
+    let codes = [get, get, get, put, put, put, put, post, post, Code::DELETE];
+    let mut answers = [0; 8];
+    for _ in 0..20_000 {
+        let instance = [0, 1, 2, 40][random(4) as usize];
+        let resource = [1, 2, 3, 4, 5605, 5700, 9][random(7) as usize];
+        let path = match random(8) {
+            0 => "/3303".to_string(),
+            1 => format!("/3303/{instance}"),
+            2 => format!("observe /3303/{instance}/{resource}"),
+            3 => format!("/3303/{instance}/{resource}/0"),
+            _ => format!("/3303/{instance}/{resource}"),
+        };
+        let sent = w.send(SERVER, codes[random(10) as usize], &path, |b| {
+            let format = [0, 42, 60, 110, 112, 11542, 40][random(7) as usize];
+            if random(3) > 0 {
+                b.uint(OptionNumber::CONTENT_FORMAT, format).unwrap();
+            }
+            let szx = Szx::new(random(4) as u8).unwrap();
+            let block = |num, more| Block::new(num, more, szx);
+            let block = match random(4) {
+                0 => block(0, true),
+                1 => block(1, false),
+                2 => block(1, true),
+                _ => None,
+            };
+            if let Some(block) = block {
+                b.block(OptionNumber::BLOCK1, block).unwrap();
+            }
+            let values: [&[u8]; 6] = [b"", b"5", b"9", &[0xC1, 1, 6], &[7; 16], &[8; 32]];
+            b.payload(values[random(6) as usize]).unwrap();
+        });
+        sent.unwrap();
+        match random(12) {
+            0 => w.pass(random(300_000)).unwrap(),
+            1 => w.pass(random(3_000)).unwrap(),
+            2 => {
+                let mut path = Path::resource(3303, 0, 5700);
+                sensor.celsius.set(random(100) as f64);
+                let mut instances = sensor.instances.borrow_mut();
+                if instances.iter().all(|(id, _)| *id > 0) {
+                    instances.insert(0, (0, 5));
+                    instances.truncate(3);
+                    path = Path::object(3303);
+                }
+                drop(instances);
+                w.client.handle(w.now, Input::Changed(path), &mut w.board);
+                w.pump().unwrap();
+            }
+            3 | 4 if sensor.ticket.get().is_some() => {
+                let result = [Ok(()), Err(Code::CONFLICT)][random(2) as usize];
+                done(&mut w, sensor, result);
+            }
+            _ => {}
+        }
+        while let Some((to, bytes)) = w.take_datagram() {
+            let m = Message::parse(&bytes).unwrap();
+            answers[usize::from(bytes[1] >> 5)] += 1;
+            // Acknowledge notifications and separate answers, and keep the registration.
+            let (high, low) = (bytes[2], bytes[3]);
+            if m.code().is_request() {
+                let created = m.uri_path().count() == 1;
+                let mut ack = [
+                    &[0x68, if created { 0x41 } else { 0x44 }, high, low][..],
+                    m.token().as_bytes(),
+                ]
+                .concat();
+                if created {
+                    ack.extend([0x82, b'r', b'd', 0x01, b'a']);
+                }
+                w.deliver(&to.to_string(), &ack).unwrap();
+            } else if m.message_type() == MessageType::Confirmable {
+                w.deliver(&to.to_string(), &[0x60, 0, high, low]).unwrap();
+            }
+        }
+    }
+    assert!(answers[2] > 1_000 && answers[4] > 1_000, "{answers:?}");
+    w.pass(300_000).unwrap();
+    while w.take_datagram().is_some() {}
+    assert!(w.read("/3/0").is_ok());
 }

@@ -5,7 +5,6 @@
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
-use lwm2m_objects::Codec;
 use tinsmith_board_host::Target;
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
@@ -139,9 +138,9 @@ pub(crate) fn run(data: &[u8]) {
         firmware_version: "1",
         capability: &target.capability,
         objects: &[],
-        formats: Codec::ALL,
+        formats: lwm2m_objects::Codec::ALL,
         kernels: tinsmith_module::kernels::ALL,
-        module_class: [0; 16],
+        module_class: tinsmith_package::module_class_id(&target.capability.digest()),
         layout: target.layout,
         stack_bytes: 4096,
         instruction_sets: 0,
