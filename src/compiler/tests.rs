@@ -211,6 +211,7 @@ fn a_flat_tensor_of_more_than_65535_elements() {
     let gemm = Some((&dims[..], weights.as_slice()));
     let onnx = crate::check::tests::chain([N as i64, 2], &[("Sigmoid", None), ("Gemm", gemm)]);
     let mut capability = tinsmith_targets::find("nrf52840").unwrap();
+    capability.platform.arena_total = 1 << 18;
     let request = |capability| Request {
         name: "flat".into(),
         version: "1".into(),

@@ -2,10 +2,11 @@
 
 use lwm2m_objects::capability::{Capability, digest};
 use lwm2m_objects::compute::{DType, Task, TensorDescriptor};
-use lwm2m_objects::{OwnedValue, Path};
+use lwm2m_objects::{Codec, OwnedValue, Path};
 use tinsmith_module::build::{
     GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, TensorSpec, View,
 };
+use tinsmith_module::{Kernel, kernels};
 use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id, sha256};
 
 use crate::flash::{FlashLayout, FlashRead, Region};
@@ -19,6 +20,9 @@ pub(crate) const WIDTH: usize = 16;
 pub(crate) struct Board {
     pub(crate) flash: MemFlash,
     pub(crate) layout: FlashLayout,
+    /// What the product lists.
+    pub(crate) formats: &'static [Codec],
+    pub(crate) kernels: &'static [&'static Kernel],
     seed: u32,
 }
 
@@ -47,6 +51,8 @@ impl Board {
         Self {
             flash: MemFlash::new(24576, write_unit as usize),
             layout,
+            formats: Codec::ALL,
+            kernels: kernels::ALL,
             seed: 1,
         }
     }

@@ -1,11 +1,13 @@
 //! Read, write, execute, discover and observe, with their errors.
 
 use lwm2m_objects::format::ContentFormat;
-use lwm2m_objects::{OwnedValue, Path};
+use lwm2m_objects::{Codec, OwnedValue, Path};
 use tinsmith_coap::{Code, Message, OptionNumber};
+use tinsmith_module::kernels::{Kernel, table};
 
 use super::world::{SERVER, World};
 use crate::testing::{Board, capability, package};
+use crate::{ModelResult, UpdateResult};
 
 fn registered() -> World {
     World::registered(Board::small())
@@ -91,6 +93,48 @@ fn reads_in_every_format() {
             "{format}"
         );
     }
+}
+
+#[test]
+fn a_product_has_the_formats_and_kernels_that_it_lists() {
+    let mut board = Board::small();
+    board.formats = &[
+        Codec::TEXT_WITHOUT_FLOATS,
+        Codec::SENML_CBOR_WITHOUT_DECIMALS,
+        Codec::TLV,
+    ];
+    static KERNELS: &[&Kernel] = &[&table::CONV2D];
+    board.kernels = KERNELS;
+    let mut w = World::new(board);
+    w.bootstrap(ContentFormat::TLV).unwrap();
+    let links = w.register().unwrap().payload;
+    assert!(
+        links.starts_with("</>;rt=\"oma.lwm2m\";ct=\"0 112 11542\","),
+        "{links}"
+    );
+    let mut read = |path: &str, format: Option<u32>| {
+        w.ask(SERVER, Code::GET, path, |b| {
+            if let Some(format) = format {
+                b.uint(OptionNumber::ACCEPT, format).unwrap();
+            }
+        })
+        .unwrap()
+    };
+    for format in [42, 60, 110] {
+        assert_eq!(read("/3/0/0", Some(format)).code, Code::NOT_ACCEPTABLE);
+    }
+    // A float has no text here; an integer has.
+    assert_eq!(read("/27304/0/11", None).format, Some(112));
+    assert_eq!(read("/27304/0/12", None).format, Some(0));
+    assert_eq!(read("/27304/0/11", Some(0)).code, Code::NOT_ACCEPTABLE);
+    // The module needs a kernel that the product does not have.
+    w.push(&package(1, 5, 0)).unwrap();
+    let unsupported = UpdateResult::UnsupportedPackage as i64;
+    assert_eq!(w.firmware().unwrap(), (0, unsupported));
+    assert_eq!(
+        w.number("/27303/0/8").unwrap(),
+        ModelResult::Unsupported as i64
+    );
 }
 
 #[test]

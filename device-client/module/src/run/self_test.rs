@@ -280,42 +280,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn a_large_layer_runs_row_by_row() {
-        let mut b = ModuleBuilder::new();
-        b.segment(Segment {
-            size: 60,
-            align: 4,
-            kind: SegmentKind::Scratch,
-        });
-        let view = View::dense(0, 0, 5, 4, 3);
-        let table = core::array::from_fn(|i| (i as u8).wrapping_mul(3) as i8);
-        b.op(Lookup {
-            input: view,
-            output: view,
-            table,
-        });
-        let image = b.finish().unwrap();
-        let module = Module::parse(&image).unwrap();
-        let input: [u8; 60] = core::array::from_fn(|i| i as u8);
-        let mut whole = input;
-        module.run(&mut whole).unwrap();
-        // A row is 12 steps of the innermost loop.
-        for (budget, wanted) in [(0, 5), (12, 5), (30, 3), (59, 2), (60, 1), (u64::MAX, 1)] {
-            let mut arena = input;
-            let mut runner = Runner::new();
-            let (mut steps, mut shown) = (0, Vec::new());
-            loop {
-                steps += 1;
-                let mut trace = |_: usize, bytes: &[u8]| shown.extend_from_slice(bytes);
-                let run = runner.step(&module, &mut arena, budget, Some(&mut trace));
-                if run.unwrap().is_ready() {
-                    break;
-                }
-                assert!(shown.is_empty());
-            }
-            assert_eq!((steps, arena, &shown[..]), (wanted, whole, &whole[..]));
-        }
-    }
 }
