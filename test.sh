@@ -64,6 +64,7 @@ missing_packages() {
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
+    [ -n "$quick" ] || have llvm-objdump || echo llvm
 }
 
 step "tools"
@@ -119,6 +120,7 @@ if [ -z "$quick" ]; then
         cp "$built/firmware" "$built/firmware-temperature"
         cargo clippy --locked --release -- -D warnings
         cargo build --locked --release
+        python3 limits.py --frame 1024 --data 512 "$built/firmware"
     )
 fi
 
@@ -149,7 +151,7 @@ if [ -z "$quick" ]; then
     module=$(mktemp)
     "${CARGO_TARGET_DIR:-target}/release/tinsmith" compile motion --target qemu-mps2-an386 \
         -o "$module"
-    python3 $board/tests/lwm2m.py --module "$module" --cuts 5
+    python3 $board/tests/lwm2m.py --module "$module" --cuts 5 --stack 6144
     rm -f "$module"
 
     step "the same bytes from a compiler built for another CPU"

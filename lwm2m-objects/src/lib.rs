@@ -29,7 +29,7 @@ pub mod sink;
 pub mod software;
 mod value;
 
-pub use format::{ContentFormat, FormatError, Record};
+pub use format::{Codec, ContentFormat, FormatError, Record};
 pub use model::{ids, models, object};
 pub use number::UnknownNumber;
 pub use path::{MAX_ID, MAX_PATH_LEN, Path, PathError, PathText};

@@ -128,6 +128,11 @@ fn layout(capability: &Capability) -> Result<String, Box<dyn Error>> {
     ] {
         writeln!(text, "/// {doc}\npub const {name}: &str = {value:?};")?;
     }
+    let class = tinsmith_package::module_class_id(&capability.digest());
+    writeln!(
+        text,
+        "/// Class identifier of modules.\npub const MODULE_CLASS: [u8; 16] = {class:?};"
+    )?;
     Ok(text)
 }
 

@@ -7,12 +7,14 @@ use tinsmith_coap::{Block, Code, Message, Parameters, Szx};
 use crate::manage::Answer;
 use crate::platform::{BODY, Now};
 use crate::session::{Link, instant};
+use crate::zero::Live;
 
 /// Milliseconds without a block after which a body is forgotten.
 const BODY_LIFETIME_MS: u32 = Parameters::RFC7252.exchange_lifetime_ms;
 
 /// A body that arrives in blocks; there is room for one in a session, the newest wins.
 pub(crate) struct Upload {
+    _live: Live,
     pub(crate) path: Path,
     /// The limit of the assembler; another one, after a change of the model, begins anew.
     max: u32,
@@ -40,6 +42,7 @@ impl Link {
         let incoming = Incoming::of(message).map_err(|e| Answer::Code(e.code()))?;
         self.upload.take_if(|u| u.path != path || u.max != max);
         let upload = self.upload.get_or_insert_with(|| Upload {
+            _live: Live::Live,
             path,
             max,
             assembler: Assembler::new(AssemblerLimits {

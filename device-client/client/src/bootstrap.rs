@@ -7,23 +7,23 @@
 //!      +---- no answer, error, silence, inconsistent, flash failure (back-off) -+
 //! ```
 
+mod write;
+
 use core::net::SocketAddr;
 
-use lwm2m_objects::format::{ContentFormat, decode};
-use lwm2m_objects::model::{Subset, objects};
-use lwm2m_objects::{Path, Value, ids};
+use lwm2m_objects::format::ContentFormat;
+use lwm2m_objects::{Path, ids};
 use tinsmith_coap::{BuildError, Builder, Code, Message, OptionNumber, Token};
 
 use crate::device::Device;
 use crate::manage::{Answer, Turn, with_body};
-use crate::object::{Context, Done, Origin};
+use crate::object::Origin;
 use crate::platform::{BootstrapError, Event, Now, Platform};
 use crate::registration::add_query;
 use crate::session::{Held, Session, Until, back_off, token};
 use crate::storage::ACCOUNTS;
-use crate::store::accounts::{AccountError, Accounts};
+use crate::store::accounts::Accounts;
 use crate::text::Line;
-use crate::write;
 
 /// Milliseconds that the bootstrap server may be silent (EXCHANGE_LIFETIME).
 const SILENCE_MS: u64 = 247_000;
@@ -133,7 +133,7 @@ impl<'a> Bootstrap<'a> {
         }
         let token = token(platform);
         let endpoint = device.config.endpoint;
-        let link = session.link.as_mut()?;
+        let link = session.link_mut()?;
         let sent = link.request(now, Code::POST, token, out, &mut |b| {
             b.option(OptionNumber::URI_PATH, b"bs")?;
             add_query(b, format_args!("ep={endpoint}"))?;
@@ -286,7 +286,7 @@ impl<'a> Bootstrap<'a> {
         if let (Some((object, _)), [_, instance]) = (object, path.ids())
             && object.takes_bootstrap()
         {
-            let done = write::delete(&mut turn.context(session), object, *instance);
+            let done = crate::write::delete(&mut turn.context(session), object, *instance);
             return turn.done(done, Code::DELETED, None);
         }
         // Device and the bootstrap account can't be deleted (TS 6.1.7.6); the rest does not come
@@ -323,10 +323,10 @@ impl<'a> Bootstrap<'a> {
                         Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)
                     ) =>
                     {
-                        write_accounts(self.staged, context, &path, format, body)
+                        write::write_accounts(self.staged, context, &path, format, body)
                     }
                     Some(entry) if entry.0.takes_bootstrap() => {
-                        write::bootstrap_write(context, entry, &path, format, body)
+                        crate::write::bootstrap_write(context, entry, &path, format, body)
                     }
                     _ => Err(Code::NOT_FOUND),
                 }
@@ -372,99 +372,5 @@ impl<'a> Bootstrap<'a> {
         }
         core::mem::swap(&mut self.staged, &mut device.accounts);
         Some(End::Failed(BootstrapError::Flash))
-    }
-}
-
-/// Takes all values of a payload, or none: first all are checked.
-fn write_accounts(
-    staged: &mut Accounts,
-    context: &Context<'_, '_>,
-    path: &Path,
-    format: ContentFormat,
-    payload: &[u8],
-) -> Result<Done, Code> {
-    let old = staged.bootstrap().copied();
-    for apply in [false, true] {
-        let mut write = Write {
-            staged,
-            makes: path.depth() <= 2,
-            made: [None; 4],
-            apply,
-        };
-        if path.depth() == 2 && write.make(path).is_err() {
-            return Err(Code::BAD_REQUEST);
-        }
-        write.decode(context, path, format, payload)?;
-    }
-    staged.keep_bootstrap_account(old);
-    Ok(Done::Now)
-}
-
-/// One look at the values of a Bootstrap-Write.
-struct Write<'s> {
-    staged: &'s mut Accounts,
-    /// Instances are made anew.
-    makes: bool,
-    /// Those that were.
-    made: [Option<u16>; 4],
-    /// The values are taken, not only checked.
-    apply: bool,
-}
-
-impl Write<'_> {
-    fn decode(
-        &mut self,
-        context: &Context<'_, '_>,
-        path: &Path,
-        format: ContentFormat,
-        payload: &[u8],
-    ) -> Result<(), Code> {
-        let scratch = context.device.scratch.try_borrow_mut();
-        let mut scratch = scratch.map_err(|_| Code::INTERNAL_SERVER_ERROR)?;
-        let models = Subset(&[&objects::LWM2M_SECURITY, &objects::LWM2M_SERVER]);
-        let mut refused = Ok(());
-        let mut visit = |record: lwm2m_objects::Record<'_>| {
-            if refused.is_ok() {
-                refused = self.take(&record.path, record.value);
-            }
-            Ok(())
-        };
-        let decoded = decode(format, path, payload, &models, &mut scratch[..], &mut visit);
-        decoded.map_err(write::format_code)?;
-        refused.map_err(|_| Code::BAD_REQUEST)
-    }
-
-    fn take(&mut self, path: &Path, value: Value<'_>) -> Result<(), AccountError> {
-        let (Some(object), Some(id)) = (path.object_id(), path.instance_id()) else {
-            return Err(AccountError::Value);
-        };
-        if self.makes {
-            self.make(path)?;
-        } else if !self.staged.has(object, id) {
-            return Err(AccountError::Value);
-        }
-        match self.apply {
-            true => self.staged.set(path, value),
-            false => Accounts::check(path, value),
-        }
-    }
-
-    /// The instance as if it had never been written, once.
-    fn make(&mut self, path: &Path) -> Result<(), AccountError> {
-        let (Some(object), Some(id)) = (path.object_id(), path.instance_id()) else {
-            return Err(AccountError::Value);
-        };
-        if self.made.contains(&Some(id)) {
-            return Ok(());
-        }
-        if !self.staged.may_create(object, id, &self.made) {
-            return Err(AccountError::Full);
-        }
-        let free = self.made.iter_mut().find(|made| made.is_none());
-        *free.ok_or(AccountError::Full)? = Some(id);
-        match self.apply {
-            true => self.staged.create(object, id),
-            false => Ok(()),
-        }
     }
 }

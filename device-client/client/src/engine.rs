@@ -95,7 +95,7 @@ impl Device<'_> {
             return None;
         }
         let region = self.config.layout.slots.get(usize::from(slot))?;
-        Module::parse(flash.read(region.offset, entry.size)).ok()
+        Module::parse_for(flash.read(region.offset, entry.size), self.config.kernels).ok()
     }
 
     fn running_module<'f>(&self, flash: &'f dyn FlashRead) -> Option<Module<'f>> {

@@ -22,7 +22,6 @@ pub(crate) struct Facts {
     /// Core clock, Hz.
     clock: u64,
     pub(crate) digest: [u8; DIGEST_LEN],
-    module_class: [u8; 16],
 }
 
 /// The kernels in the firmware.
@@ -38,7 +37,6 @@ impl Facts {
         arena_total: 0,
         clock: 0,
         digest: [0; DIGEST_LEN],
-        module_class: [0; 16],
     };
 
     pub(crate) fn read(&mut self, records: &dyn Records) -> Result<(), ConfigError> {
@@ -55,7 +53,6 @@ impl Facts {
         self.arena_total = small(arena).ok_or(ConfigError::Capability)?;
         self.clock = clock.unwrap_or(DEFAULT_CLOCK);
         self.digest = capability::digest(records);
-        self.module_class = tinsmith_package::module_class_id(&self.digest);
         Kernels::read(records)?;
         Ok(())
     }
@@ -90,9 +87,14 @@ impl Facts {
     }
 
     /// What a package may ask for.
-    pub(crate) fn package_receiver(&self, slot_bytes: u32, sequence_floor: u64) -> Receiver {
+    pub(crate) fn package_receiver(
+        &self,
+        config: &Config<'_>,
+        slot_bytes: u32,
+        sequence_floor: u64,
+    ) -> Receiver {
         Receiver {
-            module_class: self.module_class,
+            module_class: config.module_class,
             firmware_class: None,
             abi: self.abi,
             arena_bytes: self.arena_total,

@@ -49,6 +49,7 @@ mod request;
 #[cfg(test)]
 mod scenario;
 mod session;
+mod start;
 mod storage;
 mod store;
 #[cfg(test)]
@@ -57,6 +58,7 @@ mod text;
 mod update;
 mod uri;
 mod write;
+mod zero;
 
 pub use client::Client;
 pub use flash::{

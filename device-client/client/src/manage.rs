@@ -69,7 +69,7 @@ fn context<'c, 'a>(
 
 impl<'a> Turn<'_, 'a> {
     pub(crate) fn context(&mut self, session: &Session<'_>) -> Context<'_, 'a> {
-        let origin = session.link.as_ref().map(|l| l.origin);
+        let origin = session.link().map(|l| l.origin);
         context(self.now, self.session, origin, self.device, self.platform)
     }
 
@@ -147,7 +147,7 @@ pub(crate) fn request(
             return answer;
         }
     }
-    let waits = session.link.as_ref().is_some_and(|l| l.waiting.is_some());
+    let waits = session.link().is_some_and(|l| l.waiting.is_some());
     match (method, path.ids()) {
         (_, []) | (Code::PUT, [_]) => Answer::Code(Code::METHOD_NOT_ALLOWED),
         _ if waits => Answer::Code(Code::SERVICE_UNAVAILABLE),
@@ -228,7 +228,7 @@ fn stream(
     message: &Message<'_>,
     max: u32,
 ) -> Answer {
-    let Some(link) = session.link.as_mut() else {
+    let Some(link) = session.link_mut() else {
         return Answer::Code(Code::INTERNAL_SERVER_ERROR);
     };
     if link.waiting.is_some() {
@@ -262,7 +262,7 @@ fn stream(
 }
 
 fn forget_upload(session: &mut Session<'_>) {
-    if let Some(link) = session.link.as_mut() {
+    if let Some(link) = session.link_mut() {
         link.upload = None;
     }
 }
@@ -295,7 +295,7 @@ fn resumable(
         None => true,
         Some(w) => w.part.is_some_and(|(at, held)| at == path && end <= held),
     };
-    if !session.link.as_ref().is_some_and(again) {
+    if !session.link().is_some_and(again) {
         return Answer::Code(Code::SERVICE_UNAVAILABLE);
     }
     let part = Part {
@@ -399,7 +399,7 @@ pub(crate) fn with_body(
         Some(format) => ContentFormat(format),
         None => default_format(&path, entry.map(|e| e.1)),
     };
-    let Some(link) = session.link.as_mut() else {
+    let Some(link) = session.link_mut() else {
         return Answer::Code(Code::INTERNAL_SERVER_ERROR);
     };
     let collected = turn
@@ -409,7 +409,7 @@ pub(crate) fn with_body(
         Ok(collected) => collected,
         Err(answer) => return answer,
     };
-    let origin = session.link.as_ref().map(|l| l.origin);
+    let origin = session.link().map(|l| l.origin);
     let mut context = context(turn.now, turn.session, origin, turn.device, turn.platform);
     let done = take(&mut context, format, turn.body.get(&whole));
     if done.is_err() {

@@ -16,6 +16,7 @@ use crate::objects::Under;
 use crate::platform::{Now, Platform};
 use crate::read::{Read, read_format};
 use crate::session::{Build, Link, MAX_CONFIRMABLE, Session, instant};
+use crate::zero::Live;
 
 /// Largest block of a notification, so that it fits the retransmission buffer.
 const NOTIFY_BLOCK: usize = 512;
@@ -29,6 +30,7 @@ pub struct Observation {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    _live: Live,
     observer: Observer,
     path: Path,
     accept: Option<ContentFormat>,
@@ -97,6 +99,7 @@ impl Session<'_> {
         let told = hash(&Under { view, path });
         let observer = Observer::new(instant(view.now), token);
         let entry = Entry {
+            _live: Live::Live,
             observer,
             path,
             accept,
@@ -111,11 +114,12 @@ impl Session<'_> {
             o.entry
                 .is_some_and(|e| e.observer.token() == token || e.path == path)
         };
-        if let Some(old) = self.observations.iter_mut().find(same) {
+        let (_, observations) = self.parts();
+        if let Some(old) = observations.iter_mut().find(same) {
             old.entry = Some(entry);
             return Some(observer.sequence());
         }
-        let free = self.observations.iter_mut().find(|o| o.entry.is_none())?;
+        let free = observations.iter_mut().find(|o| o.entry.is_none())?;
         free.entry = Some(entry);
         Some(observer.sequence())
     }
@@ -138,7 +142,7 @@ impl Session<'_> {
     }
 
     fn forget(&mut self, which: impl Fn(&Entry) -> bool) {
-        for o in self.observations.iter_mut() {
+        for o in self.parts().1 {
             if o.entry.as_ref().is_some_and(&which) {
                 o.entry = None;
             }
@@ -146,9 +150,7 @@ impl Session<'_> {
     }
 
     fn entries(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.observations
-            .iter_mut()
-            .filter_map(|o| o.entry.as_mut())
+        self.parts().1.iter_mut().filter_map(|o| o.entry.as_mut())
     }
 
     pub(crate) fn notification_confirmed(&mut self, now: Now, token: Token) {
@@ -168,8 +170,8 @@ impl Session<'_> {
 
     /// When the next notification is due, monotonic milliseconds.
     pub(crate) fn notification_deadline(&self, device: &Device<'_>) -> Option<u64> {
-        let (pmin, pmax) = periods(self.link.as_ref(), device);
-        let deadlines = self.observations.iter().filter_map(|o| {
+        let (pmin, pmax) = periods(self.link(), device);
+        let deadlines = self.observations().iter().filter_map(|o| {
             let entry = o.entry.as_ref().filter(|e| !e.blocked)?;
             let due = entry.due.then_some(entry.told_at + pmin);
             let late = pmax.map(|p| entry.told_at + p);
@@ -185,14 +187,15 @@ impl Session<'_> {
         out: &mut [u8],
         platform: &dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        let link = self.link.as_mut()?;
+        let (link, observations) = self.parts();
+        let link = link?;
         let (pmin, pmax) = periods(Some(link), device);
         let view = View {
             now,
             device,
             platform,
         };
-        for observation in self.observations.iter_mut() {
+        for observation in observations {
             let Some(entry) = observation.entry.as_mut() else {
                 continue;
             };

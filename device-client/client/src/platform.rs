@@ -3,8 +3,9 @@
 use core::cell::RefCell;
 use core::net::SocketAddr;
 
-use lwm2m_objects::{Path, Records};
+use lwm2m_objects::{Codec, Path, Records};
 use tinsmith_coap::Code;
+use tinsmith_module::Kernel;
 
 use crate::flash::{FlashError, FlashLayout, FlashOp, FlashRead, LayoutError};
 use crate::object::{Object, Ticket};
@@ -55,6 +56,14 @@ pub struct Config<'a> {
     pub capability: &'a dyn Records,
     /// The objects of the application; each id once, and none that the client has itself.
     pub objects: &'a [&'a dyn Object],
+    /// The content formats that it reads and writes, [`Codec::ALL`] or less.
+    pub formats: &'static [Codec],
+    /// The kernels that modules run on, those of 27301/0/10; [`tinsmith_module::kernels::ALL`] or
+    /// less.
+    pub kernels: &'static [&'static Kernel],
+    /// Class identifier of its modules, made of the digest of its capability
+    /// (`tinsmith_package::module_class_id`).
+    pub module_class: [u8; 16],
     /// Where the flash is.
     pub layout: FlashLayout,
     /// Bytes of stack that a module may use.

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use lwm2m_objects::format::{ContentFormat, FormatError, encode};
+use lwm2m_objects::format::{ContentFormat, FormatError, codec};
 use lwm2m_objects::{Path, Records, Sink, ValueType, Window};
 use tinsmith_coap::block::{self, Source};
 use tinsmith_coap::{Block, BuildError, Builder, Code, Message, OptionNumber, Szx, Token};
@@ -54,12 +54,14 @@ fn encode_at(
         return Ok(());
     }
     let under = Under { view, path: *path };
-    encode(format, path, &under, sink).map_err(|e| match e {
-        FormatError::NotSingle
-        | FormatError::UnsupportedFormat(_)
-        | FormatError::WrongType { .. } => Code::NOT_ACCEPTABLE,
-        _ => Code::INTERNAL_SERVER_ERROR,
-    })
+    codec(view.device.config.formats, format)
+        .and_then(|codec| codec.encode(path, &under, sink))
+        .map_err(|e| match e {
+            FormatError::NotSingle
+            | FormatError::UnsupportedFormat(_)
+            | FormatError::WrongType { .. } => Code::NOT_ACCEPTABLE,
+            _ => Code::INTERNAL_SERVER_ERROR,
+        })
 }
 
 impl Read {
@@ -145,10 +147,12 @@ pub(crate) fn get(
         && asked.is_none_or(|b| b.num == 0)
         && request.accept != Some(ContentFormat::LINK)
     {
+        let waits = session.link().is_some_and(|l| l.waiting.is_some());
         let mut context = turn.context(session);
         match object.prepare(&mut context, &path) {
             Ok(Done::Now | Done::Stored) => {}
             Ok(Done::Refused(code)) | Err(code) => return Answer::Code(code),
+            Ok(Done::Later) if waits => return Answer::Code(Code::SERVICE_UNAVAILABLE),
             Ok(Done::Later) => {
                 let serial = context.ticket.serial;
                 return Answer::Wait {
@@ -230,12 +234,23 @@ pub(crate) fn read_format(
     match accept {
         Some(ContentFormat::LINK) => Ok(ContentFormat::LINK),
         Some(format) if format.is_single_value() && single.is_none() => Err(Code::NOT_ACCEPTABLE),
-        Some(format) if format.is_supported() => Ok(format),
-        Some(_) => Err(Code::NOT_ACCEPTABLE),
-        None => Ok(match single {
-            Some(ValueType::Opaque) => ContentFormat::OPAQUE,
-            Some(_) => ContentFormat::TEXT,
-            None => ContentFormat::SENML_CBOR,
-        }),
+        Some(format) => match codec(view.device.config.formats, format) {
+            Ok(_) => Ok(format),
+            Err(_) => Err(Code::NOT_ACCEPTABLE),
+        },
+        None => {
+            let plain = match single {
+                Some(ValueType::Opaque) => ContentFormat::OPAQUE,
+                Some(_) => ContentFormat::TEXT,
+                None => ContentFormat::SENML_CBOR,
+            };
+            let codec = codec(view.device.config.formats, plain);
+            let takes = single.is_none_or(|value| codec.is_ok_and(|codec| codec.takes(value)));
+            Ok(if takes {
+                plain
+            } else {
+                ContentFormat::SENML_CBOR
+            })
+        }
     }
 }

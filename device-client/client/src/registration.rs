@@ -21,7 +21,7 @@ const MAX_ATTEMPTS: u8 = 6;
 impl Session<'_> {
     /// The server may have to be told that the client is leaving.
     pub(crate) fn is_registered(&self) -> bool {
-        self.link.as_ref().is_some_and(|l| {
+        self.link().is_some_and(|l| {
             matches!(
                 l.registration,
                 Registration::Registered { .. }
@@ -33,7 +33,7 @@ impl Session<'_> {
 
     /// The server has not taken a Register for a while; none if there is no server.
     pub(crate) fn is_failing(&self) -> Option<bool> {
-        Some(self.link.as_ref()?.failures >= MAX_ATTEMPTS)
+        Some(self.link()?.failures >= MAX_ATTEMPTS)
     }
 
     /// Sends the Register, Update or De-register that is due.
@@ -45,7 +45,7 @@ impl Session<'_> {
         out: &mut [u8],
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        let link = self.link.as_ref()?;
+        let link = self.link()?;
         let Origin::Server { instance, short_id } = link.origin else {
             return None;
         };
@@ -79,7 +79,7 @@ impl Session<'_> {
     }
 
     fn postpone(&mut self, now: Now) {
-        let registration = self.link.as_mut().map(|l| &mut l.registration);
+        let registration = self.link_mut().map(|l| &mut l.registration);
         if let Some(Registration::Due { at } | Registration::Registered { update_at: at, .. }) =
             registration
         {
@@ -88,7 +88,7 @@ impl Session<'_> {
     }
 
     fn set(&mut self, registration: Registration) {
-        if let Some(link) = self.link.as_mut() {
+        if let Some(link) = self.link_mut() {
             link.registration = registration;
         }
     }
@@ -108,7 +108,7 @@ impl Session<'_> {
             device,
             platform,
         };
-        let link = self.link.as_mut().ok_or(SendError::Busy)?;
+        let link = self.link_mut().ok_or(SendError::Busy)?;
         let sent = link.request(now, Code::POST, token, out, &mut |b| {
             b.option(OptionNumber::URI_PATH, b"rd")?;
             add_links_format(b)?;
@@ -139,7 +139,7 @@ impl Session<'_> {
             device,
             platform,
         };
-        let link = self.link.as_mut().ok_or(SendError::Busy)?;
+        let link = self.link_mut().ok_or(SendError::Busy)?;
         let changed = link.told_instances != device.log.instances;
         let sent = link.request(now, Code::POST, token, out, &mut |b| {
             add_location(b, &location)?;
@@ -166,7 +166,7 @@ impl Session<'_> {
         platform: &mut dyn Platform,
     ) -> Result<(SocketAddr, usize), SendError> {
         let token = token(platform);
-        let link = self.link.as_mut().ok_or(SendError::Busy)?;
+        let link = self.link_mut().ok_or(SendError::Busy)?;
         let sent = link.request(now, Code::DELETE, token, out, &mut |b| {
             add_location(b, &location)
         })?;
@@ -183,7 +183,7 @@ impl Session<'_> {
         device: &mut Device<'_>,
         platform: &mut dyn Platform,
     ) {
-        let Some(link) = self.link.as_mut() else {
+        let Some(link) = self.link_mut() else {
             return;
         };
         let Origin::Server { instance, short_id } = link.origin else {
@@ -245,7 +245,7 @@ impl Session<'_> {
         device: &mut Device<'_>,
         platform: &mut dyn Platform,
     ) {
-        let Some(link) = self.link.as_mut() else {
+        let Some(link) = self.link_mut() else {
             return;
         };
         link.failures = link.failures.saturating_add(1);
@@ -262,7 +262,7 @@ impl Session<'_> {
 
     /// Execute /1/x/8: the Update goes out with the next poll.
     pub(crate) fn trigger_update(&mut self, now: Now, wanted: u16) {
-        let Some(link) = self.link.as_mut() else {
+        let Some(link) = self.link_mut() else {
             return;
         };
         let Origin::Server { instance, .. } = link.origin else {

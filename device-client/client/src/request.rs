@@ -11,6 +11,7 @@ use crate::object::{Origin, Ticket, View};
 use crate::platform::{Event, Now, Platform};
 use crate::read;
 use crate::session::{Held, Until, Waiting, add_block1, add_location};
+use crate::zero::Live;
 
 /// The critical options that we act on; any other makes a request 4.02 (RFC 7252 section 5.4.1).
 const KNOWN: [OptionNumber; 7] = [
@@ -37,7 +38,7 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) {
         let session = &mut self.sessions[index];
-        let Some(origin) = session.link.as_ref().map(|l| l.origin) else {
+        let Some(origin) = session.link().map(|l| l.origin) else {
             return;
         };
         let mut turn = Turn {
@@ -56,8 +57,9 @@ impl Client<'_> {
             }
         };
         if let Answer::Wait { until, held, part } = answer {
-            if let Some(link) = session.link.as_mut() {
+            if let Some(link) = session.link_mut() {
                 link.waiting = Some(Waiting {
+                    _live: Live::Live,
                     handle,
                     until,
                     held,
@@ -101,7 +103,7 @@ impl Client<'_> {
         }
         let tag = device.etag(now);
         let bootstrap = &self.bootstrap;
-        let Some(link) = session.link.as_mut() else {
+        let Some(link) = session.link_mut() else {
             return;
         };
         let made = link.respond(now, handle, code, self.answer, &mut |b| match answer {
@@ -123,7 +125,7 @@ impl Client<'_> {
     /// The handler of a request is done; it is answered when everything is on flash, or at once.
     pub(crate) fn done(&mut self, ticket: Ticket, result: Result<(), Code>, stored: bool) {
         let session = self.sessions.get_mut(usize::from(ticket.session));
-        let link = session.and_then(|s| s.link.as_mut());
+        let link = session.and_then(|s| s.link_mut());
         let waiting = link.and_then(|l| l.waiting.as_mut());
         let serial = ticket.serial;
         let Some(waiting) = waiting.filter(|w| w.until == Until::Told { serial }) else {
@@ -147,7 +149,7 @@ impl Client<'_> {
     /// A request waits for the flash, or its answer for the server.
     pub(crate) fn waits_for_flash(&self) -> bool {
         let waiting = |w: &Waiting| !matches!(w.until, Until::Told { .. });
-        let links = self.sessions.iter().filter_map(|s| s.link.as_ref());
+        let links = self.sessions.iter().filter_map(|s| s.link());
         links.filter_map(|l| l.waiting.as_ref()).any(waiting)
     }
 
@@ -163,7 +165,7 @@ impl Client<'_> {
             self.settle(lost);
         }
         for index in 0..self.sessions.len() {
-            let link = self.sessions[index].link.as_mut();
+            let link = self.sessions[index].link_mut();
             let waiting = link.and_then(|l| {
                 l.waiting
                     .take_if(|w| w.ends <= now.mono && matches!(w.until, Until::Told { .. }));
@@ -180,7 +182,7 @@ impl Client<'_> {
 
     /// Everything is on flash but the records that are lost.
     fn settle(&mut self, lost: u8) {
-        let links = self.sessions.iter_mut().filter_map(|s| s.link.as_mut());
+        let links = self.sessions.iter_mut().filter_map(|s| s.link_mut());
         for waiting in links.filter_map(|l| l.waiting.as_mut()) {
             let Until::Stored { records } = waiting.until else {
                 continue;
@@ -226,7 +228,7 @@ impl Client<'_> {
             },
         };
         let tag = self.device.etag(now);
-        let link = session.link.as_mut()?;
+        let link = session.link_mut()?;
         let made = link.respond(
             now,
             waiting.handle,

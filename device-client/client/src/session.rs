@@ -1,7 +1,7 @@
 //! One server: its address, its CoAP conversation, its registration, what it observes, and the one
 //! request of it that waits for an answer. What one server does or refuses stays in its session.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use lwm2m_objects::Path;
 use tinsmith_coap::{
@@ -15,6 +15,7 @@ use crate::observe::Observation;
 use crate::platform::{Now, Platform};
 use crate::read::ReadRequest;
 use crate::text::Text;
+use crate::zero::Live;
 
 /// Largest confirmable message that we send, in bytes: a Register, a notification of one block.
 pub(crate) const MAX_CONFIRMABLE: usize = 704;
@@ -26,25 +27,50 @@ pub(crate) type Coap = Endpoint<FixedBuffer<MAX_CONFIRMABLE>, FixedBuffer<KEPT_R
 /// Adds options and payload to a message.
 pub(crate) type Build<'b> = dyn FnMut(&mut Builder<'_>) -> Result<(), BuildError> + 'b;
 
-/// Room for the state of one server.
-#[derive(Default)]
+/// Room for the state of one server; all zeros without one.
 pub struct Session<'a> {
-    pub(crate) link: Option<Link>,
-    pub(crate) observations: &'a mut [Observation],
+    pub(crate) open: bool,
+    pub(crate) link: Link,
+    observations: Option<&'a mut [Observation]>,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     /// No server.
     pub const fn new() -> Self {
         Self {
-            link: None,
-            observations: &mut [],
+            open: false,
+            link: Link::REST,
+            observations: None,
         }
     }
 
+    /// Its share of the observations.
+    pub(crate) fn share(&mut self, observations: &'a mut [Observation]) {
+        self.open = false;
+        self.observations = Some(observations);
+    }
+
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.open.then_some(&self.link)
+    }
+
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.open.then_some(&mut self.link)
+    }
+
+    pub(crate) fn observations(&self) -> &[Observation] {
+        self.observations.as_deref().unwrap_or_default()
+    }
+
+    /// The link and what is observed.
+    pub(crate) fn parts(&mut self) -> (Option<&mut Link>, &mut [Observation]) {
+        let observations = self.observations.as_deref_mut().unwrap_or_default();
+        (self.open.then_some(&mut self.link), observations)
+    }
+
     pub(crate) fn close(&mut self) {
-        self.link = None;
-        self.observations.fill(Observation::EMPTY);
+        self.open = false;
+        self.parts().1.fill(Observation::EMPTY);
     }
 
     pub(crate) fn open(
@@ -55,7 +81,14 @@ impl Session<'_> {
         platform: &mut dyn Platform,
     ) {
         self.close();
-        self.link = Some(Link::new(address, origin, now, platform));
+        self.link.restart(address, origin, now, platform);
+        self.open = true;
+    }
+}
+
+impl Default for Session<'_> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -90,6 +123,7 @@ pub(crate) enum Until {
 /// A request that is answered later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
+    pub(crate) _live: Live,
     pub(crate) handle: RequestHandle,
     pub(crate) until: Until,
     pub(crate) held: Held,
@@ -150,24 +184,40 @@ pub(crate) enum Registration {
 pub(crate) type Location = Text<64>;
 
 impl Link {
-    fn new(address: SocketAddr, origin: Origin, now: Now, platform: &mut dyn Platform) -> Self {
+    const REST: Self = Self {
+        address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+        origin: Origin::Bootstrap,
+        coap: Coap::REST,
+        registration: Registration::Due { at: 0 },
+        failures: 0,
+        told_instances: 0,
+        waiting: None,
+        upload: None,
+    };
+
+    fn restart(
+        &mut self,
+        address: SocketAddr,
+        origin: Origin,
+        now: Now,
+        platform: &mut dyn Platform,
+    ) {
         let parameters = Parameters {
             max_kept_reply: KEPT_REPLY as u16,
             ..Parameters::RFC7252
         };
-        Self {
-            address,
-            origin,
-            coap: Coap::new(parameters, Numbering::ALL, platform.random()),
-            registration: match origin {
-                Origin::Bootstrap => Registration::Gone,
-                Origin::Server { .. } => Registration::Due { at: now.mono },
-            },
-            failures: 0,
-            told_instances: 0,
-            waiting: None,
-            upload: None,
-        }
+        let seed = platform.random();
+        self.coap.restart(parameters, Numbering::ALL, seed);
+        self.address = address;
+        self.origin = origin;
+        self.registration = match origin {
+            Origin::Bootstrap => Registration::Gone,
+            Origin::Server { .. } => Registration::Due { at: now.mono },
+        };
+        self.failures = 0;
+        self.told_instances = 0;
+        self.waiting = None;
+        self.upload = None;
     }
 
     /// Answers a request; the length of the datagram in `out`.

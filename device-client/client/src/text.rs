@@ -23,6 +23,16 @@ impl<const N: usize> Text<N> {
         Some(new)
     }
 
+    /// Becomes this text, empty if it is too long.
+    pub(crate) fn set(&mut self, text: &str) {
+        self.len = 0;
+        let place = self.bytes.get_mut(..text.len());
+        if let (Some(place), Ok(len)) = (place, u8::try_from(text.len())) {
+            place.copy_from_slice(text.as_bytes());
+            self.len = len;
+        }
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
     }
@@ -101,26 +111,6 @@ impl<const N: usize> Bytes<N> {
 impl<const N: usize> core::fmt::Debug for Bytes<N> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} bytes", self.len)
-    }
-}
-
-/// Yes or no. No value of it is zero, so that a table of absent entries is all zeros and lies in no
-/// image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
-    No = 1,
-    Yes = 2,
-}
-
-impl Flag {
-    pub(crate) fn is_yes(self) -> bool {
-        self == Self::Yes
-    }
-}
-
-impl From<bool> for Flag {
-    fn from(yes: bool) -> Self {
-        if yes { Self::Yes } else { Self::No }
     }
 }
 

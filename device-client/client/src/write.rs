@@ -1,6 +1,6 @@
 //! Write, Create and Delete: payloads to values, values to the handlers of an object.
 
-use lwm2m_objects::format::{ContentFormat, FormatError, decode};
+use lwm2m_objects::format::{ContentFormat, FormatError, codec};
 use lwm2m_objects::model::{ObjectModel, Subset};
 use lwm2m_objects::{Path, Value, ValueType};
 use tinsmith_coap::Code;
@@ -72,7 +72,8 @@ fn check_all(
         }
         Ok(())
     };
-    decode(format, path, payload, &models, &mut scratch[..], &mut visit)?;
+    let codec = codec(context.device.config.formats, format)?;
+    codec.decode(path, payload, &models, &mut scratch[..], &mut visit)?;
     refused?;
     Ok((count, instance))
 }
@@ -114,6 +115,7 @@ fn take_all(
     let scratch = context.device.scratch;
     let scratch = scratch.try_borrow_mut();
     let mut scratch = scratch.map_err(|_| Code::INTERNAL_SERVER_ERROR)?;
+    let formats = context.device.config.formats;
     let models = Subset(&[definition]);
     let mut done = Ok(Done::Now);
     let mut visit = |record: lwm2m_objects::Record<'_>| {
@@ -130,7 +132,9 @@ fn take_all(
         }
         Ok(())
     };
-    decode(format, path, payload, &models, &mut scratch[..], &mut visit).map_err(format_code)?;
+    let decoded = codec(formats, format)
+        .and_then(|codec| codec.decode(path, payload, &models, &mut scratch[..], &mut visit));
+    decoded.map_err(format_code)?;
     done
 }
 

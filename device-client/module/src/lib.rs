@@ -27,5 +27,6 @@ pub mod spec;
 
 pub use arena::Arena;
 pub use format::{ABI_VERSION, CONTAINER_VERSION, IMAGE_ALIGN, NUMERICS_VERSION};
+pub use kernels::Kernel;
 pub use loader::{Host, Module, ModuleError, Refusal, Step};
 pub use run::{Class, RunError, Runner, SelfTest, SelfTestError};

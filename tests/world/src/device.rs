@@ -26,6 +26,9 @@ const EPOCH: i64 = 1_767_225_600;
 /// What the board says it is made of.
 static RECORDS: LazyLock<Vec<(Path, OwnedValue)>> = LazyLock::new(|| capability().records());
 
+static MODULE_CLASS: LazyLock<[u8; 16]> =
+    LazyLock::new(|| tinsmith_package::module_class_id(&capability().digest()));
+
 fn capability() -> Capability {
     let mut capability =
         tinsmith_targets::find("nrf52840").unwrap_or_else(|| panic!("a target of that name"));
@@ -186,6 +189,9 @@ impl Device {
             firmware_version: "1",
             capability: &*RECORDS,
             objects: &[],
+            formats: lwm2m_objects::Codec::ALL,
+            kernels: tinsmith_module::kernels::ALL,
+            module_class: *MODULE_CLASS,
             layout: self.layout,
             stack_bytes: 4096,
             instruction_sets: 0,

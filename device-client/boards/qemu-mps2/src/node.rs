@@ -13,13 +13,14 @@ use embassy_futures::select::{Either, select};
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Instant, Timer};
-use lwm2m_objects::{Path, Value};
+use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output,
     Platform, Region, SLOTS, Session,
 };
 use tinsmith_module::format::isa;
+use tinsmith_module::kernels;
 
 use crate::application::Application;
 
@@ -78,14 +79,16 @@ impl Platform for Node {
 struct Arena([u8; layout::ARENA_BYTES]);
 
 fn memory() -> Memory<'static> {
-    // Made at the start, since an initial value that is not all zeros would lie in flash.
-    static SESSION_MEMORY: StaticCell<[Session<'static>; SESSIONS]> = StaticCell::new();
-    static OBSERVATION_MEMORY: StaticCell<[Observation; OBSERVATIONS]> = StaticCell::new();
+    // All zeros, so none of it lies in flash.
+    static SESSION_MEMORY: ConstStaticCell<[Session<'static>; SESSIONS]> =
+        ConstStaticCell::new([const { Session::new() }; SESSIONS]);
+    static OBSERVATION_MEMORY: ConstStaticCell<[Observation; OBSERVATIONS]> =
+        ConstStaticCell::new([Observation::EMPTY; OBSERVATIONS]);
     static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; layout::ARENA_BYTES]));
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
     Memory {
-        sessions: SESSION_MEMORY.init_with(|| core::array::from_fn(|_| Session::new())),
-        observations: OBSERVATION_MEMORY.init_with(|| [Observation::EMPTY; OBSERVATIONS]),
+        sessions: SESSION_MEMORY.take(),
+        observations: OBSERVATION_MEMORY.take(),
         arena: &mut ARENA.take().0,
         buffers: BUFFERS.take(),
     }
@@ -123,6 +126,9 @@ pub(crate) async fn run(
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
         objects: application.objects(),
+        formats: Codec::ALL,
+        kernels: kernels::ALL,
+        module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,

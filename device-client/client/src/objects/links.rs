@@ -3,28 +3,17 @@
 use core::fmt;
 
 use lwm2m_objects::Path;
-use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::ids;
 use lwm2m_objects::model::Version;
 
 use crate::object::{Values, View};
 
-/// Content formats that can be read and written, as the root link tells them.
-const FORMATS: [ContentFormat; 6] = [
-    ContentFormat::TEXT,
-    ContentFormat::OPAQUE,
-    ContentFormat::CBOR,
-    ContentFormat::SENML_JSON,
-    ContentFormat::SENML_CBOR,
-    ContentFormat::TLV,
-];
-
 /// The payload of a Register (LwM2M TS 1.1 6.2.1, RFC 6690).
 pub(crate) fn write_links(view: &View<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     out.write_str("</>;rt=\"oma.lwm2m\";ct=\"")?;
-    for (i, format) in FORMATS.iter().enumerate() {
+    for (i, format) in view.device.config.formats.iter().enumerate() {
         let gap = if i > 0 { " " } else { "" };
-        write!(out, "{gap}{}", format.0)?;
+        write!(out, "{gap}{}", format.format().0)?;
     }
     out.write_str("\"")?;
     for (object, definition) in view.device.objects().ascending() {

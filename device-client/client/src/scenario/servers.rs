@@ -82,7 +82,7 @@ fn a_server_that_refuses_is_asked_again_while_the_other_works() {
     }
     assert!(updates > 0);
     let observing = |w: &World, i: usize| {
-        let all = w.client.sessions[i].observations.iter();
+        let all = w.client.sessions[i].observations().iter();
         all.filter(|o| o.is_some()).count()
     };
     assert_eq!((observing(&w, 1), observing(&w, 2)), (1, 0));

@@ -9,7 +9,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_coap::{Block, Builder, Code, Message, MessageType, OptionNumber, Szx, Token};
 
 use crate::flash::SLOTS;
-use crate::testing::{ARENA, Board, records};
+use crate::testing::{ARENA, Board, module_class, records};
 use crate::{
     Buffers, Client, Config, ConfigError, Event, FlashError, Input, Memory, Now, Object,
     Observation, Output, Session, SlotState,
@@ -85,6 +85,9 @@ pub(super) fn boot(
         firmware_version: "0.1",
         capability: records(),
         objects,
+        formats: lwm2m_objects::Codec::ALL,
+        kernels: tinsmith_module::kernels::ALL,
+        module_class: module_class(),
         layout: board.layout,
         stack_bytes: 4096,
         instruction_sets: 0,

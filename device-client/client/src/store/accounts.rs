@@ -6,7 +6,8 @@
 use lwm2m_objects::{Path, Value};
 
 use crate::store::codec::{Reader, Writer};
-use crate::text::{Bytes, Flag, Text};
+use crate::text::{Bytes, Text};
+use crate::zero::Flag;
 
 /// Instances of each of the two objects: the bootstrap server and two management servers.
 pub(crate) const MAX_INSTANCES: usize = 3;

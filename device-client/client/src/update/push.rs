@@ -5,13 +5,16 @@ use tinsmith_coap::Code;
 use tinsmith_package::{Head, PackageError, Parsed, Refusal};
 
 use crate::device::Device;
+use crate::facts::Facts;
 use crate::flash::FlashRead;
 use crate::object::{Done, Part};
+use crate::platform::Config;
 use crate::storage::PROGRESS;
-use crate::text::{Bytes, Text};
+use crate::text::Bytes;
 use crate::update::firmware::{FirmwareState, Trigger, UpdateResult};
 use crate::update::receiver::{self, Receiver, Tag};
-use crate::update::slot::{ModelResult, Slot, SlotState};
+use crate::update::slot::ModelResult;
+use crate::update::state::UpdateState;
 
 impl Device<'_> {
     /// A part of a Write of /5/0/0 in opaque format.
@@ -84,49 +87,25 @@ impl Device<'_> {
     }
 
     fn take_head(&mut self, last: bool) -> Result<(), PackageError> {
-        let Some(receiver) = self.update.receiver.as_mut() else {
+        let update = &mut self.update;
+        let Some(receiver) = update.receiver.as_mut() else {
             return Ok(());
         };
-        let arrived = self.update.buffer.get(..receiver.buffered).unwrap_or(&[]);
-        let (head, payload_offset, payload_len) = match Head::parse(arrived)? {
+        let arrived = update.buffer.get(..receiver.buffered).unwrap_or(&[]);
+        let (offset, len) = match &Head::parse(arrived)? {
             Parsed::NeedMore if last => return Err(PackageError::Malformed),
             Parsed::NeedMore => return Ok(()),
             Parsed::Complete {
                 head,
                 payload_offset,
                 payload_len,
-            } => (head, payload_offset, payload_len),
+            } => {
+                let fits = receiver.fits(*payload_offset, *payload_len, last);
+                accept(update.state, &self.facts, &self.config, head, fits)?;
+                (*payload_offset, *payload_len)
+            }
         };
-        let free = self.update.state.free_slot();
-        let slot = match (head.slot, free) {
-            (None, Some(slot)) => slot,
-            (Some(wanted), Some(_)) if self.update.state.may_receive(wanted) => wanted,
-            _ => return Err(Refusal::Component.into()),
-        };
-        let size = self.config.layout.slots[usize::from(slot)].size;
-        head.check(&self.facts.package_receiver(size, self.update.state.floor))?;
-        let module = Slot {
-            state: SlotState::Receiving,
-            result: ModelResult::None,
-            size: head.size,
-            sequence: head.sequence,
-            arena: head.arena_bytes,
-            trial_s: head.trial_s,
-            digest: head.digest,
-            source: head.source_digest,
-            built_for: self.facts.digest,
-            name: Text::new(head.model_name).unwrap_or(Text::EMPTY),
-            version: Text::new(head.model_version).unwrap_or(Text::EMPTY),
-            compiler: Text::new(head.compiler).unwrap_or(Text::EMPTY),
-        };
-        let all = receiver.begin_payload(payload_offset, payload_len, last, self.update.buffer);
-        if !all {
-            return Err(PackageError::Malformed);
-        }
-        self.update
-            .state
-            .receive(slot, module)
-            .map_err(|_| Refusal::Component)?;
+        receiver.begin_payload(offset, len, update.buffer);
         self.storage.mark(PROGRESS);
         self.update_changed();
         Ok(())
@@ -187,4 +166,38 @@ impl Device<'_> {
             Err((result, why)) => self.refuse_package(result, why),
         }
     }
+}
+
+/// Begins to receive what a head announces, if this device takes it; `fits`: as many bytes have
+/// arrived as it says.
+#[inline(never)]
+fn accept(
+    state: &mut UpdateState,
+    facts: &Facts,
+    config: &Config<'_>,
+    head: &Head<'_>,
+    fits: bool,
+) -> Result<(), PackageError> {
+    let slot = match (head.slot, state.free_slot()) {
+        (None, Some(slot)) => slot,
+        (Some(wanted), Some(_)) if state.may_receive(wanted) => wanted,
+        _ => return Err(Refusal::Component.into()),
+    };
+    let size = config.layout.slots[usize::from(slot)].size;
+    head.check(&facts.package_receiver(config, size, state.floor))?;
+    if !fits {
+        return Err(PackageError::Malformed);
+    }
+    let entry = state.receive(slot).map_err(|_| Refusal::Component)?;
+    entry.size = head.size;
+    entry.sequence = head.sequence;
+    entry.arena = head.arena_bytes;
+    entry.trial_s = head.trial_s;
+    entry.digest = head.digest;
+    entry.source = head.source_digest;
+    entry.built_for = facts.digest;
+    entry.name.set(head.model_name);
+    entry.version.set(head.model_version);
+    entry.compiler.set(head.compiler);
+    Ok(())
 }

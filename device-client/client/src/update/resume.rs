@@ -26,7 +26,7 @@ impl Device<'_> {
             return Err((UpdateResult::IntegrityFailed, ModelResult::Digest));
         }
         let unsupported = (UpdateResult::UnsupportedPackage, ModelResult::Unsupported);
-        let module = Module::parse(image).map_err(|_| unsupported)?;
+        let module = Module::parse_for(image, self.config.kernels).map_err(|_| unsupported)?;
         if module.self_test_work() > self.facts.work() {
             return Err(unsupported);
         }

@@ -87,8 +87,8 @@ impl UpdateState {
 
     /// A package may go to this slot.
     pub(crate) fn may_receive(&self, slot: u8) -> bool {
-        let free = |s: &Slot| Slot::apply(&mut s.clone(), SlotEvent::Receive);
-        self.slots.get(usize::from(slot)).is_some_and(free)
+        let slot = self.slots.get(usize::from(slot));
+        slot.is_some_and(Slot::may_receive)
     }
 
     /// Moves Object 5 on.
@@ -109,19 +109,18 @@ impl UpdateState {
         }
     }
 
-    /// The head of a package was accepted; what the slot held is gone.
-    pub(crate) fn receive(&mut self, slot: u8, module: Slot) -> Result<(), NotAllowed> {
+    /// The head of a package was accepted; what the slot held is gone. Gives the slot, for what is
+    /// known of the new module.
+    pub(crate) fn receive(&mut self, slot: u8) -> Result<&mut Slot, NotAllowed> {
         self.apply(slot, SlotEvent::Receive)?;
-        *self.slot_mut(slot)? = Slot {
-            state: SlotState::Receiving,
-            result: ModelResult::None,
-            ..module
-        };
         self.target = Some(slot);
         if self.previous == Some(slot) {
             self.previous = None;
         }
-        Ok(())
+        let entry = self.slot_mut(slot)?;
+        *entry = Slot::EMPTY;
+        entry.state = SlotState::Receiving;
+        Ok(entry)
     }
 
     /// The package is complete and checked.
@@ -345,10 +344,17 @@ mod tests {
         }
     }
 
+    fn receive(u: &mut UpdateState, slot: u8, sequence: u64) {
+        *u.receive(slot).unwrap() = Slot {
+            state: SlotState::Receiving,
+            ..module(sequence)
+        };
+    }
+
     fn install(u: &mut UpdateState, sequence: u64) -> u8 {
         let slot = u.free_slot().unwrap();
         u.trigger(Trigger::PackageStarted).unwrap();
-        u.receive(slot, module(sequence)).unwrap();
+        receive(u, slot, sequence);
         u.verified().unwrap();
         assert_eq!(u.start_update(), Ok(slot));
         slot
@@ -421,7 +427,7 @@ mod tests {
         for trigger in [Trigger::Reset, Trigger::Cancel] {
             let mut u = running_one();
             u.trigger(Trigger::PackageStarted).unwrap();
-            u.receive(1, module(9)).unwrap();
+            receive(&mut u, 1, 9);
             u.abandon(trigger).unwrap();
             assert_eq!(u.slots[1], Slot::EMPTY);
             assert_eq!((u.active(), u.target), (Some(0), None));

@@ -168,6 +168,7 @@ pub enum SendError {
 /// A request of ours whose response is awaited.
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
+    _live: Live,
     token: Token,
     id: MessageId,
     response_timeout_ms: u32,
@@ -177,9 +178,18 @@ struct Exchange {
 
 /// A datagram that [`Endpoint::poll`] sends at once.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 enum Control {
-    Empty(MessageType, MessageId),
-    Reply(u16),
+    Empty(MessageType, MessageId) = 1,
+    Reply(u16) = 2,
+}
+
+/// Of all fields it has the most values that are not valid, zero among them: what is absent is all
+/// zeros, and an endpoint at rest needs no initial value in the image of a firmware.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+enum Live {
+    Live = 1,
 }
 
 /// The CoAP state of one peer; the crate's documentation has the order of calls.
@@ -205,21 +215,39 @@ pub struct Endpoint<T, R, const EXCHANGES: usize = 2, const DEDUP: usize = 4> {
 impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     Endpoint<T, R, EXCHANGES, DEDUP>
 {
+    /// An endpoint at rest, all zeros: for a `static`, to be restarted before its first use.
+    pub const REST: Self = Self {
+        parameters: Parameters::NONE,
+        numbering: Numbering::ALL,
+        counter: 0,
+        random: 0,
+        control: None,
+        request: Outgoing::NONE,
+        message: Outgoing::NONE,
+        exchanges: [None; EXCHANGES],
+        dedup: Dedup::NONE,
+    };
+
+    /// Makes it as [`new`](Self::new), in its place.
+    pub fn restart(&mut self, parameters: Parameters, numbering: Numbering, seed: u32) {
+        self.parameters = parameters;
+        self.numbering = numbering;
+        self.counter = (seed ^ seed >> 16) as u16;
+        self.random = seed.wrapping_mul(0x9e37_79b9) | 1;
+        self.control = None;
+        self.request.clear();
+        self.message.clear();
+        self.exchanges.fill(None);
+        self.dedup.clear();
+    }
+
     /// A peer to which nothing was sent. `seed` should differ at every start of the program: it
     /// gives the first message id and the jitter of time-outs.
     #[must_use]
     pub fn new(parameters: Parameters, numbering: Numbering, seed: u32) -> Self {
-        Self {
-            parameters,
-            numbering,
-            counter: (seed ^ seed >> 16) as u16,
-            random: seed.wrapping_mul(0x9e37_79b9) | 1,
-            control: None,
-            request: Outgoing::default(),
-            message: Outgoing::default(),
-            exchanges: [None; EXCHANGES],
-            dedup: Dedup::new(),
-        }
+        let mut new = Self::REST;
+        new.restart(parameters, numbering, seed);
+        new
     }
 
     /// Forgets the exchange with this token and stops its retransmission. A response that comes

@@ -40,6 +40,18 @@ impl Parameters {
         max_kept_reply: 256,
     };
 
+    /// Of an endpoint at rest.
+    pub(super) const NONE: Self = Self {
+        ack_timeout_ms: 0,
+        ack_random_factor_percent: 0,
+        max_retransmit: 0,
+        piggyback_window_ms: 0,
+        response_timeout_ms: 0,
+        exchange_lifetime_ms: 0,
+        non_lifetime_ms: 0,
+        max_kept_reply: 0,
+    };
+
     /// MAX_TRANSMIT_SPAN: from the first transmission to the last retransmission at most.
     #[must_use]
     pub const fn max_transmit_span_ms(&self) -> u64 {

@@ -3,7 +3,7 @@
 use super::dedup::State;
 use super::outgoing::Due;
 use super::{
-    Buffer, Control, Endpoint, Exchange, NotificationHandle, Output, Reliability, Request,
+    Buffer, Control, Endpoint, Exchange, Live, NotificationHandle, Output, Reliability, Request,
     RequestHandle, Respond, SendError, Sent, stateless,
 };
 use crate::{BuildError, Builder, Code, Instant, MessageId, MessageType, Token};
@@ -206,6 +206,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             Some(now.plus_millis(u64::from(response_timeout_ms)))
         };
         *slot = Some(Exchange {
+            _live: Live::Live,
             token,
             id,
             response_timeout_ms,

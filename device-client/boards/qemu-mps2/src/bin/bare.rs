@@ -10,18 +10,55 @@
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use board::{layout, semihosting};
-use lwm2m_objects::{Path, Value};
+use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, FlashError, FlashLayout, FlashRead, Input, Memory, Now, Observation,
-    Output, Peer, Platform, Region,
+    Output, Platform, Region, Session,
 };
+#[cfg(not(feature = "kernels"))]
+use tinsmith_module::{Kernel, kernels::table};
 
-const PEERS: usize = 2;
+const SESSIONS: usize = 2;
 const OBSERVATIONS: usize = 16;
 const DATAGRAM: usize = 1152;
 
 const CAPABILITY: &[(Path, Value<'static>)] = include!(concat!(env!("OUT_DIR"), "/capability.rs"));
+
+/// By ascending number, as Register tells them.
+const FORMATS: &[Codec] = &[
+    #[cfg(feature = "text-floats")]
+    Codec::TEXT,
+    #[cfg(not(feature = "text-floats"))]
+    Codec::TEXT_WITHOUT_FLOATS,
+    Codec::OPAQUE,
+    #[cfg(all(feature = "cbor", feature = "decimals"))]
+    Codec::CBOR,
+    #[cfg(all(feature = "cbor", not(feature = "decimals")))]
+    Codec::CBOR_WITHOUT_DECIMALS,
+    #[cfg(feature = "senml-json")]
+    Codec::SENML_JSON,
+    #[cfg(feature = "decimals")]
+    Codec::SENML_CBOR,
+    #[cfg(not(feature = "decimals"))]
+    Codec::SENML_CBOR_WITHOUT_DECIMALS,
+    #[cfg(feature = "tlv")]
+    Codec::TLV,
+];
+
+#[cfg(feature = "kernels")]
+use tinsmith_module::kernels::ALL as KERNELS;
+#[cfg(not(feature = "kernels"))]
+const KERNELS: &[&Kernel] = &[
+    &table::CONV2D,
+    &table::DEPTHWISE_CONV,
+    &table::FULLY_CONNECTED,
+    &table::ADD,
+    &table::MAX_POOL,
+    &table::AVERAGE_POOL,
+    &table::SOFTMAX,
+    &table::LOOKUP,
+];
 
 const fn slot(index: usize) -> Region {
     Region {
@@ -96,17 +133,24 @@ fn now() -> Now {
 }
 
 fn memory() -> Memory<'static> {
-    static PEER_MEMORY: StaticCell<[Peer; PEERS]> = StaticCell::new();
+    static SESSION_MEMORY: StaticCell<[Session<'static>; SESSIONS]> = StaticCell::new();
     static OBSERVATION_MEMORY: StaticCell<[Observation; OBSERVATIONS]> = StaticCell::new();
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
     let arena = (layout::FLASH_START + layout::FLASH_BYTES) as *mut u8;
     Memory {
-        peers: PEER_MEMORY.init_with(|| core::array::from_fn(|_| Peer::new())),
+        sessions: SESSION_MEMORY.init_with(|| core::array::from_fn(|_| Session::new())),
         observations: OBSERVATION_MEMORY.init_with(|| [Observation::EMPTY; OBSERVATIONS]),
         // SAFETY: PSRAM behind the flash, used here only.
         arena: unsafe { core::slice::from_raw_parts_mut(arena, layout::ARENA_BYTES) },
         buffers: BUFFERS.take(),
     }
+}
+
+/// The client, made in its place.
+#[inline(never)]
+fn client(config: Config<'static>) -> &'static mut Client<'static> {
+    static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+    CLIENT.init_with(|| Client::new(config, memory()))
 }
 
 #[cortex_m_rt::entry]
@@ -121,13 +165,18 @@ fn main() -> ! {
         serial_number: "1",
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
+        objects: &[],
+        formats: FORMATS,
+        kernels: KERNELS,
+        module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: 0,
     };
-    let Ok(mut client) = Client::new(config, memory(), now(), &mut Mailbox) else {
+    let client = client(config);
+    if client.start(now(), &mut Mailbox).is_err() {
         semihosting::exit(false)
-    };
+    }
     loop {
         while let Some(output) = client.poll(now(), buffer, &mut Mailbox) {
             match output {

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Stack frames of the firmware, from its disassembly.
+"""Stack frames of the firmware, from its disassembly, and what of its RAM has initial values.
 
-    frames.py [--limit BYTES] [ELF]
+    limits.py [--frame BYTES] [--data BYTES] [ELF]
 
-Prints the largest frames; with --limit the exit code is 1 if one of them is larger. A frame is what
-a function pushes and subtracts from the stack pointer; a stack pointer that moves by a register
-is followed to the constant in it, and one that can't be followed is an error. Needs LLVM's objdump
-on the PATH.
+Prints the largest frames and the size of .data; the exit code is 1 if one of them is above its
+limit. A frame is what a function pushes and subtracts from the stack pointer; a stack pointer that
+moves by a register is followed to the constant in it, and one that can't be followed is an error.
+State that should be all zeros before the start and is not would show in .data. Needs LLVM's objdump
+and size on the PATH.
 """
 
 import argparse
@@ -74,13 +75,20 @@ def frames(elf: str) -> list[Frame]:
     return found
 
 
+def data_bytes(elf: str) -> int:
+    text = subprocess.run(["llvm-size", "-A", elf], check=True, capture_output=True, text=True).stdout
+    rows = (line.split() for line in text.splitlines())
+    return next(int(row[1]) for row in rows if row and row[0] == ".data")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
     parser.add_argument("elf", nargs="?",
                         default=str(target / "thumbv7em-none-eabihf/release/firmware"))
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--frame", type=int, default=sys.maxsize)
+    parser.add_argument("--data", type=int, default=sys.maxsize)
     args = parser.parse_args()
     found = frames(args.elf)
     if not any(frame.bytes for frame in found):
@@ -88,12 +96,13 @@ def main() -> int:
         return 1
     for frame in sorted(found, key=lambda frame: -frame.bytes)[:SHOWN]:
         print(f"{frame.bytes:6}  {frame.name}")
-    bad = [frame for frame in found if frame.unknown]
-    for frame in bad:
+    data = data_bytes(args.elf)
+    print(f"{data:6}  .data")
+    unknown = [frame for frame in found if frame.unknown]
+    for frame in unknown:
         print(f"{frame.name}: cannot follow {frame.unknown}", file=sys.stderr)
-    if args.limit is not None:
-        bad += [frame for frame in found if frame.bytes > args.limit]
-    return 1 if bad else 0
+    large = [frame for frame in found if frame.bytes > args.frame]
+    return 1 if unknown or large or data > args.data else 0
 
 
 if __name__ == "__main__":
