@@ -12,8 +12,8 @@ const GOLDEN_SEEDS: [u32; 2] = [0x7473_6d31, 0x7473_6d32];
 /// A raw sample up to this many bytes is a golden input too.
 const MAX_RAW_GOLDEN: usize = 2048;
 
-/// Seeds, and a calibration sample that is small enough. None for a model with states, which the
-/// specification does not keep.
+/// Seeds, and a calibration sample that is small enough. None for a model with states: a module does
+/// not say what they hold at reset.
 pub(crate) fn inputs(request: &Request, graph: &Graph) -> Vec<GoldenInput> {
     if !graph.states.is_empty() {
         return Vec::new();

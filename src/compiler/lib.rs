@@ -1,10 +1,14 @@
 //! ONNX in, module out.
 //!
-//! A build runs in stages: check the file, infer shapes, import, compare with tract, rewrite,
-//! calibrate, quantize, plan, write, verify, fit, measure. The module's bytes depend on the ONNX
-//! file, the capability and the options only, see [`Request::build_key`]. Files of unknown origin are
-//! compiled in a process of its own, with limits on memory and time:
+//! A build runs in stages: check the file, import it, compare with tract, rewrite, calibrate,
+//! quantize, plan, write, verify, fit, measure. The module's bytes depend on the ONNX file, the
+//! capability and the options only, see [`tinsmith_build_job::Request::build_key`]. Files of unknown
+//! origin are compiled in a process of its own, with limits on memory and time:
 //! [`tinsmith_build_job::child`].
+//!
+//! What is known of an operator is in one file of `operators`, what a device's code needs of it in
+//! one file of each backend that takes it; passes, quantization, plan, verification and report speak
+//! to the traits `Operator`, `Backend` and `Engine` only.
 
 mod backend;
 mod check;

@@ -61,7 +61,7 @@ pub fn compile(
     let reset = golden::reset(&graph);
     let kernels = Kernels::new(&module, &reset);
     let samples = &request.options.calibration;
-    verify::verify(&graph, &kernels, &Spec::new(&module), samples)
+    verify::verify(&graph, &kernels, &Spec::new(&module, &reset), samples)
         .map_err(|e| internal(request, "verify", e))?;
     let sqnr = verify::noise(&graph, &kernels, &built.layers, &float, samples);
     let runner = Runner::new(&graph, &kernels);

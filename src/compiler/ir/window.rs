@@ -53,6 +53,7 @@ impl Window {
     }
 
     /// The input position that a tap reads for an output position, none in the padding.
+    #[inline]
     pub(crate) fn tap(
         &self,
         out: [usize; 2],

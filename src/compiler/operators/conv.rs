@@ -115,7 +115,7 @@ impl Operator for Conv {
         let Some(pixels) = out.first_mut() else {
             return;
         };
-        let (window, values) = (&self.window, x.values(0));
+        let (window, values) = (self.window, x.values(0));
         let taps = window.kernel[0] * window.kernel[1];
         let mut runs: Vec<&[f32]> = Vec::with_capacity(taps);
         let mut pixels = pixels.chunks_mut(out_c);

@@ -46,7 +46,7 @@ impl Operator for DepthwiseConv {
             return;
         };
         let (values, weights, bias) = (x.values(0), x.values(1), x.values(2));
-        let window = &self.window;
+        let window = self.window;
         let mut pixels = pixels.chunks_mut(out_c);
         for n in 0..batch {
             for y in 0..out_h {

@@ -48,8 +48,12 @@ pub(super) fn binary(
 
 /// Fused limits.
 pub(super) fn limit(clamp: Clamp, out: &mut [Vec<f32>]) {
-    if !clamp.is_none() {
-        for value in out.iter_mut().flatten() {
+    if clamp.is_none() {
+        return;
+    }
+    // Output by output, as a flattened iterator is not vectorized.
+    for out in out {
+        for value in out.as_mut_slice() {
             *value = clamp.apply(*value);
         }
     }

@@ -113,8 +113,44 @@ impl fmt::Display for InputMismatch {
 
 impl std::error::Error for InputMismatch {}
 
-/// Interprets the plan of a module.
+/// Interprets the plan of a module once.
 pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismatch> {
+    Interpreter::new(module).run(inputs)
+}
+
+/// A module with a memory of its own, in which states live from one run to the next.
+#[derive(Debug, Clone)]
+pub struct Interpreter<'a> {
+    module: &'a Module<'a>,
+    memory: Memory,
+}
+
+impl<'a> Interpreter<'a> {
+    /// A memory of zeros.
+    pub fn new(module: &'a Module<'a>) -> Self {
+        let segments = module.segments();
+        Interpreter {
+            module,
+            memory: segments.map(|place| vec![0; place.size as usize]).collect(),
+        }
+    }
+
+    /// The bytes of an arena segment.
+    pub fn segment_mut(&mut self, segment: usize) -> Option<&mut [u8]> {
+        self.memory.get_mut(segment).map(Vec::as_mut_slice)
+    }
+
+    /// Interprets the plan.
+    pub fn run(&mut self, inputs: &[&[u8]]) -> Result<SpecRun, InputMismatch> {
+        interpret(self.module, inputs, &mut self.memory)
+    }
+}
+
+fn interpret(
+    module: &Module<'_>,
+    inputs: &[&[u8]],
+    memory: &mut Memory,
+) -> Result<SpecRun, InputMismatch> {
     let expected: Vec<usize> = module
         .inputs()
         .map(|tensor| tensor.bytes as usize)
@@ -123,10 +159,6 @@ pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismat
     if expected != given {
         return Err(InputMismatch { expected, given });
     }
-    let mut memory: Memory = module
-        .segments()
-        .map(|place| vec![0; place.size as usize])
-        .collect();
     for (tensor, bytes) in module.inputs().zip(inputs) {
         memory[usize::from(tensor.segment)][place(&tensor)].copy_from_slice(bytes);
     }
@@ -150,7 +182,7 @@ pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismat
                 };
             }
         }
-        let result = step(&record, &memory);
+        let result = step(&record, memory);
         let output = record.output();
         result.store(&mut memory[usize::from(output.segment)], &output);
         layers[layer] = result.bytes();
