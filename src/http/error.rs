@@ -47,6 +47,18 @@ impl ApiError {
         }
     }
 
+    /// What is stored of a device can't be read, so nothing can be decided about it.
+    pub fn unreadable(endpoint: &str, reason: &str) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            code: "unreadable",
+            message: format!(
+                "what is stored of the updates of '{endpoint}' can't be read and is left as it \
+                 is: {reason}"
+            ),
+        }
+    }
+
     /// No device of that name.
     pub fn unknown_device(endpoint: &str) -> Self {
         let name: String = endpoint.chars().take(80).collect();
@@ -135,6 +147,7 @@ impl From<ZooError> for ApiError {
     fn from(error: ZooError) -> Self {
         let (status, code) = match &error {
             ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            ZooError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
             ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
             ZooError::Card(_) | ZooError::Data { .. } | ZooError::Model(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")

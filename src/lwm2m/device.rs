@@ -350,7 +350,7 @@ pub(super) fn finish(cx: &mut Context<'_>, endpoint: Endpoint, job: &Job, outcom
             match key {
                 Some(key) => {
                     let waiting = Waiting::Completed(event);
-                    cx.persists.persist(cx.out, Op::Delete(key), waiting);
+                    cx.persists.persist(cx.out, vec![Op::Delete(key)], waiting);
                 }
                 None => cx.event(event),
             }

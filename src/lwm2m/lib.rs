@@ -20,6 +20,7 @@ mod route;
 mod shard;
 mod stored;
 pub mod types;
+mod unreadable;
 mod uploads;
 
 pub use bootstrap::{BootstrapConfig, Rule};

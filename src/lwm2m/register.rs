@@ -219,15 +219,17 @@ impl Shard {
             return;
         };
         match stored::write(device) {
-            Ok(op) => self.persist(
-                op,
-                Waiting::Register {
+            Ok(op) => {
+                let mut ops = vec![op];
+                ops.extend(self.unreadable.set_aside(device.endpoint()));
+                let waiting = Waiting::Register {
                     index,
                     serial,
                     handle,
                     block1,
-                },
-            ),
+                };
+                self.persists.persist(&mut self.out, ops, waiting);
+            }
             Err(error) => warn!(%error, "a registration can't be stored"),
         }
         self.settle(now, index);
@@ -441,6 +443,7 @@ impl Shard {
         match waiting {
             Waiting::Register { handle, block1, .. } if durable => {
                 device.stored = true;
+                self.unreadable.replaced(&endpoint);
                 self.respond(now, index, handle, Code::CREATED, |b| {
                     b.option(OptionNumber::LOCATION_PATH, b"rd")?;
                     b.option(

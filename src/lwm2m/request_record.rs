@@ -4,10 +4,12 @@ use lwm2m_objects::{OwnedValue, Path};
 use serde::{Deserialize, Serialize};
 
 use super::types::{DeviceRequest, Endpoint, Operation, RequestId};
-use tinsmith_store::{Key, Kind, MAX_RECORD, Op, RecordError, decode, encode};
+use tinsmith_store::{Key, Kind, MAX_RECORD, Op, RecordError, decode, encode, schema};
 
-/// Of the record below.
-const SCHEMA: u16 = 1;
+mod v1;
+
+/// Of the record below; schema 1 is read too.
+const SCHEMA: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -16,13 +18,35 @@ struct Record {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum StoredOperation {
-    Read(Path),
-    Write(Path, Vec<(Path, OwnedValue)>, bool),
-    Execute(Path, String),
-    Observe(Path),
-    CancelObserve(Path),
-    Discover(Path),
+    Read {
+        paths: Vec<Path>,
+    },
+    Write {
+        paths: Vec<Path>,
+        values: Vec<StoredValue>,
+        replace: bool,
+    },
+    Execute {
+        path: Path,
+        arguments: String,
+    },
+    Observe {
+        paths: Vec<Path>,
+    },
+    CancelObserve {
+        paths: Vec<Path>,
+    },
+    Discover {
+        path: Path,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredValue {
+    path: Path,
+    value: OwnedValue,
 }
 
 /// The key of a durable request: the endpoint, then the id (8 bytes, big endian).
@@ -48,16 +72,23 @@ pub(super) fn write(
     operation: &Operation,
 ) -> Result<Op, RecordError> {
     let operation = match operation.clone() {
-        Operation::Read { path } => StoredOperation::Read(path),
+        Operation::Read { path } => StoredOperation::Read { paths: vec![path] },
         Operation::Write {
             path,
             values,
             replace,
-        } => StoredOperation::Write(path, values, replace),
-        Operation::Execute { path, arguments } => StoredOperation::Execute(path, arguments),
-        Operation::Observe { path } => StoredOperation::Observe(path),
-        Operation::CancelObserve { path } => StoredOperation::CancelObserve(path),
-        Operation::Discover { path } => StoredOperation::Discover(path),
+        } => StoredOperation::Write {
+            paths: vec![path],
+            values: values
+                .into_iter()
+                .map(|(path, value)| StoredValue { path, value })
+                .collect(),
+            replace,
+        },
+        Operation::Execute { path, arguments } => StoredOperation::Execute { path, arguments },
+        Operation::Observe { path } => StoredOperation::Observe { paths: vec![path] },
+        Operation::CancelObserve { path } => StoredOperation::CancelObserve { paths: vec![path] },
+        Operation::Discover { path } => StoredOperation::Discover { path },
         Operation::Push { .. } => {
             return Err(RecordError::Content("a push has no room in it".into()));
         }
@@ -76,18 +107,29 @@ pub(super) fn write(
 pub(super) fn read(key: &Key, bytes: &[u8]) -> Result<DeviceRequest, RecordError> {
     let (endpoint, id) =
         request_of(key).ok_or_else(|| RecordError::Content("the key is malformed".into()))?;
-    let record: Record = decode(SCHEMA, bytes)?;
+    let record = match schema(bytes)? {
+        1 => v1::parse(bytes)?,
+        _ => decode(SCHEMA..=SCHEMA, bytes)?,
+    };
+    let one = |paths: Vec<Path>| match paths[..] {
+        [path] => Ok(path),
+        _ => Err(RecordError::Content("other than one path".into())),
+    };
     let operation = match record.operation {
-        StoredOperation::Read(path) => Operation::Read { path },
-        StoredOperation::Write(path, values, replace) => Operation::Write {
-            path,
+        StoredOperation::Read { paths } => Operation::Read { path: one(paths)? },
+        StoredOperation::Write {
+            paths,
             values,
             replace,
+        } => Operation::Write {
+            path: one(paths)?,
+            values: values.into_iter().map(|v| (v.path, v.value)).collect(),
+            replace,
         },
-        StoredOperation::Execute(path, arguments) => Operation::Execute { path, arguments },
-        StoredOperation::Observe(path) => Operation::Observe { path },
-        StoredOperation::CancelObserve(path) => Operation::CancelObserve { path },
-        StoredOperation::Discover(path) => Operation::Discover { path },
+        StoredOperation::Execute { path, arguments } => Operation::Execute { path, arguments },
+        StoredOperation::Observe { paths } => Operation::Observe { path: one(paths)? },
+        StoredOperation::CancelObserve { paths } => Operation::CancelObserve { path: one(paths)? },
+        StoredOperation::Discover { path } => Operation::Discover { path },
     };
     Ok(DeviceRequest {
         id,
@@ -101,7 +143,7 @@ pub(super) fn read(key: &Key, bytes: &[u8]) -> Result<DeviceRequest, RecordError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lwm2m_objects::Objlnk;
+    use lwm2m_objects::{Objlnk, hex};
 
     #[test]
     fn every_operation_but_push_goes_both_ways() {
@@ -163,5 +205,42 @@ mod tests {
         };
         assert!(write("dev1", RequestId(1), 1, &long).is_err());
         assert_eq!(request_of(&Key::new(Kind::REQUEST, "short")), None);
+    }
+
+    /// What the version before schema 2 wrote for these.
+    const OLD: [&str; 2] = [
+        "0001a2001b0000048056312d5101a1674578656375746582662f332f302f3465303d277827",
+        "0001a2001b0000048056312d5101a165577269746583662f312f302f318182662f312f302f31a167696e7465676572184df5",
+    ];
+    const NEW: [&str; 2] = [
+        "0002a267657870697265731b000004805630bd51696f7065726174696f6ea16765786563757465a26470617468662f332f302f3469617267756d656e747365303d277827",
+        "0002a267657870697265731b000004805630bd51696f7065726174696f6ea1657772697465a365706174687381662f312f302f316676616c75657381a26470617468662f312f302f316576616c7565a167696e7465676572184d677265706c616365f5",
+    ];
+
+    #[test]
+    fn the_bytes_of_both_schemas() {
+        let path = Path::resource(1, 0, 1);
+        let operations = [
+            Operation::Execute {
+                path: Path::resource(3, 0, 4),
+                arguments: "0='x'".into(),
+            },
+            Operation::Write {
+                path,
+                values: vec![(path, OwnedValue::Integer(77))],
+                replace: true,
+            },
+        ];
+        let expires = 4_949_248_359_761;
+        for ((operation, old), new) in operations.into_iter().zip(OLD).zip(NEW) {
+            let id = RequestId(1 << 63 | 1);
+            let Op::Put(key, bytes) = write("steady", id, expires, &operation).unwrap() else {
+                panic!("not a write");
+            };
+            assert_eq!(key.to_bytes(), b"\0\0\x02steady\x80\0\0\0\0\0\0\x01");
+            assert_eq!(hex::encode(&bytes), new);
+            let old = read(&key, &hex::decode(old).unwrap()).unwrap();
+            assert_eq!(old.operation, operation);
+        }
     }
 }

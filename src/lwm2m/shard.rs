@@ -14,9 +14,10 @@ use super::exchange::{Job, Keep};
 use super::random::Random;
 use super::route::id_bits;
 use super::types::{DeviceRequest, Endpoint, Event, Now, Outcome, Registration, RequestId};
+use super::unreadable::Unreadable;
 use super::uploads::Uploads;
 use super::{Identity, Input, ListenerId, Output, Peer, PersistId, Role, request_record, stored};
-use tinsmith_store::{Batch, Key, Kind, Op, Stored};
+use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Stored};
 
 /// Critical options that are understood in requests.
 pub(super) const CRITICAL: [OptionNumber; 7] = [
@@ -67,13 +68,13 @@ pub(super) struct Persists {
 }
 
 impl Persists {
-    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, op: Op, waiting: Waiting) {
+    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, ops: Vec<Op>, waiting: Waiting) {
         self.last += 1;
         let id = PersistId(self.last);
         self.waiting.insert(id, waiting);
         let batch = Batch {
             expect: Vec::new(),
-            ops: vec![op],
+            ops,
         };
         out.push_back(Output::Persist(id, batch));
     }
@@ -96,6 +97,7 @@ pub struct Shard {
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: VecDeque<(ListenerId, Peer, MessageId, Token)>,
     pub(super) persists: Persists,
+    pub(super) unreadable: Unreadable,
     pub(super) next_serial: u64,
     pub(super) out: VecDeque<Output>,
     pub(super) buffer: Box<[u8]>,
@@ -150,6 +152,7 @@ impl Shard {
             bootstrap: Bootstrap::new(config.bootstrap),
             gone: VecDeque::new(),
             persists: Persists::default(),
+            unreadable: Unreadable::default(),
             next_serial: 1,
             out: VecDeque::new(),
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
@@ -185,7 +188,7 @@ impl Shard {
                     self.settle(now, index);
                 }
                 Err(error) => {
-                    warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+                    self.unreadable(key, record, &error);
                     bad += 1;
                 }
             }
@@ -196,12 +199,23 @@ impl Shard {
             match request_record::read(&key, &record.bytes) {
                 Ok(request) => self.command_kept(now, request, Keep::Stored),
                 Err(error) => {
-                    warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+                    self.unreadable(key, record, &error);
                     bad += 1;
                 }
             }
         }
         (self.by_endpoint.len(), bad)
+    }
+
+    fn unreadable(&mut self, key: Key, record: Stored, error: &RecordError) {
+        warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+        self.unreadable.add(key, record, error);
+    }
+
+    /// What of a device's records could not be read at the start, in a sentence. It is left in the
+    /// store; a registration's is set aside when the device registers.
+    pub fn unreadable_of(&self, endpoint: &str) -> Option<String> {
+        self.unreadable.describe(endpoint)
     }
 
     /// Takes one input. Drain [`Shard::poll`] after it.
@@ -397,7 +411,7 @@ impl Shard {
     }
 
     pub(super) fn persist(&mut self, op: Op, waiting: Waiting) {
-        self.persists.persist(&mut self.out, op, waiting);
+        self.persists.persist(&mut self.out, vec![op], waiting);
     }
 
     /// Lets a device do something, then everything that follows.

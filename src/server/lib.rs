@@ -284,7 +284,7 @@ fn bind(address: SocketAddr) -> Result<UdpListener, StartError> {
 fn restore(reconciler: &mut Reconciler, key: &Key, stored: &Stored) {
     let endpoint = String::from_utf8_lossy(&key.id);
     let restored = match key.kind {
-        Kind::CAPABILITY => reconciler.restore_capability(&stored.bytes),
+        Kind::CAPABILITY => reconciler.restore_capability(key, stored),
         _ => reconciler.restore(&endpoint, &stored.bytes),
     };
     if let Err(error) = restored {

@@ -20,8 +20,8 @@ pub use reconcile::{Command, Job, JobId, JobResult, Output, PackageJob, Reconcil
 pub use record::{Artefact, Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
 pub use status::{Status, Summary};
 
-/// Version of [`DeviceRecord`] as stored.
-pub const SCHEMA: u16 = 1;
+/// Version of [`DeviceRecord`] as stored; schema 1 is read too.
+pub const SCHEMA: u16 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -140,7 +140,9 @@ pub(super) async fn infer(
 }
 
 async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Value>, ApiError> {
-    app.server.ask(endpoint, Ask::Decide(command)).await?;
+    if let Reply::Unreadable(reason) = app.server.ask(endpoint, Ask::Decide(command)).await? {
+        return Err(ApiError::unreadable(endpoint, &reason));
+    }
     let registration = app.server.registration(endpoint).await?;
     let status = status(app, endpoint).await?;
     Ok(Json(brief(
@@ -160,7 +162,7 @@ async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {
 async fn status(app: &App, endpoint: &str) -> Result<Option<Status>, ApiError> {
     Ok(match app.server.ask(endpoint, Ask::Status).await? {
         Reply::Status(status) => status.map(|status| *status),
-        Reply::Stored | Reply::All(_) => None,
+        Reply::Stored | Reply::Unreadable(_) | Reply::All(_) => None,
     })
 }
 

@@ -132,7 +132,7 @@ impl Reconciler {
         }
         let digest = capability.digest();
         match self.capabilities.learn(capability) {
-            Ok(op) => device.beside.push(op),
+            Ok(ops) => device.beside.extend(ops),
             Err(error) => tracing::error!(%error, "bug: a capability can't be encoded"),
         }
         device.record.capability = Some(digest);

@@ -20,7 +20,7 @@ use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, Event, Now, Operation, PersistId, Registration, RequestId,
 };
-use tinsmith_store::{self as store, Batch, Key, Kind, Op};
+use tinsmith_store::{self as store, Batch, Key, Kind, Op, Stored};
 
 /// An attempt is given up after this time (ms).
 const ATTEMPT: u64 = 24 * 3_600_000;
@@ -178,6 +178,9 @@ struct Device {
 #[derive(Default)]
 pub struct Reconciler {
     devices: HashMap<Endpoint, Device>,
+    /// Devices whose records can't be read, and why. None of them is in `devices`: nothing is done
+    /// about them, so that nothing is written over their records.
+    unreadable: HashMap<Endpoint, String>,
     capabilities: Capabilities,
     wakes: BTreeSet<(u64, Endpoint)>,
     output: VecDeque<Output>,
@@ -198,26 +201,40 @@ impl Reconciler {
         Key::new(Kind::DEVICE, endpoint.as_bytes())
     }
 
-    /// Takes up a record of an earlier process; before any event.
+    /// Takes up a record of an earlier process; before any event. One that can't be read is shown
+    /// as [`Summary::Unreadable`](super::Summary::Unreadable) and never overwritten.
     pub fn restore(&mut self, endpoint: &str, bytes: &[u8]) -> Result<(), store::RecordError> {
-        let record: DeviceRecord = store::decode(SCHEMA, bytes)?;
-        self.devices.insert(
-            endpoint.into(),
-            Device {
-                record,
-                ..Device::default()
-            },
-        );
-        Ok(())
+        match store::decode(1..=SCHEMA, bytes) {
+            Ok(record) => {
+                let device = Device {
+                    record,
+                    ..Device::default()
+                };
+                self.devices.insert(endpoint.into(), device);
+                Ok(())
+            }
+            Err(error) => {
+                self.unreadable.insert(endpoint.into(), error.to_string());
+                Err(error)
+            }
+        }
     }
 
-    /// Takes up what an earlier process knew of a kind of device; before any event.
-    pub fn restore_capability(&mut self, bytes: &[u8]) -> Result<(), store::RecordError> {
-        self.capabilities.restore(bytes)
+    /// Takes up what an earlier process knew of a kind of device; before any event. One that
+    /// can't be read is set aside when that kind is read again.
+    pub fn restore_capability(
+        &mut self,
+        key: &Key,
+        stored: &Stored,
+    ) -> Result<(), store::RecordError> {
+        self.capabilities.restore(key, stored)
     }
 
     /// What an operator sees of a device, or `None` if it was never seen and nothing is wanted.
     pub fn status(&self, endpoint: &str) -> Option<Status> {
+        if let Some(reason) = self.unreadable.get(endpoint) {
+            return Some(Status::unreadable(reason));
+        }
         let device = self.devices.get(endpoint)?;
         let Device {
             record,
@@ -239,13 +256,16 @@ impl Reconciler {
 
     /// The endpoints it knows.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.devices.keys()
+        self.devices.keys().chain(self.unreadable.keys())
     }
 
     /// An operator asks something; answered by [`Output::Answer`].
     pub fn ask(&mut self, now: Now, id: AskId, endpoint: &Endpoint, ask: Ask) {
         let (reply, after) = match ask {
-            Ask::Decide(command) => (Reply::Stored, self.command(now, endpoint, command)),
+            Ask::Decide(command) => match self.unreadable.get(endpoint) {
+                Some(reason) => (Reply::Unreadable(reason.clone()), None),
+                None => (Reply::Stored, self.command(now, endpoint, command)),
+            },
             Ask::Status => (Reply::Status(self.status(endpoint).map(Box::new)), None),
             Ask::All => {
                 let endpoints = self.endpoints();
@@ -288,6 +308,9 @@ impl Reconciler {
                 registration,
                 new,
             } => {
+                if self.unreadable.contains_key(endpoint) {
+                    return;
+                }
                 let device = self.devices.entry(endpoint.clone()).or_default();
                 device.online = true;
                 device.unsupported = lacks_platform(registration);
@@ -377,13 +400,17 @@ impl Reconciler {
         self.advance(now, endpoint);
     }
 
-    /// An operator decided. The decision holds once the batch that is named is durable.
+    /// An operator decided. The decision holds once the batch that is named is durable; none is
+    /// made about a device whose record can't be read.
     pub fn command(
         &mut self,
         now: Now,
         endpoint: &Endpoint,
         command: Command,
     ) -> Option<PersistId> {
+        if self.unreadable.contains_key(endpoint) {
+            return None;
+        }
         let device = self.devices.entry(endpoint.clone()).or_default();
         let record = &mut device.record;
         let generation = record

@@ -98,7 +98,11 @@ impl World {
         for (key, record) in &self.disk {
             let key = tinsmith_store::Key::from_bytes(key).unwrap();
             if key.kind == tinsmith_store::Kind::CAPABILITY {
-                self.reconciler.restore_capability(record).unwrap();
+                let stored = tinsmith_store::Stored {
+                    version: tinsmith_store::Version(1),
+                    bytes: record.clone(),
+                };
+                self.reconciler.restore_capability(&key, &stored).unwrap();
             } else {
                 let endpoint = String::from_utf8(key.id).unwrap();
                 self.reconciler.restore(&endpoint, record).unwrap();
@@ -252,7 +256,7 @@ fn endpoint() -> Endpoint {
     EP.into()
 }
 
-fn registered(new: bool, objects: &[u16]) -> Event {
+pub(super) fn registered(new: bool, objects: &[u16]) -> Event {
     Event::Registered {
         endpoint: endpoint(),
         registration: registration(objects),
