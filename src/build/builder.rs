@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use futures_channel::oneshot;
@@ -14,7 +14,9 @@ use tinsmith_build_job::Request;
 use tinsmith_digest::Digest;
 use tinsmith_package::{Head, Kind as PackageKind};
 use tinsmith_store::{self as store, Batch, Files, Key, Kind, Op, RecordError, Store, Stored};
-use tinsmith_update::{Artefact, BuildRequest, Failure, Job, JobDone, JobResult, PackageJob};
+use tinsmith_update::{
+    Artefact, BuildRequest, Failure, Job, JobDone, JobResult, Package, PackageJob,
+};
 
 use crate::compile::{self, Built, fault};
 use crate::{Model, Zoo, ZooError};
@@ -85,6 +87,8 @@ struct Shared {
     zoo: Arc<Zoo>,
     store: Arc<dyn Store>,
     files: Files,
+    /// Modules that are being sent, each once for all devices.
+    modules: Mutex<HashMap<Digest, Weak<[u8]>>>,
     /// Builds under way, and who waits for them.
     running: Mutex<HashMap<Digest, Vec<BuildDone>>>,
 }
@@ -106,6 +110,7 @@ impl Builder {
             zoo,
             store,
             files,
+            modules: Mutex::new(HashMap::new()),
             running: Mutex::new(HashMap::new()),
         });
         let (heavy, work) = channel();
@@ -335,14 +340,24 @@ impl Shared {
         Ok(artefact)
     }
 
+    /// A module's file; in memory once, as long as somebody is sent it.
+    fn module(&self, digest: &Digest) -> Result<Arc<[u8]>, String> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(digest).and_then(Weak::upgrade) {
+            return Ok(module);
+        }
+        let module = self.files.get(digest);
+        let module: Arc<[u8]> = module
+            .map_err(|e| format!("the module {} can't be read: {e}", digest.short()))?
+            .into();
+        modules.retain(|_, module| module.strong_count() > 0);
+        modules.insert(*digest, Arc::downgrade(&module));
+        Ok(module)
+    }
+
     /// The package of a module: the same bytes for the same job.
-    fn package(&self, job: &PackageJob) -> Result<Arc<[u8]>, String> {
-        let module = self.files.get(&job.artefact.module).map_err(|e| {
-            format!(
-                "the module {} can't be read: {e}",
-                job.artefact.module.short()
-            )
-        })?;
+    fn package(&self, job: &PackageJob) -> Result<Package, String> {
+        let module = self.module(&job.artefact.module)?;
         let head = Head {
             kind: PackageKind::Module,
             sequence: job.sequence,
@@ -359,8 +374,12 @@ impl Shared {
             source_digest: job.source.0,
             compiler: &job.artefact.compiler,
         };
-        let package = tinsmith_package::encode(&head, &module).map_err(|e| e.to_string())?;
-        Ok(package.into())
+        let head = tinsmith_package::encode_prefix(&head).map_err(|e| e.to_string())?;
+        Ok(Package {
+            digest: Digest::of_parts(&[&head, &module]),
+            head: head.into(),
+            module,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use lwm2m_objects::{OwnedValue, Path};
 use serde::{Deserialize, Serialize};
 
+use super::target::{PathValue, Target};
 use super::types::{DeviceRequest, Endpoint, Operation, RequestId};
 use tinsmith_store::{Key, Kind, MAX_RECORD, Op, RecordError, decode, encode, schema};
 
@@ -47,6 +48,20 @@ enum StoredOperation {
 struct StoredValue {
     path: Path,
     value: OwnedValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<f64>,
+}
+
+impl From<PathValue> for StoredValue {
+    fn from(PathValue { path, value, time }: PathValue) -> Self {
+        StoredValue { path, value, time }
+    }
+}
+
+impl From<StoredValue> for PathValue {
+    fn from(StoredValue { path, value, time }: StoredValue) -> Self {
+        PathValue { path, value, time }
+    }
 }
 
 /// The key of a durable request: the endpoint, then the id (8 bytes, big endian).
@@ -72,22 +87,25 @@ pub(super) fn write(
     operation: &Operation,
 ) -> Result<Op, RecordError> {
     let operation = match operation.clone() {
-        Operation::Read { path } => StoredOperation::Read { paths: vec![path] },
+        Operation::Read { target } => StoredOperation::Read {
+            paths: target.paths().to_vec(),
+        },
         Operation::Write {
-            path,
+            target,
             values,
             replace,
         } => StoredOperation::Write {
-            paths: vec![path],
-            values: values
-                .into_iter()
-                .map(|(path, value)| StoredValue { path, value })
-                .collect(),
+            paths: target.paths().to_vec(),
+            values: values.into_iter().map(StoredValue::from).collect(),
             replace,
         },
         Operation::Execute { path, arguments } => StoredOperation::Execute { path, arguments },
-        Operation::Observe { path } => StoredOperation::Observe { paths: vec![path] },
-        Operation::CancelObserve { path } => StoredOperation::CancelObserve { paths: vec![path] },
+        Operation::Observe { target } => StoredOperation::Observe {
+            paths: target.paths().to_vec(),
+        },
+        Operation::CancelObserve { target } => StoredOperation::CancelObserve {
+            paths: target.paths().to_vec(),
+        },
         Operation::Discover { path } => StoredOperation::Discover { path },
         Operation::Push { .. } => {
             return Err(RecordError::Content("a push has no room in it".into()));
@@ -111,24 +129,23 @@ pub(super) fn read(key: &Key, bytes: &[u8]) -> Result<DeviceRequest, RecordError
         1 => v1::parse(bytes)?,
         _ => decode(SCHEMA..=SCHEMA, bytes)?,
     };
-    let one = |paths: Vec<Path>| match paths[..] {
-        [path] => Ok(path),
-        _ => Err(RecordError::Content("other than one path".into())),
+    let target = |paths: Vec<Path>| {
+        Target::new(&paths).ok_or_else(|| RecordError::Content("it is about nothing".into()))
     };
     let operation = match record.operation {
-        StoredOperation::Read { paths } => Operation::Read { path: one(paths)? },
+        StoredOperation::Read { paths } => Operation::read(target(paths)?),
         StoredOperation::Write {
             paths,
             values,
             replace,
         } => Operation::Write {
-            path: one(paths)?,
-            values: values.into_iter().map(|v| (v.path, v.value)).collect(),
+            target: target(paths)?,
+            values: values.into_iter().map(PathValue::from).collect(),
             replace,
         },
         StoredOperation::Execute { path, arguments } => Operation::Execute { path, arguments },
-        StoredOperation::Observe { paths } => Operation::Observe { path: one(paths)? },
-        StoredOperation::CancelObserve { paths } => Operation::CancelObserve { path: one(paths)? },
+        StoredOperation::Observe { paths } => Operation::observe(target(paths)?),
+        StoredOperation::CancelObserve { paths } => Operation::cancel_observe(target(paths)?),
         StoredOperation::Discover { path } => Operation::Discover { path },
     };
     Ok(DeviceRequest {
@@ -166,16 +183,24 @@ mod tests {
             ),
         ];
         let arguments = "0='x'".to_owned();
+        let both = Target::new(&[path, Path::object(3)]).unwrap();
+        let timed = PathValue {
+            time: Some(1.5e9),
+            ..(path, OwnedValue::Boolean(true)).into()
+        };
         for operation in [
-            Operation::Read { path: Path::ROOT },
+            Operation::read(Path::ROOT),
+            Operation::read(both.clone()),
+            Operation::write(path, values, true),
             Operation::Write {
-                path,
-                values,
-                replace: true,
+                target: both.clone(),
+                values: vec![timed],
+                replace: false,
             },
             Operation::Execute { path, arguments },
-            Operation::Observe { path },
-            Operation::CancelObserve { path },
+            Operation::observe(path),
+            Operation::observe(both),
+            Operation::cancel_observe(path),
             Operation::Discover { path },
         ] {
             let id = RequestId(u64::MAX - 1);
@@ -225,11 +250,7 @@ mod tests {
                 path: Path::resource(3, 0, 4),
                 arguments: "0='x'".into(),
             },
-            Operation::Write {
-                path,
-                values: vec![(path, OwnedValue::Integer(77))],
-                replace: true,
-            },
+            Operation::write(path, vec![(path, OwnedValue::Integer(77))], true),
         ];
         let expires = 4_949_248_359_761;
         for ((operation, old), new) in operations.into_iter().zip(OLD).zip(NEW) {

@@ -9,9 +9,10 @@ use lwm2m_objects::{ContentFormat, Path};
 use serde::{Deserialize, Serialize};
 use tinsmith_coap::Token;
 
-use super::device::{Context, Device};
+use super::device::{Context, Device, Stage};
 use super::observation::Observation;
 use super::route::location;
+use super::target::Target;
 use super::types::{Endpoint, Registration};
 use super::{Identity, ListenerId, Peer};
 use tinsmith_store::{Key, Kind, Op, RecordError, decode, encode, schema};
@@ -130,7 +131,7 @@ fn parameter((name, value): &(String, String)) -> Parameter<'_> {
 fn observed(observation: &Observation) -> Observed {
     Observed {
         token: observation.token.as_bytes().to_vec(),
-        paths: vec![observation.path],
+        paths: observation.target.paths().to_vec(),
         accept: observation.accept.map(|format| format.0),
     }
 }
@@ -158,12 +159,10 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Devi
     } in &record.observations
     {
         let token = Token::new(token).ok_or_else(|| content(&"a token is too long"))?;
-        let [path] = paths[..] else {
-            return Err(content(&"an observation of other than one path"));
-        };
+        let target = Target::new(paths).ok_or_else(|| content(&"an observation of nothing"))?;
         observations.push(Observation {
             token,
-            path,
+            target,
             accept: accept.map(ContentFormat),
             freshness: None,
         });
@@ -176,29 +175,31 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Devi
         address: record.address.parse().map_err(|e| content(&e))?,
         association: record.association,
     };
+    let registration = Registration {
+        endpoint,
+        location: location(bucket, record.location),
+        lifetime: record.lifetime,
+        version: record.version.into_owned(),
+        binding: record.binding.into_owned(),
+        address: peer.to_string(),
+        objects: record
+            .objects
+            .into_iter()
+            .map(|link| (link.path, link.version.map(Cow::into_owned)))
+            .collect(),
+        formats: record.formats.into_owned(),
+        parameters: record
+            .parameters
+            .into_iter()
+            .map(|p| (p.name.into_owned(), p.value.into_owned()))
+            .collect(),
+        registered: record.registered,
+        seen: record.seen,
+        expires: cx.now.wall.saturating_add(left),
+    };
     Ok(Device {
-        registration: Arc::new(Registration {
-            endpoint,
-            location: location(bucket, record.location),
-            lifetime: record.lifetime,
-            version: record.version.into_owned(),
-            binding: record.binding.into_owned(),
-            address: peer.to_string(),
-            objects: record
-                .objects
-                .into_iter()
-                .map(|link| (link.path, link.version.map(Cow::into_owned)))
-                .collect(),
-            formats: record.formats.into_owned(),
-            parameters: record
-                .parameters
-                .into_iter()
-                .map(|p| (p.name.into_owned(), p.value.into_owned()))
-                .collect(),
-            registered: record.registered,
-            seen: record.seen,
-            expires: cx.now.wall.saturating_add(left),
-        }),
+        models: cx.models.models(&registration),
+        registration: Arc::new(registration),
         root: record.root.into_owned(),
         identity: record.identity.into_owned(),
         listener: ListenerId(record.listener),
@@ -209,10 +210,11 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Devi
         register_id: None,
         expires: cx.now.mono.saturating_add(left),
         stored_expires: record.expires,
-        stored: true,
+        stage: Stage::Here,
         coap: cx.coap(),
         queue: Default::default(),
         open: None,
+        silent: false,
         observations,
         refused: Vec::new(),
         dirty: false,

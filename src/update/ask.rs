@@ -18,8 +18,6 @@ pub enum Ask {
     Decide(Command),
     /// How does the device stand?
     Status,
-    /// How do all devices of the shard stand?
-    All,
 }
 
 /// What they get.
@@ -31,8 +29,6 @@ pub enum Reply {
     Unreadable(String),
     /// One device; `None` if it was never seen and nothing is wanted of it.
     Status(Option<Box<Status>>),
-    /// All devices of the shard.
-    All(Vec<(Endpoint, Status)>),
 }
 
 /// A job and who wants it.

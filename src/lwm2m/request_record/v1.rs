@@ -31,7 +31,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
             paths: vec![path],
             values: values
                 .into_iter()
-                .map(|(path, value)| StoredValue { path, value })
+                .map(|(path, value)| StoredValue {
+                    path,
+                    value,
+                    time: None,
+                })
                 .collect(),
             replace,
         },

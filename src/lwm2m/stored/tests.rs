@@ -35,7 +35,7 @@ fn observing() -> Sim {
     let mut sim = Sim::new();
     sim.register(peer(1), "dev1", 1);
     let path = Path::resource(5, 0, 3);
-    sim.command(1, "dev1", Operation::Observe { path });
+    sim.command(1, "dev1", Operation::observe(path));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     let answer = Msg::ack(&request, Code::CONTENT)

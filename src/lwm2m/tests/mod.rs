@@ -10,7 +10,7 @@ mod requests;
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
 
 use super::*;
-use tinsmith_store::{Key, Kind, MemoryStore};
+use tinsmith_store::{Kind, MemoryStore};
 
 pub(crate) const MANAGEMENT: ListenerId = ListenerId(0);
 pub(crate) const BOOTSTRAP: ListenerId = ListenerId(1);
@@ -100,6 +100,8 @@ pub(crate) struct Sim {
     pub(crate) now: Now,
     pub(crate) sent: Vec<(ListenerId, Peer, Vec<u8>)>,
     pub(crate) events: Vec<Event>,
+    /// Peers that were learned.
+    pub(crate) learned: Vec<(ListenerId, Peer)>,
     pub(crate) management: Option<std::net::SocketAddr>,
     /// Commits wait until [`Sim::commit`].
     pub(crate) slow_store: bool,
@@ -122,6 +124,7 @@ pub(crate) fn config() -> ShardConfig {
                 ..Rule::default()
             }],
         },
+        models: ModelSource::default(),
         limits: Limits::default(),
         seed: [7; 32],
     }
@@ -155,6 +158,7 @@ impl Sim {
             now,
             sent: Vec::new(),
             events: Vec::new(),
+            learned: Vec::new(),
             management: None,
             slow_store: false,
             waiting: Vec::new(),
@@ -183,12 +187,14 @@ impl Sim {
                     listener,
                     peer,
                     bytes,
+                    ..
                 } => {
                     self.sent.push((listener, peer, bytes));
                 }
                 Output::Persist(id, batch) if self.slow_store => self.waiting.push((id, batch)),
                 Output::Persist(id, batch) => self.commit_one(id, &batch),
                 Output::Event(event) => self.events.push(event),
+                Output::Learned(listener, peer) => self.learned.push((listener, peer)),
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use lwm2m_objects::capability::Capability;
-use lwm2m_objects::{OwnedValue, Path};
+use lwm2m_objects::{OwnedValue, Path, ids};
 
 use super::SCHEMA;
 use super::ask::{Ask, AskId, Change, Reply};
@@ -18,7 +18,7 @@ use super::slot;
 use super::status::{Status, summarise};
 use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, Now, Operation, PersistId, Registration, RequestId,
+    Body, DeviceRequest, Endpoint, Event, Now, Operation, PersistId, Registration, RequestId,
 };
 use tinsmith_store::{self as store, Batch, Key, Kind, Op, Stored};
 
@@ -36,7 +36,7 @@ const TRIES: u8 = 3;
 const REJECTIONS: u8 = 8;
 
 /// The objects a capability is made of.
-const CAPABILITY: [u16; 3] = [27300, 27301, 27302];
+const CAPABILITY: [u16; 3] = [ids::COMPUTE_PLATFORM, ids::COMPUTE_UNIT, ids::MEMORY_REGION];
 
 /// Why a device is left alone that has none of them.
 const NO_PLATFORM: &str = "the device has no Compute Platform object (27300): it can't run models";
@@ -116,7 +116,18 @@ pub enum JobResult {
     /// Of [`Job::Build`].
     Built(Result<Artefact, Failure>),
     /// Of [`Job::Package`].
-    Packaged(Result<Arc<[u8]>, String>),
+    Packaged(Result<Package, String>),
+}
+
+/// A package, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// SHA-256 of all of it.
+    pub digest: Digest,
+    /// Everything before the module, for one device.
+    pub head: Arc<[u8]>,
+    /// The module's file, the same for all devices that are sent it.
+    pub module: Arc<[u8]>,
 }
 
 /// What the reconciler asks for.
@@ -159,7 +170,8 @@ struct Device {
     strikes: u8,
     asked: Option<(RequestId, Asked)>,
     job: Option<JobId>,
-    body: Option<Arc<[u8]>>,
+    /// What is sent; only while the device is there.
+    body: Option<Body>,
     progress: Option<(u32, u32)>,
     /// Differs from what is stored.
     dirty: bool,
@@ -254,11 +266,6 @@ impl Reconciler {
         ))
     }
 
-    /// The endpoints it knows.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.devices.keys().chain(self.unreadable.keys())
-    }
-
     /// An operator asks something; answered by [`Output::Answer`].
     pub fn ask(&mut self, now: Now, id: AskId, endpoint: &Endpoint, ask: Ask) {
         let (reply, after) = match ask {
@@ -267,11 +274,6 @@ impl Reconciler {
                 None => (Reply::Stored, self.command(now, endpoint, command)),
             },
             Ask::Status => (Reply::Status(self.status(endpoint).map(Box::new)), None),
-            Ask::All => {
-                let endpoints = self.endpoints();
-                let all = endpoints.filter_map(|e| Some((e.clone(), self.status(e)?)));
-                (Reply::All(all.collect()), None)
-            }
         };
         self.output.push_back(Output::Answer(id, reply, after));
     }
@@ -344,15 +346,22 @@ impl Reconciler {
             Event::Deregistered { endpoint, .. } => {
                 if let Some(device) = self.devices.get_mut(endpoint) {
                     device.online = false;
+                    device.body = None;
                     device.view = View::default();
                     device.progress = None;
                     self.forget_request(endpoint);
                     self.changed(endpoint);
                 }
             }
-            Event::Notified { endpoint, path, .. }
-            | Event::ObservationEnded { endpoint, path, .. } => {
-                self.notified(now, endpoint, path);
+            Event::Notified {
+                endpoint, target, ..
+            }
+            | Event::ObservationEnded {
+                endpoint, target, ..
+            } => {
+                for path in target.paths() {
+                    self.notified(now, endpoint, path);
+                }
             }
             Event::Progress {
                 endpoint,
@@ -392,7 +401,7 @@ impl Reconciler {
             return;
         };
         match path.object_id() {
-            Some(5) => device.view.firmware = None,
+            Some(ids::FIRMWARE_UPDATE) => device.view.firmware = None,
             Some(slot::OBJECT) => device.view.slots = None,
             _ => return,
         }
@@ -531,11 +540,16 @@ impl Reconciler {
                 device.dirty = true;
             }
             JobResult::Built(Err(failure)) => self.finish(now, &endpoint, Some(failure)),
-            JobResult::Packaged(Ok(body)) => {
-                let package = (Digest::of(&body), body.len() as u32);
+            JobResult::Packaged(Ok(Package {
+                digest,
+                head,
+                module,
+            })) => {
+                let body = Body::new(head, module);
+                let package = (digest, body.len() as u32);
                 device.dirty |= attempt.package != Some(package);
                 attempt.package = Some(package);
-                device.body = Some(body);
+                device.body = device.online.then_some(body);
             }
             JobResult::Packaged(Err(reason)) => {
                 self.finish(now, &endpoint, Some(Failure::Build { reason }));

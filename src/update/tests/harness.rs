@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::device::{SimDevice, package};
-use crate::{Artefact, Command, Failure, Job, JobId, JobResult, Output, Reconciler, Status};
+use super::device::{PACKAGE_HEAD, SimDevice, package};
+use crate::{
+    Artefact, Command, Failure, Job, JobId, JobResult, Output, Package, Reconciler, Status,
+};
 use lwm2m_objects::Path;
 use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration};
@@ -205,7 +207,7 @@ impl World {
                 let endpoint = self::endpoint();
                 self.todo.push_back(Todo::Event(Event::Notified {
                     endpoint,
-                    path,
+                    target: path.into(),
                     values: vec![],
                 }));
             }
@@ -231,8 +233,14 @@ impl World {
                 })
             }
             Job::Package(job) => {
-                let bytes = package(&job.model, job.artefact.module, job.source);
-                JobResult::Packaged(Ok(Arc::from(bytes)))
+                let mut bytes = package(&job.model, job.artefact.module, job.source);
+                let digest = Digest::of(&bytes);
+                let file = bytes.split_off(PACKAGE_HEAD);
+                JobResult::Packaged(Ok(Package {
+                    digest,
+                    head: bytes.into(),
+                    module: file.into(),
+                }))
             }
         }
     }
