@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lwm2m_objects::{OwnedValue, Path};
 use sha2::{Digest, Sha256};
-use tinsmith_lwm2m::{Event, Operation, Outcome, Registration};
+use tinsmith_lwm2m::{Event, Operation, Outcome, PathValue, Registration};
 use tinsmith_server::{Config, ServerHandle, Told, start};
 use tinsmith_store::MemoryStore;
 use tokio::sync::{broadcast, mpsc};
@@ -179,8 +179,8 @@ impl Server {
             .expect("the server runs")
     }
 
-    async fn read(&self, endpoint: &str, path: Path) -> Vec<(Path, OwnedValue)> {
-        match self.request(endpoint, Operation::Read { path }).await {
+    async fn read(&self, endpoint: &str, path: Path) -> Vec<PathValue> {
+        match self.request(endpoint, Operation::read(path)).await {
             Outcome::Content(values) => values,
             other => panic!("read {path}: {other:?}"),
         }
@@ -189,7 +189,7 @@ impl Server {
     async fn read_integer(&self, endpoint: &str, path: Path) -> i64 {
         let values = self.read(endpoint, path).await;
         values[0]
-            .1
+            .value
             .as_i64()
             .unwrap_or_else(|| panic!("{path}: {values:?}"))
     }
@@ -207,23 +207,16 @@ impl Server {
 
     async fn write(&self, endpoint: &str, path: Path, value: OwnedValue) -> Outcome {
         let values = vec![(path, value)];
-        self.request(
-            endpoint,
-            Operation::Write {
-                path,
-                values,
-                replace: true,
-            },
-        )
-        .await
+        self.request(endpoint, Operation::write(path, values, true))
+            .await
     }
 }
 
-fn of(values: &[(Path, OwnedValue)], path: Path) -> &OwnedValue {
-    let found = values.iter().find(|(at, _)| *at == path);
+fn of(values: &[PathValue], path: Path) -> &OwnedValue {
+    let found = values.iter().find(|v| v.path == path);
     &found
         .unwrap_or_else(|| panic!("{path} is not in {values:?}"))
-        .1
+        .value
 }
 
 /// `None` after saying why, if the peer can't be had and need not.
@@ -295,12 +288,7 @@ async fn is_managed() {
         "{refused:?}"
     );
     let missing = server
-        .request(
-            name,
-            Operation::Read {
-                path: Path::instance(3, 7),
-            },
-        )
+        .request(name, Operation::read(Path::instance(3, 7)))
         .await;
     assert!(
         matches!(missing, Outcome::Rejected { code: 0x84, .. }),
@@ -351,9 +339,7 @@ async fn notifies() {
     server.registered().await;
 
     let battery = Path::resource(3, 0, 9);
-    let first = server
-        .request(name, Operation::Observe { path: battery })
-        .await;
+    let first = server.request(name, Operation::observe(battery)).await;
     let Outcome::Content(values) = first else {
         panic!("{first:?}")
     };
@@ -363,7 +349,7 @@ async fn notifies() {
         leshan.say(&format!("battery {level}"));
         let told = server
             .event("a notification", |event| match event {
-                Event::Notified { path, values, .. } if *path == battery => {
+                Event::Notified { target, values, .. } if *target == battery => {
                     of(values, battery).as_i64()
                 }
                 _ => None,
@@ -373,7 +359,7 @@ async fn notifies() {
     }
 
     let cancelled = server
-        .request(name, Operation::CancelObserve { path: battery })
+        .request(name, Operation::cancel_observe(battery))
         .await;
     assert!(
         matches!(cancelled, Outcome::Done | Outcome::Content(_)),
@@ -399,7 +385,7 @@ async fn takes_a_package() {
     let path = Path::resource(5, 0, 0);
     let push = Operation::Push {
         path,
-        body: Arc::clone(&body),
+        body: Arc::clone(&body).into(),
         from: 0,
         tag: *b"leshan-1",
     };

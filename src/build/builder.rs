@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use futures_channel::oneshot;
@@ -13,22 +13,33 @@ use serde::{Deserialize, Serialize};
 use tinsmith_build_job::Request;
 use tinsmith_digest::Digest;
 use tinsmith_package::{Head, Kind as PackageKind};
-use tinsmith_store::{self as store, Batch, Files, Key, Kind, Store};
-use tinsmith_update::{Artefact, BuildRequest, Failure, Job, JobDone, JobResult, PackageJob};
+use tinsmith_store::{self as store, Batch, Files, Key, Kind, Op, RecordError, Store, Stored};
+use tinsmith_update::{
+    Artefact, BuildRequest, Failure, Job, JobDone, JobResult, Package, PackageJob,
+};
 
 use crate::compile::{self, Built, fault};
 use crate::{Model, Zoo, ZooError};
 
-/// Version of [`Record`] as stored.
-const SCHEMA: u16 = 1;
+/// Version of [`Record`] as stored; schema 1 is read too.
+const SCHEMA: u16 = 2;
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
 const MAX_COMPILERS: usize = 4;
 
-/// A build as stored; the module and the report are files.
+/// A build as stored; the module and the report are files. The names of the fields are keys;
+/// their order is that of schema 1.
 #[derive(Serialize, Deserialize)]
 struct Record {
     artefact: Artefact,
     report: Digest,
+}
+
+fn record_key(build: &Digest) -> Key {
+    Key::new(Kind::BUILD, build.0)
+}
+
+fn read(stored: &Stored) -> Result<Record, RecordError> {
+    store::decode(1..=SCHEMA, &stored.bytes)
 }
 
 /// The program that compiles when it is started with [`tinsmith_build_job::child::COMMAND`].
@@ -76,6 +87,8 @@ struct Shared {
     zoo: Arc<Zoo>,
     store: Arc<dyn Store>,
     files: Files,
+    /// Modules that are being sent, each once for all devices.
+    modules: Mutex<HashMap<Digest, Weak<[u8]>>>,
     /// Builds under way, and who waits for them.
     running: Mutex<HashMap<Digest, Vec<BuildDone>>>,
 }
@@ -97,6 +110,7 @@ impl Builder {
             zoo,
             store,
             files,
+            modules: Mutex::new(HashMap::new()),
             running: Mutex::new(HashMap::new()),
         });
         let (heavy, work) = channel();
@@ -265,9 +279,8 @@ impl Shared {
     }
 
     fn cached(&self, key: &Digest) -> Option<Record> {
-        let key = Key::new(Kind::BUILD, key.0);
-        let stored = block_on(self.store.get(&key)).ok()??;
-        let record: Record = store::decode(SCHEMA, &stored.bytes).ok()?;
+        let stored = block_on(self.store.get(&record_key(key))).ok()??;
+        let record = read(&stored).ok()?;
         // A file that is gone or damaged is built again.
         self.files
             .verify(&record.artefact.module)
@@ -316,19 +329,35 @@ impl Shared {
             report,
         };
         let bytes = store::encode(SCHEMA, &record).map_err(|e| fault(&e))?;
-        let batch = Batch::put(Key::new(Kind::BUILD, key.0), bytes);
+        let key = record_key(&key);
+        let old = block_on(self.store.get(&key)).map_err(|e| fault(&e))?;
+        let mut batch = Batch::default();
+        if let Some(old) = old.filter(|old| read(old).is_err()) {
+            batch.ops.push(Op::set_aside(&key, &old));
+        }
+        batch.ops.push(Op::Put(key, bytes));
         block_on(self.store.commit(batch)).map_err(|e| fault(&e))?;
         Ok(artefact)
     }
 
+    /// A module's file; in memory once, as long as somebody is sent it.
+    fn module(&self, digest: &Digest) -> Result<Arc<[u8]>, String> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(digest).and_then(Weak::upgrade) {
+            return Ok(module);
+        }
+        let module = self.files.get(digest);
+        let module: Arc<[u8]> = module
+            .map_err(|e| format!("the module {} can't be read: {e}", digest.short()))?
+            .into();
+        modules.retain(|_, module| module.strong_count() > 0);
+        modules.insert(*digest, Arc::downgrade(&module));
+        Ok(module)
+    }
+
     /// The package of a module: the same bytes for the same job.
-    fn package(&self, job: &PackageJob) -> Result<Arc<[u8]>, String> {
-        let module = self.files.get(&job.artefact.module).map_err(|e| {
-            format!(
-                "the module {} can't be read: {e}",
-                job.artefact.module.short()
-            )
-        })?;
+    fn package(&self, job: &PackageJob) -> Result<Package, String> {
+        let module = self.module(&job.artefact.module)?;
         let head = Head {
             kind: PackageKind::Module,
             sequence: job.sequence,
@@ -345,7 +374,45 @@ impl Shared {
             source_digest: job.source.0,
             compiler: &job.artefact.compiler,
         };
-        let package = tinsmith_package::encode(&head, &module).map_err(|e| e.to_string())?;
-        Ok(package.into())
+        let head = tinsmith_package::encode_prefix(&head).map_err(|e| e.to_string())?;
+        Ok(Package {
+            digest: Digest::of_parts(&[&head, &module]),
+            head: head.into(),
+            module,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lwm2m_objects::hex;
+    use tinsmith_store::Version;
+
+    /// Of the version before schema 2.
+    const OLD: &str = "\
+        0001a200a6005820a65f1b5ba7ee5f5424f3f99f8ea4dc20fe3333c2fdbb453121757eb2dd93a1ea0119\
+        38b40219120003181b04f4056e74696e736d69746820302e312e300158200e1a3e87bbf4a543fb296ebf\
+        bb8f684f01002856b0210eaa0c423a1d2051dfd0";
+    const NEW: &str = "\
+        0002a2686172746566616374a6666d6f64756c655820a65f1b5ba7ee5f5424f3f99f8ea4dc20fe3333c2\
+        fdbb453121757eb2dd93a1ea6c6d6f64756c655f62797465731938b46b6172656e615f62797465731912\
+        006a636f6d70696c655f6d73181b66636163686564f468636f6d70696c65726e74696e736d6974682030\
+        2e312e30667265706f727458200e1a3e87bbf4a543fb296ebfbb8f684f01002856b0210eaa0c423a1d20\
+        51dfd0";
+
+    #[test]
+    fn the_bytes_of_both_schemas() {
+        let bytes = hex::decode(OLD).unwrap();
+        let version = Version(1);
+        let record = read(&Stored { version, bytes }).unwrap();
+        assert_eq!(record.artefact.module_bytes, 14_516);
+        assert_eq!(record.artefact.compiler, "tinsmith 0.1.0");
+        let bytes = store::encode(SCHEMA, &record).unwrap();
+        assert_eq!(hex::encode(&bytes), NEW);
+        assert_eq!(
+            read(&Stored { version, bytes }).unwrap().report,
+            record.report
+        );
     }
 }

@@ -36,6 +36,14 @@ pub enum ZooError {
     /// The name is taken.
     #[error("'{0}' is a shipped model; choose another name")]
     Shipped(String),
+    /// What is stored of it can't be read, and is not overwritten.
+    #[error("what is stored of model '{name}' can't be read and is left as it is: {reason}")]
+    Unreadable {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// Too many models.
     #[error("the zoo is full: it takes {MAX_MODELS} models")]
     Full,

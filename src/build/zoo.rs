@@ -5,15 +5,16 @@ use std::sync::{Arc, RwLock};
 
 use serde::{Deserialize, Serialize};
 use tinsmith_digest::Digest;
-use tinsmith_store::{self as store, Batch, Files, Key, Kind, Store};
+use tinsmith_store::{self as store, Batch, Files, Key, Kind, RecordError, Store};
 
 use crate::error::MAX_MODELS;
 use crate::{Card, Model, ZooError, shipped};
 
-/// Version of [`Record`] as stored.
-const SCHEMA: u16 = 1;
+/// Version of [`Record`] as stored; schema 1 is read too.
+const SCHEMA: u16 = 2;
 
-/// As stored; the files are in the file store.
+/// As stored; the files are in the file store. The names of the fields are keys; their order is
+/// that of schema 1.
 #[derive(Serialize, Deserialize)]
 struct Record {
     card: String,
@@ -22,9 +23,13 @@ struct Record {
     test: Option<Digest>,
 }
 
-fn restore(record: &[u8], files: &Files) -> Result<Model, ZooError> {
+fn restore(name: &str, record: &[u8], files: &Files) -> Result<Model, ZooError> {
     let file = |error: &dyn std::fmt::Display| ZooError::File(error.to_string());
-    let record: Record = store::decode(SCHEMA, record).map_err(|e| file(&e))?;
+    let unreadable = |error: RecordError| ZooError::Unreadable {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    };
+    let record: Record = store::decode(1..=SCHEMA, record).map_err(unreadable)?;
     let get = |digest: &Digest| files.get(digest).map_err(|e| file(&e));
     let card = Card::parse(record.card.as_bytes())?;
     let test = record.test.as_ref().map(get).transpose()?;
@@ -34,6 +39,8 @@ fn restore(record: &[u8], files: &Files) -> Result<Model, ZooError> {
 /// All models by name.
 pub struct Zoo {
     models: RwLock<BTreeMap<String, Arc<Model>>>,
+    /// Added models whose records can't be read, and why.
+    unreadable: BTreeMap<String, String>,
     keep: Option<(Arc<dyn Store>, Files)>,
 }
 
@@ -46,6 +53,7 @@ impl Zoo {
             .collect();
         Self {
             models: RwLock::new(models),
+            unreadable: BTreeMap::new(),
             keep: None,
         }
     }
@@ -55,11 +63,16 @@ impl Zoo {
         let mut zoo = Self::shipped();
         for (key, stored) in store.load(Kind::MODEL).await? {
             let name = String::from_utf8_lossy(&key.id).into_owned();
-            match restore(&stored.bytes, &files) {
+            match restore(&name, &stored.bytes, &files) {
                 Ok(model) => {
                     zoo.lock_mut().insert(name, Arc::new(model));
                 }
-                Err(error) => tracing::warn!(name, %error, "an added model can't be read"),
+                Err(error) => {
+                    tracing::warn!(name, %error, "an added model can't be read");
+                    if let ZooError::Unreadable { name, reason } = error {
+                        zoo.unreadable.insert(name, reason);
+                    }
+                }
             }
         }
         zoo.keep = Some((store, files));
@@ -68,6 +81,7 @@ impl Zoo {
 
     /// The model of that name.
     pub fn find(&self, name: &str) -> Result<Arc<Model>, ZooError> {
+        self.check_readable(name)?;
         let models = self.lock();
         models.get(name).cloned().ok_or_else(|| ZooError::Unknown {
             name: name.chars().take(80).collect(),
@@ -98,9 +112,25 @@ impl Zoo {
         self.lock().values().cloned().collect()
     }
 
+    /// Names of added models whose records can't be read, and why; they are left as they are.
+    pub fn unreadable(&self) -> &BTreeMap<String, String> {
+        &self.unreadable
+    }
+
+    fn check_readable(&self, name: &str) -> Result<(), ZooError> {
+        match self.unreadable.get(name) {
+            Some(reason) => Err(ZooError::Unreadable {
+                name: name.to_owned(),
+                reason: reason.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Adds a model, or replaces one that was added before. Durable when this returns.
     pub async fn add(&self, model: Model) -> Result<Arc<Model>, ZooError> {
         let name = model.card.name.clone();
+        self.check_readable(&name)?;
         {
             let models = self.lock();
             if models.get(&name).is_some_and(|old| old.shipped) {
@@ -144,6 +174,8 @@ impl Zoo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_executor::block_on;
+    use lwm2m_objects::hex;
 
     #[test]
     fn every_shipped_model_has_readable_data_that_fits_its_card() {
@@ -169,5 +201,49 @@ mod tests {
             error.contains("'moton'") && error.contains("motion"),
             "{error}"
         );
+    }
+
+    /// `{0: "{}", 1: 32 bytes, 2: 32 bytes, 3: null}`, as the version before schema 2 wrote it.
+    const OLD: &str = "0001a400627b7d015820\
+        0101010101010101010101010101010101010101010101010101010101010101025820\
+        020202020202020202020202020202020202020202020202020202020202020203f6";
+    const NEW: &str = "\
+        0002a46463617264627b7d646f6e6e785820010101010101010101010101010101010101010101010101\
+        01010101010101016b63616c6962726174696f6e58200202020202020202020202020202020202020202\
+        0202020202020202020202026474657374f6";
+
+    #[test]
+    fn the_bytes_of_both_schemas() {
+        let record = Record {
+            card: "{}".into(),
+            onnx: Digest([1; 32]),
+            calibration: Digest([2; 32]),
+            test: None,
+        };
+        let bytes = store::encode(SCHEMA, &record).unwrap();
+        assert_eq!(hex::encode(&bytes), NEW);
+        let old: Record = store::decode(1..=SCHEMA, &hex::decode(OLD).unwrap()).unwrap();
+        assert_eq!(store::encode(SCHEMA, &old).unwrap(), bytes);
+    }
+
+    #[test]
+    fn an_unreadable_model_is_shown_and_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path()).unwrap();
+        let store = Arc::new(store::MemoryStore::new());
+        let key = Key::new(Kind::MODEL, "mine");
+        let foreign = vec![0, 9, 0xa0];
+        let batch = Batch::put(key.clone(), foreign.clone());
+        store.commit_now(&batch).unwrap();
+        let zoo = block_on(Zoo::open(store.clone(), files)).unwrap();
+        assert!(zoo.unreadable()["mine"].contains("schema 9"));
+        assert!(matches!(zoo.find("mine"), Err(ZooError::Unreadable { .. })));
+        let mut model = (*zoo.find("motion").unwrap()).clone();
+        model.card.name = "mine".into();
+        let added = block_on(zoo.add(model.clone()));
+        assert!(matches!(added, Err(ZooError::Unreadable { .. })));
+        assert_eq!(store.records(Kind::MODEL)[0].1.bytes, foreign);
+        model.card.name = "other".into();
+        block_on(zoo.add(model)).unwrap();
     }
 }

@@ -103,6 +103,12 @@ impl Model {
 }
 
 fn list(value: &Value) -> String {
+    let unreadable = value["unreadable"].as_object().into_iter().flatten();
+    let unreadable = unreadable.map(|(name, reason)| {
+        let reason = format!("unreadable: {}", text(reason));
+        let empty = || "-".to_owned();
+        vec![name.clone(), empty(), empty(), empty(), reason]
+    });
     let rows: Vec<Vec<String>> = value["models"]
         .as_array()
         .into_iter()
@@ -116,6 +122,7 @@ fn list(value: &Value) -> String {
                 text(&model["description"]),
             ]
         })
+        .chain(unreadable)
         .collect();
     table(
         &["MODEL", "VERSION", "TASK", "FLOAT METRIC", "DESCRIPTION"],

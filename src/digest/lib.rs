@@ -17,6 +17,15 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// SHA-256 of several pieces, one after the other.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+
     /// The first eight bytes: the Request-Tag of a package's Write.
     pub fn tag(&self) -> [u8; 8] {
         let mut tag = [0; 8];
@@ -112,6 +121,11 @@ mod tests {
             digest
         );
         assert_eq!(digest.tag(), digest.0[..8]);
+    }
+
+    #[test]
+    fn pieces_are_hashed_as_the_whole() {
+        assert_eq!(Digest::of_parts(&[b"a", b"", b"bc"]), Digest::of(b"abc"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Errors as clients see them.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use tinsmith_build::ZooError;
 use tinsmith_inference::InferenceError;
 use tinsmith_lwm2m::Outcome;
-use tinsmith_server::Gone;
+use tinsmith_server::NoAnswer;
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -44,6 +44,18 @@ impl ApiError {
             status: StatusCode::CONFLICT,
             code: "conflict",
             message: message.into(),
+        }
+    }
+
+    /// What is stored of a device can't be read, so nothing can be decided about it.
+    pub fn unreadable(endpoint: &str, reason: &str) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            code: "unreadable",
+            message: format!(
+                "what is stored of the updates of '{endpoint}' can't be read and is left as it \
+                 is: {reason}"
+            ),
         }
     }
 
@@ -106,13 +118,17 @@ impl ApiError {
     }
 }
 
-impl From<Gone> for ApiError {
-    fn from(gone: Gone) -> Self {
-        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "shutting_down");
+impl From<NoAnswer> for ApiError {
+    fn from(error: NoAnswer) -> Self {
+        let code = match error {
+            NoAnswer::Busy => "busy",
+            NoAnswer::NotStored => "not_stored",
+            _ => "shutting_down",
+        };
         Self {
-            status,
+            status: StatusCode::SERVICE_UNAVAILABLE,
             code,
-            message: gone.to_string(),
+            message: error.to_string(),
         }
     }
 }
@@ -120,7 +136,7 @@ impl From<Gone> for ApiError {
 impl From<InferenceError> for ApiError {
     fn from(error: InferenceError) -> Self {
         match error {
-            InferenceError::Gone(gone) => gone.into(),
+            InferenceError::NoAnswer(error) => error.into(),
             InferenceError::Device { outcome, .. } => ApiError::device(outcome),
             InferenceError::Size(_) => ApiError::bad_request(error.to_string()),
             InferenceError::NoModel => ApiError::conflict(error.to_string()),
@@ -135,6 +151,7 @@ impl From<ZooError> for ApiError {
     fn from(error: ZooError) -> Self {
         let (status, code) = match &error {
             ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            ZooError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
             ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
             ZooError::Card(_) | ZooError::Data { .. } | ZooError::Model(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")
@@ -148,6 +165,16 @@ impl From<ZooError> for ApiError {
             status,
             code,
             message: error.to_string(),
+        }
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            code: "bad_request",
+            message: rejection.body_text(),
         }
     }
 }

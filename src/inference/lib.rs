@@ -1,8 +1,6 @@
 //! Running a device's model on a sample: the device gets and gives stored bytes, this side
 //! permutes, quantizes and dequantizes by the descriptors in 27303.
 
-use std::sync::Arc;
-
 use lwm2m_objects::compute::{
     DescriptorError, Task, TensorDescriptor, WrongLength, read_descriptors,
 };
@@ -11,7 +9,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use serde::Serialize;
 use tinsmith_build_job::squared_error;
 use tinsmith_digest::Digest;
-use tinsmith_lwm2m::{Operation, Outcome};
+use tinsmith_lwm2m::{Body, Operation, Outcome, PathValue};
 use tinsmith_server::ServerHandle;
 
 /// How long one exchange with the device may take (ms).
@@ -53,9 +51,9 @@ pub struct Answer {
 /// Why a sample could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
-    /// The server is going down.
+    /// The server gave no answer.
     #[error(transparent)]
-    Gone(#[from] tinsmith_server::Gone),
+    NoAnswer(#[from] tinsmith_server::NoAnswer),
     /// The device did not do it.
     #[error("{request}: {outcome:?}")]
     Device {
@@ -92,11 +90,11 @@ pub struct Session {
 impl Session {
     /// Reads what the model that is in use takes and gives.
     pub async fn open(server: &ServerHandle, endpoint: &str) -> Result<Self, InferenceError> {
-        let read = |path| ask(server, endpoint, "Read", Operation::Read { path });
+        let read = |path: Path| ask(server, endpoint, "Read", Operation::read(path));
         let link = content(read(at(id::MODEL)).await?)?;
         let model = link
             .iter()
-            .find_map(|(_, value)| value.as_objlnk())
+            .find_map(|found| found.value.as_objlnk())
             .filter(|link| link.object == ids::ML_MODEL)
             .ok_or(InferenceError::NoModel)?;
         let descriptor = async |resource| {
@@ -104,7 +102,7 @@ impl Session {
             let values = content(read(path).await?)?;
             let bytes = values
                 .iter()
-                .find_map(|(_, value)| value.as_bytes().map(<[u8]>::to_vec));
+                .find_map(|found| found.value.as_bytes().map(<[u8]>::to_vec));
             let bytes = bytes
                 .filter(|b| !b.is_empty())
                 .ok_or(InferenceError::NoModel)?;
@@ -149,16 +147,12 @@ impl Session {
         let path = at(id::INPUT);
         let write = if stored.len() <= BLOCK {
             let value = OwnedValue::Opaque(stored.to_vec());
-            Operation::Write {
-                path,
-                values: vec![(path, value)],
-                replace: true,
-            }
+            Operation::write(path, vec![(path, value)], true)
         } else {
             let tag = Digest::of(stored).tag();
             Operation::Push {
                 path,
-                body: Arc::from(stored),
+                body: Body::from(stored),
                 from: 0,
                 tag,
             }
@@ -177,13 +171,13 @@ impl Session {
             self.ask("Execute /27304/0/4", run).await?,
         )?;
         let path = Path::instance(ids::INFERENCE, PIPELINE);
-        let values = content(self.ask("Read /27304/0", Operation::Read { path }).await?)?;
+        let values = content(self.ask("Read /27304/0", Operation::read(path)).await?)?;
         let find = |resource| {
             let path = at(resource);
             values
                 .iter()
-                .find(|(p, _)| *p == path)
-                .map(|(_, value)| value)
+                .find(|found| found.path == path)
+                .map(|found| &found.value)
         };
         let stored = find(id::OUTPUT)
             .and_then(OwnedValue::as_bytes)
@@ -224,7 +218,7 @@ async fn ask(
     }
 }
 
-fn content(outcome: Outcome) -> Result<Vec<(Path, OwnedValue)>, InferenceError> {
+fn content(outcome: Outcome) -> Result<Vec<PathValue>, InferenceError> {
     match outcome {
         Outcome::Content(values) => Ok(values),
         outcome => Err(InferenceError::Device {

@@ -19,7 +19,7 @@ use super::device::{Context, PeerCoap};
 use super::registration::{Parameters, RegisterError};
 use super::shard::Source;
 use super::types::{Endpoint, Event};
-use super::{ListenerId, Peer};
+use super::{Identity, ListenerId, Peer};
 
 /// What devices whose names fit a pattern get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +161,7 @@ enum State {
 
 struct Session {
     endpoint: Endpoint,
+    identity: Identity,
     rule: Rule,
     format: ContentFormat,
     other_format: Option<ContentFormat>,
@@ -217,7 +218,12 @@ impl Bootstrap {
     }
 
     pub(super) fn inbound(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
-        let Source { listener, peer, .. } = from;
+        let Source {
+            listener,
+            peer,
+            identity,
+            ..
+        } = from;
         let key = (listener, peer);
         let is_request = message.code().is_request();
         if let Some(mut session) = self.sessions.remove(&key) {
@@ -234,7 +240,7 @@ impl Bootstrap {
                 Received::Response { token, message } => session.answered(cx, token, &message),
                 Received::Notification { handle, .. } => {
                     if let Some(len) = session.coap.reject(cx.at(), handle, cx.buffer) {
-                        cx.transmit(listener, peer, len);
+                        cx.transmit((listener, peer), identity, len);
                     }
                 }
                 Received::Reset(Sent::Request(_)) => session.failed(cx, "was answered by Reset"),
@@ -245,13 +251,18 @@ impl Bootstrap {
             self.request(cx, from, message);
         } else if let Some(reset) = reset_for(&message) {
             cx.buffer[..4].copy_from_slice(&reset);
-            cx.transmit(listener, peer, 4);
+            cx.transmit((listener, peer), identity, 4);
         }
     }
 
     /// A request of a peer without session.
     fn request(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
-        let Source { listener, peer, .. } = from;
+        let Source {
+            listener,
+            peer,
+            identity,
+            ..
+        } = from;
         match self.accept(cx, from, &message) {
             Ok(mut session) => {
                 let Received::Request { handle, .. } =
@@ -264,7 +275,7 @@ impl Bootstrap {
                         .coap
                         .respond(cx.at(), handle, Code::CHANGED, cx.buffer, |_| Ok(()));
                 if let Ok(answer) = answer {
-                    cx.transmit(listener, peer, answer.len);
+                    cx.transmit((listener, peer), identity, answer.len);
                 }
                 self.settle(cx, (listener, peer), session);
             }
@@ -274,7 +285,7 @@ impl Bootstrap {
                     b.payload(text.as_bytes()).map(|_| ())
                 });
                 if let Ok(len) = made {
-                    cx.transmit(listener, peer, len);
+                    cx.transmit((listener, peer), identity, len);
                 }
             }
         }
@@ -333,6 +344,7 @@ impl Bootstrap {
         }
         Ok(Session {
             endpoint: endpoint.into(),
+            identity: from.identity.clone(),
             rule,
             format,
             other_format,
@@ -376,15 +388,15 @@ fn reset_for(message: &Message<'_>) -> Option<[u8; 4]> {
 }
 
 impl Session {
-    fn pump(&mut self, cx: &mut Context<'_>, (listener, peer): SessionKey) {
+    fn pump(&mut self, cx: &mut Context<'_>, at: SessionKey) {
         loop {
             if let State::Sending { step } = self.state
                 && self.coap.can_request()
             {
-                self.send(cx, listener, peer, step);
+                self.send(cx, at, step);
             }
             match self.coap.poll(cx.at(), cx.buffer) {
-                Some(CoapOutput::Transmit(len)) => cx.transmit(listener, peer, len),
+                Some(CoapOutput::Transmit(len)) => cx.transmit(at, &self.identity, len),
                 Some(CoapOutput::TimedOut(Sent::Request(_))) => {
                     self.failed(cx, "was not answered");
                 }
@@ -394,13 +406,7 @@ impl Session {
         }
     }
 
-    fn send(
-        &mut self,
-        cx: &mut Context<'_>,
-        listener: ListenerId,
-        peer: Peer,
-        step: BootstrapStep,
-    ) {
+    fn send(&mut self, cx: &mut Context<'_>, at: SessionKey, step: BootstrapStep) {
         let (code, path, values) = self.message(step);
         let payload = match values {
             None => Vec::new(),
@@ -432,7 +438,7 @@ impl Session {
         };
         match self.coap.start_request(cx.at(), request, cx.buffer, build) {
             Ok(len) => {
-                cx.transmit(listener, peer, len);
+                cx.transmit(at, &self.identity, len);
                 self.state = State::Waiting { step, token };
             }
             Err(error) => self.failed(cx, &format!("cannot be sent: {error:?}")),

@@ -1,6 +1,7 @@
 //! What a shard is told at its start.
 
 use super::bootstrap::BootstrapConfig;
+use super::models::ModelSource;
 use super::peer::Role;
 
 /// Limits of one shard; what is over one is refused, with the code the field names.
@@ -18,6 +19,9 @@ pub struct Limits {
     pub queue: usize,
     /// Durable requests of one device, waiting or open; one more ends as `Outcome::Cancelled`.
     pub durable: usize,
+    /// Durable requests that wait for devices that are not registered; one more ends as
+    /// `Outcome::Cancelled`.
+    pub away: usize,
     /// Observations of one device; the oldest is forgotten.
     pub observations: usize,
     /// Bytes of an answer that is read (`Outcome::Malformed`).
@@ -42,6 +46,7 @@ impl Default for Limits {
             uploads: 64,
             queue: 64,
             durable: 16,
+            away: 100_000,
             observations: 64,
             answer: 256 * 1024,
             bootstraps: 4096,
@@ -63,6 +68,8 @@ pub struct ShardConfig {
     pub listeners: Vec<Role>,
     /// For listeners of the role Bootstrap.
     pub bootstrap: BootstrapConfig,
+    /// Object definitions.
+    pub models: ModelSource,
     /// Of everything.
     pub limits: Limits,
     /// 32 unpredictable bytes, others at each start.

@@ -9,11 +9,12 @@ use tinsmith_coap::{
 };
 
 use super::exchange::{Job, Keep, Open, Step};
+use super::models::Models;
 use super::observation::Observation;
 use super::random::Random;
 use super::shard::{Persists, Waiting};
 use super::types::{Endpoint, Event, Now, Outcome, Registration, RequestId};
-use super::{Identity, Limits, ListenerId, Output, Peer, request_key};
+use super::{Identity, Limits, ListenerId, ModelSource, Output, Peer, request_key};
 use lwm2m_objects::Path;
 use tinsmith_store::Op;
 
@@ -24,12 +25,14 @@ pub(super) type PeerCoap = Coap<Vec<u8>, Vec<u8>, 2, 4>;
 pub(super) struct Context<'s> {
     pub(super) now: Now,
     pub(super) out: &'s mut VecDeque<Output>,
-    pub(super) requests: &'s mut HashMap<RequestId, u32>,
+    /// The device of each request that is not over.
+    pub(super) requests: &'s mut HashMap<RequestId, Endpoint>,
     pub(super) persists: &'s mut Persists,
     pub(super) random: &'s mut Random,
     /// Room for one datagram.
     pub(super) buffer: &'s mut [u8],
     pub(super) limits: &'s Limits,
+    pub(super) models: &'s ModelSource,
     /// Top bits of our message ids.
     pub(super) numbering: Numbering,
 }
@@ -43,11 +46,18 @@ impl Context<'_> {
         self.out.push_back(Output::Event(event));
     }
 
-    pub(super) fn transmit(&mut self, listener: ListenerId, peer: Peer, len: usize) {
+    /// Sends what is in the buffer.
+    pub(super) fn transmit(
+        &mut self,
+        (listener, peer): (ListenerId, Peer),
+        identity: &Identity,
+        len: usize,
+    ) {
         let bytes = self.buffer[..len].to_vec();
         self.out.push_back(Output::Transmit {
             listener,
             peer,
+            identity: identity.clone(),
             bytes,
         });
     }
@@ -61,8 +71,28 @@ impl Context<'_> {
     }
 }
 
+/// Where a registration is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its Register is being stored and not answered yet.
+    Entering,
+    /// Its Register is durable and answered.
+    Here,
+    /// Its removal is being stored; nothing is sent any more.
+    Leaving,
+}
+
+impl Stage {
+    /// The device was told that it is registered, and nothing else since.
+    pub(super) fn is_registered(self) -> bool {
+        self != Stage::Entering
+    }
+}
+
 pub(super) struct Device {
     pub(super) registration: Arc<Registration>,
+    /// Its object definitions.
+    pub(super) models: Models,
     /// Prefix of all paths on the device (alternate path).
     pub(super) root: Vec<String>,
     pub(super) identity: Identity,
@@ -79,11 +109,12 @@ pub(super) struct Device {
     pub(super) expires: u64,
     /// The expiry as stored, wall time.
     pub(super) stored_expires: u64,
-    /// Its Register is durable and answered.
-    pub(super) stored: bool,
+    pub(super) stage: Stage,
     pub(super) coap: PeerCoap,
     pub(super) queue: VecDeque<Job>,
     pub(super) open: Option<Open>,
+    /// A durable request was not answered: nothing is sent until the device is heard again.
+    pub(super) silent: bool,
     pub(super) observations: Vec<Observation>,
     /// Content formats that the device refused in writes.
     pub(super) refused: Vec<u16>,
@@ -110,6 +141,7 @@ impl Device {
     }
 
     pub(super) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Handled {
+        self.silent = false;
         match self.coap.handle_message(cx.at(), message) {
             Received::Request { handle, .. } => Handled::Request(handle),
             Received::Response { token, message } => {
@@ -128,7 +160,7 @@ impl Device {
                     self.coap.reject(cx.at(), handle, cx.buffer)
                 };
                 if let Some(len) = len {
-                    cx.transmit(self.listener, self.peer, len);
+                    cx.transmit(self.route(), &self.identity, len);
                 }
                 Handled::Done
             }
@@ -142,6 +174,11 @@ impl Device {
             Received::Nothing(tinsmith_coap::Dropped::Stale) => Handled::Unknown,
             _ => Handled::Done,
         }
+    }
+
+    /// Where it is reached.
+    pub(super) fn route(&self) -> (ListenerId, Peer) {
+        (self.listener, self.peer)
     }
 
     /// True if a response with this token is this device's.
@@ -165,6 +202,18 @@ impl Device {
         }
     }
 
+    /// The open request gets no answer now. A durable one waits for a sign of life.
+    pub(super) fn unanswered(&mut self, cx: &mut Context<'_>) {
+        if let Some(open) = self.open.take_if(|open| open.job.keep == Keep::Stored) {
+            self.coap.cancel(open.token);
+            self.queue.push_front(open.job);
+            self.silent = true;
+        } else {
+            let sent = self.open.as_ref().map_or(0, Open::sent);
+            self.complete(cx, Outcome::TimedOut { sent });
+        }
+    }
+
     /// Ends the open request.
     pub(super) fn complete(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
         let Some(open) = self.open.take() else { return };
@@ -184,13 +233,10 @@ impl Device {
             }
             self.send(cx);
             match self.coap.poll(cx.at(), cx.buffer) {
-                Some(CoapOutput::Transmit(len)) => cx.transmit(self.listener, self.peer, len),
+                Some(CoapOutput::Transmit(len)) => cx.transmit(self.route(), &self.identity, len),
                 Some(CoapOutput::TimedOut(Sent::Request(token))) => {
-                    if let Some(open) = &self.open
-                        && open.token == token
-                    {
-                        let sent = open.sent();
-                        self.complete(cx, Outcome::TimedOut { sent });
+                    if self.open.as_ref().is_some_and(|open| open.token == token) {
+                        self.unanswered(cx);
                     }
                 }
                 Some(CoapOutput::TimedOut(_)) => {}
@@ -203,7 +249,8 @@ impl Device {
     /// The next request can be taken. One that is being stored holds up those behind it: devices
     /// are asked in order.
     fn can_begin(&self) -> bool {
-        self.stored
+        self.stage == Stage::Here
+            && !self.silent
             && self
                 .queue
                 .front()
@@ -283,16 +330,23 @@ impl Device {
         }
     }
 
-    /// Ends all requests.
-    pub(super) fn cancel_all(&mut self, cx: &mut Context<'_>, why: &str) {
-        self.complete(cx, Outcome::Cancelled(why.into()));
-        for job in std::mem::take(&mut self.queue) {
-            finish(
-                cx,
-                self.endpoint().clone(),
-                &job,
-                Outcome::Cancelled(why.into()),
-            );
+    /// The registration ends or is replaced: durable requests are sent again under the next one,
+    /// in the same order, the others end.
+    pub(super) fn end_requests(&mut self, cx: &mut Context<'_>, why: &str) {
+        let queue = std::mem::take(&mut self.queue);
+        if let Some(open) = self.open.take_if(|open| open.job.keep == Keep::Stored) {
+            self.coap.cancel(open.token);
+            self.queue.push_back(open.job);
+        } else {
+            self.complete(cx, Outcome::Cancelled(why.into()));
+        }
+        for job in queue {
+            if job.keep == Keep::No {
+                let outcome = Outcome::Cancelled(why.into());
+                finish(cx, self.endpoint().clone(), &job, outcome);
+            } else {
+                self.queue.push_back(job);
+            }
         }
     }
 
@@ -350,7 +404,7 @@ pub(super) fn finish(cx: &mut Context<'_>, endpoint: Endpoint, job: &Job, outcom
             match key {
                 Some(key) => {
                     let waiting = Waiting::Completed(event);
-                    cx.persists.persist(cx.out, Op::Delete(key), waiting);
+                    cx.persists.persist(cx.out, vec![Op::Delete(key)], waiting);
                 }
                 None => cx.event(event),
             }
@@ -358,10 +412,10 @@ pub(super) fn finish(cx: &mut Context<'_>, endpoint: Endpoint, job: &Job, outcom
         // The rest of a notification that was too long for one datagram.
         None => {
             if let Outcome::Content(values) = outcome {
-                let path = *job.path();
+                let target = job.operation.target();
                 cx.event(Event::Notified {
                     endpoint,
-                    path,
+                    target,
                     values,
                 });
             }

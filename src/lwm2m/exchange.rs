@@ -1,8 +1,5 @@
 //! One request to a device: its messages, block by block, until there is an outcome.
 
-use std::sync::Arc;
-
-use lwm2m_objects::model::Builtin;
 use lwm2m_objects::{ContentFormat, OwnedValue, Path, format};
 use tinsmith_coap::block::{Download, DownloadError, Tag, Upload, UploadError, UploadStep};
 use tinsmith_coap::observe::Freshness;
@@ -11,9 +8,12 @@ use tinsmith_coap::{
     Szx, Token,
 };
 
+use super::body::Body;
 use super::device::{Context, Device};
-use super::observation::{Observation, content_format};
-use super::types::{Event, Operation, Outcome, RequestId};
+use super::models::Models;
+use super::observation::{Observation, content_format, decode};
+use super::target::PathValue;
+use super::types::{Event, Now, Operation, Outcome, RequestId};
 
 /// A request that waits or is open.
 #[derive(Debug)]
@@ -40,31 +40,9 @@ pub(super) enum Keep {
 }
 
 impl Job {
+    /// What it is about. One with several paths never begins, see [`Shard`](super::Shard).
     pub(super) fn path(&self) -> &Path {
-        match &self.operation {
-            Operation::Read { path }
-            | Operation::Write { path, .. }
-            | Operation::Push { path, .. }
-            | Operation::Execute { path, .. }
-            | Operation::Observe { path }
-            | Operation::CancelObserve { path }
-            | Operation::Discover { path } => path,
-        }
-    }
-}
-
-/// Bytes of a request body.
-enum Body {
-    Shared(Arc<[u8]>),
-    Own(Vec<u8>),
-}
-
-impl Body {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Body::Shared(bytes) => bytes,
-            Body::Own(bytes) => bytes,
-        }
+        self.operation.path().unwrap_or(&Path::ROOT)
     }
 }
 
@@ -165,7 +143,7 @@ impl Open {
         let (token, freshness) = self.observation?;
         matches!(outcome, Outcome::Content(_)).then_some(Observation {
             token,
-            path: *self.job.path(),
+            target: self.job.operation.target(),
             accept: self.accept,
             freshness: Some(freshness),
         })
@@ -178,8 +156,8 @@ impl Open {
                 self.formats = vec![ContentFormat::TLV, ContentFormat::SENML_CBOR];
                 Ok(get(cx))
             }
-            Operation::CancelObserve { path } => {
-                let at = device.observations.iter().position(|o| o.path == *path);
+            Operation::CancelObserve { target } => {
+                let at = device.observations.iter().position(|o| o.target == *target);
                 let Some(at) = at else {
                     return Err(Outcome::Done);
                 };
@@ -199,7 +177,7 @@ impl Open {
             Operation::Push {
                 body, from, tag, ..
             } => {
-                let body = Arc::clone(body);
+                let body = body.clone();
                 let total = u32::try_from(body.len())
                     .map_err(|_| Outcome::Malformed("the body is too long".into()))?;
                 if *from > total {
@@ -212,12 +190,12 @@ impl Open {
                 let format = ContentFormat::OPAQUE;
                 Ok(Phase::Send {
                     upload,
-                    body: Body::Shared(body),
+                    body,
                     format,
                 })
             }
-            Operation::Write { path, values, .. } => {
-                let mut formats = write_formats(device, path, values);
+            Operation::Write { values, .. } => {
+                let mut formats = write_formats(device, self.job.path(), values);
                 formats.reverse();
                 self.formats = formats;
                 self.next_write_format()
@@ -227,18 +205,20 @@ impl Open {
 
     /// Encodes the values in the next format that can carry them.
     fn next_write_format(&mut self) -> Result<Phase, Outcome> {
-        let Operation::Write { path, values, .. } = &self.job.operation else {
+        let Operation::Write { values, .. } = &self.job.operation else {
             return Err(Outcome::Malformed("not a write".into()));
         };
+        let path = self.job.path();
+        let values: Vec<_> = values.iter().map(|v| (v.path, v.value.clone())).collect();
         let mut why = String::from("the device takes none of our formats");
         while let Some(format) = self.formats.pop() {
-            match format::encode_vec(format, path, values) {
+            match format::encode_vec(format, path, &values) {
                 Ok(bytes) => {
                     let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                     let upload = Upload::new(total, Szx::MAX, None);
                     return Ok(Phase::Send {
                         upload,
-                        body: Body::Own(bytes),
+                        body: bytes.into(),
                         format,
                     });
                 }
@@ -278,7 +258,7 @@ impl Open {
             Ok(len) => {
                 self.waits = false;
                 self.begun = true;
-                cx.transmit(device.listener, device.peer, len);
+                cx.transmit(device.route(), &device.identity, len);
                 None
             }
             Err(SendError::Busy) => None,
@@ -327,11 +307,7 @@ impl Open {
                     b.option(OptionNumber::REQUEST_TAG, tag.as_bytes())?;
                 }
                 let start = block.offset as usize;
-                b.payload(
-                    body.bytes()
-                        .get(start..start + block.len)
-                        .unwrap_or_default(),
-                )?;
+                b.payload(&body.piece(start, block.len))?;
             }
             Phase::Get { download, .. } => {
                 if download.received() == 0 {
@@ -409,11 +385,11 @@ impl Open {
                     }
                 }
             }
-            Phase::Get { .. } => self.on_content(cx, message),
+            Phase::Get { .. } => self.on_content(cx, &device.models, message),
         }
     }
 
-    fn on_content(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Step {
+    fn on_content(&mut self, cx: &mut Context<'_>, models: &Models, message: &Message<'_>) -> Step {
         let Phase::Get {
             download,
             body,
@@ -449,7 +425,7 @@ impl Open {
                 }
                 let body = std::mem::take(body);
                 let format = *format;
-                Step::End(self.content(&body, format))
+                Step::End(self.content(cx.now, models, &body, format))
             }
             Err(DownloadError::Refused(_)) => Step::End(rejected(message)),
             Err(DownloadError::Changed) if self.restarts < MAX_RESTARTS => {
@@ -464,7 +440,7 @@ impl Open {
         }
     }
 
-    fn content(&self, body: &[u8], format: Option<u16>) -> Outcome {
+    fn content(&self, now: Now, models: &Models, body: &[u8], format: Option<u16>) -> Outcome {
         let path = self.job.path();
         match self.job.operation {
             Operation::Discover { .. } => match std::str::from_utf8(body) {
@@ -474,7 +450,7 @@ impl Open {
             Operation::CancelObserve { .. } => Outcome::Done,
             _ => {
                 let format = content_format(format, path);
-                match format::decode_all(format, path, body, &Builtin) {
+                match decode(now, format, path, body, models) {
                     Ok(values) => Outcome::Content(values),
                     Err(error) => Outcome::Malformed(format!("{format}: {error}")),
                 }
@@ -501,16 +477,12 @@ fn rejected(message: &Message<'_>) -> Outcome {
 }
 
 /// Formats for a write, best first: what the device named, not what it refused before.
-fn write_formats(
-    device: &Device,
-    path: &Path,
-    values: &[(Path, OwnedValue)],
-) -> Vec<ContentFormat> {
+fn write_formats(device: &Device, path: &Path, values: &[PathValue]) -> Vec<ContentFormat> {
     let mut list = Vec::with_capacity(4);
-    if let [(only, value)] = values
-        && only == path
+    if let [only] = values
+        && only.path == *path
     {
-        list.push(match value {
+        list.push(match &only.value {
             OwnedValue::Opaque(_) => ContentFormat::OPAQUE,
             _ => ContentFormat::TEXT,
         });

@@ -5,9 +5,9 @@ use tinsmith_coap::{
 };
 use tracing::warn;
 
-use super::device::{Context, Handled};
+use super::device::Handled;
 use super::route::parse_location;
-use super::shard::{CRITICAL, Shard, Source, context};
+use super::shard::{CRITICAL, Shard, Source};
 use super::types::Now;
 use super::uploads::Taken;
 use super::{Output, Role};
@@ -24,7 +24,7 @@ impl Shard {
             }
         };
         if self.roles.get(usize::from(from.listener.0)) == Some(&Role::Bootstrap) {
-            let mut cx = context!(self, now);
+            let mut cx = self.shared.at(now);
             self.bootstrap.inbound(&mut cx, from, message);
         } else if message.code().is_request() {
             self.request(now, from, message);
@@ -35,8 +35,7 @@ impl Shard {
 
     /// A response, an acknowledgement, a reset or a ping.
     fn other(&mut self, now: Now, from: Source<'_>, message: Message<'_>) {
-        let candidates = self.by_peer.get(&(from.listener, from.peer));
-        let candidates = candidates.map(Vec::as_slice).unwrap_or_default();
+        let candidates = self.registry.by_peer(from.listener, from.peer);
         let is_response = message.code().is_response();
         let mut chosen: Option<u32> = None;
         if let [only] = candidates {
@@ -44,7 +43,7 @@ impl Shard {
         } else if is_response {
             let token = message.token();
             chosen = candidates.iter().copied().find(|index| {
-                let device = self.devices[*index as usize].as_ref();
+                let device = self.registry.get(*index);
                 device.is_some_and(|device| device.owns(token))
             });
         }
@@ -94,8 +93,8 @@ impl Shard {
             }
             (Some(b"rd"), Some(segment), None) => {
                 let found = parse_location(segment).and_then(|(bucket, random)| {
-                    let index = *self.by_location.get(&random)?;
-                    let device = self.devices[index as usize].as_ref()?;
+                    let index = self.registry.by_location(random)?;
+                    let device = self.registry.get(index)?;
                     (device.bucket == bucket).then_some((index, device.identity.clone()))
                 });
                 match (found, message.code()) {
@@ -149,9 +148,9 @@ impl Shard {
         code: Code,
         build: impl FnOnce(&mut Builder<'_>) -> Result<(), tinsmith_coap::BuildError>,
     ) {
-        let id = self.random.next_u32() as u16;
-        if let Ok(len) = stateless::reply(message, id, code, &mut self.buffer, build) {
-            let bytes = self.buffer[..len].to_vec();
+        let id = self.shared.random.next_u32() as u16;
+        if let Ok(len) = stateless::reply(message, id, code, &mut self.shared.buffer, build) {
+            let bytes = self.shared.buffer[..len].to_vec();
             self.transmit_vec(from, bytes);
         }
     }
@@ -161,9 +160,10 @@ impl Shard {
     }
 
     fn transmit_vec(&mut self, from: Source<'_>, bytes: Vec<u8>) {
-        self.out.push_back(Output::Transmit {
+        self.shared.out.push_back(Output::Transmit {
             listener: from.listener,
             peer: from.peer,
+            identity: from.identity.clone(),
             bytes,
         });
     }
@@ -203,8 +203,8 @@ impl Shard {
         index: u32,
         message: Message<'_>,
     ) -> Option<RequestHandle> {
-        let device = self.devices[index as usize].as_mut()?;
-        let mut cx = context!(self, now);
+        let device = self.registry.get_mut(index)?;
+        let mut cx = self.shared.at(now);
         match device.handle(&mut cx, message) {
             Handled::Request(handle) => Some(handle),
             _ => {
@@ -225,7 +225,7 @@ impl Shard {
         self.with(now, index, |device, cx| {
             let at = cx.at();
             match device.coap.respond(at, handle, code, cx.buffer, build) {
-                Ok(made) => cx.transmit(device.listener, device.peer, made.len),
+                Ok(made) => cx.transmit(device.route(), &device.identity, made.len),
                 Err(error) => warn!(?error, endpoint = %device.endpoint(), "no answer"),
             }
         });

@@ -5,30 +5,39 @@
 //! [`Input::Tick`] is due. Nothing that promises something is sent before its batch is durable:
 //! the answer is made only when [`Input::Persisted`] comes.
 
+mod away;
+mod body;
 mod bootstrap;
 mod config;
 mod device;
 mod exchange;
 mod inbound;
+mod models;
 mod observation;
 mod peer;
 mod random;
 mod register;
 mod registration;
+mod registry;
 mod request_record;
 mod route;
 mod shard;
 mod stored;
+mod target;
 pub mod types;
+mod unreadable;
 mod uploads;
 
+pub use body::Body;
 pub use bootstrap::{BootstrapConfig, Rule};
 pub use config::{Limits, ShardConfig};
+pub use models::{ModelSource, Models};
 pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
 pub use request_record::{request_key, request_of};
-pub use route::{bucket, route};
+pub use route::{bucket, owner, route};
 pub use shard::Shard;
+pub use target::{PathValue, Target};
 pub use types::*;
 
 use std::net::SocketAddr;
@@ -79,11 +88,16 @@ pub enum Output {
         listener: ListenerId,
         /// Whereto.
         peer: Peer,
+        /// Who must be there.
+        identity: Identity,
         /// The CoAP message.
         bytes: Vec<u8>,
     },
     /// Commit a batch, in the order of the outputs.
     Persist(PersistId, Batch),
+    /// A registration of this peer was answered: what it sends without a name or a location is
+    /// for this shard.
+    Learned(ListenerId, Peer),
     /// Something happened.
     Event(Event),
 }

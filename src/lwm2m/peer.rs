@@ -45,6 +45,8 @@ impl fmt::Display for Peer {
 
 /// What the security of a message proved about its sender. It belongs to the message, not to the
 /// peer: OSCORE works above the transport.
+///
+/// The names of the variants are in records; their order is that of schema 1, which had numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Identity {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tinsmith_coap::{Block, Code, Message, OptionNumber, RequestHandle};
 use tracing::warn;
 
-use super::device::{Context, Device};
+use super::device::{Device, Stage};
 use super::inbound::block_option;
 use super::registration::{
     Links, MAX_OTHER, Parameters, RegisterError, check_binding, check_version,
 };
 use super::route::{LOCATION_MASK, bucket, location};
-use super::shard::{Shard, Source, Waiting, context};
+use super::shard::{Shard, Source, Waiting};
 use super::types::{Event, Now, Registration};
 use super::{Output, PersistId, stored};
 use tinsmith_store::Op;
@@ -30,24 +30,22 @@ impl Shard {
             .find_map(|query| query.strip_prefix(b"ep="));
         let known = named
             .and_then(|name| std::str::from_utf8(name).ok())
-            .and_then(|name| self.by_endpoint.get(name).copied());
+            .and_then(|name| self.registry.by_endpoint(name));
         let here = known.filter(|index| {
-            self.devices[*index as usize]
-                .as_ref()
-                .is_some_and(|device| {
-                    device.peer == from.peer
-                        && device.listener == from.listener
-                        && device.identity == *from.identity
-                })
+            self.registry.get(*index).is_some_and(|device| {
+                device.peer == from.peer
+                    && device.listener == from.listener
+                    && device.identity == *from.identity
+            })
         });
         let register_id = (message.message_id(), message.token());
-        if let Some(device) = here.and_then(|index| self.devices[index as usize].as_mut())
+        if let Some(device) = here.and_then(|index| self.registry.get_mut(index))
             && let Some((id, token)) = device.register_id
             && id == register_id.0
             && token != register_id.1
         {
             // A device that counts from the same number after each reboot: no repetition.
-            let mut cx = context!(self, now);
+            let mut cx = self.shared.at(now);
             device.rebind(&mut cx, from.listener, from.peer);
         }
         let handle = match here {
@@ -97,15 +95,15 @@ impl Shard {
         if let Some(format) = message.content_format().filter(|format| *format != 40) {
             return Err(refuse(RegisterError::Format(format)));
         }
-        let mut links = Links::parse(payload, self.limits.links).map_err(refuse)?;
-        let known = known.and_then(|index| self.devices[index as usize].as_ref());
+        let mut links = Links::parse(payload, self.shared.limits.links).map_err(refuse)?;
+        let known = known.and_then(|index| self.registry.get(index));
         match known {
             Some(device)
                 if device.identity.is_authenticated() && device.identity != *from.identity =>
             {
                 return Err(refuse(RegisterError::Identity));
             }
-            None if self.by_endpoint.len() >= self.limits.registrations => {
+            None if self.registry.len() >= self.shared.limits.registrations => {
                 return Err((Code::SERVICE_UNAVAILABLE, "too many registrations".into()));
             }
             _ => {}
@@ -142,8 +140,8 @@ impl Shard {
         let register_id = (message.message_id(), message.token());
         let bucket = bucket(&registration.endpoint);
         let random = loop {
-            let random = self.random.next_u64() & LOCATION_MASK;
-            if !self.by_location.contains_key(&random) {
+            let random = self.shared.random.next_u64() & LOCATION_MASK;
+            if self.registry.by_location(random).is_none() {
                 break random;
             }
         };
@@ -156,19 +154,21 @@ impl Shard {
         let stored_expires = registration.expires;
         let index = match known {
             Some(index) => {
-                let Some(device) = self.devices[index as usize].as_mut() else {
+                let Some(device) = self.registry.get_mut(index) else {
                     return;
                 };
                 let old_route = (device.listener, device.peer);
-                self.by_location.remove(&device.location);
-                let mut cx = context!(self, now);
-                device.cancel_all(&mut cx, "the device registered again");
+                let old_location = device.location;
+                let mut cx = self.shared.at(now);
+                device.end_requests(&mut cx, "the device registered again");
                 if handle.is_none() && old_route != (from.listener, from.peer) {
                     device.rebind(&mut cx, from.listener, from.peer);
                 }
                 device.identity = from.identity.clone();
+                device.silent = false;
                 device.observations.clear();
                 device.refused.clear();
+                device.models = self.shared.models.models(&registration);
                 device.registration = Arc::new(registration);
                 device.root = links.root;
                 device.location = random;
@@ -176,18 +176,17 @@ impl Shard {
                 device.register_id = Some(register_id);
                 device.expires = expires;
                 device.stored_expires = stored_expires;
-                device.stored = false;
+                device.stage = Stage::Entering;
                 device.dirty = false;
-                self.by_location.insert(random, index);
-                if old_route != (from.listener, from.peer) {
-                    self.remove_route(old_route.0, old_route.1, index);
-                    self.add_route(from.listener, from.peer, index);
-                }
+                self.registry.relocate(old_location, random, index);
+                self.registry
+                    .reroute(old_route, (from.listener, from.peer), index);
                 index
             }
             None => {
-                let coap = context!(self, now).coap();
+                let coap = self.shared.at(now).coap();
                 self.insert(Device {
+                    models: self.shared.models.models(&registration),
                     registration: Arc::new(registration),
                     root: links.root,
                     identity: from.identity.clone(),
@@ -199,10 +198,11 @@ impl Shard {
                     register_id: Some(register_id),
                     expires,
                     stored_expires,
-                    stored: false,
+                    stage: Stage::Entering,
                     coap,
                     queue: VecDeque::new(),
                     open: None,
+                    silent: false,
                     observations: Vec::new(),
                     refused: Vec::new(),
                     dirty: false,
@@ -215,19 +215,23 @@ impl Shard {
             None => self.take_request(now, index, message),
         };
         let Some(handle) = handle else { return };
-        let Some(device) = self.devices[index as usize].as_ref() else {
+        let Some(device) = self.registry.get(index) else {
             return;
         };
         match stored::write(device) {
-            Ok(op) => self.persist(
-                op,
-                Waiting::Register {
+            Ok(op) => {
+                let mut ops = vec![op];
+                ops.extend(self.unreadable.set_aside(device.endpoint()));
+                let waiting = Waiting::Register {
                     index,
                     serial,
                     handle,
                     block1,
-                },
-            ),
+                };
+                self.shared
+                    .persists
+                    .persist(&mut self.shared.out, ops, waiting);
+            }
             Err(error) => warn!(%error, "a registration can't be stored"),
         }
         self.settle(now, index);
@@ -247,7 +251,7 @@ impl Shard {
                 b.payload(text.as_bytes()).map(|_| ())
             });
         }
-        let Some(device) = self.devices[index as usize].as_mut() else {
+        let Some(device) = self.registry.get_mut(index) else {
             return;
         };
         let endpoint = device.endpoint().clone();
@@ -282,7 +286,7 @@ impl Shard {
         self.respond(now, index, handle, Code::CHANGED, |b| {
             block_option(b, block1)
         });
-        self.out.push_back(Output::Event(Event::Updated {
+        self.shared.out.push_back(Output::Event(Event::Updated {
             endpoint,
             registration,
         }));
@@ -297,8 +301,8 @@ impl Shard {
         message: &Message<'_>,
         payload: &[u8],
     ) -> Result<(), RegisterError> {
-        let max_links = self.limits.links;
-        let Some(device) = self.devices[index as usize].as_mut() else {
+        let max_links = self.shared.limits.links;
+        let Some(device) = self.registry.get_mut(index) else {
             return Ok(());
         };
         let parameters = Parameters::parse(message.uri_query())?;
@@ -344,23 +348,29 @@ impl Shard {
         new.seen = now.wall;
         new.expires = now.wall.saturating_add(u64::from(new.lifetime) * 1000);
         device.expires = now.mono.saturating_add(u64::from(new.lifetime) * 1000);
+        if device.registration.objects != new.objects {
+            device.models = self.shared.models.models(&new);
+        }
         device.registration = Arc::new(new);
         device.dirty = changed;
         Ok(())
     }
 
     fn rebind(&mut self, now: Now, from: Source<'_>, index: u32) {
-        let Some(device) = self.devices[index as usize].as_mut() else {
+        let Some(device) = self.registry.get_mut(index) else {
             return;
         };
         let old = (device.listener, device.peer);
         if old == (from.listener, from.peer) {
             return;
         }
-        let mut cx = context!(self, now);
+        let mut cx = self.shared.at(now);
         device.rebind(&mut cx, from.listener, from.peer);
-        self.remove_route(old.0, old.1, index);
-        self.add_route(from.listener, from.peer, index);
+        self.registry
+            .reroute(old, (from.listener, from.peer), index);
+        self.shared
+            .out
+            .push_back(Output::Learned(from.listener, from.peer));
     }
 
     pub(super) fn deregister(
@@ -384,14 +394,15 @@ impl Shard {
             message.token(),
         );
         self.gone.push_back(id);
-        let Some(device) = self.devices[index as usize].as_mut() else {
+        let Some(device) = self.registry.get_mut(index) else {
             return;
         };
         let serial = device.serial;
         let op = Op::Delete(stored::key(device.endpoint()));
         device.dirty = false;
-        let mut cx = context!(self, now);
-        device.cancel_all(&mut cx, "the device deregistered");
+        let mut cx = self.shared.at(now);
+        device.end_requests(&mut cx, "the device deregistered");
+        device.stage = Stage::Leaving;
         self.persist(
             op,
             Waiting::Deregister {
@@ -404,7 +415,7 @@ impl Shard {
     }
 
     pub(super) fn persisted(&mut self, now: Now, id: PersistId, durable: bool) {
-        let Some(waiting) = self.persists.waiting.remove(&id) else {
+        let Some(waiting) = self.shared.persists.waiting.remove(&id) else {
             return;
         };
         let (index, serial) = match &waiting {
@@ -417,7 +428,7 @@ impl Shard {
                     warn!(?event, "the request may be sent again after a restart");
                 }
                 let event = Output::Event(event.clone());
-                return self.out.push_back(event);
+                return self.shared.out.push_back(event);
             }
             Waiting::Background(endpoint) => {
                 if !durable {
@@ -426,11 +437,7 @@ impl Shard {
                 return;
             }
         };
-        let Some(device) = self
-            .devices
-            .get_mut(index as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(device) = self.registry.get_mut(index) else {
             return;
         };
         if device.serial != serial {
@@ -440,7 +447,8 @@ impl Shard {
         let registration = Arc::clone(&device.registration);
         match waiting {
             Waiting::Register { handle, block1, .. } if durable => {
-                device.stored = true;
+                device.stage = Stage::Here;
+                self.unreadable.replaced(&endpoint);
                 self.respond(now, index, handle, Code::CREATED, |b| {
                     b.option(OptionNumber::LOCATION_PATH, b"rd")?;
                     b.option(
@@ -449,41 +457,47 @@ impl Shard {
                     )?;
                     block_option(b, block1)
                 });
+                if let Some(device) = self.registry.get(index) {
+                    let (listener, peer) = device.route();
+                    self.shared.out.push_back(Output::Learned(listener, peer));
+                }
                 let event = Event::Registered {
                     endpoint,
                     registration: Arc::clone(&registration),
                     new: true,
                 };
-                self.out.push_back(Output::Event(event));
+                self.shared.out.push_back(Output::Event(event));
             }
             Waiting::Update { handle, block1, .. } if durable => {
                 self.respond(now, index, handle, Code::CHANGED, |b| {
                     block_option(b, block1)
                 });
-                self.out.push_back(Output::Event(Event::Updated {
+                self.shared.out.push_back(Output::Event(Event::Updated {
                     endpoint,
                     registration,
                 }));
             }
             Waiting::Deregister { handle, .. } if durable => {
                 self.respond(now, index, handle, Code::DELETED, |_| Ok(()));
-                if let Some(mut device) = self.remove(index) {
-                    let mut cx = context!(self, now);
-                    device.cancel_all(&mut cx, "the device deregistered");
+                if let Some(mut device) = self.registry.remove(index) {
+                    self.part(now, &mut device, "the device deregistered");
                 }
-                self.out.push_back(Output::Event(Event::Deregistered {
-                    endpoint,
-                    expired: false,
-                }));
+                self.shared
+                    .out
+                    .push_back(Output::Event(Event::Deregistered {
+                        endpoint,
+                        expired: false,
+                    }));
             }
             Waiting::Register { handle, .. } => {
                 self.unavailable(now, index, handle);
-                if let Some(mut device) = self.remove(index) {
-                    let mut cx = context!(self, now);
-                    device.cancel_all(&mut cx, "the registration could not be stored");
+                if let Some(mut device) = self.registry.remove(index) {
+                    self.part(now, &mut device, "the registration could not be stored");
                 }
             }
-            Waiting::Update { handle, .. } | Waiting::Deregister { handle, .. } => {
+            Waiting::Update { handle, .. } => self.unavailable(now, index, handle),
+            Waiting::Deregister { handle, .. } => {
+                device.stage = Stage::Here;
                 self.unavailable(now, index, handle);
             }
             Waiting::Request(_) | Waiting::Completed(_) | Waiting::Background(_) => {}

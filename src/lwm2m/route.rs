@@ -54,12 +54,15 @@ pub(crate) fn parse_location(segment: &[u8]) -> Option<(u8, u64)> {
 
 /// The shard of a datagram; 0 for what belongs to none.
 pub fn route(datagram: &[u8], shards: usize) -> usize {
+    owner(datagram, shards).unwrap_or(0)
+}
+
+/// The shard that a datagram names; `None` if it names no device.
+pub fn owner(datagram: &[u8], shards: usize) -> Option<usize> {
     if shards <= 1 {
-        return 0;
+        return Some(0);
     }
-    let Ok(message) = Message::parse(datagram) else {
-        return 0;
-    };
+    let message = Message::parse(datagram).ok()?;
     let code = message.code();
     if code.is_request() {
         let mut path = message.uri_path();
@@ -72,20 +75,21 @@ pub fn route(datagram: &[u8], shards: usize) -> usize {
             (Some(b"rd"), Some(location)) => parse_location(location).map(|(bucket, _)| bucket),
             _ => None,
         };
-        return bucket.map_or(0, |bucket| usize::from(bucket) % shards);
+        return bucket.map(|bucket| usize::from(bucket) % shards);
     }
     if code.is_response() {
         return message
             .token()
             .as_bytes()
             .first()
-            .map_or(0, |b| usize::from(*b) % shards);
+            .map(|b| usize::from(*b) % shards);
     }
     match message.message_type() {
         MessageType::Acknowledgement | MessageType::Reset => {
-            usize::from(Numbering::prefix_of(id_bits(shards), message.message_id())) % shards
+            let prefix = Numbering::prefix_of(id_bits(shards), message.message_id());
+            Some(usize::from(prefix) % shards)
         }
-        _ => 0,
+        _ => None,
     }
 }
 

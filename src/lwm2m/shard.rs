@@ -1,22 +1,27 @@
 //! One shard: the registry of its devices, and where their datagrams go.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tinsmith_coap::{Block, MessageId, Numbering, OptionNumber, RequestHandle, Token};
 use tracing::warn;
 
+use super::away::Away;
 use super::bootstrap::Bootstrap;
 use super::config::{Limits, ShardConfig};
-use super::device::{Context, Device, finish};
+use super::device::{Context, Device, Stage, finish};
 use super::exchange::{Job, Keep};
 use super::random::Random;
+use super::registry::Registry;
 use super::route::id_bits;
 use super::types::{DeviceRequest, Endpoint, Event, Now, Outcome, Registration, RequestId};
+use super::unreadable::Unreadable;
 use super::uploads::Uploads;
-use super::{Identity, Input, ListenerId, Output, Peer, PersistId, Role, request_record, stored};
-use tinsmith_store::{Batch, Key, Kind, Op, Stored};
+use super::{
+    Identity, Input, ListenerId, ModelSource, Output, Peer, PersistId, Role, request_record, stored,
+};
+use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Stored};
 
 /// Critical options that are understood in requests.
 pub(super) const CRITICAL: [OptionNumber; 7] = [
@@ -67,13 +72,13 @@ pub(super) struct Persists {
 }
 
 impl Persists {
-    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, op: Op, waiting: Waiting) {
+    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, ops: Vec<Op>, waiting: Waiting) {
         self.last += 1;
         let id = PersistId(self.last);
         self.waiting.insert(id, waiting);
         let batch = Batch {
             expect: Vec::new(),
-            ops: vec![op],
+            ops,
         };
         out.push_back(Output::Persist(id, batch));
     }
@@ -81,41 +86,46 @@ impl Persists {
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
 pub struct Shard {
-    pub(super) limits: Limits,
+    pub(super) registry: Registry,
+    pub(super) shared: Shared,
     pub(super) roles: Vec<Role>,
-    pub(super) numbering: Numbering,
-    pub(super) random: Random,
-    pub(super) devices: Vec<Option<Box<Device>>>,
-    pub(super) free: Vec<u32>,
-    pub(super) by_endpoint: HashMap<Endpoint, u32>,
-    pub(super) by_location: HashMap<u64, u32>,
-    pub(super) by_peer: HashMap<(ListenerId, Peer), Vec<u32>>,
-    pub(super) timers: BTreeSet<(u64, u32)>,
-    pub(super) requests: HashMap<RequestId, u32>,
+    pub(super) away: Away,
     pub(super) uploads: Uploads,
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: VecDeque<(ListenerId, Peer, MessageId, Token)>,
-    pub(super) persists: Persists,
+    pub(super) unreadable: Unreadable,
     pub(super) next_serial: u64,
+}
+
+/// What all devices of a shard use.
+pub(super) struct Shared {
+    pub(super) limits: Limits,
+    pub(super) models: ModelSource,
+    numbering: Numbering,
+    pub(super) random: Random,
+    /// The device of each request that is not over.
+    pub(super) requests: HashMap<RequestId, Endpoint>,
+    pub(super) persists: Persists,
     pub(super) out: VecDeque<Output>,
+    /// Room for one datagram.
     pub(super) buffer: Box<[u8]>,
 }
 
-macro_rules! context {
-    ($self:ident, $now:expr) => {
+impl Shared {
+    pub(super) fn at(&mut self, now: Now) -> Context<'_> {
         Context {
-            now: $now,
-            out: &mut $self.out,
-            requests: &mut $self.requests,
-            persists: &mut $self.persists,
-            random: &mut $self.random,
-            buffer: &mut $self.buffer,
-            limits: &$self.limits,
-            numbering: $self.numbering,
+            now,
+            out: &mut self.out,
+            requests: &mut self.requests,
+            persists: &mut self.persists,
+            random: &mut self.random,
+            buffer: &mut self.buffer,
+            limits: &self.limits,
+            models: &self.models,
+            numbering: self.numbering,
         }
-    };
+    }
 }
-pub(super) use context;
 
 /// Where a request came from.
 #[derive(Clone, Copy)]
@@ -130,29 +140,27 @@ impl Shard {
     /// A shard without devices.
     pub fn new(config: ShardConfig) -> Self {
         let limits = config.limits;
+        let bits = id_bits(usize::from(config.shards));
+        let prefix = u16::from(config.index);
         Shard {
-            limits,
+            registry: Registry::new(limits.devices_per_peer),
+            shared: Shared {
+                limits,
+                models: config.models,
+                numbering: Numbering::with_prefix(bits, prefix).unwrap_or(Numbering::ALL),
+                random: Random::new(config.seed),
+                requests: HashMap::new(),
+                persists: Persists::default(),
+                out: VecDeque::new(),
+                buffer: vec![0; DATAGRAM].into_boxed_slice(),
+            },
             roles: config.listeners,
-            numbering: Numbering::with_prefix(
-                id_bits(usize::from(config.shards)),
-                u16::from(config.index),
-            )
-            .unwrap_or(Numbering::ALL),
-            random: Random::new(config.seed),
-            devices: Vec::new(),
-            free: Vec::new(),
-            by_endpoint: HashMap::new(),
-            by_location: HashMap::new(),
-            by_peer: HashMap::new(),
-            timers: BTreeSet::new(),
-            requests: HashMap::new(),
+            away: Away::default(),
             uploads: Uploads::new(limits.uploads, limits.payload),
             bootstrap: Bootstrap::new(config.bootstrap),
             gone: VecDeque::new(),
-            persists: Persists::default(),
+            unreadable: Unreadable::default(),
             next_serial: 1,
-            out: VecDeque::new(),
-            buffer: vec![0; DATAGRAM].into_boxed_slice(),
         }
     }
 
@@ -171,11 +179,13 @@ impl Shard {
                 requests.push((key, record));
                 continue;
             }
-            let mut cx = context!(self, now);
+            let mut cx = self.shared.at(now);
             match stored::read(&mut cx, &key, &record.bytes) {
                 Ok(device) => {
                     let registration = Arc::clone(&device.registration);
                     let endpoint = registration.endpoint.clone();
+                    cx.out
+                        .push_back(Output::Learned(device.listener, device.peer));
                     cx.event(Event::Registered {
                         endpoint,
                         registration,
@@ -185,7 +195,7 @@ impl Shard {
                     self.settle(now, index);
                 }
                 Err(error) => {
-                    warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+                    self.unreadable(key, record, &error);
                     bad += 1;
                 }
             }
@@ -196,12 +206,23 @@ impl Shard {
             match request_record::read(&key, &record.bytes) {
                 Ok(request) => self.command_kept(now, request, Keep::Stored),
                 Err(error) => {
-                    warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+                    self.unreadable(key, record, &error);
                     bad += 1;
                 }
             }
         }
-        (self.by_endpoint.len(), bad)
+        (self.registry.len(), bad)
+    }
+
+    fn unreadable(&mut self, key: Key, record: Stored, error: &RecordError) {
+        warn!(%error, id = %String::from_utf8_lossy(&key.id), "unreadable record");
+        self.unreadable.add(key, record, error);
+    }
+
+    /// What of a device's records could not be read at the start, in a sentence. It is left in the
+    /// store; a registration's is set aside when the device registers.
+    pub fn unreadable_of(&self, endpoint: &str) -> Option<String> {
+        self.unreadable.describe(endpoint)
     }
 
     /// Takes one input. Drain [`Shard::poll`] after it.
@@ -227,25 +248,15 @@ impl Shard {
             }
             Input::Command(request) => self.command(now, request),
             Input::Withdraw(id) => {
-                if let Some(&index) = self.requests.get(&id) {
-                    self.with(now, index, |device, cx| device.withdraw(cx, id));
-                }
+                self.withdraw(now, id);
             }
             Input::Persisted(id, _) => self.persisted(now, id, true),
             Input::PersistFailed(id, _) => self.persisted(now, id, false),
             Input::PeerGone(listener, peer) => {
-                let mut cx = context!(self, now);
+                let mut cx = self.shared.at(now);
                 self.bootstrap.gone(&mut cx, (listener, peer));
-                for index in self
-                    .by_peer
-                    .get(&(listener, peer))
-                    .cloned()
-                    .unwrap_or_default()
-                {
-                    self.with(now, index, |device, cx| {
-                        let sent = device.open.as_ref().map_or(0, |open| open.sent());
-                        device.complete(cx, Outcome::TimedOut { sent });
-                    });
+                for index in self.registry.by_peer(listener, peer).to_vec() {
+                    self.with(now, index, |device, cx| device.unanswered(cx));
                 }
             }
             Input::Tick => self.tick(now),
@@ -254,35 +265,36 @@ impl Shard {
 
     /// The next thing to carry out.
     pub fn poll(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        self.shared.out.pop_front()
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock (ms).
     pub fn next_deadline(&self) -> Option<u64> {
-        let device = self.timers.first().map(|(at, _)| *at);
-        match (device, self.bootstrap.next_deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let device = self.registry.next_deadline();
+        let others = [self.bootstrap.next_deadline(), self.away.next_deadline()];
+        others.into_iter().flatten().chain(device).min()
     }
 
     /// A device, if it is registered.
     pub fn registration(&self, endpoint: &str) -> Option<Arc<Registration>> {
-        let index = *self.by_endpoint.get(endpoint)?;
-        let device = self.devices.get(index as usize)?.as_ref()?;
-        device.stored.then(|| Arc::clone(&device.registration))
+        let index = self.registry.by_endpoint(endpoint)?;
+        let device = self.registry.get(index)?;
+        device
+            .stage
+            .is_registered()
+            .then(|| Arc::clone(&device.registration))
     }
 
     /// All registered devices, in no order.
     pub fn registrations(&self) -> impl Iterator<Item = Arc<Registration>> {
-        let devices = self.devices.iter().flatten();
+        let devices = self.registry.iter();
         devices
-            .filter(|d| d.stored)
+            .filter(|d| d.stage.is_registered())
             .map(|d| Arc::clone(&d.registration))
     }
 
     fn command(&mut self, now: Now, request: DeviceRequest) {
-        if self.requests.contains_key(&request.id) {
+        if self.shared.requests.contains_key(&request.id) {
             return;
         }
         let keep = if request.durable {
@@ -301,7 +313,7 @@ impl Shard {
             expires,
             durable: _,
         } = request;
-        let index = self.by_endpoint.get(&endpoint).copied();
+        let index = self.registry.by_endpoint(&endpoint);
         let mut job = Job {
             id: Some(id),
             operation,
@@ -309,12 +321,17 @@ impl Shard {
             keep,
         };
         let refused = match (index, keep) {
+            _ if job.operation.path().is_none() => {
+                let why = "composite operations are not supported yet";
+                Some(Outcome::Cancelled(why.into()))
+            }
+            _ if job.deadline <= now.mono => Some(Outcome::Expired),
+            (None, Keep::Stored) => None,
             (None, _) => Some(Outcome::NotRegistered),
-            (Some(_), _) if job.deadline <= now.mono => Some(Outcome::Expired),
             (Some(index), Keep::Wanted) => {
-                let device = self.devices[index as usize].as_ref();
+                let device = self.registry.get(index);
                 let kept = device.map_or(0, |device| device.kept());
-                if kept >= self.limits.durable {
+                if kept >= self.shared.limits.durable {
                     let why = "too many durable requests wait for the device";
                     Some(Outcome::Cancelled(why.into()))
                 } else {
@@ -337,56 +354,94 @@ impl Shard {
                 Keep::No
             };
         }
-        match (index, refused) {
-            (Some(index), None) => {
-                self.requests.insert(id, index);
-                self.with(now, index, |device, cx| device.enqueue(cx, job));
-            }
-            (_, refused) => {
-                let mut cx = context!(self, now);
-                let outcome = refused.unwrap_or(Outcome::NotRegistered);
-                finish(&mut cx, endpoint, &job, outcome);
-            }
+        if let Some(outcome) = refused {
+            let mut cx = self.shared.at(now);
+            return finish(&mut cx, endpoint, &job, outcome);
+        }
+        self.shared.requests.insert(id, endpoint.clone());
+        match index {
+            Some(index) => self.with(now, index, |device, cx| device.enqueue(cx, job)),
+            None => self.wait(now, &endpoint, job),
+        }
+    }
+
+    /// A durable request waits for a device that is not registered.
+    fn wait(&mut self, now: Now, endpoint: &Endpoint, job: Job) {
+        if self.away.len() >= self.shared.limits.away {
+            let mut cx = self.shared.at(now);
+            let why = "too many requests wait for devices that are away";
+            let outcome = Outcome::Cancelled(why.into());
+            return finish(&mut cx, endpoint.clone(), &job, outcome);
+        }
+        self.away.put(endpoint, job);
+    }
+
+    /// A device is not registered any more: its durable requests wait by its name.
+    pub(super) fn part(&mut self, now: Now, device: &mut Device, why: &str) {
+        let mut cx = self.shared.at(now);
+        device.end_requests(&mut cx, why);
+        let endpoint = device.endpoint().clone();
+        for job in std::mem::take(&mut device.queue) {
+            self.wait(now, &endpoint, job);
+        }
+    }
+
+    fn withdraw(&mut self, now: Now, id: RequestId) {
+        let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
+            return;
+        };
+        if let Some(index) = self.registry.by_endpoint(&endpoint) {
+            self.with(now, index, |device, cx| device.withdraw(cx, id));
+        } else if let Some(job) = self.away.remove(&endpoint, id) {
+            let mut cx = self.shared.at(now);
+            let outcome = Outcome::Cancelled("the request was withdrawn".into());
+            finish(&mut cx, endpoint, &job, outcome);
         }
     }
 
     /// The record of a durable request is there, or could not be written.
     pub(super) fn request_stored(&mut self, now: Now, id: RequestId, durable: bool) {
-        if let Some(&index) = self.requests.get(&id) {
+        let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
+            return;
+        };
+        if let Some(index) = self.registry.by_endpoint(&endpoint) {
             self.with(now, index, |device, cx| {
                 device.request_stored(cx, id, durable);
             });
+        } else if durable {
+            if let Some(job) = self.away.get_mut(&endpoint, id) {
+                job.keep = Keep::Stored;
+            }
+        } else if let Some(mut job) = self.away.remove(&endpoint, id) {
+            job.keep = Keep::No;
+            let mut cx = self.shared.at(now);
+            let outcome = Outcome::Cancelled("the request could not be stored".into());
+            finish(&mut cx, endpoint, &job, outcome);
         }
     }
 
     fn tick(&mut self, now: Now) {
-        let mut cx = context!(self, now);
+        let mut cx = self.shared.at(now);
         self.bootstrap.tick(&mut cx);
-        while let Some((at, index)) = self.timers.first().copied() {
-            if at > now.mono {
-                return;
-            }
-            self.timers.pop_first();
-            let Some(device) = self.devices[index as usize].as_mut() else {
-                continue;
-            };
-            device.timer = None;
-            if device.expires <= now.mono {
-                self.expire(now, index);
-            } else {
-                self.settle(now, index);
+        while let Some((endpoint, job)) = self.away.expired(now.mono) {
+            finish(&mut cx, endpoint, &job, Outcome::Expired);
+        }
+        while let Some(index) = self.registry.due(now.mono) {
+            match self.registry.get(index) {
+                Some(device) if device.expires <= now.mono => self.expire(now, index),
+                _ => self.settle(now, index),
             }
         }
     }
 
     fn expire(&mut self, now: Now, index: u32) {
-        let Some(mut device) = self.remove(index) else {
+        let Some(mut device) = self.registry.remove(index) else {
             return;
         };
-        let mut cx = context!(self, now);
-        device.cancel_all(&mut cx, "the registration expired");
+        self.part(now, &mut device, "the registration expired");
         let endpoint = device.endpoint().clone();
-        if device.stored {
+        if device.stage.is_registered() {
+            let mut cx = self.shared.at(now);
             cx.event(Event::Deregistered {
                 endpoint: endpoint.clone(),
                 expired: true,
@@ -397,7 +452,9 @@ impl Shard {
     }
 
     pub(super) fn persist(&mut self, op: Op, waiting: Waiting) {
-        self.persists.persist(&mut self.out, op, waiting);
+        self.shared
+            .persists
+            .persist(&mut self.shared.out, vec![op], waiting);
     }
 
     /// Lets a device do something, then everything that follows.
@@ -407,12 +464,8 @@ impl Shard {
         index: u32,
         f: impl FnOnce(&mut Device, &mut Context<'_>),
     ) {
-        if let Some(device) = self
-            .devices
-            .get_mut(index as usize)
-            .and_then(Option::as_mut)
-        {
-            let mut cx = context!(self, now);
+        if let Some(device) = self.registry.get_mut(index) {
+            let mut cx = self.shared.at(now);
             f(device, &mut cx);
             self.settle(now, index);
         }
@@ -420,20 +473,14 @@ impl Shard {
 
     /// Sends what can be sent, sets the timer, stores what has changed.
     pub(super) fn settle(&mut self, now: Now, index: u32) {
-        let Some(device) = self.devices[index as usize].as_mut() else {
+        let Some(device) = self.registry.get_mut(index) else {
             return;
         };
-        let mut cx = context!(self, now);
+        let mut cx = self.shared.at(now);
         device.pump(&mut cx);
-        let at = device.next_deadline();
-        if device.timer != Some(at) {
-            if let Some(old) = device.timer.replace(at) {
-                self.timers.remove(&(old, index));
-            }
-            self.timers.insert((at, index));
-        }
-        if device.dirty && device.stored {
-            device.dirty = false;
+        let changed = device.stage == Stage::Here && std::mem::take(&mut device.dirty);
+        self.registry.set_timer(index);
+        if changed && let Some(device) = self.registry.get_mut(index) {
             device.stored_expires = device.registration.expires;
             let endpoint = device.endpoint().clone();
             match stored::write(device) {
@@ -443,47 +490,10 @@ impl Shard {
         }
     }
 
-    pub(super) fn insert(&mut self, device: Device) -> u32 {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.devices.push(None);
-            (self.devices.len() - 1) as u32
-        });
-        self.by_endpoint.insert(device.endpoint().clone(), index);
-        self.by_location.insert(device.location, index);
-        self.add_route(device.listener, device.peer, index);
-        self.devices[index as usize] = Some(Box::new(device));
-        index
-    }
-
-    pub(super) fn remove(&mut self, index: u32) -> Option<Box<Device>> {
-        let device = self.devices[index as usize].take()?;
-        self.by_endpoint.remove(device.endpoint());
-        self.by_location.remove(&device.location);
-        self.remove_route(device.listener, device.peer, index);
-        if let Some(at) = device.timer {
-            self.timers.remove(&(at, index));
+    pub(super) fn insert(&mut self, mut device: Device) -> u32 {
+        if self.away.len() > 0 {
+            device.queue = self.away.take(device.endpoint());
         }
-        self.free.push(index);
-        Some(device)
-    }
-
-    pub(super) fn add_route(&mut self, listener: ListenerId, peer: Peer, index: u32) {
-        let list = self.by_peer.entry((listener, peer)).or_default();
-        if list.contains(&index) {
-            return;
-        }
-        if list.len() >= self.limits.devices_per_peer {
-            list.remove(0);
-        }
-        list.push(index);
-    }
-
-    pub(super) fn remove_route(&mut self, listener: ListenerId, peer: Peer, index: u32) {
-        if let Some(list) = self.by_peer.get_mut(&(listener, peer)) {
-            list.retain(|i| *i != index);
-            if list.is_empty() {
-                self.by_peer.remove(&(listener, peer));
-            }
-        }
+        self.registry.insert(device)
     }
 }

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use lwm2m_objects::{OwnedValue, Path};
 
+use super::body::Body;
+use super::target::{PathValue, Target};
+
 /// Two clocks: deadlines inside a process use `mono`, stored deadlines use `wall`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
@@ -38,7 +41,10 @@ pub struct DeviceRequest {
     pub expires: u64,
     /// Survives the end of the process: stored before it is sent, sent after a restart if it is
     /// not over, forgotten (durably) before [`Event::Completed`] is told. So it is sent at least
-    /// once; twice only if the process ends between the device's answer and the commit of it.
+    /// once; twice only if the process or the registration ends while it is open.
+    ///
+    /// Once it is accepted it waits by endpoint: neither a new Register nor the end of the
+    /// registration nor a restart ends it, only the device's answer, its expiry or its asker.
     /// Needs room in a record, so a [`Operation::Push`] can't be durable.
     ///
     /// The reconciler's requests are not durable: its stored attempt covers them, and after a
@@ -50,17 +56,17 @@ pub struct DeviceRequest {
 /// Device management and information reporting (LwM2M TS 1.1 §6.3, §6.4).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// Read a resource, an instance or an object.
+    /// Read resources, instances or objects.
     Read {
         /// What to read.
-        path: Path,
+        target: Target,
     },
     /// Write resources; the core chooses a content format that the device takes.
     Write {
-        /// The target of the request: a resource (instance) or an object instance.
-        path: Path,
-        /// Complete paths below `path` with their values.
-        values: Vec<(Path, OwnedValue)>,
+        /// A resource (instance) or an object instance.
+        target: Target,
+        /// Complete paths below the target with their values.
+        values: Vec<PathValue>,
         /// Replace (PUT) or partial update (POST).
         replace: bool,
     },
@@ -68,8 +74,8 @@ pub enum Operation {
     Push {
         /// The resource.
         path: Path,
-        /// The bytes; shared, so that a thousand devices can be sent the same package.
-        body: Arc<[u8]>,
+        /// The bytes.
+        body: Body,
         /// First byte to send; a multiple of the block size that is used.
         from: u32,
         /// Value of the Request-Tag option (RFC 9175 §3).
@@ -85,12 +91,12 @@ pub enum Operation {
     /// Start an observation; kept and restored until it is cancelled or the device is gone.
     Observe {
         /// What to observe.
-        path: Path,
+        target: Target,
     },
     /// Stop an observation.
     CancelObserve {
         /// What was observed.
-        path: Path,
+        target: Target,
     },
     /// Discover objects, instances and resources.
     Discover {
@@ -99,11 +105,70 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// A [`Operation::Read`].
+    pub fn read(target: impl Into<Target>) -> Self {
+        let target = target.into();
+        Operation::Read { target }
+    }
+
+    /// A [`Operation::Write`] of values as of now.
+    pub fn write(
+        target: impl Into<Target>,
+        values: Vec<(Path, OwnedValue)>,
+        replace: bool,
+    ) -> Self {
+        Operation::Write {
+            target: target.into(),
+            values: values.into_iter().map(PathValue::from).collect(),
+            replace,
+        }
+    }
+
+    /// A [`Operation::Observe`].
+    pub fn observe(target: impl Into<Target>) -> Self {
+        let target = target.into();
+        Operation::Observe { target }
+    }
+
+    /// A [`Operation::CancelObserve`].
+    pub fn cancel_observe(target: impl Into<Target>) -> Self {
+        let target = target.into();
+        Operation::CancelObserve { target }
+    }
+
+    /// What it is about.
+    pub fn target(&self) -> Target {
+        match self {
+            Operation::Read { target }
+            | Operation::Write { target, .. }
+            | Operation::Observe { target }
+            | Operation::CancelObserve { target } => target.clone(),
+            Operation::Push { path, .. }
+            | Operation::Execute { path, .. }
+            | Operation::Discover { path } => (*path).into(),
+        }
+    }
+
+    /// The path it is about, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Operation::Read { target }
+            | Operation::Write { target, .. }
+            | Operation::Observe { target }
+            | Operation::CancelObserve { target } => target.path(),
+            Operation::Push { path, .. }
+            | Operation::Execute { path, .. }
+            | Operation::Discover { path } => Some(path),
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// 2.05 with decoded values, complete paths.
-    Content(Vec<(Path, OwnedValue)>),
+    Content(Vec<PathValue>),
     /// 2.05 to a Discover: the link-format text.
     Links(String),
     /// 2.01, 2.02, 2.04.
@@ -117,15 +182,16 @@ pub enum Outcome {
     },
     /// The device answered with something that can't be understood.
     Malformed(String),
-    /// No answer after all retransmissions; `sent` bytes of a Push were acknowledged.
+    /// No answer after all retransmissions, to a request that is not durable; `sent` bytes of a
+    /// Push were acknowledged.
     TimedOut {
         /// Acknowledged bytes.
         sent: u32,
     },
     /// The device answered Reset.
     Reset,
-    /// The registration ended or was replaced, the asker withdrew the request, or it could not be
-    /// queued or stored.
+    /// The registration ended or was replaced (under a request that is not durable), the asker
+    /// withdrew the request, or it could not be queued or stored.
     Cancelled(String),
     /// The expiry passed before the request could be sent or answered.
     Expired,
@@ -164,9 +230,9 @@ pub enum Event {
         /// The device.
         endpoint: Endpoint,
         /// What is observed.
-        path: Path,
+        target: Target,
         /// Complete paths and values.
-        values: Vec<(Path, OwnedValue)>,
+        values: Vec<PathValue>,
     },
     /// An observation ended without being cancelled: the device answered with an error
     /// (RFC 7641 §4.2), or it was the oldest of too many. It is not started again.
@@ -174,7 +240,7 @@ pub enum Event {
         /// The device.
         endpoint: Endpoint,
         /// What was observed.
-        path: Path,
+        target: Target,
         /// The code of the notification, class * 32 + detail; `None`: too many observations.
         code: Option<u8>,
     },

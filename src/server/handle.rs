@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::shard::ToShard;
 use super::{Addresses, Clock, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration, RequestId, bucket,
+    DeviceRequest, Endpoint, Event, ModelSource, Now, Operation, Outcome, RequestId, bucket,
 };
 use tinsmith_store::Store;
-use tinsmith_update::{Ask, Change, Reply, Status};
+use tinsmith_update::{Ask, Change, Reply};
 
 /// Something happened; cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,10 +24,23 @@ pub enum Told {
     Report(Arc<Change>),
 }
 
-/// The server is shutting down.
+/// Why a question was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server is shutting down")]
-pub struct Gone;
+#[non_exhaustive]
+pub enum NoAnswer {
+    /// The server is shutting down: another process may answer.
+    #[error("the server is shutting down")]
+    Stopping,
+    /// Too much is asked at once: ask again a little later.
+    #[error("the server is too busy; try again a little later")]
+    Busy,
+    /// The store failed, so nothing was decided.
+    #[error("the store failed: nothing was decided; see the log of the server")]
+    NotStored,
+}
+
+/// How long a question may wait for a place in the inbox of its shard.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Inner {
     pub(super) shards: Vec<mpsc::Sender<ToShard>>,
@@ -33,6 +48,7 @@ pub(super) struct Inner {
     pub(super) next_request: AtomicU64,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
+    pub(super) models: ModelSource,
     pub(super) addresses: Addresses,
     pub(super) stop: watch::Sender<bool>,
     pub(super) stopped: watch::Receiver<bool>,
@@ -52,7 +68,7 @@ impl ServerHandle {
         endpoint: &str,
         operation: Operation,
         timeout_ms: u64,
-    ) -> Result<Outcome, Gone> {
+    ) -> Result<Outcome, NoAnswer> {
         let id = self.inner.next_request.fetch_add(1, Ordering::Relaxed) | SHELL_REQUESTS;
         let request = DeviceRequest {
             id: RequestId(id),
@@ -63,7 +79,7 @@ impl ServerHandle {
         };
         let (tx, rx) = oneshot::channel();
         self.send(endpoint, ToShard::Request(request, tx)).await?;
-        rx.await.map_err(|_| Gone)
+        rx.await.unwrap_or(Err(NoAnswer::Stopping))
     }
 
     /// Asks a device something that must happen even if this process ends before: a durable
@@ -74,7 +90,7 @@ impl ServerHandle {
         endpoint: &str,
         operation: Operation,
         lifetime_ms: u64,
-    ) -> Result<RequestId, Gone> {
+    ) -> Result<RequestId, NoAnswer> {
         let id = self.inner.next_request.fetch_add(1, Ordering::Relaxed) | SHELL_REQUESTS;
         let id = RequestId(id);
         let request = DeviceRequest {
@@ -88,56 +104,12 @@ impl ServerHandle {
         Ok(id)
     }
 
-    /// Asks the reconciler about a device. `Err` also if a decision could not be stored.
-    pub async fn ask(&self, endpoint: &str, ask: Ask) -> Result<Reply, Gone> {
+    /// Asks the reconciler about a device.
+    pub async fn ask(&self, endpoint: &str, ask: Ask) -> Result<Reply, NoAnswer> {
         let (tx, rx) = oneshot::channel();
         self.send(endpoint, ToShard::Ask(Endpoint::from(endpoint), ask, tx))
             .await?;
-        rx.await.map_err(|_| Gone)
-    }
-
-    /// How every device stands that was seen or that a model is wanted for.
-    pub async fn statuses(&self) -> Result<Vec<(Endpoint, Status)>, Gone> {
-        let mut waiting = Vec::with_capacity(self.inner.shards.len());
-        for shard in &self.inner.shards {
-            let (tx, rx) = oneshot::channel();
-            let message = ToShard::Ask(Endpoint::from(""), Ask::All, tx);
-            shard.send(message).await.map_err(|_| Gone)?;
-            waiting.push(rx);
-        }
-        let mut statuses = Vec::new();
-        for rx in waiting {
-            if let Reply::All(all) = rx.await.map_err(|_| Gone)? {
-                statuses.extend(all);
-            }
-        }
-        Ok(statuses)
-    }
-
-    /// A device, if it is registered.
-    pub async fn registration(&self, endpoint: &str) -> Result<Option<Arc<Registration>>, Gone> {
-        let (tx, rx) = oneshot::channel();
-        self.send(
-            endpoint,
-            ToShard::Registration(Endpoint::from(endpoint), tx),
-        )
-        .await?;
-        rx.await.map_err(|_| Gone)
-    }
-
-    /// All registered devices, sorted by endpoint.
-    pub async fn registrations(&self) -> Result<Vec<Arc<Registration>>, Gone> {
-        let mut all = Vec::new();
-        for shard in &self.inner.shards {
-            let (tx, rx) = oneshot::channel();
-            shard
-                .send(ToShard::Registrations(tx))
-                .await
-                .map_err(|_| Gone)?;
-            all.extend(rx.await.map_err(|_| Gone)?);
-        }
-        all.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
-        Ok(all)
+        rx.await.unwrap_or(Err(NoAnswer::Stopping))
     }
 
     /// Everything that happens from now on. Who falls behind by 4,096 loses the oldest and is
@@ -175,11 +147,18 @@ impl ServerHandle {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    async fn send(&self, endpoint: &str, message: ToShard) -> Result<(), Gone> {
+    async fn send(&self, endpoint: &str, message: ToShard) -> Result<(), NoAnswer> {
         let shard = usize::from(bucket(endpoint)) % self.inner.shards.len();
+        self.send_to(shard, message).await
+    }
+
+    pub(super) async fn send_to(&self, shard: usize, message: ToShard) -> Result<(), NoAnswer> {
         self.inner.shards[shard]
-            .send(message)
+            .send_timeout(message, PATIENCE)
             .await
-            .map_err(|_| Gone)
+            .map_err(|error| match error {
+                SendTimeoutError::Timeout(_) => NoAnswer::Busy,
+                SendTimeoutError::Closed(_) => NoAnswer::Stopping,
+            })
     }
 }

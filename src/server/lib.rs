@@ -4,8 +4,11 @@
 //! [`start`] loads everything the store has, then opens the sockets, then runs one task for each
 //! listener and each shard. A process killed at any moment loses only what nobody was promised.
 
+mod devices;
 mod handle;
+mod peers;
 mod reach;
+mod receive;
 mod shard;
 mod trace;
 
@@ -17,19 +20,22 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-pub use handle::{Gone, ServerHandle, Told};
+pub use devices::{Known, MAX_DEVICES, Page};
+pub use handle::{NoAnswer, ServerHandle, Told};
 
 use tinsmith_lwm2m::{
-    BootstrapConfig, Endpoint, Limits, ListenerId, Now, Role, Shard, ShardConfig, bucket,
-    request_of, route,
+    BootstrapConfig, Endpoint, Limits, ListenerId, ModelSource, Now, Role, Shard, ShardConfig,
+    bucket, request_of,
 };
 use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
-use tinsmith_transport::{ReceiveBatch, UdpListener, udp::BATCH};
+use tinsmith_transport::{Listener, UdpListener};
 use tinsmith_update::{Reconciler, StartJob};
 
-use shard::{Packets, ShardTask, ToShard};
+use peers::Router;
+use receive::Worker;
+use shard::ShardTask;
 
 /// The first request id that belongs to the shell (HTTP and the like). The reconciler uses lower
 /// ones.
@@ -39,8 +45,6 @@ pub const SHELL_REQUESTS: u64 = 1 << 63;
 pub const MAX_SHARDS: usize = 16;
 /// Messages that wait for a shard.
 const INBOX: usize = 1024;
-/// Bytes of a batch of datagrams as they usually are; more is no fault.
-const ROOM: usize = BATCH * 160;
 /// Events kept for a subscriber that is slow.
 const TOLD: usize = 4096;
 
@@ -61,8 +65,13 @@ pub struct Config {
     /// server's management listener, by the address at which the device reaches it. Behind a
     /// port forwarding or a NAT of the server's own the URI must be given.
     pub bootstrap: BootstrapConfig,
+    /// Object definitions of devices.
+    pub models: ModelSource,
     /// Limits of each shard.
     pub limits: Limits,
+    /// Requests and questions that may wait for answers in each shard; one more is answered
+    /// [`NoAnswer::Busy`].
+    pub waiting: usize,
 }
 
 impl Default for Config {
@@ -75,7 +84,9 @@ impl Default for Config {
             store: PathBuf::from("tinsmith-data"),
             shards: 1,
             bootstrap: BootstrapConfig::default(),
+            models: ModelSource::default(),
             limits: Limits::default(),
+            waiting: 8192,
         }
     }
 }
@@ -153,6 +164,32 @@ pub async fn start(
     store: Arc<dyn Store>,
     start_job: StartJob,
 ) -> Result<ServerHandle, StartError> {
+    let coap = config.coap;
+    let bootstrap = config.bootstrap_listener;
+    let open = move || {
+        let bootstrap = bootstrap.map(bind).transpose()?;
+        Ok((bind(coap)?, bootstrap))
+    };
+    start_with(config, store, start_job, open).await
+}
+
+/// The same on listeners of any transport: one for management and, if there is to be one, one for
+/// bootstrap. The addresses in `config` do not count.
+pub async fn start_on(
+    config: Config,
+    listeners: (Listener, Option<Listener>),
+    store: Arc<dyn Store>,
+    start_job: StartJob,
+) -> Result<ServerHandle, StartError> {
+    start_with(config, store, start_job, || Ok(listeners)).await
+}
+
+async fn start_with(
+    config: Config,
+    store: Arc<dyn Store>,
+    start_job: StartJob,
+    open: impl FnOnce() -> Result<(Listener, Option<Listener>), StartError>,
+) -> Result<ServerHandle, StartError> {
     let shards = config.shards;
     if shards == 0 || shards > MAX_SHARDS {
         return Err(StartError::Config(format!(
@@ -180,20 +217,22 @@ pub async fn start(
     // Capabilities belong to kinds of devices, so every shard needs them.
     let capabilities = store.load(Kind::CAPABILITY).await?;
 
-    let mut listeners = vec![bind(config.coap)?];
+    let (management, bootstrap) = open()?;
+    let mut listeners = vec![management];
     let mut roles = vec![Role::Management];
-    if let Some(address) = config.bootstrap_listener {
-        listeners.push(bind(address)?);
+    if let Some(bootstrap) = bootstrap {
+        listeners.push(bootstrap);
         roles.push(Role::Bootstrap);
     }
     let addresses = Addresses {
         coap: listeners[0].local_addr(),
-        bootstrap: listeners.get(1).map(UdpListener::local_addr),
+        bootstrap: listeners.get(1).map(Listener::local_addr),
     };
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
     let (told, _) = broadcast::channel(TOLD);
-    let listeners: Arc<[UdpListener]> = listeners.into();
+    let listeners: Arc<[Listener]> = listeners.into();
+    let router = Arc::new(Router::new(shards));
     let mut senders = Vec::with_capacity(shards);
     let mut tasks = Vec::new();
     let now = clock.now();
@@ -205,6 +244,7 @@ pub async fn start(
             shards: shards as u8,
             listeners: roles.clone(),
             bootstrap: config.bootstrap.clone(),
+            models: config.models.clone(),
             limits: config.limits,
             seed,
         });
@@ -224,6 +264,8 @@ pub async fn start(
         let (tx, inbox) = mpsc::channel(INBOX);
         senders.push(tx);
         let task = ShardTask {
+            index: index as u8,
+            router: Arc::clone(&router),
             core,
             reconciler,
             clock,
@@ -233,20 +275,24 @@ pub async fn start(
             start_job: Arc::clone(&start_job),
             told: told.clone(),
             inbox,
+            waiting: config.waiting,
             back: mpsc::unbounded_channel(),
             stop: stopping.clone(),
         };
         tasks.push(tokio::spawn(task.run()));
     }
+    // As many workers as shards in front of each listener: one alone could not feed them all.
     for index in 0..listeners.len() {
-        let listeners = Arc::clone(&listeners);
-        let senders = senders.clone();
-        tasks.push(tokio::spawn(listen(
-            listeners,
-            index,
-            senders,
-            stopping.clone(),
-        )));
+        for _ in 0..shards {
+            let worker = Worker {
+                listeners: Arc::clone(&listeners),
+                index,
+                router: Arc::clone(&router),
+                shards: senders.clone(),
+                stop: stopping.clone(),
+            };
+            tasks.push(tokio::spawn(worker.run()));
+        }
     }
     tokio::spawn(async move {
         for task in tasks {
@@ -261,6 +307,7 @@ pub async fn start(
             next_request: AtomicU64::new(next_request),
             store,
             clock,
+            models: config.models,
             addresses,
             stop,
             stopped,
@@ -277,14 +324,16 @@ pub async fn terminated() -> io::Result<()> {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<UdpListener, StartError> {
-    UdpListener::bind(address).map_err(|source| StartError::Bind { address, source })
+fn bind(address: SocketAddr) -> Result<Listener, StartError> {
+    UdpListener::bind(address)
+        .map(Listener::Udp)
+        .map_err(|source| StartError::Bind { address, source })
 }
 
 fn restore(reconciler: &mut Reconciler, key: &Key, stored: &Stored) {
     let endpoint = String::from_utf8_lossy(&key.id);
     let restored = match key.kind {
-        Kind::CAPABILITY => reconciler.restore_capability(&stored.bytes),
+        Kind::CAPABILITY => reconciler.restore_capability(key, stored),
         _ => reconciler.restore(&endpoint, &stored.bytes),
     };
     if let Err(error) = restored {
@@ -313,51 +362,7 @@ fn split(
     parts
 }
 
-/// Receives, routes and passes on. A shard whose inbox is full loses datagrams, as a full socket
-/// buffer would: CoAP repeats what matters.
-async fn listen(
-    listeners: Arc<[UdpListener]>,
-    index: usize,
-    shards: Vec<mpsc::Sender<ToShard>>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let listener = &listeners[index];
-    let mut batch = ReceiveBatch::new();
-    let mut parts: Vec<Packets> = shards.iter().map(|_| Packets::default()).collect();
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.changed() => return,
-            received = listener.receive(&mut batch) => {
-                if let Err(error) = received {
-                    warn!(%error, address = %listener.local_addr(), "cannot receive");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            }
-        }
-        for (from, bytes) in batch.iter() {
-            let part = &mut parts[route(bytes, shards.len())];
-            if part.items.is_empty() {
-                part.data.reserve(ROOM);
-                part.items.reserve(BATCH);
-            }
-            let start = part.data.len();
-            part.data.extend_from_slice(bytes);
-            part.items.push((from, start..part.data.len()));
-        }
-        for (part, shard) in parts.iter_mut().zip(&shards) {
-            if part.items.is_empty() {
-                continue;
-            }
-            let mut packets = std::mem::take(part);
-            packets.listener = index as u8;
-            if shard.try_send(ToShard::Packets(packets)).is_err() {
-                debug!("a shard is too busy, datagrams dropped");
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_local;

@@ -1,23 +1,24 @@
 //! One shard: the LwM2M core and the reconciler, fed and carried out.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error, trace, warn};
 
-use super::handle::Told;
+use super::devices::Known;
+use super::handle::{NoAnswer, Told};
+use super::peers::Router;
 use super::reach;
 use super::trace::describe;
 use super::{Clock, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer,
-    PersistId, Registration, RequestId, Shard,
+    PersistId, RequestId, Shard,
 };
 use tinsmith_store::{Batch, Store, StoreError, Version};
-use tinsmith_transport::{Outgoing, UdpListener};
+use tinsmith_transport::{Listener, NotSent, Outgoing};
 use tinsmith_update::{
     Ask, AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
 };
@@ -26,24 +27,42 @@ use tinsmith_update::{
 const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
-/// Questions and requests that HTTP may wait for.
-const MAX_WAITING: usize = 8192;
 
-/// Datagrams of one receive call that belong to one shard.
-#[derive(Default)]
+/// What one receive call gave for one shard.
 pub(super) struct Packets {
-    pub(super) listener: u8,
+    pub(super) listener: ListenerId,
     pub(super) data: Vec<u8>,
-    pub(super) items: Vec<(SocketAddr, Range<usize>)>,
+    pub(super) items: Vec<(Peer, Identity, Range<usize>)>,
+    /// Peers whose associations have ended.
+    pub(super) gone: Vec<Peer>,
 }
+
+impl Default for Packets {
+    fn default() -> Self {
+        Packets {
+            listener: ListenerId(0),
+            data: Vec::new(),
+            items: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+}
+
+impl Packets {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.gone.is_empty()
+    }
+}
+
+type Answer<T> = Result<T, NoAnswer>;
 
 pub(super) enum ToShard {
     Packets(Packets),
-    Request(DeviceRequest, oneshot::Sender<Outcome>),
+    Request(DeviceRequest, oneshot::Sender<Answer<Outcome>>),
     Submit(DeviceRequest),
-    Ask(Endpoint, Ask, oneshot::Sender<Reply>),
-    Registration(Endpoint, oneshot::Sender<Option<Arc<Registration>>>),
-    Registrations(oneshot::Sender<Vec<Arc<Registration>>>),
+    Ask(Endpoint, Ask, oneshot::Sender<Answer<Reply>>),
+    /// One for each name, in their order.
+    Describe(Vec<Endpoint>, oneshot::Sender<Vec<Known>>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,14 +78,18 @@ pub(super) enum Back {
 }
 
 pub(super) struct ShardTask {
+    pub(super) index: u8,
+    pub(super) router: Arc<Router>,
     pub(super) core: Shard,
     pub(super) reconciler: Reconciler,
     pub(super) clock: Clock,
     pub(super) store: Arc<dyn Store>,
-    pub(super) listeners: Arc<[UdpListener]>,
+    pub(super) listeners: Arc<[Listener]>,
     /// The bootstrap listener; the first of all is for management.
     pub(super) bootstrap: Option<ListenerId>,
     pub(super) start_job: StartJob,
+    /// Requests and questions that may wait for answers.
+    pub(super) waiting: usize,
     pub(super) told: broadcast::Sender<Told>,
     pub(super) inbox: mpsc::Receiver<ToShard>,
     pub(super) back: (mpsc::UnboundedSender<Back>, mpsc::UnboundedReceiver<Back>),
@@ -77,15 +100,14 @@ struct State {
     open_commits: usize,
     /// Answers that wait until a batch of the reconciler is durable.
     held: HashMap<PersistId, Vec<(AskId, Reply)>>,
-    waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
-    asks: HashMap<AskId, oneshot::Sender<Reply>>,
+    waiting: HashMap<RequestId, oneshot::Sender<Answer<Outcome>>>,
+    asks: HashMap<AskId, oneshot::Sender<Answer<Reply>>>,
     next_ask: u64,
     outgoing: Vec<Vec<Outgoing>>,
 }
 
 impl ShardTask {
     pub(super) async fn run(mut self) {
-        let listeners = Arc::clone(&self.listeners);
         let mut state = State {
             open_commits: 0,
             held: HashMap::new(),
@@ -95,7 +117,7 @@ impl ShardTask {
             outgoing: self.listeners.iter().map(|_| Vec::new()).collect(),
         };
         self.drain(&mut state, self.clock.now());
-        flush(&listeners, &mut state).await;
+        self.flush(&mut state).await;
         loop {
             let deadline = match (self.core.next_deadline(), self.reconciler.next_deadline()) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -136,7 +158,7 @@ impl ShardTask {
                 () = sleep => {}
             }
             self.tick(&mut state);
-            flush(&listeners, &mut state).await;
+            self.flush(&mut state).await;
         }
         // What was answered is durable; what is still open is for the next process.
     }
@@ -159,35 +181,10 @@ impl ShardTask {
 
     fn take(&mut self, state: &mut State, now: Now, message: ToShard) {
         match message {
-            ToShard::Packets(packets) => {
-                let is_bootstrap = self.bootstrap == Some(ListenerId(packets.listener));
-                let own = is_bootstrap.then(|| self.listeners[0].local_addr());
-                for (from, range) in &packets.items {
-                    let bytes = &packets.data[range.clone()];
-                    // Only a bootstrap request needs to know.
-                    let management = match own {
-                        Some(own) if matches!(bytes.get(1), Some(1..=31)) => {
-                            reach::management(own, *from)
-                        }
-                        _ => None,
-                    };
-                    trace!(target: "tinsmith::coap", peer = %from, "< {}", describe(bytes));
-                    self.core.handle(
-                        now,
-                        Input::Inbound {
-                            listener: ListenerId(packets.listener),
-                            peer: Peer::udp(*from),
-                            identity: Identity::None,
-                            management,
-                            bytes,
-                        },
-                    );
-                    self.drain(state, now);
-                }
-            }
+            ToShard::Packets(packets) => self.take_packets(state, now, packets),
             ToShard::Request(request, answer) => {
-                if state.waiting.len() >= MAX_WAITING {
-                    let _ = answer.send(Outcome::Cancelled("too many requests are open".into()));
+                if state.waiting.len() >= self.waiting {
+                    let _ = answer.send(Err(NoAnswer::Busy));
                     return;
                 }
                 state.waiting.insert(request.id, answer);
@@ -195,7 +192,8 @@ impl ShardTask {
             }
             ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
             ToShard::Ask(endpoint, ask, answer) => {
-                if state.asks.len() >= MAX_WAITING {
+                if state.asks.len() >= self.waiting {
+                    let _ = answer.send(Err(NoAnswer::Busy));
                     return;
                 }
                 let id = AskId(state.next_ask);
@@ -203,14 +201,86 @@ impl ShardTask {
                 state.asks.insert(id, answer);
                 self.reconciler.ask(now, id, &endpoint, ask);
             }
-            ToShard::Registration(endpoint, answer) => {
-                let _ = answer.send(self.core.registration(&endpoint));
-            }
-            ToShard::Registrations(answer) => {
-                let _ = answer.send(self.core.registrations().collect());
+            ToShard::Describe(names, answer) => {
+                let known = names.into_iter().map(|name| self.describe(name));
+                let _ = answer.send(known.collect());
             }
         }
         self.drain(state, now);
+    }
+
+    fn take_packets(&mut self, state: &mut State, now: Now, packets: Packets) {
+        let Packets {
+            listener,
+            data,
+            items,
+            gone,
+        } = packets;
+        let own = (self.bootstrap == Some(listener)).then(|| self.listeners[0].local_addr());
+        for (peer, identity, range) in items {
+            let bytes = &data[range];
+            // Only a bootstrap request needs to know.
+            let management = match own {
+                Some(own) if matches!(bytes.get(1), Some(1..=31)) => {
+                    reach::management(own, peer.address)
+                }
+                _ => None,
+            };
+            trace!(target: "tinsmith::coap", %peer, "< {}", describe(bytes));
+            let input = Input::Inbound {
+                listener,
+                peer,
+                identity,
+                management,
+                bytes,
+            };
+            self.core.handle(now, input);
+            self.drain(state, now);
+        }
+        for peer in gone {
+            debug!(%peer, "gone");
+            self.core.handle(now, Input::PeerGone(listener, peer));
+            self.drain(state, now);
+        }
+    }
+
+    /// Sends what the cores want to send, and tells them of peers that are gone.
+    async fn flush(&mut self, state: &mut State) {
+        let listeners = Arc::clone(&self.listeners);
+        let mut not_sent = Vec::new();
+        // Who is told of a peer that is gone may have something for another.
+        while state.outgoing.iter().any(|batch| !batch.is_empty()) {
+            let mut gone = Vec::new();
+            for (index, listener) in listeners.iter().enumerate() {
+                let batch = &mut state.outgoing[index];
+                if batch.is_empty() {
+                    continue;
+                }
+                if let Err(error) = listener.send(batch, &mut not_sent).await {
+                    warn!(%error, "a datagram was not sent");
+                }
+                for (peer, why) in not_sent.drain(..) {
+                    trace!(target: "tinsmith::coap", %peer, ?why, "not sent");
+                    if why == NotSent::Gone {
+                        gone.push((ListenerId(index as u8), peer));
+                    }
+                }
+            }
+            let now = self.clock.now();
+            for (listener, peer) in gone {
+                self.core.handle(now, Input::PeerGone(listener, peer));
+                self.drain(state, now);
+            }
+        }
+    }
+
+    fn describe(&self, endpoint: Endpoint) -> Known {
+        Known {
+            registration: self.core.registration(&endpoint),
+            status: self.reconciler.status(&endpoint),
+            unreadable: self.core.unreadable_of(&endpoint),
+            endpoint,
+        }
     }
 
     fn take_back(&mut self, state: &mut State, now: Now, back: Back) {
@@ -231,14 +301,12 @@ impl ShardTask {
                 let held = state.held.remove(&id).into_iter().flatten();
                 match result {
                     Ok(_) => {
-                        held.for_each(|(id, reply)| answer(state, id, reply));
+                        held.for_each(|(id, reply)| answer(state, id, Ok(reply)));
                         self.reconciler.persisted(now, id);
                     }
                     Err(error) => {
                         warn!(%error, "a device record could not be stored");
-                        for (id, _) in held {
-                            state.asks.remove(&id);
-                        }
+                        held.for_each(|(id, _)| answer(state, id, Err(NoAnswer::NotStored)));
                         self.reconciler.persist_failed(now, id);
                     }
                 }
@@ -255,16 +323,21 @@ impl ShardTask {
                     Output::Transmit {
                         listener,
                         peer,
+                        identity,
                         bytes,
                     } => {
                         trace!(target: "tinsmith::coap", %peer, "> {}", describe(&bytes));
                         let outgoing = Outgoing {
-                            to: peer.address,
+                            to: peer,
+                            identity,
                             bytes,
                         };
                         push(&mut state.outgoing, listener, outgoing);
                     }
                     Output::Persist(id, batch) => self.commit(state, Asker::Core, id, batch),
+                    Output::Learned(listener, peer) => {
+                        self.router.learn(listener, peer, self.index);
+                    }
                     Output::Event(event) => self.event(state, now, event),
                 }
             } else if let Some(output) = self.reconciler.poll() {
@@ -296,7 +369,7 @@ impl ShardTask {
             Wanted::Answer(id, reply, Some(after)) => {
                 state.held.entry(after).or_default().push((id, reply));
             }
-            Wanted::Answer(id, reply, None) => answer(state, id, reply),
+            Wanted::Answer(id, reply, None) => answer(state, id, Ok(reply)),
         }
     }
 
@@ -318,20 +391,10 @@ impl ShardTask {
             && id.0 >= SHELL_REQUESTS
             && let Some(answer) = state.waiting.remove(id)
         {
-            let _ = answer.send(outcome.clone());
+            let _ = answer.send(Ok(outcome.clone()));
         }
         if self.told.receiver_count() > 0 {
             let _ = self.told.send(Told::Device(Arc::new(event)));
-        }
-    }
-}
-
-async fn flush(listeners: &[UdpListener], state: &mut State) {
-    for (listener, batch) in listeners.iter().zip(&mut state.outgoing) {
-        if !batch.is_empty()
-            && let Err(error) = listener.send(batch).await
-        {
-            warn!(%error, "a datagram was not sent");
         }
     }
 }
@@ -342,7 +405,7 @@ fn push(outgoing: &mut [Vec<Outgoing>], listener: ListenerId, item: Outgoing) {
     }
 }
 
-fn answer(state: &mut State, id: AskId, reply: Reply) {
+fn answer(state: &mut State, id: AskId, reply: Answer<Reply>) {
     if let Some(answer) = state.asks.remove(&id) {
         let _ = answer.send(reply);
     }

@@ -68,7 +68,7 @@ async fn receive(socket: &UdpSocket) -> Vec<u8> {
 
 async fn read_model(server: &ServerHandle, socket: &UdpSocket, endpoint: &str) {
     let path = Path::resource(3, 0, 1);
-    let request = server.request(endpoint, Operation::Read { path }, 5_000);
+    let request = server.request(endpoint, Operation::read(path), 5_000);
     let device = async {
         let request = receive(socket).await;
         let request = Message::parse(&request).unwrap();
@@ -89,7 +89,7 @@ async fn read_model(server: &ServerHandle, socket: &UdpSocket, endpoint: &str) {
     };
     let (outcome, ()) = tokio::join!(request, device);
     let value = OwnedValue::String("host".into());
-    assert_eq!(outcome, Ok(Outcome::Content(vec![(path, value)])));
+    assert_eq!(outcome, Ok(Outcome::Content(vec![(path, value).into()])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,7 +127,7 @@ async fn register_read_and_restart_with_other_shards() {
         .location
         .clone();
     server.shutdown().await;
-    assert_eq!(server.registrations().await, Err(Gone));
+    assert_eq!(server.registrations().await, Err(NoAnswer::Stopping));
     drop(server);
 
     let server = serve(dir.path(), 2).await;

@@ -15,12 +15,12 @@ use futures_channel::oneshot;
 
 pub use files::{Digest, Files};
 pub use memory::MemoryStore;
-pub use record::{RecordError, decode, encode};
+pub use record::{RecordError, decode, encode, schema};
 pub use sled::SledStore;
 
 /// The most bytes a record may have, its schema version included.
 pub const MAX_RECORD: usize = 64 * 1024;
-/// The most bytes the id of a key may have.
+/// The most bytes the id of a key may have; an endpoint name has at most 255.
 pub const MAX_ID: usize = 512;
 /// The most records one page of a scan may have.
 pub const MAX_PAGE: usize = 10_000;
@@ -49,6 +49,8 @@ impl Kind {
     pub const CAPABILITY: Kind = Kind(6);
     /// History of updates, per device.
     pub const HISTORY: Kind = Kind(7);
+    /// Records that could not be read and whose place was needed: see [`Op::set_aside`].
+    pub const ASIDE: Kind = Kind(8);
     /// Keys and passwords.
     pub const SECRET: Kind = Kind(15);
 }
@@ -114,6 +116,24 @@ pub enum Op {
     Put(Key, Vec<u8>),
     /// Remove the record, which may be absent.
     Delete(Key),
+}
+
+impl Op {
+    /// Keeps a record that can't be read under another key, for a batch that writes a new one in
+    /// its place: what one version of the program can't read, another can. The id is the kind,
+    /// the version (u64, big endian) and the id of the record.
+    pub fn set_aside(key: &Key, stored: &Stored) -> Self {
+        let mut id = Vec::with_capacity(9 + key.id.len());
+        id.push(key.kind.0);
+        id.extend_from_slice(&stored.version.0.to_be_bytes());
+        id.extend_from_slice(&key.id);
+        let aside = Key {
+            tenant: key.tenant,
+            kind: Kind::ASIDE,
+            id,
+        };
+        Op::Put(aside, stored.bytes.clone())
+    }
 }
 
 /// Changes that happen together or not at all.

@@ -1,5 +1,132 @@
 //! The sockets. They only frame and (later) decrypt; everything else is the cores'.
+//!
+//! What goes in and out carries the peer (address and association) and the identity that its
+//! security proved, so that the cores need not know which transport it is.
 
+pub mod local;
 pub mod udp;
 
-pub use udp::{Outgoing, ReceiveBatch, UdpListener};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use tinsmith_lwm2m::{Identity, Peer};
+
+pub use local::{LocalListener, Network};
+pub use udp::UdpListener;
+
+/// A datagram that came in, decrypted.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'b> {
+    /// Who sent it.
+    pub peer: Peer,
+    /// What its security proved.
+    pub identity: &'b Identity,
+    /// One datagram.
+    pub bytes: &'b [u8],
+}
+
+/// Something to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where to.
+    pub to: Peer,
+    /// Who must be there.
+    pub identity: Identity,
+    /// One datagram.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// The association is being made. To CoAP the datagram is lost, and repeated.
+    Handshaking,
+    /// There is no way to the peer any more, and none of ours to make one.
+    Gone,
+}
+
+/// What came in by one call.
+pub struct ReceiveBatch {
+    buffer: Box<[u8]>,
+    items: Vec<(Peer, Identity, Range<usize>)>,
+    gone: Vec<Peer>,
+}
+
+impl ReceiveBatch {
+    /// With its own memory, [`udp::BATCH`] times [`udp::MAX_DATAGRAM`].
+    pub fn new() -> Self {
+        ReceiveBatch {
+            buffer: vec![0; udp::BATCH * udp::MAX_DATAGRAM].into_boxed_slice(),
+            items: Vec::with_capacity(udp::BATCH),
+            gone: Vec::new(),
+        }
+    }
+
+    /// The datagrams, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
+        self.items.iter().map(|(peer, identity, range)| Received {
+            peer: *peer,
+            identity,
+            bytes: &self.buffer[range.clone()],
+        })
+    }
+
+    /// Peers whose associations have ended.
+    pub fn gone(&self) -> &[Peer] {
+        &self.gone
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.gone.clear();
+    }
+}
+
+impl Default for ReceiveBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One listener, of whatever transport.
+pub enum Listener {
+    /// Plain UDP.
+    Udp(UdpListener),
+    /// No socket: a test or a simulation is the network.
+    Local(LocalListener),
+}
+
+impl Listener {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        match self {
+            Listener::Udp(udp) => udp.local_addr(),
+            Listener::Local(local) => local.local_addr(),
+        }
+    }
+
+    /// Waits until something comes in, and takes what there is. Any number of tasks may wait.
+    pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
+        match self {
+            Listener::Udp(udp) => udp.receive(batch).await,
+            Listener::Local(local) => local.receive(batch).await,
+        }
+    }
+
+    /// Sends all of `batch` and empties it; says what was not sent and why. What the system
+    /// refuses for another reason is lost on the way, to CoAP.
+    pub async fn send(
+        &self,
+        batch: &mut Vec<Outgoing>,
+        not_sent: &mut Vec<(Peer, NotSent)>,
+    ) -> io::Result<()> {
+        match self {
+            Listener::Udp(udp) => udp.send(batch).await,
+            Listener::Local(local) => {
+                local.send(batch, not_sent);
+                Ok(())
+            }
+        }
+    }
+}

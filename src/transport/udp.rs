@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
@@ -13,6 +12,9 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::{Outgoing, ReceiveBatch};
+use tinsmith_lwm2m::{Identity, Peer};
+
 /// Datagrams per system call.
 pub const BATCH: usize = 64;
 /// The longest datagram that is taken; longer ones are dropped. CoAP's are at most 1,280 bytes on
@@ -20,44 +22,6 @@ pub const BATCH: usize = 64;
 pub const MAX_DATAGRAM: usize = 2048;
 /// What is asked of the kernel for each direction, in bytes.
 const SOCKET_BUFFER: usize = 8 << 20;
-
-/// Something to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Where to.
-    pub to: SocketAddr,
-    /// One datagram.
-    pub bytes: Vec<u8>,
-}
-
-/// Datagrams received by one call.
-pub struct ReceiveBatch {
-    buffer: Box<[u8]>,
-    items: Vec<(SocketAddr, Range<usize>)>,
-}
-
-impl ReceiveBatch {
-    /// With its own memory, [`BATCH`] times [`MAX_DATAGRAM`].
-    pub fn new() -> Self {
-        ReceiveBatch {
-            buffer: vec![0; BATCH * MAX_DATAGRAM].into_boxed_slice(),
-            items: Vec::with_capacity(BATCH),
-        }
-    }
-
-    /// Sender and content of each datagram.
-    pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        self.items
-            .iter()
-            .map(|(from, range)| (*from, &self.buffer[range.clone()]))
-    }
-}
-
-impl Default for ReceiveBatch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// A bound UDP socket.
 pub struct UdpListener {
@@ -140,8 +104,8 @@ fn receive_with(
     headers: &mut MultiHeaders<SockaddrStorage>,
     batch: &mut ReceiveBatch,
 ) -> io::Result<()> {
-    let ReceiveBatch { buffer, items } = batch;
-    items.clear();
+    batch.clear();
+    let ReceiveBatch { buffer, items, .. } = batch;
     let mut chunks = buffer.chunks_exact_mut(MAX_DATAGRAM);
     let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
         std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
@@ -158,7 +122,8 @@ fn receive_with(
         }
         if let Some(from) = message.address.as_ref().and_then(to_std) {
             let start = i * MAX_DATAGRAM;
-            items.push((from, start..start + message.bytes));
+            let range = start..start + message.bytes;
+            items.push((Peer::udp(from), Identity::None, range));
         }
     }
     Ok(())
@@ -167,14 +132,14 @@ fn receive_with(
 /// At most [`BATCH`] of them.
 fn send_now(socket: RawFd, part: &[Outgoing]) -> io::Result<usize> {
     if let [one] = part {
-        let to = SockaddrStorage::from(one.to);
+        let to = SockaddrStorage::from(one.to.address);
         return Ok(sendto(socket, &one.bytes, &to, MsgFlags::MSG_DONTWAIT).map(|_| 1)?);
     }
     let mut slices = [[IoSlice::new(&[])]; BATCH];
     let mut addresses = [None; BATCH];
     for ((slice, address), item) in slices.iter_mut().zip(&mut addresses).zip(part) {
         *slice = [IoSlice::new(&item.bytes)];
-        *address = Some(SockaddrStorage::from(item.to));
+        *address = Some(SockaddrStorage::from(item.to.address));
     }
     let count = part.len().min(BATCH);
     SEND.with_borrow_mut(|headers| {
@@ -203,16 +168,22 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Received;
+
+    fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> Outgoing {
+        Outgoing {
+            to: Peer::udp(to),
+            identity: Identity::None,
+            bytes,
+        }
+    }
 
     #[tokio::test]
     async fn batches_go_both_ways() {
         let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut out: Vec<Outgoing> = (0..150u8)
-            .map(|i| Outgoing {
-                to: b.local_addr(),
-                bytes: vec![i; 20],
-            })
+            .map(|i| outgoing(b.local_addr(), vec![i; 20]))
             .collect();
         a.send(&mut out).await.unwrap();
         assert!(out.is_empty());
@@ -220,8 +191,8 @@ mod tests {
         let mut seen = Vec::new();
         while seen.len() < 150 {
             b.receive(&mut batch).await.unwrap();
-            for (from, bytes) in batch.iter() {
-                assert_eq!(from, a.local_addr());
+            for Received { peer, bytes, .. } in batch.iter() {
+                assert_eq!(peer.address, a.local_addr());
                 assert_eq!(bytes.len(), 20);
                 seen.push(bytes[0]);
             }
@@ -239,17 +210,12 @@ mod tests {
                 };
                 let b = UdpListener::bind(address.parse().unwrap()).unwrap();
                 let to = b.local_addr();
-                let mut out = (0..3u8)
-                    .map(|i| Outgoing {
-                        to,
-                        bytes: vec![i; 4],
-                    })
-                    .collect();
+                let mut out = (0..3u8).map(|i| outgoing(to, vec![i; 4])).collect();
                 a.send(&mut out).await.unwrap();
                 let mut seen = 0;
                 while seen < 3 {
                     b.receive(&mut batch).await.unwrap();
-                    assert!(batch.iter().all(|(from, _)| from == a.local_addr()));
+                    assert!(batch.iter().all(|r| r.peer.address == a.local_addr()));
                     seen += batch.iter().count();
                 }
             }
@@ -261,21 +227,15 @@ mod tests {
         let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut out = vec![
-            Outgoing {
-                to: b.local_addr(),
-                bytes: vec![1; MAX_DATAGRAM + 1],
-            },
-            Outgoing {
-                to: b.local_addr(),
-                bytes: vec![2; 4],
-            },
+            outgoing(b.local_addr(), vec![1; MAX_DATAGRAM + 1]),
+            outgoing(b.local_addr(), vec![2; 4]),
         ];
         a.send(&mut out).await.unwrap();
         let mut batch = ReceiveBatch::new();
         let mut seen = Vec::new();
         while seen.is_empty() {
             b.receive(&mut batch).await.unwrap();
-            seen.extend(batch.iter().map(|(_, bytes)| bytes.to_vec()));
+            seen.extend(batch.iter().map(|r| r.bytes.to_vec()));
         }
         assert_eq!(seen, [vec![2; 4]]);
     }

@@ -13,12 +13,11 @@ pub struct AskId(pub u64);
 /// What operators ask.
 #[derive(Clone, Debug)]
 pub enum Ask {
-    /// Decide something about a device; answered with [`Reply::Stored`] when it is durable.
+    /// Decide something about a device; answered with [`Reply::Stored`] when it is
+    /// durable.
     Decide(Command),
     /// How does the device stand?
     Status,
-    /// How do all devices of the shard stand?
-    All,
 }
 
 /// What they get.
@@ -26,10 +25,10 @@ pub enum Ask {
 pub enum Reply {
     /// The decision is durable.
     Stored,
+    /// Nothing can be decided: the device's record can't be read, and is not overwritten.
+    Unreadable(String),
     /// One device; `None` if it was never seen and nothing is wanted of it.
     Status(Option<Box<Status>>),
-    /// All devices of the shard.
-    All(Vec<(Endpoint, Status)>),
 }
 
 /// A job and who wants it.

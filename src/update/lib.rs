@@ -16,12 +16,12 @@ mod status;
 pub use ask::{Ask, AskId, BuildRequest, Change, JobDone, Reply, StartJob};
 pub use capabilities::CapabilityDigest;
 pub use next::{Next, View, next};
-pub use reconcile::{Command, Job, JobId, JobResult, Output, PackageJob, Reconciler};
+pub use reconcile::{Command, Job, JobId, JobResult, Output, Package, PackageJob, Reconciler};
 pub use record::{Artefact, Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
 pub use status::{Status, Summary};
 
-/// Version of [`DeviceRecord`] as stored.
-pub const SCHEMA: u16 = 1;
+/// Version of [`DeviceRecord`] as stored; schema 1 is read too.
+pub const SCHEMA: u16 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,7 @@
 //! What is stored of a device's update: enough for a restarted server to go on where it was.
+//!
+//! The names of fields and variants are the keys of records, and of the HTTP API. Their order is
+//! that of schema 1, which had places for keys: new ones come last.
 
 use std::collections::VecDeque;
 

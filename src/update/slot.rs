@@ -8,6 +8,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use serde::{Deserialize, Serialize};
 
 use tinsmith_digest::Digest;
+use tinsmith_lwm2m::PathValue;
 
 /// One instance of ML Model, as last read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +57,11 @@ pub enum SlotError {
 }
 
 /// The slots in the values of a Read of /27303, in the order of their instances.
-pub fn slots(values: &[(Path, OwnedValue)]) -> Result<Vec<Slot>, SlotError> {
+pub fn slots(values: &[PathValue]) -> Result<Vec<Slot>, SlotError> {
     let mut instances: Vec<u16> = values
         .iter()
-        .filter(|(path, _)| path.object_id() == Some(OBJECT))
-        .filter_map(|(path, _)| path.instance_id())
+        .filter(|found| found.path.object_id() == Some(OBJECT))
+        .filter_map(|found| found.path.instance_id())
         .collect();
     instances.sort_unstable();
     instances.dedup();
@@ -70,13 +71,13 @@ pub fn slots(values: &[(Path, OwnedValue)]) -> Result<Vec<Slot>, SlotError> {
         .collect()
 }
 
-fn slot(instance: u16, values: &[(Path, OwnedValue)]) -> Result<Slot, SlotError> {
+fn slot(instance: u16, values: &[PathValue]) -> Result<Slot, SlotError> {
     let find = |resource| {
         let path = Path::resource(OBJECT, instance, resource);
         values
             .iter()
-            .find(|(p, _)| *p == path)
-            .map(|(_, value)| value)
+            .find(|found| found.path == path)
+            .map(|found| &found.value)
     };
     let missing = |resource| SlotError::Missing { instance, resource };
     let text = |resource| match find(resource) {
@@ -124,9 +125,9 @@ pub fn fault(result: i64) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn values(instance: u16, state: i64) -> Vec<(Path, OwnedValue)> {
+    fn values(instance: u16, state: i64) -> Vec<PathValue> {
         let at = |resource| Path::resource(OBJECT, instance, resource);
-        vec![
+        let values = [
             (at(0), OwnedValue::String("motion".into())),
             (at(1), OwnedValue::String("1.0".into())),
             (at(2), OwnedValue::Opaque(vec![1; 32])),
@@ -136,7 +137,8 @@ mod tests {
             (at(8), OwnedValue::Integer(0)),
             (at(21), OwnedValue::Opaque(vec![9; 8])),
             (at(22), OwnedValue::UnsignedInteger(1024)),
-        ]
+        ];
+        values.into_iter().map(PathValue::from).collect()
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Summary {
     Refused,
     /// The last attempt failed.
     Failed,
+    /// The record of the device can't be read; it is left as it is.
+    Unreadable,
 }
 
 /// What is known of a device's update.
@@ -54,6 +56,19 @@ pub struct Status {
 }
 
 impl Status {
+    /// Of a device whose record can't be read.
+    pub(super) fn unreadable(reason: &str) -> Self {
+        Self {
+            summary: Summary::Unreadable,
+            detail: format!(
+                "what is stored of its updates can't be read and is left as it is: {reason}"
+            ),
+            progress: None,
+            record: DeviceRecord::default(),
+            capability: None,
+        }
+    }
+
     /// From what is stored, and what the process knows beside it.
     pub fn new(
         record: &DeviceRecord,

@@ -1,40 +1,58 @@
 //! `/api/v1/devices`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{ApiError, App};
 use tinsmith_digest::encode_hex;
 use tinsmith_inference::Session;
-use tinsmith_lwm2m::{Endpoint, Registration};
-use tinsmith_update::{Ask, Command, Reply, Status};
+use tinsmith_server::{Known, MAX_DEVICES};
+use tinsmith_update::{Ask, Command, Reply, Summary};
 
 /// Seconds a device waits for a commit before it rolls back, unless told otherwise.
 const TRIAL: u32 = 600;
 
-/// All devices: those registered and those a model is wanted for.
-pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    let mut devices: BTreeMap<Endpoint, (Option<Arc<Registration>>, Option<Status>)> =
-        BTreeMap::new();
-    for registration in app.server.registrations().await? {
-        devices.insert(registration.endpoint.clone(), (Some(registration), None));
+/// Which part of the list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    /// At most so many devices.
+    limit: Option<usize>,
+    /// Those behind this name.
+    after: Option<String>,
+}
+
+/// All devices, those registered and those a model is wanted for, in the order of their names; or
+/// a page of them.
+pub(super) async fn list(
+    State(app): State<App>,
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Query(part) = part?;
+    if let Some(limit) = part.limit {
+        if !(1..=MAX_DEVICES).contains(&limit) {
+            return Err(ApiError::bad_request(format!(
+                "limit must be 1 to {MAX_DEVICES}"
+            )));
+        }
+        let page = app.server.devices(part.after.as_deref(), limit).await?;
+        let devices: Vec<Value> = page.devices.iter().map(brief).collect();
+        let next = page.next.as_deref();
+        return Ok(Json(json!({ "devices": devices, "next": next })));
     }
-    for (endpoint, status) in app.server.statuses().await? {
-        devices.entry(endpoint).or_default().1 = Some(status);
+    let mut devices = Vec::new();
+    let mut after = part.after;
+    loop {
+        let page = app.server.devices(after.as_deref(), MAX_DEVICES).await?;
+        devices.extend(page.devices.iter().map(brief));
+        match page.next {
+            Some(next) => after = Some(next.to_string()),
+            None => return Ok(Json(json!({ "devices": devices }))),
+        }
     }
-    let devices: Vec<Value> = devices
-        .iter()
-        .map(|(endpoint, (registration, status))| {
-            brief(endpoint, registration.as_deref(), status.as_ref())
-        })
-        .collect();
-    Ok(Json(json!({ "devices": devices })))
 }
 
 /// One device with everything that is known of it.
@@ -42,12 +60,14 @@ pub(super) async fn show(
     State(app): State<App>,
     Path(endpoint): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let registration = app.server.registration(&endpoint).await?;
-    let status = status(&app, &endpoint).await?;
-    if registration.is_none() && status.is_none() {
-        return Err(ApiError::unknown_device(&endpoint));
-    }
-    let mut value = brief(&endpoint, registration.as_deref(), status.as_ref());
+    let known = app.server.device(&endpoint).await?;
+    let known = known.ok_or_else(|| ApiError::unknown_device(&endpoint))?;
+    let mut value = brief(&known);
+    let Known {
+        registration,
+        status,
+        ..
+    } = known;
     if let Some(registration) = &registration {
         value["registration"] = json!({
             "location": format!("/rd/{}", registration.location),
@@ -140,28 +160,20 @@ pub(super) async fn infer(
 }
 
 async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Value>, ApiError> {
-    app.server.ask(endpoint, Ask::Decide(command)).await?;
-    let registration = app.server.registration(endpoint).await?;
-    let status = status(app, endpoint).await?;
-    Ok(Json(brief(
-        endpoint,
-        registration.as_deref(),
-        status.as_ref(),
-    )))
+    if let Reply::Unreadable(reason) = app.server.ask(endpoint, Ask::Decide(command)).await? {
+        return Err(ApiError::unreadable(endpoint, &reason));
+    }
+    let known = app.server.device(endpoint).await?;
+    let known = known.ok_or_else(|| ApiError::unknown_device(endpoint))?;
+    Ok(Json(brief(&known)))
 }
 
 async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {
-    match status(app, endpoint).await? {
+    let known = app.server.device(endpoint).await?;
+    match known.and_then(|known| known.status) {
         Some(_) => Ok(()),
         None => Err(ApiError::unknown_device(endpoint)),
     }
-}
-
-async fn status(app: &App, endpoint: &str) -> Result<Option<Status>, ApiError> {
-    Ok(match app.server.ask(endpoint, Ask::Status).await? {
-        Reply::Status(status) => status.map(|status| *status),
-        Reply::Stored | Reply::All(_) => None,
-    })
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), ApiError> {
@@ -171,10 +183,18 @@ fn check_endpoint(endpoint: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn brief(endpoint: &str, registration: Option<&Registration>, status: Option<&Status>) -> Value {
+fn brief(known: &Known) -> Value {
+    let Known {
+        endpoint,
+        registration,
+        status,
+        unreadable,
+    } = known;
+    let registration = registration.as_deref();
+    let status = status.as_ref();
     let record = status.map(|status| &status.record);
-    json!({
-        "endpoint": endpoint,
+    let mut value = json!({
+        "endpoint": &**endpoint,
         "online": registration.is_some(),
         "address": registration.map(|r| &r.address),
         "seen": registration.map(|r| r.seen),
@@ -186,5 +206,13 @@ fn brief(endpoint: &str, registration: Option<&Registration>, status: Option<&St
         "detail": status.map(|s| &s.detail),
         "progress": status.and_then(|s| s.progress),
         "last": record.and_then(|r| r.last.as_ref()),
-    })
+    });
+    if let Some(unreadable) = unreadable {
+        value["unreadable"] = json!(unreadable);
+        if status.is_none() {
+            value["state"] = json!(Summary::Unreadable);
+            value["detail"] = json!(unreadable);
+        }
+    }
+    value
 }

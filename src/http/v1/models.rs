@@ -9,10 +9,15 @@ use serde_json::{Value, json};
 use crate::{ApiError, App};
 use tinsmith_build::{Card, Model};
 
-/// All models, without their data.
+/// All models, without their data; `unreadable` names those whose records can't be read.
 pub(super) async fn list(State(app): State<App>) -> Json<Value> {
     let models: Vec<Value> = app.zoo.list().iter().map(|model| describe(model)).collect();
-    Json(json!({ "models": models }))
+    let mut answer = json!({ "models": models });
+    let unreadable = app.zoo.unreadable();
+    if !unreadable.is_empty() {
+        answer["unreadable"] = json!(unreadable);
+    }
+    Json(answer)
 }
 
 /// One model with its card.

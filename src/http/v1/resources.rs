@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{ApiError, App};
 use tinsmith_digest::{decode_hex, encode_hex};
-use tinsmith_lwm2m::{Operation, Outcome};
+use tinsmith_lwm2m::{Models, Operation, Outcome, PathValue};
 
 /// How long an HTTP request waits for a device (ms).
 const WAIT: u64 = 60_000;
@@ -22,14 +22,11 @@ pub(super) async fn read(
     let path = parse(&path)?;
     match app
         .server
-        .request(&endpoint, Operation::Read { path }, WAIT)
+        .request(&endpoint, Operation::read(path), WAIT)
         .await?
     {
         Outcome::Content(values) => {
-            let values: Vec<Value> = values
-                .iter()
-                .map(|(path, value)| json!({ "path": path.to_string(), "value": to_json(value) }))
-                .collect();
+            let values: Vec<Value> = values.iter().map(read_value).collect();
             Ok(Json(json!({ "values": values })))
         }
         Outcome::NotRegistered => Err(ApiError::unknown_device(&endpoint)),
@@ -51,12 +48,12 @@ pub(super) async fn write(
     body: Result<Json<Write>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let path = parse(&path)?;
-    let value = from_json(&path, &body?.value)?;
-    let operation = Operation::Write {
-        path,
-        values: vec![(path, value)],
-        replace: true,
-    };
+    let Json(body) = body?;
+    let registration = app.server.registration(&endpoint).await?;
+    let registration = registration.ok_or_else(|| ApiError::unknown_device(&endpoint))?;
+    let models = app.server.models(&registration);
+    let value = from_json(&models, &path, &body.value)?;
+    let operation = Operation::write(path, vec![(path, value)], true);
     done(&app, &endpoint, operation).await
 }
 
@@ -93,6 +90,14 @@ fn parse(path: &str) -> Result<Path, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("'/{path}' is not a path: {error}")))
 }
 
+fn read_value(found: &PathValue) -> Value {
+    let mut shown = json!({ "path": found.path.to_string(), "value": to_json(&found.value) });
+    if let Some(time) = found.time {
+        shown["time"] = json!(time);
+    }
+    shown
+}
+
 fn to_json(value: &OwnedValue) -> Value {
     match value {
         OwnedValue::String(text) | OwnedValue::Corelnk(text) => json!(text),
@@ -105,7 +110,7 @@ fn to_json(value: &OwnedValue) -> Value {
     }
 }
 
-fn from_json(path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {
+fn from_json(models: &Models, path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {
     let resource = path.resource_id().ok_or_else(|| {
         ApiError::bad_request(format!(
             "{path} is not a resource; write one resource at a time"
@@ -113,8 +118,7 @@ fn from_json(path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {
     })?;
     let definition = path
         .object_id()
-        .and_then(lwm2m_objects::object)
-        .and_then(|object| object.resource(resource))
+        .and_then(|object| models.resource(object, resource))
         .ok_or_else(|| ApiError::bad_request(format!("{path} has no known definition")))?;
     let wanted = definition.value_type();
     let found = match (wanted, value) {

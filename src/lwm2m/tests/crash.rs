@@ -19,13 +19,7 @@ fn live(sim: &mut Sim) -> Vec<(String, bool)> {
         let update = Msg::con(Code::POST, 2, b"u").path(location).query("lt=500");
         sim.ask(*from, update);
     }
-    sim.command(
-        1,
-        "dev1",
-        Operation::Observe {
-            path: Path::resource(5, 0, 3),
-        },
-    );
+    sim.command(1, "dev1", Operation::observe(Path::resource(5, 0, 3)));
     if let Some((_, to, bytes)) = sim.sent.pop() {
         let request = Message::parse(&bytes).unwrap();
         let answer = Msg::ack(&request, Code::CONTENT)

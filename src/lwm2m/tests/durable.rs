@@ -74,8 +74,7 @@ fn each_end_forgets_the_record() {
     sim.ask_device(2, "dev1", execute(2), true);
     sim.shard.handle(sim.now, Input::Withdraw(RequestId(2)));
     sim.drain();
-    sim.sent.clear();
-    sim.register(peer(2), "dev1", 2);
+    serve(&mut sim);
     assert_eq!(sim.outcomes().len(), 2);
     assert!(sim.store.records(Kind::REQUEST).is_empty());
 
@@ -87,14 +86,131 @@ fn each_end_forgets_the_record() {
     assert!(sim.sent.is_empty());
     assert_eq!(sim.outcomes(), [(3, Outcome::Expired)]);
     assert!(sim.store.records(Kind::REQUEST).is_empty());
+}
 
-    // The registration ended while the server was down.
-    sim.ask_device(4, "dev1", execute(4), true);
-    let key = Key::new(Kind::REGISTRATION, "dev1");
-    sim.store.commit_now(&Batch::delete(key)).unwrap();
+/// What has been asked and is not over, by the store.
+fn kept(sim: &Sim) -> Vec<u64> {
+    let records = sim.store.records(Kind::REQUEST);
+    let ids = records.iter().filter_map(|(key, _)| request_of(key));
+    ids.map(|(_, id)| id.0).collect()
+}
+
+#[test]
+fn a_new_register_does_not_end_it() {
+    let mut sim = registered();
+    for id in 1..=3 {
+        sim.ask_device(id, "dev1", execute(id as u16), id != 2);
+    }
+    assert_eq!(sim.sent.len(), 1);
+    sim.sent.clear();
+    // The device reboots before it answers; what is not durable is lost.
+    sim.give(peer(2), register("dev1", 9));
+    created(&sim.sent.remove(0).2);
+    assert!(matches!(sim.outcomes()[..], [(2, Outcome::Cancelled(_))]));
+    assert_eq!(kept(&sim), [1, 3]);
+    assert_eq!(serve(&mut sim), ["/5/0/1", "/5/0/3"]);
+    assert_eq!(sim.outcomes(), [(1, Outcome::Done), (3, Outcome::Done)]);
+    assert!(kept(&sim).is_empty());
+}
+
+#[test]
+fn neither_the_end_of_the_registration_nor_a_restart_ends_it() {
+    let long = |sim: &mut Sim, id: u64| {
+        let request = DeviceRequest {
+            id: RequestId(id),
+            endpoint: "dev1".into(),
+            operation: execute(id as u16),
+            expires: sim.now.wall + 10_000_000,
+            durable: true,
+        };
+        sim.shard.handle(sim.now, Input::Command(request));
+        sim.drain();
+    };
+    let mut sim = Sim::new();
+    let location = sim.register(peer(1), "dev1", 1);
+    sim.slow_store = true;
+    long(&mut sim, 1);
+    long(&mut sim, 2);
+    // The device leaves while they are being stored.
+    sim.give(peer(1), Msg::con(Code::DELETE, 2, b"d").path(&location));
+    sim.commit();
+    sim.slow_store = false;
+    assert_eq!(code(&sim.take_one()), Code::DELETED);
+    assert!(sim.shard.registration("dev1").is_none());
+    assert_eq!((kept(&sim), sim.outcomes().len()), (vec![1, 2], 0));
+
     let mut sim = sim.restart();
-    assert_eq!(sim.outcomes(), [(4, Outcome::NotRegistered)]);
-    assert!(sim.store.records(Kind::REQUEST).is_empty());
+    assert!(sim.sent.is_empty());
+    assert_eq!((kept(&sim), sim.outcomes().len()), (vec![1, 2], 0));
+    sim.give(peer(1), register("dev1", 3));
+    created(&sim.sent.remove(0).2);
+    assert_eq!(sim.sent.len(), 1, "one at a time, after the answer");
+    sim.sent.clear();
+
+    // The lifetime passes without an answer.
+    sim.advance(59_000);
+    sim.sent.clear();
+    sim.advance(2_000);
+    assert!(sim.shard.registration("dev1").is_none());
+    assert_eq!((kept(&sim), sim.outcomes().len()), (vec![1, 2], 0));
+    sim.sent.clear();
+    sim.give(peer(1), register("dev1", 4));
+    created(&sim.sent.remove(0).2);
+    assert_eq!(serve(&mut sim), ["/5/0/1", "/5/0/2"]);
+    assert_eq!(sim.outcomes(), [(1, Outcome::Done), (2, Outcome::Done)]);
+}
+
+#[test]
+fn a_device_that_does_not_answer_is_asked_again_when_it_is_heard() {
+    let mut sim = Sim::new();
+    let location = sim.register(peer(1), "dev1", 1);
+    let life = |sim: &mut Sim, id: u16| {
+        sim.sent.clear();
+        let update = Msg::con(Code::POST, id, b"u").path(&location);
+        sim.give(peer(1), update);
+        assert_eq!(code(&sim.sent.remove(0).2), Code::CHANGED);
+    };
+    sim.ask_device(1, "dev1", execute(1), true);
+    sim.advance(30_000);
+    life(&mut sim, 2);
+    sim.advance(50_000);
+    life(&mut sim, 3);
+    // All repetitions are over, the request is not.
+    sim.advance(15_000);
+    sim.sent.clear();
+    sim.shard
+        .handle(sim.now, Input::PeerGone(MANAGEMENT, peer(1)));
+    sim.drain();
+    assert_eq!((kept(&sim), sim.outcomes().len()), (vec![1], 0));
+    assert!(sim.sent.is_empty());
+    life(&mut sim, 4);
+    assert_eq!(serve(&mut sim), ["/5/0/1"]);
+    assert_eq!(sim.outcomes(), [(1, Outcome::Done)]);
+}
+
+#[test]
+fn what_waits_for_a_device_that_is_away_expires_or_is_taken_back() {
+    let mut sim = registered();
+    for id in 1..=3 {
+        sim.ask_device(id, "dev1", execute(id as u16), true);
+    }
+    let location = format!("rd/{}", sim.shard.registration("dev1").unwrap().location);
+    sim.sent.clear();
+    sim.give(peer(1), Msg::con(Code::DELETE, 2, b"d").path(&location));
+    assert!(sim.outcomes().is_empty());
+    sim.shard.handle(sim.now, Input::Withdraw(RequestId(2)));
+    sim.drain();
+    assert!(matches!(sim.outcomes()[..], [(2, Outcome::Cancelled(_))]));
+    assert_eq!(kept(&sim), [1, 3]);
+    sim.advance(99_000);
+    assert!(sim.outcomes().is_empty());
+    sim.advance(2_000);
+    assert_eq!(
+        sim.outcomes(),
+        [(1, Outcome::Expired), (3, Outcome::Expired)]
+    );
+    assert!(kept(&sim).is_empty());
+    assert_eq!(sim.shard.next_deadline(), None);
 }
 
 #[test]

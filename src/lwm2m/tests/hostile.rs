@@ -7,20 +7,8 @@ use proptest::prelude::*;
 fn busy() -> Sim {
     let mut sim = Sim::new();
     sim.register(peer(1), "dev1", 1);
-    sim.command(
-        1,
-        "dev1",
-        Operation::Observe {
-            path: Path::resource(5, 0, 3),
-        },
-    );
-    sim.command(
-        2,
-        "dev1",
-        Operation::Read {
-            path: Path::object(3),
-        },
-    );
+    sim.command(1, "dev1", Operation::observe(Path::resource(5, 0, 3)));
+    sim.command(2, "dev1", Operation::read(Path::object(3)));
     sim
 }
 

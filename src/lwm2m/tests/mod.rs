@@ -10,27 +10,27 @@ mod requests;
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
 
 use super::*;
-use tinsmith_store::{Key, Kind, MemoryStore};
+use tinsmith_store::{Kind, MemoryStore};
 
-pub(super) const MANAGEMENT: ListenerId = ListenerId(0);
-pub(super) const BOOTSTRAP: ListenerId = ListenerId(1);
+pub(crate) const MANAGEMENT: ListenerId = ListenerId(0);
+pub(crate) const BOOTSTRAP: ListenerId = ListenerId(1);
 /// Of the Register in [`Sim::register`].
-pub(super) const LINKS: &[u8] =
+pub(crate) const LINKS: &[u8] =
     b"</>;rt=\"oma.lwm2m\";ct=\"60 110 112 11542\",</1/0>,</3/0>,</5/0>";
 
 /// A message as a test writes it.
 #[derive(Clone)]
-pub(super) struct Msg {
-    pub(super) kind: MessageType,
-    pub(super) code: Code,
-    pub(super) id: u16,
-    pub(super) token: Vec<u8>,
-    pub(super) options: Vec<(OptionNumber, Vec<u8>)>,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Msg {
+    pub(crate) kind: MessageType,
+    pub(crate) code: Code,
+    pub(crate) id: u16,
+    pub(crate) token: Vec<u8>,
+    pub(crate) options: Vec<(OptionNumber, Vec<u8>)>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Msg {
-    pub(super) fn con(code: Code, id: u16, token: &[u8]) -> Self {
+    pub(crate) fn con(code: Code, id: u16, token: &[u8]) -> Self {
         Msg {
             kind: MessageType::Confirmable,
             code,
@@ -42,43 +42,43 @@ impl Msg {
     }
 
     /// The piggybacked response to `request`.
-    pub(super) fn ack(request: &Message<'_>, code: Code) -> Self {
+    pub(crate) fn ack(request: &Message<'_>, code: Code) -> Self {
         Msg {
             kind: MessageType::Acknowledgement,
             ..Msg::con(code, request.message_id(), request.token().as_bytes())
         }
     }
 
-    pub(super) fn option(mut self, number: OptionNumber, value: &[u8]) -> Self {
+    pub(crate) fn option(mut self, number: OptionNumber, value: &[u8]) -> Self {
         self.options.push((number, value.to_vec()));
         self
     }
 
-    pub(super) fn uint(self, number: OptionNumber, value: u32) -> Self {
+    pub(crate) fn uint(self, number: OptionNumber, value: u32) -> Self {
         let bytes = value.to_be_bytes();
         self.option(number, &bytes[value.leading_zeros() as usize / 8..])
     }
 
-    pub(super) fn path(mut self, path: &str) -> Self {
+    pub(crate) fn path(mut self, path: &str) -> Self {
         for segment in path.split('/').filter(|s| !s.is_empty()) {
             self = self.option(OptionNumber::URI_PATH, segment.as_bytes());
         }
         self
     }
 
-    pub(super) fn query(mut self, query: &str) -> Self {
+    pub(crate) fn query(mut self, query: &str) -> Self {
         for part in query.split('&').filter(|s| !s.is_empty()) {
             self = self.option(OptionNumber::URI_QUERY, part.as_bytes());
         }
         self
     }
 
-    pub(super) fn payload(mut self, payload: &[u8]) -> Self {
+    pub(crate) fn payload(mut self, payload: &[u8]) -> Self {
         self.payload = payload.to_vec();
         self
     }
 
-    pub(super) fn bytes(mut self) -> Vec<u8> {
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
         let mut buf = vec![0; 2048];
         let token = Token::new(&self.token).unwrap();
         let mut b = Builder::new(&mut buf, self.kind, self.code, self.id, token).unwrap();
@@ -94,23 +94,25 @@ impl Msg {
 }
 
 /// A shard with a store, a network that keeps what was sent, and a clock.
-pub(super) struct Sim {
-    pub(super) shard: Shard,
-    pub(super) store: MemoryStore,
-    pub(super) now: Now,
-    pub(super) sent: Vec<(ListenerId, Peer, Vec<u8>)>,
-    pub(super) events: Vec<Event>,
-    pub(super) management: Option<std::net::SocketAddr>,
+pub(crate) struct Sim {
+    pub(crate) shard: Shard,
+    pub(crate) store: MemoryStore,
+    pub(crate) now: Now,
+    pub(crate) sent: Vec<(ListenerId, Peer, Vec<u8>)>,
+    pub(crate) events: Vec<Event>,
+    /// Peers that were learned.
+    pub(crate) learned: Vec<(ListenerId, Peer)>,
+    pub(crate) management: Option<std::net::SocketAddr>,
     /// Commits wait until [`Sim::commit`].
-    pub(super) slow_store: bool,
+    pub(crate) slow_store: bool,
     waiting: Vec<(PersistId, Batch)>,
 }
 
-pub(super) fn peer(port: u16) -> Peer {
+pub(crate) fn peer(port: u16) -> Peer {
     Peer::udp(([127, 0, 0, 1], port).into())
 }
 
-pub(super) fn config() -> ShardConfig {
+pub(crate) fn config() -> ShardConfig {
     ShardConfig {
         index: 0,
         shards: 1,
@@ -122,13 +124,14 @@ pub(super) fn config() -> ShardConfig {
                 ..Rule::default()
             }],
         },
+        models: ModelSource::default(),
         limits: Limits::default(),
         seed: [7; 32],
     }
 }
 
 impl Sim {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Sim::with(
             MemoryStore::new(),
             Now {
@@ -138,18 +141,24 @@ impl Sim {
         )
     }
 
-    pub(super) fn with(store: MemoryStore, now: Now) -> Self {
+    pub(crate) fn with(store: MemoryStore, now: Now) -> Self {
+        Sim::restored(store, now, 0)
+    }
+
+    /// From a store with so many records that can't be read.
+    pub(crate) fn restored(store: MemoryStore, now: Now, unreadable: usize) -> Self {
         let mut shard = Shard::new(config());
         let mut records = store.records(Kind::REQUEST);
         records.extend(store.records(Kind::REGISTRATION));
         let (_, bad) = shard.restore(now, records);
-        assert_eq!(bad, 0);
+        assert_eq!(bad, unreadable);
         let mut sim = Sim {
             shard,
             store,
             now,
             sent: Vec::new(),
             events: Vec::new(),
+            learned: Vec::new(),
             management: None,
             slow_store: false,
             waiting: Vec::new(),
@@ -159,29 +168,33 @@ impl Sim {
     }
 
     /// The process dies and comes back with what the store has.
-    pub(super) fn restart(self) -> Self {
-        Sim::with(
-            self.store.restart(),
-            Now {
-                mono: 5,
-                wall: self.now.wall + 1_000,
-            },
-        )
+    pub(crate) fn restart(self) -> Self {
+        self.restart_with(0)
     }
 
-    pub(super) fn drain(&mut self) {
+    pub(crate) fn restart_with(self, unreadable: usize) -> Self {
+        let now = Now {
+            mono: 5,
+            wall: self.now.wall + 1_000,
+        };
+        Sim::restored(self.store.restart(), now, unreadable)
+    }
+
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.shard.poll() {
             match output {
                 Output::Transmit {
                     listener,
                     peer,
                     bytes,
+                    ..
                 } => {
                     self.sent.push((listener, peer, bytes));
                 }
                 Output::Persist(id, batch) if self.slow_store => self.waiting.push((id, batch)),
                 Output::Persist(id, batch) => self.commit_one(id, &batch),
                 Output::Event(event) => self.events.push(event),
+                Output::Learned(listener, peer) => self.learned.push((listener, peer)),
             }
         }
     }
@@ -194,14 +207,14 @@ impl Sim {
         self.shard.handle(self.now, input);
     }
 
-    pub(super) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         for (id, batch) in std::mem::take(&mut self.waiting) {
             self.commit_one(id, &batch);
         }
         self.drain();
     }
 
-    pub(super) fn inbound(&mut self, listener: ListenerId, from: Peer, bytes: &[u8]) {
+    pub(crate) fn inbound(&mut self, listener: ListenerId, from: Peer, bytes: &[u8]) {
         let input = Input::Inbound {
             listener,
             peer: from,
@@ -213,23 +226,23 @@ impl Sim {
         self.drain();
     }
 
-    pub(super) fn give(&mut self, from: Peer, message: Msg) {
+    pub(crate) fn give(&mut self, from: Peer, message: Msg) {
         self.inbound(MANAGEMENT, from, &message.bytes());
     }
 
     /// Gives a message and takes the one datagram that comes back.
-    pub(super) fn ask(&mut self, from: Peer, message: Msg) -> Vec<u8> {
+    pub(crate) fn ask(&mut self, from: Peer, message: Msg) -> Vec<u8> {
         self.give(from, message);
         self.take_one()
     }
 
-    pub(super) fn take_one(&mut self) -> Vec<u8> {
+    pub(crate) fn take_one(&mut self) -> Vec<u8> {
         assert_eq!(self.sent.len(), 1, "{:?}", self.sent);
         self.sent.remove(0).2
     }
 
     /// Goes to a later moment, tick by tick.
-    pub(super) fn advance(&mut self, ms: u64) {
+    pub(crate) fn advance(&mut self, ms: u64) {
         let end = self.now.mono + ms;
         while let Some(at) = self.shard.next_deadline().filter(|at| *at <= end) {
             let step = at.max(self.now.mono) - self.now.mono;
@@ -248,16 +261,16 @@ impl Sim {
     }
 
     /// Registers; returns the location, e.g. `rd/a7-...`.
-    pub(super) fn register(&mut self, from: Peer, endpoint: &str, id: u16) -> String {
+    pub(crate) fn register(&mut self, from: Peer, endpoint: &str, id: u16) -> String {
         let answer = self.ask(from, register(endpoint, id));
         created(&answer)
     }
 
-    pub(super) fn command(&mut self, id: u64, endpoint: &str, operation: Operation) {
+    pub(crate) fn command(&mut self, id: u64, endpoint: &str, operation: Operation) {
         self.ask_device(id, endpoint, operation, false);
     }
 
-    pub(super) fn ask_device(
+    pub(crate) fn ask_device(
         &mut self,
         id: u64,
         endpoint: &str,
@@ -276,7 +289,7 @@ impl Sim {
         self.drain();
     }
 
-    pub(super) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+    pub(crate) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         let mut found = Vec::new();
         self.events.retain(|event| match event {
             Event::Completed { id, outcome, .. } => {
@@ -289,14 +302,14 @@ impl Sim {
     }
 }
 
-pub(super) fn register(endpoint: &str, id: u16) -> Msg {
+pub(crate) fn register(endpoint: &str, id: u16) -> Msg {
     Msg::con(Code::POST, id, &id.to_be_bytes())
         .path("rd")
         .query(&format!("ep={endpoint}&lt=60&lwm2m=1.1&b=U&x=y"))
         .payload(LINKS)
 }
 
-pub(super) fn created(answer: &[u8]) -> String {
+pub(crate) fn created(answer: &[u8]) -> String {
     let message = Message::parse(answer).unwrap();
     assert_eq!(
         message.code(),
@@ -311,11 +324,11 @@ pub(super) fn created(answer: &[u8]) -> String {
     segments.join("/")
 }
 
-pub(super) fn code(answer: &[u8]) -> Code {
+pub(crate) fn code(answer: &[u8]) -> Code {
     Message::parse(answer).unwrap().code()
 }
 
-pub(super) fn path_of(request: &Message<'_>) -> String {
+pub(crate) fn path_of(request: &Message<'_>) -> String {
     request
         .uri_path()
         .map(|s| format!("/{}", String::from_utf8_lossy(s)))

@@ -189,13 +189,7 @@ fn a_device_moves_to_another_port() {
     sim.give(peer(2), Msg::con(Code::POST, 2, b"u").path(&location));
     let (_, to, answer) = sim.sent.remove(0);
     assert_eq!((to, code(&answer)), (peer(2), Code::CHANGED));
-    sim.command(
-        1,
-        "dev1",
-        Operation::Read {
-            path: Path::resource(3, 0, 0),
-        },
-    );
+    sim.command(1, "dev1", Operation::read(Path::resource(3, 0, 0)));
     assert_eq!(sim.sent[0].1, peer(2));
     sim.sent.clear();
     // Reboot: a new Register from a new port.
@@ -307,13 +301,7 @@ fn many_devices_behind_one_address() {
         sim.register(peer(1), &format!("d{i}"), i);
     }
     assert_eq!(sim.shard.registrations().count(), 100);
-    sim.command(
-        1,
-        "d99",
-        Operation::Read {
-            path: Path::resource(3, 0, 0),
-        },
-    );
+    sim.command(1, "d99", Operation::read(Path::resource(3, 0, 0)));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     sim.give(
@@ -342,4 +330,49 @@ fn a_restart_keeps_registrations() {
     assert_eq!(code(&sim.ask(peer(1), update)), Code::CHANGED);
     sim.advance(200_000);
     assert_eq!(sim.shard.registrations().count(), 0);
+}
+
+#[test]
+fn a_peer_is_learned_when_its_registration_is_answered() {
+    let mut sim = Sim::new();
+    sim.slow_store = true;
+    sim.give(peer(1), register("dev1", 1));
+    assert!(sim.learned.is_empty());
+    sim.commit();
+    assert_eq!(sim.learned, [(MANAGEMENT, peer(1))]);
+    sim.slow_store = false;
+    let location = created(&sim.take_one());
+    sim.give(peer(2), Msg::con(Code::POST, 2, b"u").path(&location));
+    assert_eq!(sim.learned.last(), Some(&(MANAGEMENT, peer(2))));
+    let sim = sim.restart();
+    assert_eq!(sim.learned, [(MANAGEMENT, peer(2))]);
+}
+
+#[test]
+fn what_is_sent_names_the_identity_that_must_be_there() {
+    let mut shard = Shard::new(config());
+    let secure = Peer {
+        association: 5,
+        ..peer(1)
+    };
+    let now = Sim::new().now;
+    let psk = Identity::Psk(b"dev1".to_vec());
+    let bytes = register("dev1", 1).bytes();
+    let input = Input::Inbound {
+        listener: MANAGEMENT,
+        peer: secure,
+        identity: psk.clone(),
+        management: None,
+        bytes: &bytes,
+    };
+    shard.handle(now, input);
+    let Some(Output::Persist(id, _)) = shard.poll() else {
+        panic!("a commit comes first")
+    };
+    let version = tinsmith_store::Version(1);
+    shard.handle(now, Input::Persisted(id, version));
+    let Some(Output::Transmit { peer, identity, .. }) = shard.poll() else {
+        panic!("the answer comes next")
+    };
+    assert_eq!((peer, identity), (secure, psk));
 }

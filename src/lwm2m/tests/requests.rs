@@ -27,7 +27,7 @@ fn text(request: &Message<'_>, payload: &str) -> Msg {
 #[test]
 fn read_and_the_ways_it_ends() {
     let mut sim = registered();
-    sim.command(1, "dev1", Operation::Read { path: MODEL });
+    sim.command(1, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     assert_eq!(
@@ -38,10 +38,10 @@ fn read_and_the_ways_it_ends() {
     let value = OwnedValue::String("nRF52840".into());
     assert_eq!(
         sim.outcomes(),
-        [(1, Outcome::Content(vec![(MODEL, value)]))]
+        [(1, Outcome::Content(vec![(MODEL, value).into()]))]
     );
 
-    sim.command(2, "dev1", Operation::Read { path: MODEL });
+    sim.command(2, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     sim.give(
@@ -54,20 +54,14 @@ fn read_and_the_ways_it_ends() {
     };
     assert_eq!(sim.outcomes(), [(2, outcome)]);
 
-    sim.command(3, "dev1", Operation::Read { path: MODEL });
+    sim.command(3, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     let [high, low] = request.message_id().to_be_bytes();
     sim.inbound(MANAGEMENT, peer(1), &[0x70, 0, high, low]);
     assert_eq!(sim.outcomes(), [(3, Outcome::Reset)]);
 
-    sim.command(
-        4,
-        "dev1",
-        Operation::Read {
-            path: Path::object(3),
-        },
-    );
+    sim.command(4, "dev1", Operation::read(Path::object(3)));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     let junk = Msg::ack(&request, Code::CONTENT)
@@ -76,14 +70,14 @@ fn read_and_the_ways_it_ends() {
     sim.give(peer(1), junk);
     assert!(matches!(sim.outcomes()[..], [(4, Outcome::Malformed(_))]));
 
-    sim.command(5, "nobody", Operation::Read { path: MODEL });
+    sim.command(5, "nobody", Operation::read(MODEL));
     assert_eq!(sim.outcomes(), [(5, Outcome::NotRegistered)]);
 }
 
 #[test]
 fn a_separate_response_is_acknowledged() {
     let mut sim = registered();
-    sim.command(1, "dev1", Operation::Read { path: MODEL });
+    sim.command(1, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     let [high, low] = request.message_id().to_be_bytes();
@@ -107,7 +101,7 @@ fn a_separate_response_is_acknowledged() {
 fn a_device_that_wants_to_be_asked_for_a_format() {
     let mut sim = registered();
     let path = Path::resource(5, 0, 3);
-    sim.command(1, "dev1", Operation::Observe { path });
+    sim.command(1, "dev1", Operation::observe(path));
     for expected in [None, Some(112), Some(11542)] {
         let request = sim.take_one();
         let request = Message::parse(&request).unwrap();
@@ -122,10 +116,10 @@ fn a_device_that_wants_to_be_asked_for_a_format() {
             sim.give(peer(1), Msg::ack(&request, Code::NOT_ACCEPTABLE));
         }
     }
-    let content = Outcome::Content(vec![(path, OwnedValue::Integer(2))]);
+    let content = Outcome::Content(vec![(path, OwnedValue::Integer(2)).into()]);
     assert_eq!(sim.outcomes(), [(1, content)]);
     let mut sim = sim.restart();
-    sim.command(2, "dev1", Operation::CancelObserve { path });
+    sim.command(2, "dev1", Operation::cancel_observe(path));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     assert_eq!(
@@ -138,7 +132,7 @@ fn a_device_that_wants_to_be_asked_for_a_format() {
 fn an_acknowledgement_without_a_response() {
     let mut sim = registered();
     sim.limit_lifetime();
-    sim.command(1, "dev1", Operation::Read { path: MODEL });
+    sim.command(1, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     sim.inbound(MANAGEMENT, peer(1), &[0x60, 0, request[2], request[3]]);
     sim.advance(59_000);
@@ -151,9 +145,9 @@ fn an_acknowledgement_without_a_response() {
 fn no_answer_expiry_and_withdrawal() {
     let mut sim = registered();
     sim.limit_lifetime();
-    sim.command(1, "dev1", Operation::Read { path: MODEL });
-    sim.command(2, "dev1", Operation::Read { path: MODEL });
-    sim.command(3, "dev1", Operation::Read { path: MODEL });
+    sim.command(1, "dev1", Operation::read(MODEL));
+    sim.command(2, "dev1", Operation::read(MODEL));
+    sim.command(3, "dev1", Operation::read(MODEL));
     assert_eq!(sim.sent.len(), 1, "NSTART is 1");
     sim.shard.handle(sim.now, Input::Withdraw(RequestId(2)));
     sim.drain();
@@ -180,7 +174,7 @@ impl Sim {
 fn the_queue_has_a_limit() {
     let mut sim = registered();
     for id in 0..100 {
-        sim.command(id, "dev1", Operation::Read { path: MODEL });
+        sim.command(id, "dev1", Operation::read(MODEL));
     }
     let refused = sim.outcomes();
     assert_eq!(refused.len(), 100 - 1 - Limits::default().queue);
@@ -190,7 +184,7 @@ fn the_queue_has_a_limit() {
 fn a_long_answer_is_put_together() {
     let mut sim = registered();
     let whole: Vec<u8> = (0..100).map(|i| b'a' + i % 26).collect();
-    sim.command(1, "dev1", Operation::Read { path: MODEL });
+    sim.command(1, "dev1", Operation::read(MODEL));
     for (num, block) in whole.chunks(32).enumerate() {
         let request = sim.take_one();
         let request = Message::parse(&request).unwrap();
@@ -208,7 +202,10 @@ fn a_long_answer_is_put_together() {
     let text = String::from_utf8(whole).unwrap();
     assert_eq!(
         sim.outcomes(),
-        [(1, Outcome::Content(vec![(MODEL, OwnedValue::String(text))]))]
+        [(
+            1,
+            Outcome::Content(vec![(MODEL, OwnedValue::String(text)).into()])
+        )]
     );
 }
 
@@ -216,14 +213,11 @@ fn a_long_answer_is_put_together() {
 fn write_tries_the_next_format_and_remembers() {
     let mut sim = registered();
     let path = Path::instance(1, 0);
-    let write = Operation::Write {
-        path,
-        values: vec![
-            (Path::resource(1, 0, 1), OwnedValue::Integer(60)),
-            (Path::resource(1, 0, 6), OwnedValue::Boolean(true)),
-        ],
-        replace: false,
-    };
+    let values = vec![
+        (Path::resource(1, 0, 1), OwnedValue::Integer(60)),
+        (Path::resource(1, 0, 6), OwnedValue::Boolean(true)),
+    ];
+    let write = Operation::write(path, values, false);
     sim.command(1, "dev1", write.clone());
     let first = sim.take_one();
     let first = Message::parse(&first).unwrap();
@@ -288,15 +282,7 @@ fn execute_discover_and_a_single_write() {
     sim.give(peer(1), links);
     let values = vec![(Path::resource(5, 0, 1), OwnedValue::String(String::new()))];
     let path = Path::resource(5, 0, 1);
-    sim.command(
-        3,
-        "dev1",
-        Operation::Write {
-            path,
-            values,
-            replace: true,
-        },
-    );
+    sim.command(3, "dev1", Operation::write(path, values, true));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     assert_eq!(
@@ -314,8 +300,8 @@ fn execute_discover_and_a_single_write() {
 #[test]
 fn a_new_register_cancels_what_is_open() {
     let mut sim = registered();
-    sim.command(1, "dev1", Operation::Read { path: MODEL });
-    sim.command(2, "dev1", Operation::Read { path: MODEL });
+    sim.command(1, "dev1", Operation::read(MODEL));
+    sim.command(2, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     sim.register(peer(1), "dev1", 2);
     let outcomes = sim.outcomes();
@@ -328,20 +314,14 @@ fn a_new_register_cancels_what_is_open() {
     // The answer to the old request is nobody's.
     sim.give(peer(1), text(&Message::parse(&request).unwrap(), "late"));
     assert!(sim.outcomes().is_empty());
-    sim.command(3, "dev1", Operation::Read { path: MODEL });
+    sim.command(3, "dev1", Operation::read(MODEL));
     let request = sim.take_one();
     sim.give(peer(1), text(&Message::parse(&request).unwrap(), "new"));
     assert_eq!(sim.outcomes().len(), 1);
 }
 
 fn observe(sim: &mut Sim, sequence: u32) -> Vec<u8> {
-    sim.command(
-        50,
-        "dev1",
-        Operation::Observe {
-            path: Path::resource(5, 0, 3),
-        },
-    );
+    sim.command(50, "dev1", Operation::observe(Path::resource(5, 0, 3)));
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
     assert_eq!(request.observe(), Some(0));
@@ -362,7 +342,7 @@ fn notified(sim: &mut Sim) -> Vec<i64> {
     let mut found = Vec::new();
     for event in sim.events.drain(..) {
         if let Event::Notified { values, .. } = event {
-            found.push(values[0].1.as_i64().unwrap());
+            found.push(values[0].value.as_i64().unwrap());
         }
     }
     found
@@ -406,9 +386,7 @@ fn cancel_observe_and_an_error_end_it() {
     sim.command(
         1,
         "dev1",
-        Operation::CancelObserve {
-            path: Path::resource(5, 0, 3),
-        },
+        Operation::cancel_observe(Path::resource(5, 0, 3)),
     );
     let request = sim.take_one();
     let request = Message::parse(&request).unwrap();
@@ -539,7 +517,7 @@ fn run(sim: &mut Sim, device: &mut Receiver, loses: &mut dyn FnMut() -> bool) ->
 fn push(sim: &mut Sim, body: &Arc<[u8]>, from: u32) {
     let operation = Operation::Push {
         path: Path::resource(5, 0, 0),
-        body: Arc::clone(body),
+        body: Arc::clone(body).into(),
         from,
         tag: *b"deadbeef",
     };
@@ -682,9 +660,9 @@ fn an_observation_that_ends_is_told() {
     sim.events.clear();
     let error = Msg::con(Code::NOT_FOUND, 1, &token);
     assert_eq!(sim.ask(peer(1), error), [0x60, 0, 0, 1]);
-    let ended = |path, code| Event::ObservationEnded {
+    let ended = |path: Path, code| Event::ObservationEnded {
         endpoint: "dev1".into(),
-        path,
+        target: path.into(),
         code,
     };
     assert_eq!(sim.events, [ended(Path::resource(5, 0, 3), Some(0x84))]);
@@ -698,7 +676,7 @@ fn an_observation_that_ends_is_told() {
     sim.limit_lifetime();
     for resource in 0..=Limits::default().observations as u16 {
         let path = Path::resource(3, 0, 100 + resource);
-        sim.command(u64::from(resource), "dev1", Operation::Observe { path });
+        sim.command(u64::from(resource), "dev1", Operation::observe(path));
         let request = sim.take_one();
         let request = Message::parse(&request).unwrap();
         let answer = Msg::ack(&request, Code::CONTENT).uint(OptionNumber::OBSERVE, 1);
@@ -724,7 +702,7 @@ fn message_ids_begin_anywhere_and_only_come_again_after_all_others() {
         let mut seen = std::collections::HashSet::new();
         // Every id for a while with one shard; the whole circle would take long.
         for n in 0..if seed == 0 { 6_000 } else { 1 } {
-            sim.command(n, "dev1", Operation::Read { path: MODEL });
+            sim.command(n, "dev1", Operation::read(MODEL));
             let request = sim.take_one();
             let request = Message::parse(&request).unwrap();
             assert!(seen.insert(request.message_id()));
@@ -735,4 +713,84 @@ fn message_ids_begin_anywhere_and_only_come_again_after_all_others() {
         }
     }
     assert!(firsts.len() > 28, "{firsts:?}");
+}
+
+#[test]
+fn values_have_the_times_that_the_device_gives() {
+    let mut sim = registered();
+    observe(&mut sim, 10);
+    sim.command(2, "dev1", Operation::read(Path::instance(3303, 0)));
+    let request = sim.take_one();
+    let request = Message::parse(&request).unwrap();
+    // RFC 8428: a time below 2^28 is relative to now.
+    let senml = r#"[{"bn":"/3303/0/","n":"5700","v":1.5,"t":1600000000},
+        {"n":"5700","v":2.5,"t":-20},{"n":"5700","v":3.5}]"#;
+    let answer = Msg::ack(&request, Code::CONTENT)
+        .uint(OptionNumber::CONTENT_FORMAT, 110)
+        .payload(senml.as_bytes());
+    let now = sim.now.wall as f64 / 1000.0;
+    sim.give(peer(1), answer);
+    let outcomes = sim.outcomes();
+    let Some((2, Outcome::Content(values))) = outcomes.last() else {
+        panic!("{outcomes:?}")
+    };
+    let times: Vec<_> = values.iter().map(|v| v.time).collect();
+    assert_eq!(times, [Some(1.6e9), Some(now - 20.0), None]);
+}
+
+#[test]
+fn several_paths_are_carried_and_refused() {
+    let mut sim = registered();
+    let both = Target::new(&[MODEL, Path::resource(3, 0, 0)]).unwrap();
+    sim.ask_device(1, "dev1", Operation::read(both), true);
+    assert!(matches!(sim.outcomes()[..], [(1, Outcome::Cancelled(_))]));
+    assert!(sim.sent.is_empty());
+}
+
+/// Knows no object at all.
+struct Nothing;
+
+impl lwm2m_objects::model::Models for Nothing {
+    fn object(
+        &self,
+        _: u16,
+        _: Option<lwm2m_objects::model::Version>,
+    ) -> Option<&lwm2m_objects::model::ObjectModel> {
+        None
+    }
+}
+
+#[test]
+fn each_registration_has_its_own_definitions() {
+    let battery = |sim: &mut Sim, endpoint: &str, id: u64| {
+        sim.sent.clear();
+        let path = Path::resource(3, 0, 9);
+        sim.command(id, endpoint, Operation::read(path));
+        let (_, to, request) = sim.sent.pop().unwrap();
+        let request = Message::parse(&request).unwrap();
+        sim.give(to, text(&request, "17"));
+        match sim.outcomes().remove(0) {
+            (_, Outcome::Content(mut values)) => values.remove(0).value,
+            other => panic!("{other:?}"),
+        }
+    };
+    let nothing: Models = Arc::new(Nothing);
+    let builtin: Models = Arc::new(lwm2m_objects::model::Builtin);
+    let mut sim = Sim::new();
+    sim.shard = Shard::new(ShardConfig {
+        models: ModelSource::new(move |registration| {
+            let own = &*registration.endpoint == "dev2";
+            Arc::clone(if own { &nothing } else { &builtin })
+        }),
+        ..config()
+    });
+    for (n, name) in ["dev1", "dev2"].iter().enumerate() {
+        sim.register(peer(n as u16 + 1), name, 1);
+    }
+    assert_eq!(battery(&mut sim, "dev1", 1), OwnedValue::Integer(17));
+    let text = OwnedValue::String("17".into());
+    assert_eq!(battery(&mut sim, "dev2", 2), text);
+    // The default source: the same definitions for all.
+    let mut sim = sim.restart();
+    assert_eq!(battery(&mut sim, "dev2", 3), OwnedValue::Integer(17));
 }

@@ -7,7 +7,7 @@ use super::{Asked, CAPABILITY, NO_PLATFORM, Reconciler, TRIES};
 use crate::firmware::State;
 use crate::record::{DeviceRecord, Failure, Step};
 use crate::slot;
-use tinsmith_lwm2m::{Endpoint, Now, Outcome, RequestId};
+use tinsmith_lwm2m::{Endpoint, Now, Outcome, PathValue, RequestId};
 
 impl Reconciler {
     pub(super) fn completed(
@@ -34,8 +34,12 @@ impl Reconciler {
         match outcome {
             Outcome::Content(values) => self.content(now, endpoint, &asked, values),
             Outcome::Done | Outcome::Links(_) => self.done(now, endpoint, &asked),
-            Outcome::NotRegistered => device.online = false,
+            Outcome::NotRegistered => {
+                device.online = false;
+                device.body = None;
+            }
             Outcome::TimedOut { .. } | Outcome::Cancelled(_) | Outcome::Expired => {
+                device.body = None;
                 device.view.firmware = None;
                 device.view.slots = None;
                 self.pause(now, endpoint);
@@ -53,12 +57,12 @@ impl Reconciler {
         now: Now,
         endpoint: &Endpoint,
         asked: &Asked,
-        values: &[(Path, OwnedValue)],
+        values: &[PathValue],
     ) {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
         };
-        let value = |path: Path| values.iter().find(|(p, _)| *p == path).map(|(_, v)| v);
+        let value = |path: Path| values.iter().find(|v| v.path == path).map(|v| &v.value);
         let problem = match asked {
             Asked::Digest => {
                 let bytes = value(Path::resource(27300, 0, 13)).and_then(OwnedValue::as_bytes);
@@ -71,7 +75,8 @@ impl Reconciler {
                 }
             }
             Asked::Capability(object) => {
-                device.gathered.extend_from_slice(values);
+                let pairs = values.iter().map(|v| (v.path, v.value.clone()));
+                device.gathered.extend(pairs);
                 if *object < CAPABILITY[CAPABILITY.len() - 1] {
                     return self.read_capability(now, endpoint, object + 1);
                 }
@@ -132,7 +137,7 @@ impl Reconciler {
         }
         let digest = capability.digest();
         match self.capabilities.learn(capability) {
-            Ok(op) => device.beside.push(op),
+            Ok(ops) => device.beside.extend(ops),
             Err(error) => tracing::error!(%error, "bug: a capability can't be encoded"),
         }
         device.record.capability = Some(digest);

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use lwm2m_objects::capability::Capability;
-use lwm2m_objects::{OwnedValue, Path};
+use lwm2m_objects::{OwnedValue, Path, ids};
 
 use super::SCHEMA;
 use super::ask::{Ask, AskId, Change, Reply};
@@ -18,9 +18,9 @@ use super::slot;
 use super::status::{Status, summarise};
 use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, Now, Operation, PersistId, Registration, RequestId,
+    Body, DeviceRequest, Endpoint, Event, Now, Operation, PersistId, Registration, RequestId,
 };
-use tinsmith_store::{self as store, Batch, Key, Kind, Op};
+use tinsmith_store::{self as store, Batch, Key, Kind, Op, Stored};
 
 /// An attempt is given up after this time (ms).
 const ATTEMPT: u64 = 24 * 3_600_000;
@@ -36,7 +36,7 @@ const TRIES: u8 = 3;
 const REJECTIONS: u8 = 8;
 
 /// The objects a capability is made of.
-const CAPABILITY: [u16; 3] = [27300, 27301, 27302];
+const CAPABILITY: [u16; 3] = [ids::COMPUTE_PLATFORM, ids::COMPUTE_UNIT, ids::MEMORY_REGION];
 
 /// Why a device is left alone that has none of them.
 const NO_PLATFORM: &str = "the device has no Compute Platform object (27300): it can't run models";
@@ -116,7 +116,18 @@ pub enum JobResult {
     /// Of [`Job::Build`].
     Built(Result<Artefact, Failure>),
     /// Of [`Job::Package`].
-    Packaged(Result<Arc<[u8]>, String>),
+    Packaged(Result<Package, String>),
+}
+
+/// A package, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// SHA-256 of all of it.
+    pub digest: Digest,
+    /// Everything before the module, for one device.
+    pub head: Arc<[u8]>,
+    /// The module's file, the same for all devices that are sent it.
+    pub module: Arc<[u8]>,
 }
 
 /// What the reconciler asks for.
@@ -159,7 +170,8 @@ struct Device {
     strikes: u8,
     asked: Option<(RequestId, Asked)>,
     job: Option<JobId>,
-    body: Option<Arc<[u8]>>,
+    /// What is sent; only while the device is there.
+    body: Option<Body>,
     progress: Option<(u32, u32)>,
     /// Differs from what is stored.
     dirty: bool,
@@ -178,6 +190,9 @@ struct Device {
 #[derive(Default)]
 pub struct Reconciler {
     devices: HashMap<Endpoint, Device>,
+    /// Devices whose records can't be read, and why. None of them is in `devices`: nothing is done
+    /// about them, so that nothing is written over their records.
+    unreadable: HashMap<Endpoint, String>,
     capabilities: Capabilities,
     wakes: BTreeSet<(u64, Endpoint)>,
     output: VecDeque<Output>,
@@ -198,26 +213,40 @@ impl Reconciler {
         Key::new(Kind::DEVICE, endpoint.as_bytes())
     }
 
-    /// Takes up a record of an earlier process; before any event.
+    /// Takes up a record of an earlier process; before any event. One that can't be read is shown
+    /// as [`Summary::Unreadable`](super::Summary::Unreadable) and never overwritten.
     pub fn restore(&mut self, endpoint: &str, bytes: &[u8]) -> Result<(), store::RecordError> {
-        let record: DeviceRecord = store::decode(SCHEMA, bytes)?;
-        self.devices.insert(
-            endpoint.into(),
-            Device {
-                record,
-                ..Device::default()
-            },
-        );
-        Ok(())
+        match store::decode(1..=SCHEMA, bytes) {
+            Ok(record) => {
+                let device = Device {
+                    record,
+                    ..Device::default()
+                };
+                self.devices.insert(endpoint.into(), device);
+                Ok(())
+            }
+            Err(error) => {
+                self.unreadable.insert(endpoint.into(), error.to_string());
+                Err(error)
+            }
+        }
     }
 
-    /// Takes up what an earlier process knew of a kind of device; before any event.
-    pub fn restore_capability(&mut self, bytes: &[u8]) -> Result<(), store::RecordError> {
-        self.capabilities.restore(bytes)
+    /// Takes up what an earlier process knew of a kind of device; before any event. One that
+    /// can't be read is set aside when that kind is read again.
+    pub fn restore_capability(
+        &mut self,
+        key: &Key,
+        stored: &Stored,
+    ) -> Result<(), store::RecordError> {
+        self.capabilities.restore(key, stored)
     }
 
     /// What an operator sees of a device, or `None` if it was never seen and nothing is wanted.
     pub fn status(&self, endpoint: &str) -> Option<Status> {
+        if let Some(reason) = self.unreadable.get(endpoint) {
+            return Some(Status::unreadable(reason));
+        }
         let device = self.devices.get(endpoint)?;
         let Device {
             record,
@@ -237,21 +266,14 @@ impl Reconciler {
         ))
     }
 
-    /// The endpoints it knows.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.devices.keys()
-    }
-
     /// An operator asks something; answered by [`Output::Answer`].
     pub fn ask(&mut self, now: Now, id: AskId, endpoint: &Endpoint, ask: Ask) {
         let (reply, after) = match ask {
-            Ask::Decide(command) => (Reply::Stored, self.command(now, endpoint, command)),
+            Ask::Decide(command) => match self.unreadable.get(endpoint) {
+                Some(reason) => (Reply::Unreadable(reason.clone()), None),
+                None => (Reply::Stored, self.command(now, endpoint, command)),
+            },
             Ask::Status => (Reply::Status(self.status(endpoint).map(Box::new)), None),
-            Ask::All => {
-                let endpoints = self.endpoints();
-                let all = endpoints.filter_map(|e| Some((e.clone(), self.status(e)?)));
-                (Reply::All(all.collect()), None)
-            }
         };
         self.output.push_back(Output::Answer(id, reply, after));
     }
@@ -288,6 +310,9 @@ impl Reconciler {
                 registration,
                 new,
             } => {
+                if self.unreadable.contains_key(endpoint) {
+                    return;
+                }
                 let device = self.devices.entry(endpoint.clone()).or_default();
                 device.online = true;
                 device.unsupported = lacks_platform(registration);
@@ -321,15 +346,22 @@ impl Reconciler {
             Event::Deregistered { endpoint, .. } => {
                 if let Some(device) = self.devices.get_mut(endpoint) {
                     device.online = false;
+                    device.body = None;
                     device.view = View::default();
                     device.progress = None;
                     self.forget_request(endpoint);
                     self.changed(endpoint);
                 }
             }
-            Event::Notified { endpoint, path, .. }
-            | Event::ObservationEnded { endpoint, path, .. } => {
-                self.notified(now, endpoint, path);
+            Event::Notified {
+                endpoint, target, ..
+            }
+            | Event::ObservationEnded {
+                endpoint, target, ..
+            } => {
+                for path in target.paths() {
+                    self.notified(now, endpoint, path);
+                }
             }
             Event::Progress {
                 endpoint,
@@ -369,7 +401,7 @@ impl Reconciler {
             return;
         };
         match path.object_id() {
-            Some(5) => device.view.firmware = None,
+            Some(ids::FIRMWARE_UPDATE) => device.view.firmware = None,
             Some(slot::OBJECT) => device.view.slots = None,
             _ => return,
         }
@@ -377,13 +409,17 @@ impl Reconciler {
         self.advance(now, endpoint);
     }
 
-    /// An operator decided. The decision holds once the batch that is named is durable.
+    /// An operator decided. The decision holds once the batch that is named is durable; none is
+    /// made about a device whose record can't be read.
     pub fn command(
         &mut self,
         now: Now,
         endpoint: &Endpoint,
         command: Command,
     ) -> Option<PersistId> {
+        if self.unreadable.contains_key(endpoint) {
+            return None;
+        }
         let device = self.devices.entry(endpoint.clone()).or_default();
         let record = &mut device.record;
         let generation = record
@@ -504,11 +540,16 @@ impl Reconciler {
                 device.dirty = true;
             }
             JobResult::Built(Err(failure)) => self.finish(now, &endpoint, Some(failure)),
-            JobResult::Packaged(Ok(body)) => {
-                let package = (Digest::of(&body), body.len() as u32);
+            JobResult::Packaged(Ok(Package {
+                digest,
+                head,
+                module,
+            })) => {
+                let body = Body::new(head, module);
+                let package = (digest, body.len() as u32);
                 device.dirty |= attempt.package != Some(package);
                 attempt.package = Some(package);
-                device.body = Some(body);
+                device.body = device.online.then_some(body);
             }
             JobResult::Packaged(Err(reason)) => {
                 self.finish(now, &endpoint, Some(Failure::Build { reason }));

@@ -44,7 +44,7 @@ impl Reconciler {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return false;
         };
-        let read = |path| Operation::Read { path };
+        let read = |path: Path| Operation::read(path);
         match step {
             Next::Nothing => return false,
             Next::ReadDigest => {
@@ -105,7 +105,7 @@ impl Reconciler {
                     now,
                     endpoint,
                     Asked::Observe(path),
-                    Operation::Observe { path },
+                    Operation::observe(path),
                 );
             }
             Next::Build => {
@@ -138,11 +138,7 @@ impl Reconciler {
                 if self.stored(endpoint, Step::Preparing) {
                     let path = Path::resource(5, 0, 1);
                     let values = vec![(path, OwnedValue::String(String::new()))];
-                    let operation = Operation::Write {
-                        path,
-                        values,
-                        replace: true,
-                    };
+                    let operation = Operation::write(path, values, true);
                     self.request(now, endpoint, Asked::Reset, operation);
                 }
             }
@@ -197,9 +193,7 @@ impl Reconciler {
     }
 
     pub(super) fn read_capability(&mut self, now: Now, endpoint: &Endpoint, object: u16) {
-        let operation = Operation::Read {
-            path: Path::object(object),
-        };
+        let operation = Operation::read(Path::object(object));
         self.request(now, endpoint, Asked::Capability(object), operation);
     }
 

@@ -4,9 +4,9 @@ use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path, Records};
 
 use tinsmith_digest::Digest;
-use tinsmith_lwm2m::{Operation, Outcome};
+use tinsmith_lwm2m::{Operation, Outcome, Target};
 
-const PACKAGE_HEAD: usize = 64;
+pub(super) const PACKAGE_HEAD: usize = 64;
 
 pub(super) struct SimSlot {
     pub(super) model: String,
@@ -165,16 +165,16 @@ impl SimDevice {
     pub(super) fn answer(&mut self, operation: &Operation, sent: &mut Vec<u32>) -> Outcome {
         self.requests += 1;
         match operation {
-            Operation::Read { path } => self.read(*path),
+            Operation::Read { target } => self.read(only(target)),
             Operation::Observe { .. } if self.refuse_observe => Outcome::Rejected {
                 code: 0x85,
                 diagnostic: String::new(),
             },
-            Operation::Observe { path } => {
-                self.observed.push(*path);
-                self.read(*path)
+            Operation::Observe { target } => {
+                self.observed.push(only(target));
+                self.read(only(target))
             }
-            Operation::Write { path, .. } if *path == Path::resource(5, 0, 1) => {
+            Operation::Write { target, .. } if *target == Path::resource(5, 0, 1) => {
                 self.resets += 1;
                 self.tag.clear();
                 for slot in &mut self.slots {
@@ -187,7 +187,7 @@ impl SimDevice {
             }
             Operation::Push {
                 body, from, tag, ..
-            } => self.push(body, *from, tag, sent),
+            } => self.push(&body.piece(0, body.len()), *from, tag, sent),
             Operation::Execute { path, .. } if *path == Path::resource(5, 0, 2) => {
                 if self.state != 2 {
                     return Outcome::Rejected {
@@ -326,6 +326,10 @@ impl SimDevice {
                 diagnostic: String::new(),
             };
         }
-        Outcome::Content(values)
+        Outcome::Content(values.into_iter().map(Into::into).collect())
     }
+}
+
+fn only(target: &Target) -> Path {
+    *target.path().expect("one path")
 }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::device::{SimDevice, package};
-use crate::{Artefact, Command, Failure, Job, JobId, JobResult, Output, Reconciler, Status};
+use super::device::{PACKAGE_HEAD, SimDevice, package};
+use crate::{
+    Artefact, Command, Failure, Job, JobId, JobResult, Output, Package, Reconciler, Status,
+};
 use lwm2m_objects::Path;
 use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration};
@@ -98,7 +100,11 @@ impl World {
         for (key, record) in &self.disk {
             let key = tinsmith_store::Key::from_bytes(key).unwrap();
             if key.kind == tinsmith_store::Kind::CAPABILITY {
-                self.reconciler.restore_capability(record).unwrap();
+                let stored = tinsmith_store::Stored {
+                    version: tinsmith_store::Version(1),
+                    bytes: record.clone(),
+                };
+                self.reconciler.restore_capability(&key, &stored).unwrap();
             } else {
                 let endpoint = String::from_utf8(key.id).unwrap();
                 self.reconciler.restore(&endpoint, record).unwrap();
@@ -201,7 +207,7 @@ impl World {
                 let endpoint = self::endpoint();
                 self.todo.push_back(Todo::Event(Event::Notified {
                     endpoint,
-                    path,
+                    target: path.into(),
                     values: vec![],
                 }));
             }
@@ -227,8 +233,14 @@ impl World {
                 })
             }
             Job::Package(job) => {
-                let bytes = package(&job.model, job.artefact.module, job.source);
-                JobResult::Packaged(Ok(Arc::from(bytes)))
+                let mut bytes = package(&job.model, job.artefact.module, job.source);
+                let digest = Digest::of(&bytes);
+                let file = bytes.split_off(PACKAGE_HEAD);
+                JobResult::Packaged(Ok(Package {
+                    digest,
+                    head: bytes.into(),
+                    module: file.into(),
+                }))
             }
         }
     }
@@ -252,7 +264,7 @@ fn endpoint() -> Endpoint {
     EP.into()
 }
 
-fn registered(new: bool, objects: &[u16]) -> Event {
+pub(super) fn registered(new: bool, objects: &[u16]) -> Event {
     Event::Registered {
         endpoint: endpoint(),
         registration: registration(objects),

@@ -1,6 +1,7 @@
 //! The reconciler against a device that is a model of itself, in virtual time.
 
 mod device;
+mod golden;
 mod harness;
 
 use super::*;

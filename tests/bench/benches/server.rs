@@ -77,10 +77,7 @@ fn requests(c: &mut Criterion) {
             let start = Instant::now();
             runtime.block_on(async {
                 for _ in 0..count {
-                    let outcome = ask(Operation::Read {
-                        path: Path::resource(3, 0, 1),
-                    })
-                    .await;
+                    let outcome = ask(Operation::read(Path::resource(3, 0, 1))).await;
                     assert!(matches!(outcome, Outcome::Content(_)));
                 }
             });
@@ -98,7 +95,7 @@ fn requests(c: &mut Criterion) {
                     tag += 1;
                     let push = Operation::Push {
                         path: Path::resource(5, 0, 0),
-                        body: Arc::clone(&body),
+                        body: Arc::clone(&body).into(),
                         from: 0,
                         tag: tag.to_be_bytes(),
                     };

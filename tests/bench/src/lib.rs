@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Szx, Token};
+use tinsmith_lwm2m::{Identity, Peer};
 use tinsmith_server::{Config, ServerHandle, start};
 use tinsmith_store::{SledStore, Store};
-use tinsmith_transport::{Outgoing, ReceiveBatch, UdpListener};
+use tinsmith_transport::{Outgoing, ReceiveBatch, Received, UdpListener};
 
 /// A server on port 0 with a sled store in `folder`.
 ///
@@ -67,7 +68,8 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
     let mut post = |out: &mut Vec<Outgoing>, number: u32| {
         let len = register(&mut buf, number as u16, number);
         out.push(Outgoing {
-            to: server,
+            to: Peer::udp(server),
+            identity: Identity::None,
             bytes: buf[..len].to_vec(),
         });
     };
@@ -80,7 +82,7 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
         let _ = socket.send(&mut out).await;
         let wait = tokio::time::timeout(Duration::from_millis(500), socket.receive(&mut batch));
         if let Ok(Ok(())) = wait.await {
-            for (_, bytes) in batch.iter() {
+            for Received { bytes, .. } in batch.iter() {
                 let Ok(message) = Message::parse(bytes) else {
                     continue;
                 };
@@ -113,7 +115,8 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
     let mut buf = [0; 512];
     let len = register(&mut buf, 1, number);
     let mut out = vec![Outgoing {
-        to: server,
+        to: Peer::udp(server),
+        identity: Identity::None,
         bytes: buf[..len].to_vec(),
     }];
     let mut ready = Some(ready);
@@ -130,7 +133,7 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
         if socket.receive(&mut batch).await.is_err() {
             continue;
         }
-        for (from, bytes) in batch.iter() {
+        for Received { peer, bytes, .. } in batch.iter() {
             let Ok(message) = Message::parse(bytes) else {
                 continue;
             };
@@ -154,7 +157,8 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
             });
             if let Ok(len) = made {
                 out.push(Outgoing {
-                    to: from,
+                    to: peer,
+                    identity: Identity::None,
                     bytes: buf[..len].to_vec(),
                 });
             }

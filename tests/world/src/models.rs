@@ -1,14 +1,12 @@
 //! Models that are built at once: each adds a number to its inputs.
 
-use std::sync::Arc;
-
 use lwm2m_objects::compute::{DType, Task, TensorDescriptor};
 use tinsmith_digest::Digest;
 use tinsmith_module::build::{
     GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, TensorSpec, View,
 };
 use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id};
-use tinsmith_update::{Artefact, Failure, Job, JobResult, PackageJob};
+use tinsmith_update::{Artefact, Failure, Job, JobResult, Package, PackageJob};
 
 /// Values of an input and of an output.
 pub const WIDTH: usize = 16;
@@ -114,7 +112,7 @@ pub fn job(job: &Job) -> JobResult {
     }
 }
 
-fn package(job: &PackageJob) -> Result<Arc<[u8]>, String> {
+fn package(job: &PackageJob) -> Result<Package, String> {
     let module = module(&job.model);
     let head = Head {
         kind: Kind::Module,
@@ -132,6 +130,10 @@ fn package(job: &PackageJob) -> Result<Arc<[u8]>, String> {
         source_digest: job.source.0,
         compiler: &job.artefact.compiler,
     };
-    let package = tinsmith_package::encode(&head, &module).map_err(|e| e.to_string())?;
-    Ok(package.into())
+    let head = tinsmith_package::encode_prefix(&head).map_err(|e| e.to_string())?;
+    Ok(Package {
+        digest: Digest::of_parts(&[&head, &module]),
+        head: head.into(),
+        module: module.into(),
+    })
 }

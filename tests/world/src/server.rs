@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use tinsmith_lwm2m::{
-    BootstrapConfig, DeviceRequest, Endpoint, Event, Identity, Input, Limits, ListenerId, Now,
-    Operation, Outcome, Output, Peer, PersistId, RequestId, Role, Rule, Shard, ShardConfig, bucket,
-    route,
+    BootstrapConfig, DeviceRequest, Endpoint, Event, Identity, Input, Limits, ListenerId,
+    ModelSource, Now, Operation, Outcome, Output, Peer, PersistId, RequestId, Role, Rule, Shard,
+    ShardConfig, bucket, route,
 };
 use tinsmith_store::{Kind, StoreError, Version};
 use tinsmith_update::{Ask, AskId, JobId, JobResult, Output as Wanted, Reconciler, Reply, Status};
@@ -88,6 +88,7 @@ impl Server {
                     }],
                 },
                 limits: Limits::default(),
+                models: ModelSource::default(),
                 seed: bytes,
             });
             let mine = |id: &[u8]| {
@@ -105,8 +106,8 @@ impl Server {
             let (_, unreadable) = core.restore(clocks, records);
             assert_eq!(unreadable, 0, "the server can't read what it wrote");
             let mut reconciler = Reconciler::new();
-            for (_, stored) in disk.load(Kind::CAPABILITY) {
-                let restored = reconciler.restore_capability(&stored.bytes);
+            for (key, stored) in disk.load(Kind::CAPABILITY) {
+                let restored = reconciler.restore_capability(&key, &stored);
                 restored.unwrap_or_else(|e| panic!("a capability: {e}"));
             }
             for (key, stored) in disk.load(Kind::DEVICE) {
@@ -292,6 +293,7 @@ impl Server {
                             listener,
                             peer,
                             bytes,
+                            ..
                         } => {
                             let own = if listener.0 == 1 {
                                 BOOTSTRAP
@@ -306,6 +308,8 @@ impl Server {
                         Output::Persist(id, batch) => {
                             disk.commit(now, batch, Waits::Core(index, id));
                         }
+                        // The NAT gives each device a port, and nothing here is sent without a name.
+                        Output::Learned(..) => {}
                         Output::Event(event) => {
                             half.reconciler.event(clocks, &event);
                             if let Event::Completed { id, outcome, .. } = event

@@ -240,11 +240,8 @@ impl World {
     /// How the device, or the way to it, failed.
     pub fn infer(&mut self, device: usize, input: &[u8]) -> Result<Vec<u8>, Outcome> {
         let path = Path::resource(27304, 0, 5);
-        let write = Operation::Write {
-            path,
-            values: vec![(path, OwnedValue::Opaque(input.to_vec()))],
-            replace: true,
-        };
+        let value = OwnedValue::Opaque(input.to_vec());
+        let write = Operation::write(path, vec![(path, value)], true);
         let path = Path::resource(27304, 0, 4);
         let run = Operation::Execute {
             path,
@@ -257,9 +254,9 @@ impl World {
             }
         }
         let path = Path::resource(27304, 0, 6);
-        match self.request(device, Operation::Read { path }) {
+        match self.request(device, Operation::read(path)) {
             Some(Outcome::Content(values)) => {
-                let bytes = values.iter().find_map(|(_, value)| value.as_bytes());
+                let bytes = values.iter().find_map(|found| found.value.as_bytes());
                 Ok(bytes.unwrap_or_default().to_vec())
             }
             other => Err(other.unwrap_or(Outcome::NotRegistered)),

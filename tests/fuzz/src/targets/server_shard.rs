@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_lwm2m::{
-    BootstrapConfig, DeviceRequest, Identity, Input, Limits, ListenerId, Now, Operation, Output,
-    Peer, PersistId, RequestId, Role, Shard, ShardConfig,
+    BootstrapConfig, DeviceRequest, Identity, Input, Limits, ListenerId, ModelSource, Now,
+    Operation, Output, Peer, PersistId, RequestId, Role, Shard, ShardConfig,
 };
 use tinsmith_store::{StoreError, Version};
 
@@ -43,6 +43,7 @@ fn shard() -> Shard {
         listeners: vec![Role::Management, Role::Bootstrap],
         bootstrap: BootstrapConfig::default(),
         limits,
+        models: ModelSource::default(),
         seed: [7; 32],
     })
 }
@@ -71,19 +72,22 @@ pub(super) fn answer(request: &[u8], step: u8, argument: &[u8]) -> Option<Vec<u8
 
 fn operation(choice: u8, path: Path, argument: &[u8], from: u32) -> Operation {
     match choice % 7 {
-        0 => Operation::Read { path },
-        1 => Operation::Observe { path },
-        2 => Operation::CancelObserve { path },
+        0 => Operation::read(path),
+        1 => Operation::Observe {
+            target: path.into(),
+        },
+        2 => Operation::CancelObserve {
+            target: path.into(),
+        },
         3 => Operation::Discover { path },
         4 => Operation::Execute {
             path,
             arguments: String::new(),
         },
-        5 => Operation::Write {
-            path,
-            values: vec![(path, OwnedValue::String("x".repeat(argument.len())))],
-            replace: true,
-        },
+        5 => {
+            let value = OwnedValue::String("x".repeat(argument.len()));
+            Operation::write(path, vec![(path, value)], true)
+        }
         _ => Operation::Push {
             path,
             body: vec![1; 5000].into(),
@@ -178,7 +182,7 @@ impl World {
                     self.shard
                         .handle(self.now, Input::Persisted(id, Version(1)));
                 }
-                Some(Output::Event(_)) => {}
+                Some(Output::Learned(..) | Output::Event(_)) => {}
             }
         }
         panic!("poll never ends");

@@ -1,0 +1,130 @@
+//! Which shard a datagram belongs to: by what it carries, else by what was learned of its sender.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use tinsmith_lwm2m::{ListenerId, Peer, owner};
+
+/// The most peers that are remembered, twice.
+const GENERATION: usize = 200_000;
+
+type Table = HashMap<(ListenerId, Peer), u8>;
+
+/// Peers whose registrations were answered, and by which shard. Two generations: when the younger
+/// is full it becomes the older, and the older is forgotten.
+#[derive(Default)]
+struct Learned {
+    young: Table,
+    old: Table,
+}
+
+/// Routes datagrams to shards.
+pub(super) struct Router {
+    shards: usize,
+    generation: usize,
+    learned: RwLock<Learned>,
+}
+
+impl Router {
+    pub(super) fn new(shards: usize) -> Self {
+        Self::with_memory(shards, GENERATION)
+    }
+
+    fn with_memory(shards: usize, generation: usize) -> Self {
+        Router {
+            shards,
+            generation,
+            learned: RwLock::default(),
+        }
+    }
+
+    /// The shard of a datagram. One that names no device and comes from nobody known is for
+    /// the first.
+    pub(super) fn shard(&self, listener: ListenerId, peer: Peer, datagram: &[u8]) -> usize {
+        if self.shards <= 1 {
+            return 0;
+        }
+        owner(datagram, self.shards)
+            .or_else(|| self.learned_shard(listener, peer))
+            .unwrap_or(0)
+    }
+
+    fn learned_shard(&self, listener: ListenerId, peer: Peer) -> Option<usize> {
+        let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
+        let key = (listener, peer);
+        let found = learned.young.get(&key).or_else(|| learned.old.get(&key));
+        found.map(|shard| usize::from(*shard))
+    }
+
+    /// A shard answered a registration of this peer.
+    pub(super) fn learn(&self, listener: ListenerId, peer: Peer, shard: u8) {
+        if self.shards <= 1 {
+            return;
+        }
+        let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        if learned.young.len() >= self.generation {
+            learned.old = std::mem::take(&mut learned.young);
+        }
+        learned.young.insert((listener, peer), shard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
+
+    const MANAGEMENT: ListenerId = ListenerId(0);
+
+    fn peer(port: u16) -> Peer {
+        Peer::udp(([10, 0, 0, 1], port).into())
+    }
+
+    /// A Send of LwM2M: it names no device.
+    fn send() -> Vec<u8> {
+        let mut buf = [0; 64];
+        let mut b = Builder::new(
+            &mut buf,
+            MessageType::Confirmable,
+            Code::POST,
+            1,
+            Token::EMPTY,
+        )
+        .unwrap();
+        b.option(OptionNumber::URI_PATH, b"dp").unwrap();
+        b.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn what_names_no_device_goes_where_its_sender_was_answered() {
+        let router = Router::new(4);
+        assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 0);
+        router.learn(MANAGEMENT, peer(1), 3);
+        assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 3);
+        assert_eq!(router.shard(MANAGEMENT, peer(2), &send()), 0);
+        assert_eq!(router.shard(ListenerId(1), peer(1), &send()), 0);
+        // It registers again, in another shard: another name.
+        router.learn(MANAGEMENT, peer(1), 2);
+        assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 2);
+        // An association of the same address is another peer.
+        let secure = Peer {
+            association: 9,
+            ..peer(1)
+        };
+        assert_eq!(router.shard(MANAGEMENT, secure, &send()), 0);
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_the_oldest_are_forgotten() {
+        let router = Router::with_memory(4, 10);
+        for port in 0..25 {
+            router.learn(MANAGEMENT, peer(port), 1);
+        }
+        let learned = router.learned.read().unwrap();
+        assert_eq!((learned.old.len(), learned.young.len()), (10, 5));
+        drop(learned);
+        assert_eq!(router.shard(MANAGEMENT, peer(9), &send()), 0);
+        assert_eq!(router.shard(MANAGEMENT, peer(10), &send()), 1);
+        assert_eq!(router.shard(MANAGEMENT, peer(24), &send()), 1);
+    }
+}

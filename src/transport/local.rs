@@ -1,0 +1,170 @@
+//! A listener without a socket: who holds its [`Network`] says what comes in, sees what goes out,
+//! and ends associations, as DTLS or TCP would.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tinsmith_lwm2m::{Identity, Peer};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use super::{Listener, NotSent, Outgoing, ReceiveBatch, udp};
+
+enum Arrival {
+    Datagram(Peer, Identity, Vec<u8>),
+    Gone(Peer),
+}
+
+type Refusals = Arc<Mutex<HashMap<Peer, NotSent>>>;
+
+/// The server's side.
+pub struct LocalListener {
+    address: SocketAddr,
+    inbox: AsyncMutex<mpsc::UnboundedReceiver<Arrival>>,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+    refusals: Refusals,
+}
+
+/// The other side.
+pub struct Network {
+    inbox: mpsc::UnboundedSender<Arrival>,
+    outbox: mpsc::UnboundedReceiver<Outgoing>,
+    refusals: Refusals,
+}
+
+/// Both sides of a listener that says it listens at `address`.
+pub fn local(address: SocketAddr) -> (Listener, Network) {
+    let (arrivals, inbox) = mpsc::unbounded_channel();
+    let (outbox, sent) = mpsc::unbounded_channel();
+    let refusals = Refusals::default();
+    let listener = LocalListener {
+        address,
+        inbox: AsyncMutex::new(inbox),
+        outbox,
+        refusals: Arc::clone(&refusals),
+    };
+    let network = Network {
+        inbox: arrivals,
+        outbox: sent,
+        refusals,
+    };
+    (Listener::Local(listener), network)
+}
+
+impl Network {
+    /// A datagram arrives. Longer ones than [`udp::MAX_DATAGRAM`] are dropped.
+    pub fn deliver(&self, from: Peer, identity: Identity, datagram: Vec<u8>) {
+        let _ = self.inbox.send(Arrival::Datagram(from, identity, datagram));
+    }
+
+    /// An association ends.
+    pub fn end(&self, peer: Peer) {
+        let _ = self.inbox.send(Arrival::Gone(peer));
+    }
+
+    /// From now on nothing can be sent to a peer, or it can again.
+    pub fn refuse(&self, peer: Peer, why: Option<NotSent>) {
+        let mut refusals = lock(&self.refusals);
+        match why {
+            Some(why) => refusals.insert(peer, why),
+            None => refusals.remove(&peer),
+        };
+    }
+
+    /// What the server sends next; `None` when it has ended.
+    pub async fn sent(&mut self) -> Option<Outgoing> {
+        self.outbox.recv().await
+    }
+}
+
+impl LocalListener {
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
+        batch.clear();
+        let mut inbox = self.inbox.lock().await;
+        let Some(first) = inbox.recv().await else {
+            return std::future::pending().await;
+        };
+        let mut next = Some(first);
+        let mut used = 0;
+        while let Some(arrival) = next {
+            match arrival {
+                Arrival::Gone(peer) => batch.gone.push(peer),
+                Arrival::Datagram(peer, identity, bytes) => {
+                    if bytes.len() <= udp::MAX_DATAGRAM {
+                        let range = used..used + bytes.len();
+                        used = range.end;
+                        batch.buffer[range.clone()].copy_from_slice(&bytes);
+                        batch.items.push((peer, identity, range));
+                    }
+                }
+            }
+            next = (batch.items.len() < udp::BATCH)
+                .then(|| inbox.try_recv().ok())
+                .flatten();
+        }
+        Ok(())
+    }
+
+    pub(super) fn send(&self, batch: &mut Vec<Outgoing>, not_sent: &mut Vec<(Peer, NotSent)>) {
+        let refusals = lock(&self.refusals);
+        for outgoing in batch.drain(..) {
+            match refusals.get(&outgoing.to) {
+                Some(why) => not_sent.push((outgoing.to, *why)),
+                None => {
+                    let _ = self.outbox.send(outgoing);
+                }
+            }
+        }
+    }
+}
+
+fn lock(refusals: &Refusals) -> std::sync::MutexGuard<'_, HashMap<Peer, NotSent>> {
+    refusals.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn identity_and_association_go_both_ways() {
+        let (listener, mut network) = local(([127, 0, 0, 1], 5684).into());
+        let peer = Peer {
+            association: 7,
+            ..Peer::udp(([10, 0, 0, 1], 1).into())
+        };
+        let other = Peer::udp(peer.address);
+        let psk = Identity::Psk(b"me".to_vec());
+        network.deliver(peer, psk.clone(), b"hello".to_vec());
+        network.deliver(other, Identity::None, vec![0; udp::MAX_DATAGRAM + 1]);
+        network.end(other);
+        let mut batch = ReceiveBatch::new();
+        listener.receive(&mut batch).await.unwrap();
+        let found: Vec<_> = batch.iter().collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].peer, found[0].identity), (peer, &psk));
+        assert_eq!(found[0].bytes, b"hello");
+        assert_eq!(batch.gone(), [other]);
+
+        let to = |to: Peer| Outgoing {
+            to,
+            identity: psk.clone(),
+            bytes: vec![1],
+        };
+        network.refuse(other, Some(NotSent::Handshaking));
+        let mut not_sent = Vec::new();
+        let mut out = vec![to(other), to(peer)];
+        listener.send(&mut out, &mut not_sent).await.unwrap();
+        assert_eq!(not_sent, [(other, NotSent::Handshaking)]);
+        assert_eq!(network.sent().await, Some(to(peer)));
+        network.refuse(other, None);
+        let mut out = vec![to(other)];
+        listener.send(&mut out, &mut not_sent).await.unwrap();
+        assert_eq!(network.sent().await, Some(to(other)));
+    }
+}
