@@ -81,7 +81,7 @@ impl Facts {
         self.clock.saturating_mul(SELF_TEST_S)
     }
 
-    /// Steps of inner loops between two looks at the network. A record is never divided.
+    /// Steps of inner loops between two looks at the network. A row of a result is never divided.
     pub(crate) fn step(&self) -> u64 {
         self.clock / STEP_HZ
     }

@@ -12,7 +12,7 @@ use crate::format::Tensor;
 use crate::format::golden::{Source, Xorshift32};
 use crate::loader::Module;
 use crate::numerics::dequantize;
-use crate::plan::Span;
+use crate::plan::{Facts, Span};
 
 /// Result of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,7 +138,9 @@ pub type Trace<'t> = dyn FnMut(usize, &[u8]) + 't;
 pub struct Runner {
     /// Index of the first record that is not done.
     next: usize,
-    /// Class before a final Softmax that has run.
+    /// First row of its result that is not done.
+    row: usize,
+    /// Class before a final Softmax that has begun.
     before_scores: Option<u32>,
 }
 
@@ -147,6 +149,7 @@ impl Runner {
     pub const fn new() -> Self {
         Self {
             next: 0,
+            row: 0,
             before_scores: None,
         }
     }
@@ -166,8 +169,9 @@ impl Runner {
         Ok(self.step_in(module, &mut arena, budget, trace))
     }
 
-    /// Runs the next record, and the ones behind it as long as their innermost loops take at most
-    /// `budget` steps together. Ready when the plan is done: the class, as [`Module::run`] gives it.
+    /// Runs what comes next, as long as its innermost loops take at most `budget` steps together,
+    /// but at least one row of a result. Ready when the plan is done: the class, as [`Module::run`]
+    /// gives it.
     pub fn step_in(
         &mut self,
         module: &Module<'_>,
@@ -182,27 +186,34 @@ impl Runner {
             if step.layer() < self.next {
                 continue;
             }
-            if budget < u64::MAX {
-                let work = step.facts().work;
-                if !first && work > left {
+            let end = if budget == u64::MAX {
+                usize::MAX
+            } else {
+                let rows = affordable(&step.facts(), self.row, &mut left, first);
+                if rows == 0 {
                     return Poll::Pending;
                 }
-                left = left.saturating_sub(work);
-            }
+                self.row + rows
+            };
             first = false;
-            let scores = if classifier.is_some() && step.makes_scores() {
+            let scores = if classifier.is_some() && step.makes_scores() && self.row == 0 {
                 step.facts().scores
             } else {
                 None
             };
             let best = scores.map(|input| argmax(elements(arena.segment(input.segment), &input)));
-            let output = step.run(arena, 0..usize::MAX).output;
+            let output = step.run(arena, self.row..end).output;
             if let Some(tensor) = &classifier
+                && self.row == 0
                 && touches(&output, tensor)
             {
                 self.before_scores = best.filter(|_| covers(&output, tensor));
             }
-            self.next = step.layer() + 1;
+            if end < output.height {
+                self.row = end;
+                return Poll::Pending;
+            }
+            (self.next, self.row) = (step.layer() + 1, 0);
             if let Some(trace) = trace.as_deref_mut() {
                 show(trace, step.layer(), arena.segment(output.segment), &output);
             }
@@ -218,6 +229,17 @@ impl Runner {
             }
         }))
     }
+}
+
+/// How many rows from `row` on fit the budget that is left, of which they are taken; at least one
+/// if nothing has run (`first`).
+fn affordable(facts: &Facts, row: usize, left: &mut u64, first: bool) -> usize {
+    let height = facts.output.height.max(1) as u64;
+    let each = facts.work.div_ceil(height).max(1);
+    let most = height.saturating_sub(row as u64);
+    let rows = (*left / each).min(most).max(u64::from(first));
+    *left = left.saturating_sub(rows.saturating_mul(each));
+    rows as usize
 }
 
 fn show(trace: &mut Trace<'_>, layer: usize, memory: &[u8], span: &Span) {

@@ -280,4 +280,53 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_large_layer_runs_row_by_row() {
+        let mut b = ModuleBuilder::new();
+        b.segment(Segment {
+            size: 60,
+            align: 4,
+            kind: SegmentKind::Scratch,
+        });
+        let view = View::dense(0, 0, 5, 4, 3);
+        let table = core::array::from_fn(|i| (i as u8).wrapping_mul(3) as i8);
+        b.op(Lookup {
+            input: view,
+            output: view,
+            table,
+        });
+        // One step of the innermost loop, which always fits what is left.
+        let last = View::dense(0, 59, 1, 1, 1);
+        b.op(Lookup {
+            input: last,
+            output: last,
+            table,
+        });
+        let image = b.finish().unwrap();
+        let module = Module::parse(&image).unwrap();
+        let input: [u8; 60] = core::array::from_fn(|i| i as u8);
+        let mut whole = input;
+        module.run(&mut whole).unwrap();
+        // A row is 12 steps of the innermost loop.
+        for (budget, wanted) in [(0, 6), (12, 6), (30, 3), (59, 2), (61, 1), (u64::MAX, 1)] {
+            let mut arena = input;
+            let mut runner = Runner::new();
+            let (mut steps, mut shown) = (0, Vec::new());
+            loop {
+                steps += 1;
+                let mut trace = |layer: usize, bytes: &[u8]| {
+                    if layer == 0 {
+                        shown.extend_from_slice(bytes);
+                    }
+                };
+                let run = runner.step(&module, &mut arena, budget, Some(&mut trace));
+                if run.unwrap().is_ready() {
+                    break;
+                }
+            }
+            assert_eq!((steps, arena), (wanted, whole), "{budget}");
+            assert_eq!(shown[..59], whole[..59]);
+        }
+    }
 }
