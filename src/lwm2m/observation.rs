@@ -124,7 +124,7 @@ pub(super) fn content_format(option: Option<u16>, path: &Path) -> ContentFormat 
     }
 }
 
-/// Times below this are relative to now (RFC 8428 section 4.5.3).
+/// Times below this are relative to now (RFC 8428 §4.5.3).
 const RELATIVE: f64 = (1_u64 << 28) as f64;
 
 /// The values of a payload, with absolute times.

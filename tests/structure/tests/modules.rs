@@ -45,7 +45,7 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tinsmith-server",
-        &["handle", "shard"],
+        &["devices", "handle", "shard"],
         "the handle sends to the shard's task, the task tells what the handle subscribes to",
     ),
     (
