@@ -27,7 +27,7 @@ fn models(c: &mut Criterion) {
         let mut group = c.benchmark_group("compile");
         group.sample_size(10);
         group.bench_function(name, |b| {
-            b.iter(|| compile(black_box(&request), &mut |_| {}))
+            b.iter(|| compile(black_box(&request), &mut |_| {}));
         });
         group.finish();
 
