@@ -209,16 +209,14 @@ impl Runner {
             {
                 self.before_scores = best.filter(|_| covers(&output, tensor));
             }
-            self.row = end;
-            if end >= output.height {
-                (self.next, self.row) = (step.layer() + 1, 0);
-                if let Some(trace) = trace.as_deref_mut() {
-                    show(trace, step.layer(), arena.segment(output.segment), &output);
-                }
+            if end < output.height {
+                self.row = end;
+                return Poll::Pending;
             }
-        }
-        if self.row > 0 {
-            return Poll::Pending;
+            (self.next, self.row) = (step.layer() + 1, 0);
+            if let Some(trace) = trace.as_deref_mut() {
+                show(trace, step.layer(), arena.segment(output.segment), &output);
+            }
         }
         Poll::Ready(classifier.map(|tensor| {
             let scores = arena.tensor(&tensor);
