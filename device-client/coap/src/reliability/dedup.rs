@@ -5,7 +5,7 @@ use crate::{Instant, Message, MessageId, MessageType, hash};
 
 /// What became of a message of the peer.
 #[derive(Clone, Debug)]
-pub(super) enum State<R> {
+pub(crate) enum State<R> {
     /// A request that waits for its answer.
     Pending { acknowledged: bool },
     /// A notification that waits for acceptance or rejection.
