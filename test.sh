@@ -4,8 +4,11 @@
 # command, the same on a developer's machine and in CI.
 #
 #   ./test.sh           everything; installs missing Debian packages if it may
-#   ./test.sh --quick   format, lints and the workspace's tests only; what needs a tool that is
-#                       missing (QEMU, Java) is skipped and says so
+#   ./test.sh --quick   format, structure, lints and the workspace's tests only; what needs a tool
+#                       that is missing (QEMU, Java) is skipped and says so
+#   ./test.sh --long    everything with larger numbers: a thousand kills, hundreds of power cuts,
+#                       10,000 random layers, 100,000 seeds, floods, half an hour of fuzzing for
+#                       each target. Takes hours. A number that is in the environment already stays
 #
 # Builds go to target/ (or $CARGO_TARGET_DIR) with the release profile, so that the program, the
 # tests and the demo share one build of the dependencies.
@@ -13,15 +16,28 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 quick=
+long=
 case "${1-}" in
 '') ;;
 --quick) quick=1 ;;
+--long) long=1 ;;
 *)
-    sed -n '2,11s/^# \{0,1\}//p' "$0"
+    sed -n '2,14s/^# \{0,1\}//p' "$0"
     [ "$1" = --help ] && exit 0
     exit 2
     ;;
 esac
+
+if [ -n "$long" ]; then
+    export TINSMITH_KILLS=${TINSMITH_KILLS:-1000}
+    export TINSMITH_CUTS=${TINSMITH_CUTS:-300}
+    export TINSMITH_LAYERS=${TINSMITH_LAYERS:-10000}
+    export TINSMITH_MUTATIONS=${TINSMITH_MUTATIONS:-20000}
+    export TINSMITH_SEEDS=${TINSMITH_SEEDS:-100000}
+    export TINSMITH_FLOOD=${TINSMITH_FLOOD:-200000}
+    export TINSMITH_FUZZ_SECONDS=${TINSMITH_FUZZ_SECONDS:-1800}
+    export PROPTEST_CASES=${PROPTEST_CASES:-10000}
+fi
 
 start=$SECONDS
 timings=()
@@ -59,11 +75,12 @@ have() {
 
 # The Debian packages of the tools that are missing.
 missing_packages() {
-    have cc || echo build-essential
+    have cc && have c++ || echo build-essential
     [ -n "$quick" ] || have qemu-system-arm || echo qemu-system-arm
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
+    [ -n "$quick" ] || have llvm-objdump && have llvm-symbolizer || echo llvm
 }
 
 step "tools"
@@ -91,10 +108,14 @@ if ! cargo --version > /dev/null 2>&1; then
         rustup toolchain install "$channel" --profile minimal --component rustfmt,clippy
     fi
 fi
-targets=thumbv7em-none-eabihf
-if [ -z "$quick" ] && ! rustc --print target-libdir --target "$targets" | xargs test -d; then
-    rustup target add "$targets" ${RUSTUP_TOOLCHAIN:+--toolchain "$RUSTUP_TOOLCHAIN"}
-fi
+# What the crates of the device are built for. Cortex-M4 is the firmware's; M0+ has no atomic
+# exchange, M33 another instruction set.
+targets=(thumbv7em-none-eabihf thumbv6m-none-eabi thumbv8m.main-none-eabihf)
+for target in "${targets[@]}"; do
+    if [ -z "$quick" ] && ! rustc --print target-libdir --target "$target" | xargs test -d; then
+        rustup target add "$target" ${RUSTUP_TOOLCHAIN:+--toolchain "$RUSTUP_TOOLCHAIN"}
+    fi
+done
 rustc --version
 
 step "format"
@@ -103,20 +124,49 @@ if [ -z "$quick" ]; then
     (cd device-client/boards/qemu-mps2 && cargo fmt --check)
 fi
 
+step "structure: who knows whom, dependencies, documents"
+cargo test --locked --release -p tinsmith-structure
+
 if [ -z "$quick" ]; then
-    # The protocol cores and the runtime have no operating system to call and no heap.
-    for crate in lwm2m-objects tinsmith-coap tinsmith-package tinsmith-module tinsmith-client; do
-        step "no_std: $crate"
-        cargo build --locked --release -p "$crate" --no-default-features --target "$targets"
+    # The protocol cores and the runtime have no operating system to call and no heap; with `alloc`
+    # and `build` they have a heap.
+    for target in "${targets[@]}"; do
+        step "no_std: $target"
+        for crate in lwm2m-objects tinsmith-coap tinsmith-package tinsmith-module tinsmith-client; do
+            cargo build --locked --release -p "$crate" --no-default-features --target "$target"
+        done
+        for heap in lwm2m-objects/alloc tinsmith-package/alloc tinsmith-module/build; do
+            cargo build --locked --release -p "${heap%/*}" --no-default-features \
+                --features "${heap#*/}" --target "$target"
+        done
     done
 
     step "firmware for QEMU"
-    (cd device-client/boards/qemu-mps2 && cargo clippy --locked --release -- -D warnings)
-    (cd device-client/boards/qemu-mps2 && cargo build --locked --release)
+    (
+        cd device-client/boards/qemu-mps2
+        cargo clippy --locked --release --features temperature -- -D warnings
+        cargo build --locked --release --features temperature
+        built=${CARGO_TARGET_DIR:-target}/thumbv7em-none-eabihf/release
+        cp "$built/firmware" "$built/firmware-temperature"
+        cargo clippy --locked --release -- -D warnings
+        cargo build --locked --release
+        python3 limits.py --frame 1024 --data 512 "$built/firmware"
+    )
+
+    step "size of the client"
+    python3 device-client/boards/qemu-mps2/size.py --check
 fi
 
+# Benchmarks of the compiler and the fuzzer are built nowhere else.
+features=
+[ -n "$quick" ] || features=tinsmith-bench/compiler,tinsmith-fuzz/libfuzzer
 step "lints"
-cargo clippy --locked --release --workspace --all-targets -- -D warnings
+cargo clippy --locked --release --workspace --all-targets --features "$features" -- -D warnings
+
+if [ -z "$quick" ]; then
+    step "each crate alone, with each of its features"
+    cargo run --locked --release -p tinsmith-structure --bin each_crate
+fi
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
@@ -127,18 +177,22 @@ if [ -z "$quick" ]; then
 fi
 
 step "tests"
-cargo test --locked --release --workspace
+cargo test --locked --release --workspace --exclude tinsmith-structure
 
 if [ -z "$quick" ]; then
     board=device-client/boards/qemu-mps2
     step "firmware in QEMU: flash, clock, network"
     python3 $board/tests/host.py
 
+    step "firmware in QEMU with an object of an application"
+    python3 $board/tests/sensor.py --elf \
+        "${CARGO_TARGET_DIR:-$board/target}/thumbv7em-none-eabihf/release/firmware-temperature"
+
     step "firmware in QEMU against an independent server, with power cuts"
     module=$(mktemp)
     "${CARGO_TARGET_DIR:-target}/release/tinsmith" compile motion --target qemu-mps2-an386 \
         -o "$module"
-    python3 $board/tests/lwm2m.py --module "$module" --cuts 5
+    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6144
     rm -f "$module"
 
     step "the same bytes from a compiler built for another CPU"
@@ -146,4 +200,20 @@ if [ -z "$quick" ]; then
 
     step "demo"
     cargo test --locked --release --workspace --test demo -- --ignored --nocapture
+fi
+
+if [ -n "$long" ]; then
+    step "flood: $TINSMITH_FLOOD registrations from 16 sockets"
+    cargo build --locked --release -p tinsmith-bench --bins
+    folder=$(mktemp -d)
+    "${CARGO_TARGET_DIR:-target}/release/plain" "$folder/store" > "$folder/address" &
+    server=$!
+    until [ -s "$folder/address" ]; do sleep 0.1; done
+    "${CARGO_TARGET_DIR:-target}/release/load" "$(cat "$folder/address")" "$TINSMITH_FLOOD" 512 16
+    kill "$server"
+    wait "$server" || true
+    rm -rf "$folder"
+
+    step "fuzzing, $TINSMITH_FUZZ_SECONDS s for each target"
+    tests/fuzz/run.sh "$TINSMITH_FUZZ_SECONDS"
 fi

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::process::{Device, Server, kill_now, wait};
 use common::proxy::{Block, Moment, Proxy};
+use common::times;
 use serde_json::{Value, json};
 
 /// Both are small, their packages differ, and one device has room for both.
@@ -247,11 +248,13 @@ fn kill_server(name: &str, kills: usize) -> usize {
     resumed
 }
 
+/// `TINSMITH_KILLS` says at how many.
 #[test]
 fn server_killed_at_50_points_of_an_update() {
+    let half = times("TINSMITH_KILLS", 50).div_ceil(2);
     let halves: Vec<_> = ["a", "b"]
         .into_iter()
-        .map(|name| std::thread::spawn(move || kill_server(name, 25)))
+        .map(|name| std::thread::spawn(move || kill_server(name, half)))
         .collect();
     // Both end before either is judged: a process must not outlive its test.
     let halves: Vec<_> = halves
@@ -262,7 +265,10 @@ fn server_killed_at_50_points_of_an_update() {
         .into_iter()
         .map(|half| half.expect("no half of the kills failed"))
         .sum();
-    assert!(resumed >= 10, "only {resumed} kills hit the transfer");
+    assert!(
+        resumed * 5 >= 2 * half,
+        "only {resumed} kills hit the transfer"
+    );
 }
 
 #[test]
@@ -307,18 +313,20 @@ fn server_killed_while_it_builds() {
     }
 }
 
+/// `TINSMITH_KILLS` says at how many: two for five of the server.
 #[test]
 fn device_killed_at_20_points_of_an_update() {
+    let kills = times("TINSMITH_KILLS", 50) * 2 / 5;
     let mut rig = Rig::new("cut");
     let endpoint = rig.endpoint();
     let (mut killed, mut failures, mut run) = (0, 0, 0);
-    while killed < 20 {
+    while killed < kills {
         let (model, old) = (MODELS[run % 2], MODELS[(run + 1) % 2]);
         let moment = MOMENTS[run % MOMENTS.len()];
         run += 1;
-        assert!(run < 40, "too many updates ended before their kill");
+        assert!(run < 2 * kills, "too many updates ended before their kill");
         let total = rig.datagrams[model];
-        let number = 1 + killed * total / 20;
+        let number = 1 + killed * total / kills;
         let context = format!("device cut {moment:?} datagram {number} of {total} to {model}");
         let started = Instant::now();
         let cut = rig.arm(number, moment, rig.device.pid());

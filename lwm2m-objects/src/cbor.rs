@@ -1,4 +1,4 @@
-//! Deterministic CBOR (RFC 8949 section 4.2.1): shortest heads, definite lengths. The [`Reader`]
+//! Deterministic CBOR (RFC 8949 §4.2.1): shortest heads, definite lengths. The [`Reader`]
 //! takes nothing else, and neither floats nor simple values.
 
 use crate::Sink;
@@ -14,7 +14,7 @@ pub enum CborError {
 
 type Result<T> = core::result::Result<T, CborError>;
 
-/// The kind of an item (RFC 8949 section 3.1).
+/// The kind of an item (RFC 8949 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Major {

@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod capability;
 pub mod cbor;
 pub mod compute;
+mod define;
 pub mod firmware;
 pub mod format;
 #[cfg(feature = "alloc")]
@@ -28,7 +29,7 @@ pub mod sink;
 pub mod software;
 mod value;
 
-pub use format::{ContentFormat, FormatError, Record};
+pub use format::{Codec, ContentFormat, FormatError, Record};
 pub use model::{ids, models, object};
 pub use number::UnknownNumber;
 pub use path::{MAX_ID, MAX_PATH_LEN, Path, PathError, PathText};

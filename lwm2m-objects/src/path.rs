@@ -8,7 +8,7 @@ use core::str::FromStr;
 /// Paths order as a tree is walked: a parent before its children, children by id.
 /// The constructors take ids as they are given; everything that reads a path from outside
 /// (text, Uri-Path segments, payloads) refuses the reserved id 65535 for objects and object
-/// instances (LwM2M TS 1.1 table 7.2.1-1).
+/// instances (LwM2M TS 1.1 §7.2.1, table 7.2.1-1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Path {
     ids: [u16; 4],

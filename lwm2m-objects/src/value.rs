@@ -5,7 +5,7 @@ use core::fmt;
 #[cfg(feature = "alloc")]
 use alloc::{string::String, vec::Vec};
 
-/// The data type of a resource (LwM2M TS 1.1 appendix C).
+/// The data type of a resource (LwM2M TS 1.1 §C).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "std", serde(rename_all = "snake_case"))]
@@ -43,7 +43,7 @@ pub struct Objlnk {
 }
 
 impl Objlnk {
-    /// The link to nothing (LwM2M TS 1.1 appendix C).
+    /// The link to nothing (LwM2M TS 1.1 §C).
     pub const NULL: Self = Self {
         object: u16::MAX,
         instance: u16::MAX,

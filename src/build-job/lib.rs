@@ -15,7 +15,7 @@ mod task;
 
 pub use error::{ChildFailure, CompileError, ModelError, Problem};
 pub use misfit::Misfit;
-pub use report::{Compiled, LayerReport, MEASURE, Progress, Report};
+pub use report::{Compiled, FloatCheck, LayerReport, MEASURE, Progress, Report};
 pub use request::{Options, Request, build_key, choices};
 pub use samples::{Samples, TestSet};
 pub use task::{Task, squared_error};

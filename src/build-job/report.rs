@@ -65,8 +65,35 @@ pub struct Report {
     pub compiler: String,
     /// Kernels that the device must have, as (id, version).
     pub kernels: Vec<(u16, u16)>,
-    /// One row per step of the plan.
+    /// What the float model was compared with before it was quantized.
+    #[serde(default)]
+    pub float_check: FloatCheck,
+    /// One row per record of the plan.
     pub layers: Vec<LayerReport>,
+}
+
+/// Who else computed the float model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum FloatCheck {
+    /// tract, which agreed on this many tensors.
+    Tract {
+        /// Tensors compared, inner ones too.
+        tensors: u64,
+    },
+    /// Nobody.
+    None {
+        /// Why tract could not.
+        reason: String,
+    },
+}
+
+impl Default for FloatCheck {
+    fn default() -> Self {
+        Self::None {
+            reason: "not recorded".into(),
+        }
+    }
 }
 
 /// One step of a plan.
@@ -88,4 +115,7 @@ pub struct LayerReport {
     pub arena_bytes: u64,
     /// Signal to noise of the result against float, in dB; none if there is no noise.
     pub sqnr_db: Option<f64>,
+    /// Who does its work on the device.
+    #[serde(default)]
+    pub backend: String,
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::table::table;
 use lwm2m_objects::capability::Capability;
 use tinsmith_build::Zoo;
-use tinsmith_build_job::{Options, Progress, Report, Request, Samples, Task, child};
+use tinsmith_build_job::{FloatCheck, Options, Progress, Report, Request, Samples, Task, child};
 use tinsmith_samples as samples;
 
 /// Compile a model for a target; needs no server.
@@ -167,7 +167,9 @@ fn capability(target: &str) -> Result<Capability> {
     }
     let path = Path::new(target);
     if path.exists() {
-        return serde_json::from_slice(&read(path)?)
+        let text = String::from_utf8(read(path)?);
+        let text = text.with_context(|| format!("{target} is not a target file"))?;
+        return tinsmith_targets::parse(&text)
             .with_context(|| format!("{target} is not a target file"));
     }
     let known: Vec<&str> = tinsmith_targets::list().collect();
@@ -191,6 +193,13 @@ fn text(report: &Report) -> String {
     );
     line("arena", format!("{} B", report.arena_bytes));
     line("MACs", report.macs.to_string());
+    line(
+        "float",
+        match &report.float_check {
+            FloatCheck::Tract { tensors } => format!("tract agrees on {tensors} tensors"),
+            FloatCheck::None { reason } => format!("by our evaluator alone: {reason}"),
+        },
+    );
     if let (Some(metric), Some(float), Some(int8)) =
         (&report.metric, report.metric_float, report.metric_int8)
     {

@@ -47,7 +47,7 @@ fn misfits(capability: &Capability, module: &Module<'_>) -> Vec<Misfit> {
         .first()
         .and_then(|unit| unit.operators.as_deref());
     for (id, version) in module.kernels() {
-        if !resident.unwrap_or_default().contains(&(id, version)) {
+        if !tinsmith_module::kernels::runs(resident.unwrap_or_default(), (id, version)) {
             missing.push(Misfit::Kernel { id, version });
         }
     }

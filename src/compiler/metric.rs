@@ -5,6 +5,7 @@ use tinsmith_build_job::{Task, TestSet, squared_error};
 
 use super::ir::Graph;
 use super::ir::eval::Evaluator;
+use super::quantize;
 use super::verify::Runner;
 
 /// Runs the whole test set.
@@ -15,9 +16,7 @@ pub(crate) fn measure(
     test: &TestSet,
 ) -> Result<Measured, String> {
     let elements = test.x.size().max(1);
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .clamp(1, 4);
+    let threads = quantize::threads(float);
     let share = test.x.len().div_ceil(threads).max(1) * elements;
     // Per sample, so that the sums below run in the order of the samples.
     let parts: Vec<Result<Vec<Outcome>, String>> = std::thread::scope(|scope| {
@@ -65,12 +64,12 @@ fn outcomes(
     elements: usize,
 ) -> Result<Vec<Outcome>, String> {
     let mut evaluator = Evaluator::new(float);
-    let mut arena = runner.arena();
+    let mut running = runner.start();
     let mut outcomes = Vec::new();
     for sample in samples.chunks_exact(elements) {
         evaluator.run(sample);
         let real = evaluator.output();
-        let answer = runner.run(sample, &mut arena)?;
+        let answer = running.run(sample)?;
         let reduce = |output: &[f32], class: Option<u32>| match (task, output) {
             // A single score is that of the second of two classes.
             (Task::Classify, [score]) => f64::from(u8::from(*score > 0.5)),

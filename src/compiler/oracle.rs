@@ -1,4 +1,4 @@
-//! What we use tract for: shapes of every tensor, and a second opinion on every value.
+//! A second opinion on every shape and value, by tract, where tract can load the graph.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,26 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
-use tinsmith_build_job::{CompileError, ModelError, Problem};
-
 /// tract's typed graph.
 pub(crate) struct Typed {
     model: TypedModel,
     shapes: HashMap<String, Vec<usize>>,
     integers: HashMap<String, Vec<i64>>,
-}
-
-/// A tensor of ONNX that our evaluation computes differently from tract.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Difference {
-    /// Name of the tensor.
-    pub tensor: String,
-    /// Element with the largest difference.
-    pub index: usize,
-    /// Our value.
-    pub ours: f32,
-    /// tract's value.
-    pub theirs: f32,
 }
 
 /// tract panics on some inputs; a panic becomes an error like any other.
@@ -38,19 +23,11 @@ fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
 }
 
 impl Typed {
-    /// Infers the shapes of a checked file.
-    pub(crate) fn new(model: &str, proto: &pb::ModelProto) -> Result<Self, CompileError> {
+    /// Infers the shapes of a checked file. The error is why tract does not load it.
+    pub(crate) fn new(proto: &pb::ModelProto) -> Result<Self, String> {
         let typed = guarded(|| {
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
             onnx.parse(proto, None)?.model.into_typed()
-        });
-        let typed = typed.map_err(|detail| {
-            CompileError::Model(Box::new(ModelError {
-                model: model.into(),
-                node: None,
-                operator: None,
-                problem: Problem::Shapes { detail },
-            }))
         })?;
         let (mut shapes, mut integers) = (HashMap::new(), HashMap::new());
         let mut note = |name: &str, fact: &TypedFact| {
@@ -129,18 +106,25 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// Compares our values (by tensor name, in ONNX order) of one sample with tract's.
-    /// Returns the first tensor, in the order of the graph, that differs by more than float
-    /// rounding explains.
+    /// How many tensors are compared.
+    pub(crate) fn tensors(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Compares our values (by tensor name, in ONNX order) with tract's on the same inputs, each with
+    /// its shape. Returns what is different about the first tensor, in the order of the graph, that
+    /// differs by more than float rounding explains. The error is why tract could not run.
     pub(crate) fn compare(
         &self,
-        shape: &[usize],
-        input: &[f32],
+        inputs: &[(&[usize], &[f32])],
         ours: &HashMap<&str, &[f32]>,
-    ) -> Result<Option<Difference>, String> {
+    ) -> Result<Option<String>, String> {
         let outputs = guarded(|| {
-            let input = Tensor::from_shape(shape, input)?;
-            self.runnable.run(tvec!(input.into()))
+            let inputs = inputs
+                .iter()
+                .map(|(shape, values)| Ok(Tensor::from_shape(shape, values)?.into()))
+                .collect::<TractResult<TVec<TValue>>>()?;
+            self.runnable.run(inputs)
         })?;
         for (name, output) in self.names.iter().zip(&outputs) {
             let Some(ours) = ours.get(name.as_str()) else {
@@ -149,11 +133,10 @@ impl Oracle {
             let view = output.try_as_plain_ram().map_err(|e| e.to_string())?;
             let theirs = view.as_slice::<f32>().map_err(|e| e.to_string())?;
             if theirs.len() != ours.len() {
-                return Err(format!(
-                    "tensor {name}: {} elements, not {}",
-                    ours.len(),
-                    theirs.len()
-                ));
+                let (ours, theirs) = (ours.len(), theirs.len());
+                return Ok(Some(format!(
+                    "tensor {name} has {ours} elements by our evaluator but {theirs} by tract"
+                )));
             }
             let largest = theirs.iter().fold(1e-3_f32, |m, v| m.max(v.abs()));
             let worst = ours
@@ -165,12 +148,10 @@ impl Oracle {
             if let Some((index, difference)) = worst
                 && (difference.is_nan() || difference > 1e-3 * largest)
             {
-                return Ok(Some(Difference {
-                    tensor: name.clone(),
-                    index,
-                    ours: ours[index],
-                    theirs: theirs[index],
-                }));
+                let (ours, theirs) = (ours[index], theirs[index]);
+                return Ok(Some(format!(
+                    "tensor {name} element {index} is {ours} by our evaluator but {theirs} by tract"
+                )));
             }
         }
         Ok(None)

@@ -1,13 +1,13 @@
 //! Fills the report of a build.
 
 use tinsmith_build_job::metric::Measured;
-use tinsmith_build_job::{LayerReport, Report, Request};
+use tinsmith_build_job::{FloatCheck, LayerReport, Report, Request};
 use tinsmith_digest::Digest;
 use tinsmith_module::Module;
 
-use super::backend::portable;
-use super::ir::{Graph, Node, Op};
+use super::ir::{Graph, Node};
 use super::plan::Plan;
+use super::write::{Built, weight_bytes};
 use crate::COMPILER_VERSION;
 
 pub(super) struct Parts<'a> {
@@ -15,7 +15,8 @@ pub(super) struct Parts<'a> {
     pub(super) graph: &'a Graph,
     pub(super) plan: &'a Plan,
     pub(super) module: &'a Module<'a>,
-    pub(super) weights_bytes: u64,
+    pub(super) built: &'a Built,
+    pub(super) float_check: FloatCheck,
     pub(super) macs: u64,
     pub(super) compile_ms: u64,
     pub(super) sqnr: &'a [Option<f64>],
@@ -31,20 +32,32 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         measured,
         ..
     } = parts;
-    let layers = plan
-        .steps
+    // The work of a step is told with its first record.
+    let mut told = None;
+    let layers = parts
+        .built
+        .layers
         .iter()
         .enumerate()
-        .filter_map(|(step, &id)| Some((step, graph.node(id)?)))
-        .map(|(step, node)| LayerReport {
-            name: graph.tensor(node.outputs[0]).name.clone(),
-            op: node.op.name().into(),
-            nodes: node.sources.clone(),
-            shape: graph.tensor(node.outputs[0]).shape.clone(),
-            macs: node_macs(graph, node),
-            weights_bytes: portable::weight_bytes(graph, node),
-            arena_bytes: plan.live_bytes.get(step).copied().unwrap_or(0) as u64,
-            sqnr_db: parts.sqnr.get(step).copied().flatten(),
+        .filter_map(|(index, layer)| Some((index, layer, graph.node(layer.node)?)))
+        .map(|(index, layer, node)| {
+            let first = told.replace(layer.step) != Some(layer.step);
+            let tensor = layer.gives.or(node.outputs.first().copied());
+            let tensor = tensor.map(|tensor| graph.tensor(tensor));
+            LayerReport {
+                name: tensor.map_or_else(String::new, |tensor| tensor.name.clone()),
+                op: node.op.name().into(),
+                nodes: node.sources.clone(),
+                shape: tensor.map_or_else(Vec::new, |tensor| tensor.shape.clone()),
+                macs: if first { node_macs(graph, node) } else { 0 },
+                weights_bytes: if first { weight_bytes(graph, node) } else { 0 },
+                arena_bytes: plan.live_bytes.get(layer.step).copied().unwrap_or(0) as u64,
+                sqnr_db: parts.sqnr.get(index).copied().flatten(),
+                backend: plan
+                    .steps
+                    .get(layer.step)
+                    .map_or_else(String::new, |step| step.backend.name().into()),
+            }
         })
         .collect();
     Report {
@@ -52,7 +65,7 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         version: request.version.clone(),
         target: request.capability.platform.platform_name.clone(),
         module_bytes: module.image().len() as u64,
-        weights_bytes: parts.weights_bytes,
+        weights_bytes: parts.built.weights_bytes,
         code_bytes: 0,
         arena_bytes: module.arena_bytes() as u64,
         macs: parts.macs,
@@ -67,6 +80,7 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         build_key: request.build_key(COMPILER_VERSION),
         compiler: COMPILER_VERSION.into(),
         kernels: module.kernels().collect(),
+        float_check: parts.float_check.clone(),
         layers,
     }
 }
@@ -82,13 +96,6 @@ pub(super) fn macs(graph: &Graph) -> u64 {
 }
 
 fn node_macs(graph: &Graph, node: &Node) -> u64 {
-    let elements = graph.tensor(node.outputs[0]).elements();
-    let weights = || graph.tensor(node.inputs[1]).shape.as_slice();
-    let per_element = match &node.op {
-        Op::Conv { .. } => weights().iter().skip(1).product(),
-        Op::DepthwiseConv { window, .. } => window.kernel[0] * window.kernel[1],
-        Op::FullyConnected { .. } => weights().get(1).copied().unwrap_or(0),
-        _ => 0,
-    };
-    (elements * per_element) as u64
+    let (inputs, outputs) = (graph.shapes(&node.inputs), graph.shapes(&node.outputs));
+    node.op.macs(&inputs, &outputs)
 }

@@ -3,7 +3,7 @@
 use tinsmith_build_job::{CompileError, Samples, Task, squared_error};
 
 use super::ir::eval::Evaluator;
-use super::{check, import, metric, oracle};
+use super::{check, import, metric, operators, oracle};
 
 /// What the float model says of each sample: the class, the value, or the mean squared error of
 /// the reconstruction.
@@ -16,12 +16,9 @@ pub fn float_scores(
     samples: &Samples,
 ) -> Result<Vec<f64>, CompileError> {
     let checked = check::check(name, onnx)?;
-    let typed = oracle::Typed::new(name, &checked.model)?;
-    let graph = import::import(name, &checked, &typed)?.graph;
-    let expected: usize = graph
-        .inputs
-        .first()
-        .map_or(0, |input| input.shape.iter().product());
+    let typed = oracle::Typed::new(&checked.model).ok();
+    let graph = import::import(name, &checked, typed.as_ref(), &operators::find)?.graph;
+    let expected = graph.sample_size();
     if samples.size() != expected {
         return Err(CompileError::Data {
             model: name.to_owned(),

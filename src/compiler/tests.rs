@@ -1,6 +1,9 @@
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use tinsmith_build_job::{Misfit, Options, Samples, TestSet, build_key};
+use tinsmith_build_job::{
+    CompileError, Compiled, Misfit, Options, Request, Samples, Task, TestSet, build_key,
+};
 use tinsmith_digest::Digest;
 use tinsmith_samples as samples;
 
@@ -192,6 +195,45 @@ fn mlperf_tiny_compiles() {
             report.arena_bytes
         );
     }
+}
+
+/// The number of elements is a prime, so that no shape with smaller dimensions has as many.
+#[test]
+fn a_flat_tensor_of_more_than_65535_elements() {
+    const N: usize = 65_537;
+    let wave = |n: usize| {
+        (0..n)
+            .map(|i| (i % 97) as f32 / 97.0 - 0.5)
+            .collect::<Vec<f32>>()
+    };
+    let weights: Vec<f32> = wave(2 * N).iter().map(|w| w / 64.0).collect();
+    let dims = [N as i64, 2];
+    let gemm = Some((&dims[..], weights.as_slice()));
+    let onnx = crate::check::tests::chain([N as i64, 2], &[("Sigmoid", None), ("Gemm", gemm)]);
+    let mut capability = tinsmith_targets::find("nrf52840").unwrap();
+    let request = |capability| Request {
+        name: "flat".into(),
+        version: "1".into(),
+        onnx: onnx.clone(),
+        task: Task::Regress,
+        labels: Vec::new(),
+        capability,
+        options: Options::new(Samples {
+            shape: vec![N],
+            data: wave(4 * N),
+        }),
+        test: None,
+    };
+    let report = compile(&request(capability.clone()), &mut |_| {})
+        .unwrap_or_else(|e| panic!("{e}"))
+        .report;
+    assert!(report.kernels.iter().any(|&(_, version)| version == 2));
+    // A device whose kernels know smaller tensors only is named, not sent to.
+    for (_, version) in capability.units[0].operators.iter_mut().flatten() {
+        *version = 1;
+    }
+    let refused = compile(&request(capability), &mut |_| {}).unwrap_err();
+    assert!(refused.to_string().contains("version 2"), "{refused}");
 }
 
 #[test]

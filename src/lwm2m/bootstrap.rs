@@ -284,7 +284,7 @@ impl Bootstrap {
 }
 
 /// `coap://` and the address; without the zone of a link-local one, which means something on this
-/// machine only (RFC 6874 section 1).
+/// machine only (RFC 6874 §1).
 fn uri(own: SocketAddr) -> String {
     let port = own.port();
     match own.ip().to_canonical() {

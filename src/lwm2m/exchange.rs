@@ -162,7 +162,7 @@ impl Open {
                 let Some(at) = at else {
                     return Err(Outcome::Done);
                 };
-                // RFC 7641 section 3.6: the same token and options.
+                // RFC 7641 §3.6: the same token and options.
                 let observation = device.observations.remove(at);
                 self.token = observation.token;
                 self.accept = observation.accept;

@@ -69,7 +69,7 @@ impl Shard {
             }
             return;
         }
-        // A ping, or something that nobody here waits for (RFC 7252 section 4.2, 4.3).
+        // A ping, or something that nobody here waits for (RFC 7252 §4.2, §4.3).
         if matches!(
             message.message_type(),
             MessageType::Confirmable | MessageType::NonConfirmable

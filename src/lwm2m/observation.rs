@@ -65,7 +65,7 @@ impl Device {
             return false;
         };
         if !message.code().is_success() {
-            // RFC 7641 section 4.2: an error ends the observation.
+            // RFC 7641 §4.2: an error ends the observation.
             let target = self.observations.remove(at).target;
             self.dirty = true;
             self.observation_ended(cx, target, Some(message.code().byte()));
@@ -125,7 +125,7 @@ pub(super) fn content_format(option: Option<u16>, path: &Path) -> ContentFormat 
     }
 }
 
-/// Times below this are relative to now (RFC 8428 section 4.5.3).
+/// Times below this are relative to now (RFC 8428 §4.5.3).
 const RELATIVE: f64 = (1_u64 << 28) as f64;
 
 /// The values of a payload, with absolute times.

@@ -10,7 +10,7 @@ use tinsmith_coap::Code;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// No `ep`, and no identity that would give a name (§6.2.1).
+    /// No `ep`, and no identity that would give a name (LwM2M TS 1.1 §6.2.1).
     #[error("the endpoint name is missing")]
     NoEndpoint,
     /// A parameter has a value it can't have.
@@ -34,7 +34,7 @@ pub enum RegisterError {
 }
 
 impl RegisterError {
-    /// LwM2M TS 1.1 table 6.4.3-1, transport TS §6.4.3.
+    /// LwM2M TS 1.1 §6.4.3, table 6.4.3-1 of both parts.
     pub fn code(&self) -> Code {
         match self {
             RegisterError::NoEndpoint | RegisterError::Identity => Code::FORBIDDEN,
@@ -134,7 +134,8 @@ pub(crate) fn check_binding(version: &str, binding: &str) -> Result<(), Register
 /// The object list of a Register.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Links {
-    /// Prefix of all paths, e.g. `["lwm2m"]`; mostly empty (§6.2.1.2, alternate path).
+    /// Prefix of all paths, e.g. `["lwm2m"]`; mostly empty (LwM2M TS 1.1
+    /// §6.2.1.2, alternate path).
     pub(crate) root: Vec<String>,
     pub(crate) objects: Vec<(Path, Option<String>)>,
     pub(crate) formats: Vec<u16>,

@@ -4,7 +4,7 @@
 //! location, responses by the first byte of the token: none of these depends on the number of
 //! shards that there were when the device learned them. Empty acknowledgements and resets are
 //! routed by the top bits of the message id, as few as the shards need ([`id_bits`]), since a
-//! message id must not come again within 247 s (RFC 7252 section 4.4). One of those that answers
+//! message id must not come again within 247 s (RFC 7252 §4.4). One of those that answers
 //! a message from before a restart finds nothing open, in whatever shard it ends.
 
 use tinsmith_coap::{Message, MessageType, Numbering};

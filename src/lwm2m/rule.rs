@@ -20,7 +20,8 @@ pub struct Rule {
     pub security_instance: u16,
     /// Instance of Server that is written.
     pub server_instance: u16,
-    /// The path of the Delete; the bootstrap account and Device survive it (§6.1.7.4).
+    /// The path of the Delete; the bootstrap account and Device survive it (LwM2M TS 1.1
+    /// §6.1.7.4).
     pub delete: Path,
 }
 

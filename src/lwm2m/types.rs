@@ -235,7 +235,7 @@ pub enum Event {
         values: Vec<PathValue>,
     },
     /// An observation ended without being cancelled: the device answered with an error
-    /// (RFC 7641 section 4.2), or it was the oldest of too many. It is not started again.
+    /// (RFC 7641 §4.2), or it was the oldest of too many. It is not started again.
     ObservationEnded {
         /// The device.
         endpoint: Endpoint,

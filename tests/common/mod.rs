@@ -5,3 +5,11 @@
 pub(crate) mod modules;
 pub(crate) mod process;
 pub(crate) mod proxy;
+
+/// How often something is done: what the environment says, or what an ordinary run can afford.
+pub(crate) fn times(variable: &str, ordinary: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(number) => number.parse().expect("a number"),
+        Err(_) => ordinary,
+    }
+}

@@ -166,7 +166,7 @@ impl Shared {
     }
 }
 
-/// Looks into a CoAP message (RFC 7252, clause 3) for Block1 of a push.
+/// Looks into a CoAP message (RFC 7252 §3) for Block1 of a push.
 fn block(to_server: bool, bytes: &[u8]) -> Option<Block> {
     let (&first, &code) = (bytes.first()?, bytes.get(1)?);
     let mid = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);

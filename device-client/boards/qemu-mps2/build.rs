@@ -22,7 +22,7 @@ mod role {
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={TARGET}");
     println!("cargo:rerun-if-changed=device.x");
-    let capability: Capability = serde_json::from_str(&fs::read_to_string(TARGET)?)?;
+    let capability = tinsmith_targets::parse(&fs::read_to_string(TARGET)?)?;
     let out = env::var("OUT_DIR")?;
     let out = Path::new(&out);
     fs::copy("device.x", out.join("device.x"))?;
@@ -128,6 +128,11 @@ fn layout(capability: &Capability) -> Result<String, Box<dyn Error>> {
     ] {
         writeln!(text, "/// {doc}\npub const {name}: &str = {value:?};")?;
     }
+    let class = tinsmith_package::module_class_id(&capability.digest());
+    writeln!(
+        text,
+        "/// Class identifier of modules.\npub const MODULE_CLASS: [u8; 16] = {class:?};"
+    )?;
     Ok(text)
 }
 

@@ -1,6 +1,13 @@
 //! What known boards are made of, as data: one file each, which holds objects 27300, 27301 and 27302.
+//!
+//! Where a device reports each kernel of its library (27301/x/10), a file names the library's
+//! version, `kernel_library`, and the list follows.
+
+use std::sync::LazyLock;
 
 use lwm2m_objects::capability::Capability;
+use serde::de::Error as _;
+use serde_json::Value;
 
 macro_rules! targets {
     ($($name:literal $file:literal;)*) => {
@@ -21,6 +28,79 @@ targets! {
     "stm32l475" "stm32l475vg";
 }
 
+/// The kernels, as (id, version), of each version of the library of portable kernels, from 1 on.
+const LIBRARIES: &[&[(u16, u16)]] = &[
+    &[
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+        (6, 1),
+        (7, 1),
+        (8, 1),
+        (9, 1),
+        (10, 1),
+        (11, 1),
+        (12, 1),
+        (13, 1),
+    ],
+    // Tensors of more than 65,535 elements along an axis.
+    &[
+        (1, 2),
+        (2, 2),
+        (3, 2),
+        (4, 2),
+        (5, 2),
+        (6, 2),
+        (7, 2),
+        (8, 2),
+        (9, 2),
+        (10, 2),
+        (11, 2),
+        (12, 2),
+        (13, 2),
+    ],
+];
+
+/// A target file, whose units list their kernels or name a library.
+///
+/// # Errors
+/// It is no such file, or there is no such library.
+pub fn parse(json: &str) -> Result<Capability, serde_json::Error> {
+    serde_json::from_value(expand(json)?)
+}
+
+/// The file with `operators` in the place of `kernel_library`.
+fn expand(json: &str) -> Result<Value, serde_json::Error> {
+    let mut file: Value = serde_json::from_str(json)?;
+    let units = file.get_mut("units").and_then(Value::as_array_mut);
+    let units = units.into_iter().flatten().filter_map(Value::as_object_mut);
+    for unit in units {
+        let Some(version) = unit.remove("kernel_library") else {
+            continue;
+        };
+        let index = version.as_u64().and_then(|version| version.checked_sub(1));
+        let kernels = index
+            .and_then(|index| LIBRARIES.get(usize::try_from(index).ok()?))
+            .ok_or_else(|| {
+                let latest = LIBRARIES.len();
+                let problem = format!("kernel_library {version} is not known, only 1 to {latest}");
+                serde_json::Error::custom(problem)
+            })?;
+        unit.insert("operators".into(), serde_json::json!(kernels));
+    }
+    Ok(file)
+}
+
+/// The expanded text of each file, in the order of the list; empty for a damaged one.
+static EXPANDED: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let files = FILES.iter();
+    files
+        .map(|(.., json)| expand(json).map_or_else(|_| String::new(), |file| file.to_string()))
+        .collect()
+});
+
 /// Short names of all targets.
 pub fn list() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|&(name, ..)| name)
@@ -38,21 +118,20 @@ pub fn find(name: &str) -> Option<Capability> {
     serde_json::from_str(json(name)?).ok()
 }
 
-/// The file of a target, by the names that [`find`] takes.
+/// The file of a target with the kernels of its library, by the names that [`find`] takes.
 pub fn json(name: &str) -> Option<&'static str> {
     let wanted = name.to_ascii_lowercase();
     if wanted.is_empty() {
         return None;
     }
-    let exact = |&&(short, full, _): &&(&str, &str, _)| wanted == short || wanted == full;
-    if let Some((.., json)) = FILES.iter().find(exact) {
-        return Some(json);
+    let text = |index: usize| EXPANDED.get(index).map(String::as_str);
+    let exact = |&(short, full, _): &(&str, &str, _)| wanted == short || wanted == full;
+    if let Some(index) = FILES.iter().position(exact) {
+        return text(index);
     }
-    let mut all = FILES
-        .iter()
-        .filter(|(_, full, _)| full.starts_with(&wanted));
-    let (.., json) = all.next()?;
-    all.next().is_none().then_some(json)
+    let mut all = (0..FILES.len()).filter(|&index| FILES[index].1.starts_with(&wanted));
+    let index = all.next()?;
+    all.next().is_none().then(|| text(index))?
 }
 
 #[cfg(test)]
@@ -76,8 +155,7 @@ mod tests {
     fn every_target_is_plausible() {
         let mut names = HashSet::new();
         for &(short, full, json) in FILES {
-            let c: Capability =
-                serde_json::from_str(json).unwrap_or_else(|e| panic!("{short}: {e}"));
+            let c = parse(json).unwrap_or_else(|e| panic!("{short}: {e}"));
             let p = &c.platform;
             assert!(names.insert(p.platform_name.clone()), "{short}");
             assert!(full.starts_with(short), "{short}");
@@ -139,6 +217,17 @@ mod tests {
             );
             assert!(p.arena_total <= holds(4) && p.arena_total < ram, "{short}");
         }
+    }
+
+    #[test]
+    fn a_file_may_name_kernels_or_a_library() {
+        let json = json("nrf52840").unwrap();
+        assert!(json.contains("operators") && !json.contains("kernel_library"));
+        assert_eq!(parse(json).ok(), find("nrf52840"));
+        let file = FILES[0].2;
+        assert!(file.contains("\"kernel_library\": 2"));
+        let unknown = file.replace("\"kernel_library\": 2", "\"kernel_library\": 99");
+        assert!(parse(&unknown).unwrap_err().to_string().contains("99"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Client-initiated bootstrap (LwM2M TS 1.1 6.1): what the bootstrap server writes is staged, and
+//! Client-initiated bootstrap (LwM2M TS 1.1 §6.1): what the bootstrap server writes is staged, and
 //! swapped in one step at its Finish.
 //!
 //! ```text
@@ -7,21 +7,23 @@
 //!      +---- no answer, error, silence, inconsistent, flash failure (back-off) -+
 //! ```
 
-use core::fmt::Write as _;
+mod write;
+
 use core::net::SocketAddr;
 
-use lwm2m_objects::format::{ContentFormat, FormatError, decode};
-use lwm2m_objects::model::Builtin;
+use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::{Path, ids};
-use tinsmith_coap::{Code, Message, OptionNumber, Token};
+use tinsmith_coap::{BuildError, Builder, Code, Message, OptionNumber, Token};
 
-use crate::client::Client;
-use crate::link::{Link, Role, back_off, token};
-use crate::observe::Observation;
-use crate::platform::{BODY, BootstrapError, Event, Now, Platform};
-use crate::registration::Line;
+use crate::device::Device;
+use crate::manage::{Answer, Turn, with_body};
+use crate::object::Origin;
+use crate::platform::{BootstrapError, Event, Now, Platform};
+use crate::registration::add_query;
+use crate::session::{Held, Session, Until, back_off, token};
 use crate::storage::ACCOUNTS;
-use crate::store::accounts::{AccountError, Accounts};
+use crate::store::accounts::Accounts;
+use crate::text::Line;
 
 /// Milliseconds that the bootstrap server may be silent (EXCHANGE_LIFETIME).
 const SILENCE_MS: u64 = 247_000;
@@ -30,347 +32,345 @@ const SILENCE_MS: u64 = 247_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Phase {
     /// Until the next Bootstrap-Request.
-    Waiting { until: u64, attempts: u8 },
+    Waiting { until: u64 },
     /// The Bootstrap-Request is out.
-    Requested {
-        token: Token,
-        attempts: u8,
-        staged: Accounts,
-    },
+    Requested { token: Token },
     /// The server writes.
-    Running {
-        staged: Accounts,
-        silent_until: u64,
-        attempts: u8,
-    },
+    Running { silent_until: u64 },
     /// The accounts were inconsistent at the Finish; the next poll ends the bootstrap.
-    Refused { attempts: u8, at: u64 },
-    /// Finished; the accounts are on their way to the flash. `old` comes back if that fails.
-    Storing { old: Accounts, attempts: u8 },
+    Refused { at: u64 },
+    /// Finished; the accounts are on their way to the flash, and what was before is staged, to come
+    /// back if that fails.
+    Storing,
     /// Management.
     Operational,
 }
 
-impl Phase {
+/// The bootstrap.
+pub(crate) struct Bootstrap<'a> {
+    pub(crate) phase: Phase,
+    /// Attempts that failed in a row.
+    failures: u8,
+    /// The accounts as the bootstrap server sees them, while it may change them.
+    staged: &'a mut Accounts,
+}
+
+/// How a bootstrap ended.
+pub(crate) enum End {
+    Stored,
+    Failed(BootstrapError),
+}
+
+impl<'a> Bootstrap<'a> {
+    pub(crate) const fn new(staged: &'a mut Accounts) -> Self {
+        Self {
+            phase: Phase::Operational,
+            failures: 0,
+            staged,
+        }
+    }
+
+    pub(crate) const fn is_operational(&self) -> bool {
+        matches!(self.phase, Phase::Operational)
+    }
+
     pub(crate) fn deadline(&self) -> Option<u64> {
-        match self {
-            Self::Waiting { until, .. } => Some(*until),
-            Self::Running { silent_until, .. } => Some(*silent_until),
-            Self::Refused { at, .. } => Some(*at),
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Running { silent_until } => Some(silent_until),
+            Phase::Refused { at } => Some(at),
             _ => None,
         }
     }
-}
 
-impl Client<'_> {
-    /// Leaves the management servers alone and asks the bootstrap server.
-    pub(crate) fn start_bootstrap(&mut self, now: Now, attempts: u8, platform: &mut dyn Platform) {
-        self.observations.fill(Observation::EMPTY);
-        for peer in self.peers.iter_mut() {
-            peer.link = None;
-        }
-        let account = self.accounts.bootstrap();
-        let uri = account.map_or(self.config.bootstrap_uri, |a| a.uri.as_str());
-        let address = crate::uri::parse(uri);
-        let address = address.or_else(|| crate::uri::parse(self.config.bootstrap_uri));
-        let hold_off = account.map_or(0, |a| u64::from(a.hold_off) * 1000);
-        self.peers[0].link = address.map(|a| Link::new(a, Role::Bootstrap, now, platform));
-        let wait = if attempts == 0 {
-            hold_off
-        } else {
-            back_off(attempts, platform)
-        };
-        self.phase = Phase::Waiting {
-            until: now.mono + wait,
-            attempts,
-        };
-        self.assembly = None;
-        self.pending = self.pending.filter(|p| p.peer != 0);
-    }
-
-    fn bootstrap_failed(
+    /// Begins with a bootstrap: none of the servers but the bootstrap server is talked to.
+    pub(crate) fn start(
         &mut self,
         now: Now,
-        attempts: u8,
-        reason: BootstrapError,
+        device: &Device<'_>,
+        session: &mut Session<'_>,
         platform: &mut dyn Platform,
     ) {
-        self.start_bootstrap(now, attempts.saturating_add(1), platform);
-        let mut wait = self
-            .phase
-            .deadline()
-            .map_or(0, |until| until.saturating_sub(now.mono));
-        if self.accounts.is_consistent() {
-            // The servers known so far may be back before the bootstrap server is.
-            self.connect_servers(now, platform);
-            wait = 0;
+        session.close();
+        let account = device.accounts.bootstrap();
+        let factory = device.config.bootstrap_uri;
+        let address = account.and_then(|a| crate::uri::parse(a.uri.as_str()));
+        if let Some(address) = address.or_else(|| crate::uri::parse(factory)) {
+            session.open(address, Origin::Bootstrap, now, platform);
         }
-        self.event(Event::BootstrapFailed {
-            reason,
-            retry_s: (wait / 1000) as u32,
-        });
+        let wait = match self.failures {
+            0 => account.map_or(0, |a| u64::from(a.hold_off) * 1000),
+            failures => back_off(failures, platform),
+        };
+        let until = now.mono + wait;
+        self.phase = Phase::Waiting { until };
     }
 
-    pub(crate) fn send_bootstrap_request(
+    /// Attempts begin anew.
+    pub(crate) fn forget_failures(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The attempt has failed.
+    pub(crate) fn count_failure(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Sends the Bootstrap-Request that is due.
+    pub(crate) fn poll_request(
         &mut self,
         now: Now,
-        buf: &mut [u8],
+        device: &mut Device<'_>,
+        session: &mut Session<'_>,
+        out: &mut [u8],
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        let Phase::Waiting { until, attempts } = self.phase else {
+        let Phase::Waiting { until } = self.phase else {
             return None;
         };
-        if until > now.mono || self.stopping {
+        if until > now.mono {
             return None;
         }
         let token = token(platform);
-        let mut ep = Line::<68>::new();
-        write!(ep, "ep={}", self.config.endpoint).ok()?;
-        let sent = self.send(now, 0, Code::POST, token, buf, |b| {
+        let endpoint = device.config.endpoint;
+        let link = session.link_mut()?;
+        let sent = link.request(now, Code::POST, token, out, &mut |b| {
             b.option(OptionNumber::URI_PATH, b"bs")?;
-            b.option(OptionNumber::URI_QUERY, ep.as_bytes())?;
-            b.option(OptionNumber::URI_QUERY, b"pct=112")?;
-            Ok(())
+            add_query(b, format_args!("ep={endpoint}"))?;
+            add_query(b, format_args!("pct=112"))
         });
-        let Some(sent) = sent else {
-            self.phase = Phase::Waiting {
-                until: now.mono + 1_000,
-                attempts,
-            };
+        let Ok(sent) = sent else {
+            let until = now.mono + 1_000;
+            self.phase = Phase::Waiting { until };
             return None;
         };
-        self.phase = Phase::Requested {
-            token,
-            attempts,
-            staged: self.accounts,
-        };
-        self.event(Event::Bootstrapping);
+        *self.staged = *device.accounts;
+        self.phase = Phase::Requested { token };
+        device.log.event(Event::Bootstrapping);
         Some(sent)
     }
 
     /// The answer to the Bootstrap-Request; false if it is none.
-    pub(crate) fn bootstrap_response(
+    pub(crate) fn response(
         &mut self,
         now: Now,
-        peer: usize,
         token: Token,
         message: Option<&Message<'_>>,
-        platform: &mut dyn Platform,
-    ) -> bool {
-        let Phase::Requested {
-            token: ours,
-            attempts,
-            staged,
-        } = self.phase
-        else {
-            return false;
-        };
-        if peer != 0 || ours != token {
-            return false;
+    ) -> Option<BootstrapError> {
+        match self.phase {
+            Phase::Requested { token: ours } if ours == token => {}
+            _ => return None,
         }
         match message.map(Message::code) {
             Some(Code::CHANGED) => {
                 let silent_until = now.mono + SILENCE_MS;
-                self.phase = Phase::Running {
-                    staged,
-                    silent_until,
-                    attempts,
-                };
+                self.phase = Phase::Running { silent_until };
+                None
             }
-            Some(code) => {
-                let reason = BootstrapError::Rejected(code.byte());
-                self.bootstrap_failed(now, attempts, reason, platform);
-            }
-            None => self.bootstrap_failed(now, attempts, BootstrapError::TimedOut, platform),
-        }
-        true
-    }
-
-    pub(crate) fn poll_bootstrap(&mut self, now: Now, platform: &mut dyn Platform) {
-        if core::mem::take(&mut self.bootstrap_wanted) {
-            self.start_bootstrap(now, 0, platform);
-        }
-        if let Phase::Running {
-            silent_until,
-            attempts,
-            ..
-        } = self.phase
-            && silent_until <= now.mono
-        {
-            self.bootstrap_failed(now, attempts, BootstrapError::TimedOut, platform);
-        }
-        if let Phase::Refused { attempts, .. } = self.phase {
-            self.bootstrap_failed(now, attempts, BootstrapError::Inconsistent, platform);
+            Some(code) => Some(BootstrapError::Rejected(code.byte())),
+            None => Some(BootstrapError::TimedOut),
         }
     }
 
-    /// The accounts as the bootstrap server sees them, while it may change them.
-    ///
-    /// Its first request may overtake the answer to the Bootstrap-Request.
-    fn staged(&mut self, now: Now) -> Option<&mut Accounts> {
-        if let Phase::Requested {
-            staged, attempts, ..
-        } = self.phase
-        {
-            self.phase = Phase::Running {
-                staged,
-                silent_until: 0,
-                attempts,
-            };
-        }
-        match &mut self.phase {
-            Phase::Running {
-                staged,
-                silent_until,
-                ..
-            } => {
-                *silent_until = now.mono + SILENCE_MS;
-                Some(staged)
+    /// Why the attempt is over, if it is.
+    pub(crate) fn poll_end(&self, now: Now) -> Option<BootstrapError> {
+        match self.phase {
+            Phase::Running { silent_until } if silent_until <= now.mono => {
+                Some(BootstrapError::TimedOut)
             }
+            Phase::Refused { .. } => Some(BootstrapError::Inconsistent),
             _ => None,
         }
     }
 
     /// The bootstrap server may ask and change.
-    pub(crate) fn bootstrap_goes_on(&mut self, now: Now) -> bool {
-        self.staged(now).is_some()
-    }
-
-    pub(crate) fn staged_accounts(&self) -> &Accounts {
-        match &self.phase {
-            Phase::Requested { staged, .. } | Phase::Running { staged, .. } => staged,
-            _ => &self.accounts,
+    ///
+    /// Its first request may overtake the answer to the Bootstrap-Request.
+    fn goes_on(&mut self, now: Now) -> bool {
+        let on = matches!(self.phase, Phase::Requested { .. } | Phase::Running { .. });
+        if on {
+            let silent_until = now.mono + SILENCE_MS;
+            self.phase = Phase::Running { silent_until };
         }
+        on
     }
 
-    /// Bootstrap-Delete.
-    pub(crate) fn bootstrap_delete(&mut self, now: Now, path: &Path) -> Code {
-        let Some(staged) = self.staged(now) else {
-            return Code::METHOD_NOT_ALLOWED;
-        };
-        if staged.delete(path) {
-            return Code::DELETED;
-        }
-        // Device and the bootstrap account can't be deleted (TS 6.1.7.6); the rest does not come
-        // from a bootstrap.
-        Code::BAD_REQUEST
-    }
-
-    /// Bootstrap-Write of an object, an instance or a resource.
-    pub(crate) fn bootstrap_write(
+    /// Handles a request of the bootstrap server.
+    pub(crate) fn request(
         &mut self,
-        now: Now,
-        path: &Path,
-        format: ContentFormat,
-        payload: &[u8],
-    ) -> Code {
-        let Some(staged) = self.staged(now) else {
-            return Code::METHOD_NOT_ALLOWED;
-        };
-        if !matches!(
-            path.object_id(),
-            Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)
-        ) {
-            return Code::NOT_FOUND;
+        session: &mut Session<'_>,
+        turn: &mut Turn<'_, 'a>,
+        message: &Message<'_>,
+    ) -> Answer {
+        let code = message.code();
+        let mut segments = message.uri_path();
+        let finish = segments.next() == Some(b"bs") && segments.next().is_none();
+        if code == Code::POST && finish {
+            return self.finish(turn);
         }
-        let mut new = *staged;
-        let mut scratch = [0; BODY];
-        let mut created: [Option<u16>; 4] = [None; 4];
-        let mut failed = None;
-        let mut create = |new: &mut Accounts, target: &Path| -> Result<(), AccountError> {
-            let (Some(object), Some(id)) = (target.object_id(), target.instance_id()) else {
-                return Err(AccountError::Value);
-            };
-            if created.contains(&Some(id)) {
-                return Ok(());
+        let Ok(path) = Path::from_segments(message.uri_path()) else {
+            return Answer::Code(Code::BAD_REQUEST);
+        };
+        match code {
+            Code::DELETE => self.delete(session, turn, &path),
+            Code::PUT if path.depth() > 0 => self.write(session, turn, path, message),
+            Code::GET if !self.goes_on(turn.now) => Answer::Code(Code::METHOD_NOT_ALLOWED),
+            // Bootstrap-Read asks for another format.
+            Code::GET if message.accept().is_some_and(|f| f != ContentFormat::LINK.0) => {
+                Answer::Code(Code::NOT_ACCEPTABLE)
             }
-            let free = created
-                .iter_mut()
-                .find(|c| c.is_none())
-                .ok_or(AccountError::Full)?;
-            *free = Some(id);
-            new.create(object, id)
-        };
-        if path.depth() == 2 && create(&mut new, path).is_err() {
-            return Code::BAD_REQUEST;
+            Code::GET => Answer::Discover(path),
+            _ => Answer::Code(Code::METHOD_NOT_ALLOWED),
         }
-        let decoded = decode(
-            format,
-            path,
-            payload,
-            &Builtin,
-            &mut scratch,
-            &mut |record| {
-                if failed.is_some() {
-                    return Ok(());
-                }
-                let made = if path.depth() <= 2 {
-                    create(&mut new, &record.path)
-                } else {
-                    Ok(())
-                };
-                failed = made
-                    .and_then(|()| new.set(&record.path, record.value))
-                    .err();
-                Ok(())
-            },
-        );
-        if let Err(error) = decoded {
-            return format_code(error);
-        }
-        if failed.is_some() {
-            return Code::BAD_REQUEST;
-        }
-        new.keep_bootstrap_account(staged);
-        *staged = new;
-        Code::CHANGED
     }
 
-    /// Bootstrap-Finish: true if the answer has to wait for the flash.
-    pub(crate) fn bootstrap_finish(&mut self, now: Now) -> Result<(), Code> {
-        if self.staged(now).is_none() {
-            return Err(Code::METHOD_NOT_ALLOWED);
-        }
-        let Phase::Running {
-            staged, attempts, ..
-        } = self.phase
-        else {
-            return Err(Code::METHOD_NOT_ALLOWED);
-        };
-        if !staged.is_consistent() {
-            let at = now.mono;
-            self.phase = Phase::Refused { attempts, at };
-            return Err(Code::NOT_ACCEPTABLE);
-        }
-        self.phase = Phase::Storing {
-            old: self.accounts,
-            attempts,
-        };
-        self.accounts = staged;
-        self.storage.mark(ACCOUNTS);
-        self.changed();
+    /// Bootstrap-Discover (LwM2M TS 1.1 §6.1.7.3).
+    pub(crate) fn discover(
+        &self,
+        device: &Device<'_>,
+        path: &Path,
+        b: &mut Builder<'_>,
+    ) -> Result<(), BuildError> {
+        let format = u32::from(ContentFormat::LINK.0);
+        b.uint(OptionNumber::CONTENT_FORMAT, format)?;
+        b.payload_with(usize::MAX, |place| {
+            let mut text = Line::new(place);
+            let written = self.write_links(device, path, &mut text);
+            written.map_err(|_| BuildError::Full)?;
+            Ok::<_, BuildError>(text.len())
+        })?;
         Ok(())
     }
 
-    /// The accounts are on flash, or could not be stored.
-    pub(crate) fn bootstrap_stored(&mut self, now: Now, code: Code, platform: &mut dyn Platform) {
-        let Phase::Storing { old, attempts } = self.phase else {
-            return;
+    fn write_links(
+        &self,
+        device: &Device<'_>,
+        path: &Path,
+        text: &mut dyn core::fmt::Write,
+    ) -> core::fmt::Result {
+        let accounts = match self.phase {
+            Phase::Requested { .. } | Phase::Running { .. } => &*self.staged,
+            _ => &*device.accounts,
         };
-        if code.is_success() {
-            self.event(Event::Bootstrapped);
-            self.connect_servers(now, platform);
-        } else {
-            self.accounts = old;
-            self.bootstrap_failed(now, attempts, BootstrapError::Flash, platform);
+        text.write_str("lwm2m=1.1")?;
+        let wanted = |object| path.object_id().is_none_or(|id| id == object);
+        for s in accounts.security.iter().flatten().filter(|_| wanted(0)) {
+            write!(text, ",</0/{}>", s.id)?;
+            if !s.bootstrap.is_yes() {
+                write!(text, ";ssid={};uri=\"{}\"", s.short_id, s.uri.as_str())?;
+            }
+        }
+        for s in accounts.server.iter().flatten().filter(|_| wanted(1)) {
+            write!(text, ",</1/{}>;ssid={}", s.id, s.short_id)?;
+        }
+        for (object, definition) in device.objects().ascending() {
+            let id = definition.id();
+            let shown = matches!(id, ids::DEVICE | ids::FIRMWARE_UPDATE);
+            if wanted(id) && (shown || object.takes_bootstrap()) {
+                write!(text, ",</{id}/0>")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bootstrap-Delete.
+    fn delete(&mut self, session: &Session<'_>, turn: &mut Turn<'_, '_>, path: &Path) -> Answer {
+        if !self.goes_on(turn.now) {
+            return Answer::Code(Code::METHOD_NOT_ALLOWED);
+        }
+        if self.staged.delete(path) {
+            return Answer::Code(Code::DELETED);
+        }
+        let objects = turn.device.objects();
+        let object = path.object_id().and_then(|id| objects.find(id));
+        if let (Some((object, _)), [_, instance]) = (object, path.ids())
+            && object.takes_bootstrap()
+        {
+            let done = crate::write::delete(&mut turn.context(session), object, *instance);
+            return turn.done(done, Code::DELETED, None);
+        }
+        // Device and the bootstrap account can't be deleted (TS 6.1.7.6); the rest does not come
+        // from a bootstrap.
+        Answer::Code(Code::BAD_REQUEST)
+    }
+
+    /// Bootstrap-Write of an object, an instance or a resource.
+    fn write(
+        &mut self,
+        session: &mut Session<'_>,
+        turn: &mut Turn<'_, '_>,
+        path: Path,
+        message: &Message<'_>,
+    ) -> Answer {
+        let entry = path.object_id().and_then(|id| match id {
+            ids::LWM2M_SECURITY => None,
+            id => turn.device.objects().find(id),
+        });
+        with_body(
+            session,
+            turn,
+            entry,
+            path,
+            message,
+            Code::CHANGED,
+            &mut |context, format, body| {
+                if !self.goes_on(context.now) {
+                    return Err(Code::METHOD_NOT_ALLOWED);
+                }
+                match entry {
+                    _ if matches!(
+                        path.object_id(),
+                        Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)
+                    ) =>
+                    {
+                        write::write_accounts(self.staged, context, &path, format, body)
+                    }
+                    Some(entry) if entry.0.takes_bootstrap() => {
+                        crate::write::bootstrap_write(context, entry, &path, format, body)
+                    }
+                    _ => Err(Code::NOT_FOUND),
+                }
+            },
+        )
+    }
+
+    /// Bootstrap-Finish.
+    fn finish(&mut self, turn: &mut Turn<'_, 'a>) -> Answer {
+        if !self.goes_on(turn.now) {
+            return Answer::Code(Code::METHOD_NOT_ALLOWED);
+        }
+        if !self.staged.is_consistent() {
+            let at = turn.now.mono;
+            self.phase = Phase::Refused { at };
+            return Answer::Code(Code::NOT_ACCEPTABLE);
+        }
+        let device = &mut *turn.device;
+        self.phase = Phase::Storing;
+        core::mem::swap(&mut self.staged, &mut device.accounts);
+        device.storage.staged = true;
+        device.storage.mark(ACCOUNTS);
+        device.log.changed();
+        Answer::Wait {
+            until: Until::Stored {
+                records: 1 << ACCOUNTS,
+            },
+            held: Held::Finish { stored: true },
+            part: None,
         }
     }
-}
 
-/// The code for a payload that can't be decoded.
-pub(crate) fn format_code(error: FormatError) -> Code {
-    match error {
-        FormatError::UnsupportedFormat(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
-        _ => Code::BAD_REQUEST,
+    /// The accounts are on flash, or could not be stored.
+    pub(crate) fn stored(&mut self, ok: bool, device: &mut Device<'a>) -> Option<End> {
+        if !matches!(self.phase, Phase::Storing) {
+            return None;
+        }
+        device.storage.staged = false;
+        if ok {
+            self.failures = 0;
+            self.phase = Phase::Operational;
+            return Some(End::Stored);
+        }
+        core::mem::swap(&mut self.staged, &mut device.accounts);
+        Some(End::Failed(BootstrapError::Flash))
     }
 }

@@ -1,4 +1,4 @@
-//! Observations (RFC 7641, LwM2M TS 1.1 6.4): what is observed, and when to notify.
+//! Observations (RFC 7641, LwM2M TS 1.1 §6.4): what is observed, and when to notify.
 //!
 //! After any change the observed values are hashed; a notification is due when the hash differs
 //! from that of the last one sent, not before pmin and at the latest after pmax.
@@ -8,13 +8,15 @@ use core::net::SocketAddr;
 use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::{Path, Records, Value};
 use tinsmith_coap::observe::Observer;
-use tinsmith_coap::{Code, MessageId, OptionNumber, Reliability, Token};
+use tinsmith_coap::{BuildError, Builder, Code, MessageId, Reliability, Token};
 
-use crate::client::Client;
-use crate::link::{MAX_CONFIRMABLE, Role, instant};
-use crate::objects::{Tree, Under};
+use crate::device::Device;
+use crate::object::{Origin, View};
+use crate::objects::Under;
 use crate::platform::{Now, Platform};
 use crate::read::{Read, read_format};
+use crate::session::{Build, Link, MAX_CONFIRMABLE, Session, instant};
+use crate::zero::Live;
 
 /// Largest block of a notification, so that it fits the retransmission buffer.
 const NOTIFY_BLOCK: usize = 512;
@@ -28,14 +30,16 @@ pub struct Observation {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    peer: usize,
+    _live: Live,
     observer: Observer,
     path: Path,
     accept: Option<ContentFormat>,
     /// Hash of what the server was last told.
     told: u32,
-    /// `Client::changes` when `told` was last compared.
+    /// `Log::changes` when `told` was last compared.
     seen: u32,
+    /// Something at a path of it was said to have changed since then.
+    stale: bool,
     /// Monotonic milliseconds.
     told_at: u64,
     /// The values differ from `told`.
@@ -47,6 +51,11 @@ struct Entry {
 impl Observation {
     /// None.
     pub const EMPTY: Self = Self { entry: None };
+
+    #[cfg(test)]
+    pub(crate) const fn is_some(&self) -> bool {
+        self.entry.is_some()
+    }
 }
 
 /// FNV-1a over paths and values.
@@ -77,218 +86,222 @@ fn hash(records: &dyn Records) -> u32 {
     hash
 }
 
-impl Client<'_> {
+impl Session<'_> {
     /// A GET with Observe 0. Gives the sequence for the answer, none if the table is full: then the
-    /// answer is that of a plain read (RFC 7641 section 4.1).
+    /// answer is that of a plain read (RFC 7641 §4.1).
     pub(crate) fn observe(
         &mut self,
-        now: Now,
-        peer: usize,
         token: Token,
         path: Path,
         accept: Option<ContentFormat>,
-        platform: &dyn Platform,
+        view: View<'_>,
     ) -> Option<u32> {
-        let told = hash(&Under {
-            tree: Tree {
-                client: self,
-                platform,
-                now,
-            },
-            path,
-        });
-        let observer = Observer::new(instant(now), token);
+        let told = hash(&Under { view, path });
+        let observer = Observer::new(instant(view.now), token);
         let entry = Entry {
-            peer,
+            _live: Live::Live,
             observer,
             path,
             accept,
             told,
-            seen: self.changes,
-            told_at: now.mono,
+            seen: view.device.log.changes,
+            stale: false,
+            told_at: view.now.mono,
             due: false,
             blocked: false,
         };
         let same = |o: &&mut Observation| {
             o.entry
-                .is_some_and(|e| e.peer == peer && (e.observer.token() == token || e.path == path))
+                .is_some_and(|e| e.observer.token() == token || e.path == path)
         };
-        if let Some(old) = self.observations.iter_mut().find(same) {
+        let (_, observations) = self.parts();
+        if let Some(old) = observations.iter_mut().find(same) {
             old.entry = Some(entry);
             return Some(observer.sequence());
         }
-        let free = self.observations.iter_mut().find(|o| o.entry.is_none())?;
+        let free = observations.iter_mut().find(|o| o.entry.is_none())?;
         free.entry = Some(entry);
         Some(observer.sequence())
     }
 
     /// A GET with Observe 1.
-    pub(crate) fn stop_observing(&mut self, peer: usize, token: Token, path: &Path) {
-        self.forget(|e| e.peer == peer && (e.observer.token() == token || e.path == *path));
+    pub(crate) fn stop_observing(&mut self, token: Token, path: &Path) {
+        self.forget(|e| e.observer.token() == token || e.path == *path);
     }
 
-    pub(crate) fn cancel_observation(&mut self, peer: usize, token: Token) {
-        self.forget(|e| e.peer == peer && e.observer.token() == token);
+    pub(crate) fn cancel_observation(&mut self, token: Token) {
+        self.forget(|e| e.observer.token() == token);
     }
 
-    pub(crate) fn cancel_by_message_id(&mut self, peer: usize, id: MessageId) {
-        self.forget(|e| e.peer == peer && e.observer.is_reset_by(id));
+    pub(crate) fn cancel_by_message_id(&mut self, id: MessageId) {
+        self.forget(|e| e.observer.is_reset_by(id));
     }
 
-    pub(crate) fn forget_observations(&mut self, peer: usize) {
-        self.forget(|e| e.peer == peer);
+    pub(crate) fn forget_observations(&mut self) {
+        self.forget(|_| true);
     }
 
     fn forget(&mut self, which: impl Fn(&Entry) -> bool) {
-        for o in self.observations.iter_mut() {
+        for o in self.parts().1 {
             if o.entry.as_ref().is_some_and(&which) {
                 o.entry = None;
             }
         }
     }
 
-    pub(crate) fn notification_confirmed(&mut self, now: Now, peer: usize, token: Token) {
-        for entry in self
-            .observations
-            .iter_mut()
-            .filter_map(|o| o.entry.as_mut())
-        {
-            if entry.peer == peer && entry.observer.token() == token {
+    fn entries(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.parts().1.iter_mut().filter_map(|o| o.entry.as_mut())
+    }
+
+    pub(crate) fn notification_confirmed(&mut self, now: Now, token: Token) {
+        for entry in self.entries() {
+            if entry.observer.token() == token {
                 entry.observer.confirmed(instant(now));
             }
         }
     }
 
-    /// pmin and pmax of the server, milliseconds.
-    fn periods(&self, peer: usize) -> (u64, Option<u64>) {
-        let role = self
-            .peers
-            .get(peer)
-            .and_then(|p| p.link.as_ref())
-            .map(|l| l.role);
-        let Some(Role::Server { instance, .. }) = role else {
-            return (0, None);
-        };
-        let server = self
-            .accounts
-            .server
-            .iter()
-            .flatten()
-            .find(|s| s.id == instance);
-        let pmin = server.map_or(0, |s| u64::from(s.pmin) * 1000);
-        let pmax = server.map_or(0, |s| u64::from(s.pmax) * 1000);
-        (pmin, (pmax > 0 && pmax >= pmin).then_some(pmax))
+    /// What is at, above or below `path` has changed.
+    pub(crate) fn mark_changed(&mut self, path: &Path) {
+        for entry in self.entries() {
+            entry.stale |= entry.path.starts_with(path) || path.starts_with(&entry.path);
+        }
     }
 
-    pub(crate) fn notification_deadlines(&self) -> impl Iterator<Item = u64> {
-        self.observations.iter().filter_map(|o| {
+    /// When the next notification is due, monotonic milliseconds.
+    pub(crate) fn notification_deadline(&self, device: &Device<'_>) -> Option<u64> {
+        let (pmin, pmax) = periods(self.link(), device);
+        let deadlines = self.observations().iter().filter_map(|o| {
             let entry = o.entry.as_ref().filter(|e| !e.blocked)?;
-            let (pmin, pmax) = self.periods(entry.peer);
             let due = entry.due.then_some(entry.told_at + pmin);
             let late = pmax.map(|p| entry.told_at + p);
             due.into_iter().chain(late).min()
-        })
+        });
+        deadlines.min()
     }
 
     pub(crate) fn poll_notifications(
         &mut self,
         now: Now,
-        buf: &mut [u8],
-        platform: &mut dyn Platform,
+        device: &Device<'_>,
+        out: &mut [u8],
+        platform: &dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        for i in 0..self.observations.len() {
-            let Some(mut entry) = self.observations[i].entry else {
+        let (link, observations) = self.parts();
+        let link = link?;
+        let (pmin, pmax) = periods(Some(link), device);
+        let view = View {
+            now,
+            device,
+            platform,
+        };
+        for observation in observations {
+            let Some(entry) = observation.entry.as_mut() else {
                 continue;
             };
-            let (pmin, pmax) = self.periods(entry.peer);
-            if entry.seen != self.changes && !self.inference.is_quiet(&entry.path) {
-                let tree = Tree {
-                    client: self,
-                    platform,
-                    now,
-                };
-                entry.due = hash(&Under {
-                    tree,
-                    path: entry.path,
-                }) != entry.told;
-                entry.seen = self.changes;
-                self.observations[i].entry = Some(entry);
+            if (entry.stale || entry.seen != device.log.changes) && !is_quiet(&view, &entry.path) {
+                let path = entry.path;
+                entry.due = hash(&Under { view, path }) != entry.told;
+                entry.seen = device.log.changes;
+                entry.stale = false;
             }
             let late = pmax.is_some_and(|p| entry.told_at + p <= now.mono);
             if !(late || (entry.due && entry.told_at + pmin <= now.mono)) {
                 continue;
             }
-            if let Some(sent) = self.notify(now, i, entry, buf, platform) {
-                return Some(sent);
+            let (sent, goes_on) = notify(link, entry, view, out);
+            if !goes_on {
+                observation.entry = None;
+            }
+            if let Some(len) = sent {
+                return Some((link.address, len));
             }
         }
         None
     }
+}
 
-    fn notify(
-        &mut self,
-        now: Now,
-        i: usize,
-        mut entry: Entry,
-        buf: &mut [u8],
-        platform: &mut dyn Platform,
-    ) -> Option<(SocketAddr, usize)> {
-        let mut payload = [0; NOTIFY_BLOCK];
-        let tree = Tree {
-            client: self,
-            platform,
+/// pmin and pmax of the server, milliseconds.
+fn periods(link: Option<&Link>, device: &Device<'_>) -> (u64, Option<u64>) {
+    let Some(Origin::Server { instance, .. }) = link.map(|l| l.origin) else {
+        return (0, None);
+    };
+    let server = device.accounts.server(instance);
+    let pmin = server.map_or(0, |s| u64::from(s.pmin) * 1000);
+    let pmax = server.map_or(0, |s| u64::from(s.pmax) * 1000);
+    (pmin, (pmax > 0 && pmax >= pmin).then_some(pmax))
+}
+
+fn is_quiet(view: &View<'_>, path: &Path) -> bool {
+    let objects = view.device.objects();
+    let object = path.object_id().and_then(|id| objects.find(id));
+    object.is_some_and(|(object, _)| object.is_quiet(view, path))
+}
+
+/// Sends what is observed: the length of the datagram, and whether the observation goes on.
+fn notify(
+    link: &mut Link,
+    entry: &mut Entry,
+    view: View<'_>,
+    out: &mut [u8],
+) -> (Option<usize>, bool) {
+    let (now, path) = (view.now, entry.path);
+    let read = read_format(&view, &path, entry.accept)
+        .and_then(|format| Read::measure(view, path, format, None, NOTIFY_BLOCK));
+    let Ok(read) = read else {
+        // What was observed is gone: say so and end (RFC 7641 §3.2).
+        let reliability = Reliability::NonConfirmable;
+        let sent = send(
+            link,
             now,
-        };
-        let told = hash(&Under {
-            tree,
-            path: entry.path,
-        });
-        let tree = Tree {
-            client: self,
-            platform,
-            now,
-        };
-        let read = read_format(&tree, &entry.path, entry.accept)
-            .and_then(|format| Read::block(tree, entry.path, format, None, &mut payload));
-        let tag = self.etag(now);
-        let link = self.peers.get_mut(entry.peer)?.link.as_mut()?;
-        let token = entry.observer.token();
-        let Ok(read) = read else {
-            // What was observed is gone: say so and end (RFC 7641 section 3.2).
-            let sent = link.coap.notify(
-                instant(now),
-                token,
-                Code::NOT_FOUND,
-                Reliability::NonConfirmable,
-                buf,
-                |_| Ok(()),
-            );
-            self.observations[i].entry = None;
-            return sent.ok().map(|(len, _)| (link.address, len));
-        };
-        let (sequence, reliability) = entry.observer.next(instant(now), Reliability::Confirmable);
-        let sent = link
-            .coap
-            .notify(instant(now), token, Code::CONTENT, reliability, buf, |b| {
-                if read.needs_etag() {
-                    b.option(OptionNumber::ETAG, &tag)?;
-                }
-                b.uint(OptionNumber::OBSERVE, sequence)?;
-                read.write(&payload, b)
-            });
-        let Ok((len, id)) = sent else {
-            if let Some(entry) = self.observations[i].entry.as_mut() {
-                entry.blocked = true;
-            }
-            return None;
-        };
-        entry.blocked = false;
-        entry.observer.sent(id);
-        entry.told = told;
-        entry.told_at = now.mono;
-        entry.due = false;
-        entry.seen = self.changes;
-        self.observations[i].entry = Some(entry);
-        Some((link.address, len))
-    }
+            entry,
+            Code::NOT_FOUND,
+            reliability,
+            out,
+            &mut |_| Ok(()),
+        );
+        return (sent.map(|(len, _)| len), false);
+    };
+    let tag = view.device.etag(now);
+    let mut observer = entry.observer;
+    let (sequence, reliability) = observer.next(instant(now), Reliability::Confirmable);
+    let sent = send(
+        link,
+        now,
+        entry,
+        Code::CONTENT,
+        reliability,
+        out,
+        &mut |b| read.write(view, &tag, Some(sequence), b),
+    );
+    let Some((len, id)) = sent else {
+        entry.blocked = true;
+        return (None, true);
+    };
+    entry.blocked = false;
+    observer.sent(id);
+    entry.observer = observer;
+    entry.told = hash(&Under { view, path });
+    entry.told_at = now.mono;
+    entry.due = false;
+    entry.seen = view.device.log.changes;
+    entry.stale = false;
+    (Some(len), true)
+}
+
+fn send(
+    link: &mut Link,
+    now: Now,
+    entry: &Entry,
+    code: Code,
+    reliability: Reliability,
+    out: &mut [u8],
+    build: &mut Build<'_>,
+) -> Option<(usize, MessageId)> {
+    let token = entry.observer.token();
+    let build = |b: &mut Builder<'_>| -> Result<(), BuildError> { build(b) };
+    let sent = link
+        .coap
+        .notify(instant(now), token, code, reliability, out, build);
+    sent.ok()
 }

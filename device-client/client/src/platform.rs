@@ -1,13 +1,19 @@
 //! What the client is given: configuration, memory, and the board.
 
+use core::cell::RefCell;
 use core::net::SocketAddr;
 
-use lwm2m_objects::Records;
+use lwm2m_objects::{Codec, Path, Records};
+use tinsmith_coap::Code;
+use tinsmith_module::Kernel;
 
 use crate::flash::{FlashError, FlashLayout, FlashOp, FlashRead, LayoutError};
+use crate::object::{Object, Ticket};
+use crate::store::accounts::Accounts;
 use crate::store::journal;
 use crate::update::firmware::{FirmwareState, UpdateResult};
 use crate::update::slot::{ModelResult, SlotState};
+use crate::update::state::UpdateState;
 
 /// Two clocks, read by the shell before each call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +54,16 @@ pub struct Config<'a> {
     ///
     /// The client adds what it knows itself: 27300/0/6, /8 and /13.
     pub capability: &'a dyn Records,
+    /// The objects of the application; each id once, and none that the client has itself.
+    pub objects: &'a [&'a dyn Object],
+    /// The content formats that it reads and writes, [`Codec::ALL`] or less.
+    pub formats: &'static [Codec],
+    /// The kernels that modules run on, those of 27301/0/10; [`tinsmith_module::kernels::ALL`] or
+    /// less.
+    pub kernels: &'static [&'static Kernel],
+    /// Class identifier of its modules, made of the digest of its capability
+    /// (`module_class` on a host).
+    pub module_class: [u8; 16],
     /// Where the flash is.
     pub layout: FlashLayout,
     /// Bytes of stack that a module may use.
@@ -59,8 +75,8 @@ pub struct Config<'a> {
 /// Memory that the client works in for as long as it lives.
 pub struct Memory<'a> {
     /// One entry for the bootstrap server and one for each management server.
-    pub peers: &'a mut [crate::Peer],
-    /// One entry for each observation that may exist, of all servers.
+    pub sessions: &'a mut [crate::Session<'a>],
+    /// One entry for each observation that may exist; every management server has its share.
     pub observations: &'a mut [crate::Observation],
     /// Activations: 27300/0/5 bytes, aligned to 32. Input and Output of 27304 lie in it.
     pub arena: &'a mut [u8],
@@ -68,14 +84,20 @@ pub struct Memory<'a> {
     pub buffers: &'a mut Buffers,
 }
 
-/// Buffers of a fixed size.
+/// State and buffers of a fixed size, all zeros before the start.
 pub struct Buffers {
+    pub(crate) accounts: Accounts,
+    /// The accounts as a bootstrap server sees them.
+    pub(crate) staged: Accounts,
+    pub(crate) update: UpdateState,
     /// One record of the journal, or one program of the receiver.
     pub(crate) flash: [u8; journal::BUFFER],
     /// The head of a package, then what does not yet fill a write unit.
     pub(crate) receive: [u8; RECEIVE],
     /// A body that arrives in blocks (everything but opaque streams).
     pub(crate) body: [u8; BODY],
+    /// For decoders.
+    pub(crate) scratch: RefCell<[u8; BODY]>,
     /// The datagram that answers the last one received.
     pub(crate) answer: [u8; DATAGRAM],
 }
@@ -84,16 +106,20 @@ pub struct Buffers {
 pub(crate) const RECEIVE: usize = 2048 + 64;
 /// Largest body of a Write that is not streamed, in bytes.
 pub(crate) const BODY: usize = 1280;
-/// Largest datagram that we send, in bytes (RFC 7252 section 4.6).
+/// Largest datagram that we send, in bytes (RFC 7252 §4.6).
 pub(crate) const DATAGRAM: usize = 1152;
 
 impl Buffers {
     /// Buffers, to be put into a `static` or on the heap.
     pub const fn new() -> Self {
         Self {
+            accounts: Accounts::EMPTY,
+            staged: Accounts::EMPTY,
+            update: UpdateState::NEW,
             flash: [0; journal::BUFFER],
             receive: [0; RECEIVE],
             body: [0; BODY],
+            scratch: RefCell::new([0; BODY]),
             answer: [0; DATAGRAM],
         }
     }
@@ -119,6 +145,12 @@ pub enum Input<'a> {
     FlashDone(Result<(), FlashError>),
     /// [`next_deadline`](crate::Client::next_deadline) has passed; harmless if it has not.
     Timer,
+    /// The application has changed what it shows at, above or below this path. For an object's
+    /// path, it may have other instances than before: servers get an Update that lists them.
+    Changed(Path),
+    /// What a handler answered with [`Done::Later`](crate::Done::Later) is done, or failed with
+    /// this code. A ticket that is not open any more means nothing.
+    Done(Ticket, Result<(), Code>),
     /// The shell wants to end: registrations are given up, then [`Event::Stopped`] comes.
     Stop,
 }
@@ -224,8 +256,10 @@ pub enum ConfigError {
     Endpoint,
     /// The bootstrap URI is not `coap://ADDRESS:PORT` with an IP address.
     BootstrapUri,
-    /// Fewer than two peers.
-    Peers,
+    /// Fewer than two sessions, or more than 255.
+    Sessions,
+    /// Two objects have the same id, or the application has one that is the client's.
+    Objects,
     /// 27300 lacks a resource that the client needs itself: the ABI version or the arena's size.
     Capability,
     /// The arena is smaller than 27300/0/5 says, or not aligned to 32.

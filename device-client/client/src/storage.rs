@@ -5,12 +5,10 @@
 //! begins, and one that promises something (a committed module, an account) before the answer
 //! leaves.
 
-use crate::bootstrap::Phase;
-use crate::client::Client;
-use crate::flash::FlashRead;
-use crate::platform::{Event, Now};
-use crate::store::accounts::Accounts;
-use crate::store::journal::{self, Journal};
+use crate::device::Device;
+use crate::flash::{FlashLayout, FlashRead};
+use crate::platform::Event;
+use crate::store::journal::{self, BUFFER, Journal};
 use crate::update::firmware::UpdateResult;
 use crate::update::receiver;
 use crate::update::slot::ModelResult;
@@ -33,16 +31,20 @@ enum InFlight {
     Nobody,
 }
 
-pub(crate) struct Storage {
+pub(crate) struct Storage<'a> {
     pub(crate) journal: Journal,
+    /// One record of the journal, or one program of it.
+    pub(crate) buffer: &'a mut [u8; BUFFER],
     /// Bit n: the record with key n must be written.
     dirty: u8,
     /// Key of the record being written.
     writing: Option<u8>,
     in_flight: Option<InFlight>,
     failures: u8,
-    /// A record was given up since this was last looked at.
-    pub(crate) gave_up: bool,
+    /// Bit n: the record with key n was given up since this was last looked at.
+    pub(crate) lost: u8,
+    /// What is being written are the accounts of a bootstrap, which takes them back itself.
+    pub(crate) staged: bool,
     /// What the record of the update that is being written shows.
     shown: Shown,
 }
@@ -56,15 +58,17 @@ pub(crate) enum Op {
     Sync,
 }
 
-impl Storage {
-    pub(crate) fn new(journal: Journal) -> Self {
+impl<'a> Storage<'a> {
+    pub(crate) fn new(layout: &FlashLayout, buffer: &'a mut [u8; BUFFER]) -> Self {
         Self {
-            journal,
+            journal: Journal::new(layout.journal, layout.write_unit),
+            buffer,
             dirty: 0,
             writing: None,
             in_flight: None,
             failures: 0,
-            gave_up: false,
+            lost: 0,
+            staged: false,
             shown: UpdateState::NEW.shown(),
         }
     }
@@ -74,37 +78,52 @@ impl Storage {
         self.dirty |= 1 << key;
     }
 
+    fn put(&mut self, key: u8, len: usize, flash: &dyn FlashRead) -> bool {
+        self.journal.put(key, len, self.buffer, flash)
+    }
+
     /// The record need not be written.
     pub(crate) fn unmark(&mut self, key: u8) {
         self.dirty &= !(1 << key);
     }
 }
 
-impl Client<'_> {
+impl Device<'_> {
     /// Nothing has to be written and nothing is being written.
     pub(crate) fn storage_is_idle(&self) -> bool {
         let s = &self.storage;
         let receiving = self
+            .update
             .receiver
             .as_ref()
             .is_some_and(|r| r.has_work(&self.config.layout));
         s.dirty == 0 && s.journal.is_idle() && s.in_flight.is_none() && !receiving
     }
 
+    /// Bit n: what is promised with everything on flash relies on the record with key n.
+    pub(crate) fn promises(&self) -> u8 {
+        let s = &self.storage;
+        let receiving = match self.update.receiver {
+            Some(_) => 1 << PROGRESS | 1 << UPDATE,
+            None => 0,
+        };
+        s.dirty | s.writing.map_or(0, |key| 1 << key) | receiving
+    }
+
     /// The transfer is given up; an operation of it that is under way means nothing any more.
     pub(crate) fn drop_receiver(&mut self) {
-        self.receiver = None;
+        self.update.receiver = None;
         if let Some(InFlight::Receiver(_)) = self.storage.in_flight {
             self.storage.in_flight = Some(InFlight::Nobody);
         }
     }
 
     /// The next operation, if none is under way.
-    pub(crate) fn storage_step(&mut self, now: Now, flash: &dyn FlashRead) -> Option<Op> {
+    pub(crate) fn storage_step(&mut self, flash: &dyn FlashRead) -> Option<Op> {
         if self.storage.in_flight.is_some() {
             return None;
         }
-        if let Some(step) = self.journal_step(now, flash) {
+        if let Some(step) = self.journal_step(flash) {
             self.storage.in_flight = Some(InFlight::Journal);
             return Some(match step {
                 journal::Step::Erase { offset, len } => Op::Erase { offset, len },
@@ -112,10 +131,10 @@ impl Client<'_> {
                 journal::Step::Sync => Op::Sync,
             });
         }
-        let slot = self.update.target?;
+        let slot = self.update.state.target?;
         let region = self.config.layout.slots.get(usize::from(slot))?;
-        let receiver = self.receiver.as_ref()?;
-        let step = receiver.step(region, &self.config.layout, self.buffers.receive)?;
+        let receiver = self.update.receiver.as_ref()?;
+        let step = receiver.step(region, &self.config.layout, self.update.buffer)?;
         self.storage.in_flight = Some(InFlight::Receiver(step));
         Some(match step {
             receiver::Step::Erase { offset, len } => Op::Erase { offset, len },
@@ -124,56 +143,53 @@ impl Client<'_> {
         })
     }
 
-    fn journal_step(&mut self, now: Now, flash: &dyn FlashRead) -> Option<journal::Step> {
+    fn journal_step(&mut self, flash: &dyn FlashRead) -> Option<journal::Step> {
         loop {
-            if let Some(step) = self.storage.journal.step(flash, self.buffers.flash) {
+            let storage = &mut self.storage;
+            if let Some(step) = storage.journal.step(flash, storage.buffer) {
                 return Some(step);
             }
             let key = (0..journal::KEYS).find(|key| self.storage.dirty & (1 << key) != 0)?;
             self.storage.unmark(key);
-            let place = &mut self.buffers.flash[8..];
+            let place = &mut self.storage.buffer[8..];
             let len = match key {
-                PROGRESS => self.receiver.as_ref().and_then(|r| r.encode(place)),
+                PROGRESS => self.update.receiver.as_ref().and_then(|r| r.encode(place)),
                 UPDATE => {
-                    self.storage.shown = self.update.shown();
-                    self.update.encode(place)
+                    self.storage.shown = self.update.state.shown();
+                    self.update.state.encode(place)
                 }
                 _ => self.accounts.encode(place),
             };
             // A transfer that is over has no progress to keep.
             let Some(len) = len else { continue };
-            if self
-                .storage
-                .journal
-                .put(key, len, self.buffers.flash, flash)
-            {
+            if self.storage.put(key, len, flash) {
                 self.storage.writing = Some(key);
             } else {
-                self.record_lost(now, key, flash);
+                self.record_lost(key, flash);
             }
         }
     }
 
-    pub(crate) fn flash_done(&mut self, now: Now, ok: bool, flash: &dyn FlashRead) {
+    pub(crate) fn flash_done(&mut self, ok: bool, flash: &dyn FlashRead) {
         let Some(in_flight) = self.storage.in_flight.take() else {
             return;
         };
         if !ok {
-            self.event(Event::FlashFailed);
+            self.log.event(Event::FlashFailed);
         }
         match in_flight {
             InFlight::Journal => {
                 if self.storage.journal.done(ok, flash) {
                     self.storage.failures = 0;
                     if self.storage.writing.take() == Some(UPDATE) {
-                        self.shown = self.storage.shown;
-                        self.changed();
+                        self.update.shown = self.storage.shown;
+                        self.log.changed();
                     }
                 } else if !ok && let Some(key) = self.storage.writing.take() {
                     self.storage.failures += 1;
                     if self.storage.failures >= MAX_FAILURES {
                         self.storage.failures = 0;
-                        self.record_lost(now, key, flash);
+                        self.record_lost(key, flash);
                     } else {
                         self.storage.mark(key);
                     }
@@ -184,7 +200,7 @@ impl Client<'_> {
                 if !ok {
                     self.refuse_package(UpdateResult::NotEnoughFlash, ModelResult::Storage);
                 } else {
-                    self.receiver_step_done(now, step, flash);
+                    self.receiver_step_done(step, flash);
                 }
             }
         }
@@ -192,32 +208,39 @@ impl Client<'_> {
 
     /// The journal does not take a record: what it was about goes back to what is on flash, and
     /// nothing that relies on it (the erase of a slot) begins.
-    fn record_lost(&mut self, now: Now, key: u8, flash: &dyn FlashRead) {
-        self.storage.gave_up = true;
+    fn record_lost(&mut self, key: u8, flash: &dyn FlashRead) {
         if key != ACCOUNTS {
-            self.take_back_update(now, flash);
-        } else if !matches!(self.phase, Phase::Storing { .. }) {
-            let stored = self.storage.journal.get(ACCOUNTS, flash);
-            self.accounts = stored.and_then(Accounts::decode).unwrap_or(self.accounts);
-            self.changed();
+            self.storage.lost |= 1 << PROGRESS | 1 << UPDATE;
+            self.take_back_update(flash);
+            return;
+        }
+        self.storage.lost |= 1 << ACCOUNTS;
+        if !self.storage.staged {
+            if let Some(stored) = self.storage.journal.get(ACCOUNTS, flash)
+                && !self.accounts.decode(stored)
+            {
+                self.accounts.reset(self.config.bootstrap_uri);
+            }
+            self.log.changed();
         }
     }
 
-    fn receiver_step_done(&mut self, now: Now, step: receiver::Step, flash: &dyn FlashRead) {
+    fn receiver_step_done(&mut self, step: receiver::Step, flash: &dyn FlashRead) {
         let region = self
             .update
+            .state
             .target
             .and_then(|s| self.config.layout.slots.get(usize::from(s)));
-        let (Some(region), Some(r)) = (region, self.receiver.as_mut()) else {
+        let (Some(region), Some(r)) = (region, self.update.receiver.as_mut()) else {
             return;
         };
         let before = r.payload.map_or(0, |p| p.durable);
-        r.done(step, region, self.buffers.receive);
+        r.done(step, region, self.update.buffer);
         if r.payload.is_some_and(|p| p.durable != before) {
             self.storage.mark(PROGRESS);
         }
         if !r.has_work(&self.config.layout) && r.is_complete() {
-            self.package_complete(now, flash);
+            self.package_complete(flash);
         }
     }
 }

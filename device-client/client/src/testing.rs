@@ -80,6 +80,11 @@ pub(crate) fn capability() -> Capability {
     capability
 }
 
+/// The class of the modules that it takes.
+pub(crate) fn module_class() -> [u8; 16] {
+    module_class_id(&digest(&capability()))
+}
+
 pub(crate) fn records() -> &'static Vec<(Path, OwnedValue)> {
     Box::leak(Box::new(capability().records()))
 }
@@ -166,7 +171,7 @@ pub(crate) fn package_with(
         kind: Kind::Module,
         slot: None,
         vendor_id: VENDOR_ID,
-        class_id: module_class_id(&digest(&capability())),
+        class_id: module_class(),
         digest: sha256(payload),
         size: payload.len() as u32,
         abi: 1,

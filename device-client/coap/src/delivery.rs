@@ -71,10 +71,10 @@ pub enum Dropped {
     Overloaded,
     /// An acknowledgement or reset of something not (or no longer) open.
     Stale,
-    /// An acknowledgement whose response has another token than the request (RFC 7252 section
-    /// 5.3.2).
+    /// An acknowledgement whose response has another token than the request (RFC 7252
+    /// §5.3.2).
     WrongToken,
-    /// Not a CoAP message; a Reset is sent where RFC 7252 section 4.2 wants one.
+    /// Not a CoAP message; a Reset is sent where RFC 7252 §4.2 wants one.
     Malformed(ParseError),
 }
 

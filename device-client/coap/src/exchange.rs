@@ -1,11 +1,12 @@
 //! Our requests and their responses, by token: the layer that CoAP has over every transport.
 //!
 //! [`Endpoint`](crate::Endpoint) puts message ids, retransmission and the recognition of duplicates
-//! below it, which UDP needs (RFC 7252 section 4). TCP does those by itself (RFC 8323 section 2),
+//! below it, which UDP needs (RFC 7252 §4). TCP does those by itself (RFC 8323 §2),
 //! so there [`Exchanges`] is used alone: each message that comes in goes through
 //! [`Exchanges::classify`], and [`block`](crate::block) and [`observe`](crate::observe) need
 //! nothing else.
 
+use crate::live::Live;
 use crate::{Code, Instant, MessageId, Token};
 
 /// What a message means to this side.
@@ -33,6 +34,7 @@ pub enum ExchangeError {
 /// A request whose response is awaited.
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
+    _live: Live,
     token: Token,
     /// The message that carried it, where messages have ids.
     id: Option<MessageId>,
@@ -58,6 +60,11 @@ impl<const N: usize> Exchanges<N> {
     #[must_use]
     pub const fn new() -> Self {
         Self { open: [None; N] }
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.open.fill(None);
     }
 
     /// Opens an exchange for a request that is sent now: its response is awaited for
@@ -141,6 +148,7 @@ impl<const N: usize> Exchanges<N> {
     ) {
         if let Some(slot) = self.open.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some(Exchange {
+                _live: Live::Live,
                 token,
                 id,
                 timeout_ms,

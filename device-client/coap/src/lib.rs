@@ -9,7 +9,7 @@
 //!
 //! Every call takes `now` ([`Instant`]: monotonic milliseconds). Calls that make a datagram write
 //! it into the caller's `out` and return its length: send `out[..len]` to the peer at once. `out`
-//! should hold a whole datagram (1,152 bytes, RFC 7252 section 4.6, unless both sides agreed on
+//! should hold a whole datagram (1,152 bytes, RFC 7252 §4.6, unless both sides agreed on
 //! more).
 //!
 //! 1. A datagram arrives: [`Endpoint::handle`] (or [`Endpoint::handle_message`] if it is already
@@ -60,6 +60,7 @@ mod delivery;
 mod endpoint;
 mod exchange;
 mod hash;
+mod live;
 mod message;
 pub mod observe;
 mod reliability;

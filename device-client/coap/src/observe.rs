@@ -7,7 +7,7 @@ const HALF: u32 = 1 << 23;
 const FRESH_MS: u64 = 128_000;
 const CONFIRM_MS: u64 = 24 * 3_600_000;
 
-/// Client side: tells newer notifications from older ones (RFC 7641 section 3.4).
+/// Client side: tells newer notifications from older ones (RFC 7641 §3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     sequence: u32,
@@ -70,7 +70,7 @@ impl Observer {
     }
 
     /// Observe value and reliability for the next notification: confirmable if wanted, and at
-    /// least every 24 hours (RFC 7641 section 4.5).
+    /// least every 24 hours (RFC 7641 §4.5).
     pub fn next(&mut self, now: Instant, wanted: Reliability) -> (u32, Reliability) {
         self.sequence = (self.sequence + 1) & MASK;
         let overdue = now.millis_since(self.confirmed_at) >= CONFIRM_MS;

@@ -32,7 +32,7 @@ pub fn reset(message: &Message<'_>) -> [u8; 4] {
 }
 
 /// What to send for a datagram that [`Message::parse`] refused: a Reset if it is a confirmable
-/// message of our version (RFC 7252 section 4.2), else nothing.
+/// message of our version (RFC 7252 §4.2), else nothing.
 #[must_use]
 pub fn refusal(datagram: &[u8]) -> Option<[u8; 4]> {
     match *datagram {

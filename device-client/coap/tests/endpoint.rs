@@ -1,4 +1,4 @@
-//! One endpoint, datagram by datagram: RFC 7252 sections 4 and 5, RFC 7641 section 3.6.
+//! One endpoint, datagram by datagram: RFC 7252 §4 and §5, RFC 7641 §3.6.
 #![allow(clippy::unwrap_used)]
 
 use tinsmith_coap::{

@@ -49,14 +49,16 @@ fn conv(name: &str, [h, w, c, o]: [u32; 4], kernel: (u32, u32), pad: u32) -> Res
     };
     let patch = window.taps() * c as usize;
     let op = Conv2d {
-        input,
-        output,
         window,
-        input_zero_point: 3,
-        clamp: Clamp::full(-128),
-        weights: weights(patch * o as usize),
-        bias: vec![100; o as usize],
-        multipliers: vec![Multiplier::new(0.002)?; o as usize],
+        layer: Layer {
+            input,
+            output,
+            input_zero_point: 3,
+            clamp: Clamp::full(-128),
+            weights: weights(patch * o as usize),
+            bias: vec![100; o as usize],
+            multipliers: vec![Multiplier::new(0.002)?; o as usize],
+        },
     };
     measure(
         name,
@@ -76,21 +78,23 @@ fn main() -> Result<(), Failure> {
     conv("pointwise 8 to 16, 48x48", [48, 48, 8, 16], (1, 1), 0)?;
     let input = View::dense(0, 0, 25, 5, 64);
     let depthwise = DepthwiseConv {
-        input,
-        output: View {
-            offset: 8000,
-            ..input
-        },
         window: Window {
             pad_top: 1,
             pad_left: 1,
             ..Window::new(3, 3)
         },
-        input_zero_point: 3,
-        clamp: Clamp::full(-128),
-        weights: weights(9 * 64),
-        bias: vec![100; 64],
-        multipliers: vec![Multiplier::new(0.02)?; 64],
+        layer: Layer {
+            input,
+            output: View {
+                offset: 8000,
+                ..input
+            },
+            input_zero_point: 3,
+            clamp: Clamp::full(-128),
+            weights: weights(9 * 64),
+            bias: vec![100; 64],
+            multipliers: vec![Multiplier::new(0.02)?; 64],
+        },
     };
     measure(
         "depthwise 3x3, 64, 25x5",
@@ -99,13 +103,15 @@ fn main() -> Result<(), Failure> {
         depthwise,
     )?;
     let fully = FullyConnected {
-        input: View::dense(0, 0, 1, 1, 640),
-        output: View::dense(0, 640, 1, 1, 128),
-        input_zero_point: 3,
-        clamp: Clamp::full(-128),
-        weights: weights(640 * 128),
-        bias: vec![100; 128],
-        multipliers: vec![Multiplier::new(0.002)?; 128],
+        layer: Layer {
+            input: View::dense(0, 0, 1, 1, 640),
+            output: View::dense(0, 640, 1, 1, 128),
+            input_zero_point: 3,
+            clamp: Clamp::full(-128),
+            weights: weights(640 * 128),
+            bias: vec![100; 128],
+            multipliers: vec![Multiplier::new(0.002)?; 128],
+        },
     };
     measure("fully connected 640 to 128", 768, 640 * 128, fully)
 }

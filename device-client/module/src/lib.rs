@@ -13,6 +13,7 @@
 #[cfg(feature = "build")]
 extern crate alloc;
 
+mod arena;
 #[cfg(feature = "build")]
 pub mod build;
 pub mod format;
@@ -24,6 +25,8 @@ pub mod run;
 #[cfg(feature = "std")]
 pub mod spec;
 
+pub use arena::Arena;
 pub use format::{ABI_VERSION, CONTAINER_VERSION, IMAGE_ALIGN, NUMERICS_VERSION};
-pub use loader::{Host, Module, ModuleError, Refusal};
-pub use run::{Class, RunError, SelfTestError};
+pub use kernels::Kernel;
+pub use loader::{Host, Module, ModuleError, Refusal, Step};
+pub use run::{Class, RunError, Runner, SelfTest, SelfTestError};

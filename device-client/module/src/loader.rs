@@ -8,19 +8,21 @@ use core::ops::Range;
 
 use lwm2m_objects::compute::Task;
 
+use crate::arena::Arena;
 use crate::format::Tensor;
 use crate::format::golden::{Golden, Goldens};
-use crate::format::header::{Header, MUST_UNDERSTAND, section, u16_at, u32_at};
+use crate::format::header::{Header, MUST_UNDERSTAND, Place, section, u16_at, u32_at};
 use crate::format::io::{self, Io};
 use crate::format::labels::Labels;
-use crate::plan::{self, Reader, Record};
+use crate::kernels::{self, Kernel};
+use crate::plan::{self, Ask, Facts, Reader, Record, Span};
 
 /// What the machine that a module is to run on offers.
 #[derive(Debug, Clone, Copy)]
 pub struct Host<'a> {
     /// ABI version of the client, 27300/x/3.
     pub abi: u16,
-    /// Resident kernels as (id, version), 27301/x/10.
+    /// Resident kernels as (id, version), 27301/x/10; see [`kernels::runs`].
     pub kernels: &'a [(u16, u16)],
     /// Instruction sets for native code, bits of [`crate::format::isa`].
     pub instruction_sets: u32,
@@ -41,6 +43,47 @@ pub struct Module<'m> {
     io: Io<'m>,
     labels: Labels<'m>,
     goldens: Goldens<'m>,
+    table: &'m [&'m Kernel],
+}
+
+/// A record of the plan with the kernel that runs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'m> {
+    layer: usize,
+    kernel: &'m Kernel,
+    reader: Reader<'m>,
+}
+
+impl Step<'_> {
+    /// Index of the record in the plan.
+    pub fn layer(&self) -> usize {
+        self.layer
+    }
+
+    /// Where the result goes, and how much work it is.
+    pub fn facts(&self) -> Facts {
+        self.call(Ask::Facts)
+    }
+
+    /// Computes output rows `rows`, as far as there are; each row of the result must be computed
+    /// once, in ascending order, and the whole result before the next step.
+    pub fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) -> Facts {
+        self.call(Ask::Run(arena, rows))
+    }
+
+    /// The operator makes scores ([`Facts::scores`]).
+    pub fn makes_scores(&self) -> bool {
+        self.kernel.scores
+    }
+
+    fn call(&self, ask: Ask<'_, '_>) -> Facts {
+        // The record was checked when the module was loaded.
+        (self.kernel.call)(self.reader, ask).unwrap_or(Facts {
+            output: Span::dense(0, 0, 0, 0),
+            scores: None,
+            work: 0,
+        })
+    }
 }
 
 /// The sections that this version uses.
@@ -91,9 +134,15 @@ impl<'m> Sections<'m> {
 }
 
 impl<'m> Module<'m> {
-    /// Checks an image; what it returns can be run without a further look at the bytes. Bytes
-    /// after the image's own length (a slot is larger) are ignored.
+    /// Checks an image for all kernels of this crate; see [`parse_for`](Self::parse_for).
     pub fn parse(image: &'m [u8]) -> Result<Module<'m>, ModuleError> {
+        Module::parse_for(image, kernels::ALL)
+    }
+
+    /// Checks an image that is to run on the kernels of `table`; what it returns can be run without
+    /// a further look at the bytes. Bytes after the image's own length (a slot is larger) are
+    /// ignored.
+    pub fn parse_for(image: &'m [u8], table: &'m [&'m Kernel]) -> Result<Module<'m>, ModuleError> {
         let header = Header::parse(image)?;
         let image = image.get(..header.length).ok_or(ModuleError::Truncated)?;
         let sections = Sections::parse(image, &header)?;
@@ -116,6 +165,7 @@ impl<'m> Module<'m> {
             io: Io::parse(io, &header.segments)?,
             labels: Labels::default(),
             goldens: Goldens::default(),
+            table,
         };
         module.check_plan()?;
         if let Some(bytes) = sections.labels {
@@ -139,10 +189,7 @@ impl<'m> Module<'m> {
             let (operator, version, payload, next) =
                 split_record(rest).ok_or(ModuleError::PlanLength)?;
             rest = next;
-            let record = self
-                .decode(operator, version, payload)
-                .map_err(|problem| ModuleError::Record { layer, problem })?;
-            let Some(record) = record else {
+            let Some(kernel) = self.kernel(operator, version) else {
                 if operator & plan::MUST_UNDERSTAND != 0 {
                     let operator = operator & !plan::MUST_UNDERSTAND;
                     return Err(ModuleError::UnknownRecord {
@@ -153,8 +200,7 @@ impl<'m> Module<'m> {
                 }
                 continue;
             };
-            record
-                .verify()
+            (kernel.call)(self.reader(version, payload), Ask::Verify)
                 .map_err(|problem| ModuleError::Record { layer, problem })?;
         }
         if rest.is_empty() {
@@ -164,29 +210,46 @@ impl<'m> Module<'m> {
         }
     }
 
-    fn decode(
-        &self,
-        operator: u16,
-        version: u16,
-        payload: &'m [u8],
-    ) -> Result<Option<Record<'m>>, plan::Problem> {
-        Record::decode(
-            operator,
-            version,
-            Reader::new(payload, self.consts, self.header.segments),
-        )
+    /// The kernel that runs records of this operator and version.
+    fn kernel(&self, operator: u16, version: u16) -> Option<&'m Kernel> {
+        let operator = operator & !plan::MUST_UNDERSTAND;
+        let runs = |k: &&Kernel| k.id == operator && (1..=k.version).contains(&version);
+        self.table.iter().copied().find(runs)
+    }
+
+    fn reader(&self, version: u16, payload: &'m [u8]) -> Reader<'m> {
+        Reader::new(payload, self.consts, self.header.segments, version)
+    }
+
+    /// Operator, version and payload of each record with its index.
+    fn entries(&self) -> impl Iterator<Item = (usize, u16, u16, &'m [u8])> + 'm {
+        let mut rest = self.records;
+        (0..usize::from(self.layers)).map_while(move |layer| {
+            let (operator, version, payload, next) = split_record(rest)?;
+            rest = next;
+            Some((layer, operator, version, payload))
+        })
+    }
+
+    /// The steps of a run in order, without the records that may be skipped.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + '_ {
+        self.entries()
+            .filter_map(|(layer, operator, version, payload)| {
+                Some(Step {
+                    layer,
+                    kernel: self.kernel(operator, version)?,
+                    reader: self.reader(version, payload),
+                })
+            })
     }
 
     /// The records of the plan in order, without those that this crate may skip.
     pub fn records(&self) -> impl Iterator<Item = (usize, Record<'m>)> + '_ {
-        let mut rest = self.records;
-        (0..usize::from(self.layers))
-            .map_while(move |layer| {
-                let (operator, version, payload, next) = split_record(rest)?;
-                rest = next;
-                Some((layer, self.decode(operator, version, payload).ok()?))
+        self.entries()
+            .filter_map(|(layer, operator, version, payload)| {
+                let record = Record::decode(operator, version, self.reader(version, payload));
+                Some((layer, record.ok()??))
             })
-            .filter_map(|(layer, record)| Some((layer, record?)))
     }
 
     /// Whether this host can run the module; the first reason why not, ABI first.
@@ -198,7 +261,7 @@ impl<'m> Module<'m> {
             });
         }
         for (id, version) in self.kernels() {
-            if !host.kernels.contains(&(id, version)) {
+            if !kernels::runs(host.kernels, (id, version)) {
                 return Err(Refusal::Kernel { id, version });
             }
         }
@@ -257,9 +320,8 @@ impl<'m> Module<'m> {
     /// the header: a bound for the time of a run.
     pub fn work(&self) -> u64 {
         let records = u64::from(self.layers);
-        self.records().fold(records, |sum, (_, record)| {
-            sum.saturating_add(record.work())
-        })
+        self.steps()
+            .fold(records, |sum, step| sum.saturating_add(step.facts().work))
     }
 
     /// As [`work`](Self::work), of the whole self test.
@@ -290,17 +352,22 @@ impl<'m> Module<'m> {
         self.io.outputs()
     }
 
-    /// Bytes of a tensor in the arena.
+    /// The arena segments in order, and where they lie if all are in one memory.
+    pub fn segments(&self) -> impl Iterator<Item = Place> + 'm {
+        self.header.segments.iter()
+    }
+
+    /// Bytes of a tensor in an arena that is one memory.
     pub fn range(&self, tensor: &Tensor) -> Range<usize> {
         io::range(tensor, &self.header.segments)
     }
 
-    /// Bytes of input tensor `i` in the arena.
+    /// Bytes of input tensor `i` in an arena that is one memory.
     pub fn input_range(&self, i: usize) -> Option<Range<usize>> {
         self.inputs().nth(i).map(|tensor| self.range(&tensor))
     }
 
-    /// Bytes of output tensor `i` in the arena.
+    /// Bytes of output tensor `i` in an arena that is one memory.
     pub fn output_range(&self, i: usize) -> Option<Range<usize>> {
         self.outputs().nth(i).map(|tensor| self.range(&tensor))
     }

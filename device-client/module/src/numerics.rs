@@ -1,4 +1,4 @@
-//! The constants and the rounding that quantized arithmetic is made of (`reference/numerics.md`,
+//! The constants and the rounding that quantized arithmetic is made of (`docs/numerics.md`,
 //! N1 to N9). Both the compiler and the engines take them from here.
 
 use core::fmt;

@@ -1,14 +1,18 @@
-//! Executing a plan in an arena, and the golden self test.
+//! Executing a plan in an arena, at once or in steps, and the golden self test.
+
+mod self_test;
+
+pub use self_test::SelfTest;
 
 use core::fmt;
-use core::ops::Range;
+use core::task::Poll;
 
-use sha2::{Digest, Sha256};
-
-use crate::format::golden::{Crc32, Golden, Source, Xorshift32};
+use crate::arena::Arena;
+use crate::format::Tensor;
+use crate::format::golden::{Source, Xorshift32};
 use crate::loader::Module;
 use crate::numerics::dequantize;
-use crate::plan::{Record, Span};
+use crate::plan::{Facts, Span};
 
 /// Result of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,12 +32,22 @@ pub enum RunError {
         /// Bytes needed.
         needed: usize,
     },
+    /// A segment has fewer bytes than the module says, or is missing.
+    SegmentTooSmall {
+        /// Index of the segment.
+        segment: usize,
+        /// Bytes needed.
+        needed: usize,
+    },
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::ArenaTooSmall { needed } => write!(f, "the model needs {needed} B of arena"),
+            RunError::SegmentTooSmall { segment, needed } => {
+                write!(f, "the model needs {needed} B of arena segment {segment}")
+            }
         }
     }
 }
@@ -112,64 +126,104 @@ fn elements<'a>(memory: &'a [u8], span: &'a Span) -> impl Iterator<Item = u8> + 
         .copied()
 }
 
-impl Module<'_> {
-    /// Runs the plan on the inputs in the arena. Returns the class if the model is a classifier.
-    /// Afterwards only the outputs and state segments are defined.
-    pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
-        self.run_with(arena, |_, _, _| {})
+/// Shows a record's index and the bytes of its result: in one piece, or row by row if the rows do
+/// not follow each other without a gap.
+pub type Trace<'t> = dyn FnMut(usize, &[u8]) + 't;
+
+/// An inference that runs in steps, so that its caller can do something else in between.
+///
+/// It borrows neither the module nor the arena: each step is given the same module, and an arena
+/// that nobody has written to since the step before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Runner {
+    /// Index of the first record that is not done.
+    next: usize,
+    /// First row of its result that is not done.
+    row: usize,
+    /// Class before a final Softmax that has begun.
+    before_scores: Option<u32>,
+}
+
+impl Runner {
+    /// Nothing has run; the inputs are in the arena.
+    pub const fn new() -> Self {
+        Self {
+            next: 0,
+            row: 0,
+            before_scores: None,
+        }
     }
 
-    /// Runs the plan, showing each record's index and the bytes of its result: in one piece, or
-    /// row by row if the rows do not follow each other without a gap.
-    pub fn run_traced(
-        &self,
+    /// As [`step_in`](Self::step_in), in an arena that is one memory.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing has run.
+    pub fn step(
+        &mut self,
+        module: &Module<'_>,
         arena: &mut [u8],
-        trace: &mut dyn FnMut(usize, &[u8]),
-    ) -> Result<Option<Class>, RunError> {
-        self.run_with(arena, |layer, memory, span| {
-            if span.is_dense() {
-                trace(layer, memory.get(span.start..span.end()).unwrap_or(&[]));
+        budget: u64,
+        trace: Option<&mut Trace<'_>>,
+    ) -> Result<Poll<Option<Class>>, RunError> {
+        let mut arena = Arena::in_one(module, arena)?;
+        Ok(self.step_in(module, &mut arena, budget, trace))
+    }
+
+    /// Runs what comes next, as long as its innermost loops take at most `budget` steps together,
+    /// but at least one row of a result. Ready when the plan is done: the class, as [`Module::run`]
+    /// gives it.
+    pub fn step_in(
+        &mut self,
+        module: &Module<'_>,
+        arena: &mut Arena<'_>,
+        budget: u64,
+        mut trace: Option<&mut Trace<'_>>,
+    ) -> Poll<Option<Class>> {
+        let classifier = module.classifier();
+        let mut left = budget;
+        let mut first = true;
+        for step in module.steps() {
+            if step.layer() < self.next {
+                continue;
+            }
+            let end = if budget == u64::MAX {
+                usize::MAX
             } else {
-                for y in 0..span.height {
-                    let row = span.row(y);
-                    trace(
-                        layer,
-                        memory.get(row..row + span.row_bytes()).unwrap_or(&[]),
-                    );
+                let rows = affordable(&step.facts(), self.row, &mut left, first);
+                if rows == 0 {
+                    return Poll::Pending;
+                }
+                self.row + rows
+            };
+            first = false;
+            let scores = if classifier.is_some() && step.makes_scores() && self.row == 0 {
+                step.facts().scores
+            } else {
+                None
+            };
+            let best = scores.map(|input| argmax(elements(arena.segment(input.segment), &input)));
+            let output = step.run(arena, self.row..end).output;
+            if let Some(tensor) = &classifier
+                && self.row == 0
+                && touches(&output, tensor)
+            {
+                self.before_scores = best.filter(|_| covers(&output, tensor));
+            }
+            self.row = end;
+            if end >= output.height {
+                (self.next, self.row) = (step.layer() + 1, 0);
+                if let Some(trace) = trace.as_deref_mut() {
+                    show(trace, step.layer(), arena.segment(output.segment), &output);
                 }
             }
-        })
-    }
-
-    fn run_with(
-        &self,
-        arena: &mut [u8],
-        mut after: impl FnMut(usize, &[u8], &Span),
-    ) -> Result<Option<Class>, RunError> {
-        let needed = self.arena_bytes();
-        let memory = arena
-            .get_mut(..needed)
-            .ok_or(RunError::ArenaTooSmall { needed })?;
-        let classifier = self
-            .classifier()
-            .map(|tensor| (tensor, self.range(&tensor)));
-        let mut before_softmax = None;
-        for (layer, record) in self.records() {
-            if let Some((_, range)) = &classifier {
-                before_softmax = match &record {
-                    Record::Softmax(softmax) if covers(&softmax.output, range) => {
-                        Some(argmax(elements(memory, &softmax.input)))
-                    }
-                    other if touches(&other.output(), range) => None,
-                    _ => before_softmax,
-                };
-            }
-            record.execute(memory);
-            after(layer, memory, &record.output());
         }
-        Ok(classifier.map(|(tensor, range)| {
-            let scores = memory.get(range).unwrap_or(&[]);
-            let index = before_softmax.unwrap_or_else(|| argmax(scores.iter().copied()));
+        if self.row > 0 {
+            return Poll::Pending;
+        }
+        Poll::Ready(classifier.map(|tensor| {
+            let scores = arena.tensor(&tensor);
+            let before = self.before_scores;
+            let index = before.unwrap_or_else(|| argmax(scores.iter().copied()));
             let score = scores.get(index as usize).copied().unwrap_or(0);
             Class {
                 index,
@@ -177,71 +231,89 @@ impl Module<'_> {
             }
         }))
     }
+}
+
+/// How many rows from `row` on fit the budget that is left, of which they are taken; at least one
+/// if nothing has run (`first`).
+fn affordable(facts: &Facts, row: usize, left: &mut u64, first: bool) -> usize {
+    let height = facts.output.height.max(1) as u64;
+    let each = facts.work.div_ceil(height).max(1);
+    let most = height.saturating_sub(row as u64);
+    let rows = (*left / each).min(most).max(u64::from(first));
+    *left = left.saturating_sub(rows.saturating_mul(each));
+    rows as usize
+}
+
+fn show(trace: &mut Trace<'_>, layer: usize, memory: &[u8], span: &Span) {
+    if span.is_dense() {
+        trace(layer, memory.get(span.start..span.end()).unwrap_or(&[]));
+        return;
+    }
+    for y in 0..span.height {
+        let row = span.row(y);
+        let row = memory.get(row..row + span.row_bytes());
+        trace(layer, row.unwrap_or(&[]));
+    }
+}
+
+impl Module<'_> {
+    /// Runs the plan on the inputs in the arena, which is one memory. Returns the class if the model
+    /// is a classifier. Afterwards only the outputs and state segments are defined.
+    pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
+        self.run_whole(arena, None)
+    }
+
+    /// Runs the plan, showing each record's result.
+    pub fn run_traced(
+        &self,
+        arena: &mut [u8],
+        trace: &mut Trace<'_>,
+    ) -> Result<Option<Class>, RunError> {
+        self.run_whole(arena, Some(trace))
+    }
+
+    /// Runs the plan in segments wherever they lie.
+    pub fn run_in(&self, arena: &mut Arena<'_>, trace: Option<&mut Trace<'_>>) -> Option<Class> {
+        match Runner::new().step_in(self, arena, u64::MAX, trace) {
+            Poll::Ready(class) => class,
+            // Without a limit there is one step.
+            Poll::Pending => None,
+        }
+    }
+
+    fn run_whole(
+        &self,
+        arena: &mut [u8],
+        trace: Option<&mut Trace<'_>>,
+    ) -> Result<Option<Class>, RunError> {
+        Ok(self.run_in(&mut Arena::in_one(self, arena)?, trace))
+    }
 
     /// Runs every golden input and compares.
     pub fn self_test(&self, arena: &mut [u8]) -> Result<(), SelfTestError> {
-        if self.golden_count() == 0 {
-            return Err(SelfTestError::NoGolden);
-        }
-        for (index, golden) in self.goldens().enumerate() {
-            self.test_golden(arena, index, &golden)?;
-        }
-        Ok(())
-    }
-
-    fn test_golden(
-        &self,
-        arena: &mut [u8],
-        index: usize,
-        golden: &Golden<'_>,
-    ) -> Result<(), SelfTestError> {
-        let mut feed = Feed::new(golden.source);
-        let mut digest = Sha256::new();
-        let mut layer = None;
-        for step in 1..=golden.steps {
-            for tensor in self.inputs() {
-                feed.fill(arena.get_mut(self.range(&tensor)).unwrap_or_default());
-            }
-            let mut crc = (0, Crc32::new());
-            let mut check = |(done, crc): (usize, Crc32)| {
-                if layer.is_none() && golden.crc(done).is_some_and(|good| good != crc.finish()) {
-                    layer = Some(done);
-                }
-            };
-            self.run_traced(arena, &mut |layer, bytes| {
-                if step == golden.steps {
-                    if crc.0 != layer {
-                        check(crc);
-                        crc = (layer, Crc32::new());
-                    }
-                    crc.1.update(bytes);
-                }
-            })?;
-            if step == golden.steps && self.layer_count() > 0 {
-                check(crc);
-            }
-            for tensor in self.outputs() {
-                digest.update(arena.get(self.range(&tensor)).unwrap_or_default());
+        let mut test = SelfTest::new();
+        loop {
+            if let Poll::Ready(result) = test.step(self, arena, u64::MAX) {
+                return result;
             }
         }
-        if layer.is_some() || !digest.finalize().starts_with(&golden.digest) {
-            return Err(SelfTestError::Mismatch {
-                golden: index,
-                layer,
-            });
-        }
-        Ok(())
     }
 }
 
 /// Whether a result is exactly a tensor.
-fn covers(span: &Span, tensor: &Range<usize>) -> bool {
-    span.is_dense() && span.start == tensor.start && span.end() == tensor.end
+fn covers(span: &Span, tensor: &Tensor) -> bool {
+    span.is_dense()
+        && span.segment == tensor.segment
+        && span.start == tensor.offset as usize
+        && span.bytes() == tensor.bytes as usize
 }
 
 /// Whether writing a result changes a tensor.
-fn touches(span: &Span, tensor: &Range<usize>) -> bool {
-    span.start < tensor.end && tensor.start < span.end()
+fn touches(span: &Span, tensor: &Tensor) -> bool {
+    let start = tensor.offset as usize;
+    span.segment == tensor.segment
+        && span.start < start + tensor.bytes as usize
+        && start < span.end()
 }
 
 /// The bytes of a golden input, one tensor after the other.

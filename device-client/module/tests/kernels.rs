@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod segments;
 
 use common::{Arena, Rng, compare, module};
 use proptest::prelude::*;
@@ -9,9 +10,15 @@ use tinsmith_module::Module;
 use tinsmith_module::build::*;
 use tinsmith_module::kernels;
 use tinsmith_module::numerics::{Multiplier, SumFactors};
+use tinsmith_module::plan::layer::LayerRecord;
 use tinsmith_module::plan::{Record, Span};
 
 const CASES: u32 = if cfg!(debug_assertions) { 400 } else { 4000 };
+
+/// Random layers of each kind; `TINSMITH_LAYERS` says how many.
+fn cases() -> u32 {
+    std::env::var("TINSMITH_LAYERS").map_or(CASES, |number| number.parse().expect("a number"))
+}
 
 fn conv(rng: &mut Rng, arena: &mut Arena) -> Conv2d {
     // One in eight patches is too large to be gathered.
@@ -32,14 +39,16 @@ fn conv(rng: &mut Rng, arena: &mut Arena) -> Conv2d {
     let patch = window.taps() * channels as usize;
     let magnitude = patch as f64 * 3000.0;
     Conv2d {
-        input,
-        output,
         window,
-        input_zero_point: rng.i8(),
-        clamp: rng.clamp(),
-        weights: rng.i8s(patch * out_channels as usize),
-        bias: rng.biases(out_channels, magnitude),
-        multipliers: rng.multipliers(out_channels, magnitude),
+        layer: Layer {
+            input,
+            output,
+            input_zero_point: rng.i8(),
+            clamp: rng.clamp(),
+            weights: rng.i8s(patch * out_channels as usize),
+            bias: rng.biases(out_channels, magnitude),
+            multipliers: rng.multipliers(out_channels, magnitude),
+        },
     }
 }
 
@@ -55,14 +64,16 @@ fn depthwise(rng: &mut Rng, arena: &mut Arena) -> DepthwiseConv {
     let output = arena.view(rng, out_height, out_width, out_channels);
     let magnitude = window.taps() as f64 * 3000.0;
     DepthwiseConv {
-        input,
-        output,
         window,
-        input_zero_point: rng.i8(),
-        clamp: rng.clamp(),
-        weights: rng.i8s(window.taps() * out_channels as usize),
-        bias: rng.biases(out_channels, magnitude),
-        multipliers: rng.multipliers(out_channels, magnitude),
+        layer: Layer {
+            input,
+            output,
+            input_zero_point: rng.i8(),
+            clamp: rng.clamp(),
+            weights: rng.i8s(window.taps() * out_channels as usize),
+            bias: rng.biases(out_channels, magnitude),
+            multipliers: rng.multipliers(out_channels, magnitude),
+        },
     }
 }
 
@@ -119,6 +130,13 @@ fn unary(rng: &mut Rng, arena: &mut Arena, channels: u32) -> (View, View) {
         arena.view(rng, height, width, channels)
     };
     (input, output)
+}
+
+/// In one memory, and with each tensor in a memory of its own.
+fn check(rng: &mut Rng, arena: &Arena, op: impl Into<Op>) {
+    let op = op.into();
+    segments::check(rng, op.clone());
+    compare(rng, &module(arena, [op]));
 }
 
 /// The slices of `memory` that begin at each span.
@@ -185,7 +203,7 @@ fn check_window(rng: &mut Rng, image: &[u8]) {
     let (_, record) = module.records().next().unwrap();
     match record {
         Record::Conv2d(op) => {
-            let place = (op.input, op.output, op.window);
+            let place = (op.layer.input, op.layer.output, op.window);
             tiled(
                 rng,
                 &memory,
@@ -193,8 +211,11 @@ fn check_window(rng: &mut Rng, image: &[u8]) {
                 place,
                 |input, output, from, to, rows| {
                     let op = tinsmith_module::plan::conv2d::Conv2dRecord {
-                        input,
-                        output,
+                        layer: LayerRecord {
+                            input,
+                            output,
+                            ..op.layer
+                        },
                         ..op
                     };
                     kernels::conv2d(&op, from, to, rows);
@@ -202,7 +223,7 @@ fn check_window(rng: &mut Rng, image: &[u8]) {
             );
         }
         Record::DepthwiseConv(op) => {
-            let place = (op.input, op.output, op.window);
+            let place = (op.layer.input, op.layer.output, op.window);
             tiled(
                 rng,
                 &memory,
@@ -210,8 +231,11 @@ fn check_window(rng: &mut Rng, image: &[u8]) {
                 place,
                 |input, output, from, to, rows| {
                     let op = tinsmith_module::plan::depthwise_conv::DepthwiseConvRecord {
-                        input,
-                        output,
+                        layer: LayerRecord {
+                            input,
+                            output,
+                            ..op.layer
+                        },
                         ..op
                     };
                     kernels::depthwise_conv(&op, from, to, rows);
@@ -256,24 +280,25 @@ fn check_window(rng: &mut Rng, image: &[u8]) {
     }
     let mut whole = memory.clone();
     let (from, to) = match record {
-        Record::Conv2d(op) => (op.input, op.output),
+        Record::Conv2d(op) => (op.layer.input, op.layer.output),
         _ => return,
     };
     let (input, output) = parts(&mut whole, &from, &to);
     if let Record::Conv2d(op) = record {
-        kernels::conv2d(&op, input, output, 0..op.output.height);
+        kernels::conv2d(&op, input, output, 0..op.layer.output.height);
     }
     assert_eq!(whole, expected);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn conv2d(seed: u64) {
         let mut rng = Rng(seed);
         let mut arena = Arena::default();
         let op = conv(&mut rng, &mut arena);
+        segments::check(&mut rng, op.clone().into());
         check_window(&mut rng, &module(&arena, [op.into()]));
     }
 
@@ -282,6 +307,7 @@ proptest! {
         let mut rng = Rng(seed);
         let mut arena = Arena::default();
         let op = depthwise(&mut rng, &mut arena);
+        segments::check(&mut rng, op.clone().into());
         check_window(&mut rng, &module(&arena, [op.into()]));
     }
 
@@ -294,7 +320,7 @@ proptest! {
         let output = arena.dense(1, 1, channels);
         let n = input.bytes();
         let magnitude = n as f64 * 3000.0;
-        let op = FullyConnected {
+        let layer = Layer {
             input,
             output,
             input_zero_point: rng.i8(),
@@ -303,7 +329,7 @@ proptest! {
             bias: rng.biases(channels, magnitude),
             multipliers: rng.multipliers(channels, magnitude),
         };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, FullyConnected { layer });
     }
 
     #[test]
@@ -327,7 +353,7 @@ proptest! {
             factors,
             clamp: rng.clamp(),
         };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, op);
     }
 
     #[test]
@@ -344,7 +370,7 @@ proptest! {
             multiplier: rng.multiplier(30_000.0),
             clamp: rng.clamp(),
         };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, op);
     }
 
     #[test]
@@ -354,6 +380,7 @@ proptest! {
         let (input, output, window) = pool(&mut rng, &mut arena);
         let Clamp { low, high, .. } = rng.clamp();
         let op = MaxPool { input, output, window, low, high };
+        segments::check(&mut rng, op.clone().into());
         check_window(&mut rng, &module(&arena, [op.into()]));
     }
 
@@ -372,6 +399,7 @@ proptest! {
             input_scale: 0.5,
             output_scale: if rng.chance(50) { 0.5 } else { 0.037 },
         };
+        segments::check(&mut rng, op.clone().into());
         check_window(&mut rng, &module(&arena, [op.into()]));
     }
 
@@ -385,7 +413,7 @@ proptest! {
         let table = core::array::from_fn(|d| {
             ((-scale * d as f64).exp() * 2f64.powi(bits)).round_ties_even() as u32
         });
-        compare(&mut rng, &module(&arena, [Softmax { input, output, table }.into()]));
+        check(&mut rng, &arena, Softmax { input, output, table });
     }
 
     #[test]
@@ -394,7 +422,7 @@ proptest! {
         let mut arena = Arena::default();
         let (input, output) = unary(&mut rng, &mut arena, 90);
         let table = core::array::from_fn(|_| rng.next() as i8);
-        compare(&mut rng, &module(&arena, [Lookup { input, output, table }.into()]));
+        check(&mut rng, &arena, Lookup { input, output, table });
     }
 
     #[test]
@@ -409,7 +437,7 @@ proptest! {
             multiplier: rng.multiplier(200.0),
             clamp: rng.clamp(),
         };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, op);
     }
 
     #[test]
@@ -431,7 +459,7 @@ proptest! {
             )
         };
         let op = Pad { input, output, top, left, front, value: rng.i8() };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, op);
     }
 
     #[test]
@@ -455,7 +483,7 @@ proptest! {
             .collect();
         let output = arena.view(&mut rng, total[0], total[1], total[2]);
         let op = Concat { inputs, output, axis, clamp: rng.clamp() };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, op);
     }
 
     #[test]
@@ -482,7 +510,7 @@ proptest! {
             input_start: skip * strides[order[axis]],
             input_strides: order.map(|axis| strides[axis]),
         };
-        compare(&mut rng, &module(&arena, [op.into()]));
+        check(&mut rng, &arena, op);
     }
 }
 
@@ -493,13 +521,15 @@ fn the_folded_bias_is_the_same_integer() {
     let input = arena.dense(1, 1, 1);
     let output = arena.dense(1, 1, 1);
     let op = FullyConnected {
-        input,
-        output,
-        input_zero_point: 5,
-        clamp: Clamp::full(-1),
-        weights: vec![3],
-        bias: vec![7],
-        multipliers: vec![Multiplier::new(1.0).unwrap()],
+        layer: Layer {
+            input,
+            output,
+            input_zero_point: 5,
+            clamp: Clamp::full(-1),
+            weights: vec![3],
+            bias: vec![7],
+            multipliers: vec![Multiplier::new(1.0).unwrap()],
+        },
     };
     let image = module(&arena, [op.into()]);
     let mut memory = [9, 0];

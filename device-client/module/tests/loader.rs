@@ -35,26 +35,26 @@ fn builder() -> (ModuleBuilder, u32) {
         value: 3,
     });
     builder.op(Conv2d {
-        input: padded,
-        output: features,
         window: Window {
             pad_top: 1,
             pad_left: 1,
             ..Window::new(3, 3)
         },
-        input_zero_point: 3,
-        clamp: Clamp {
-            zero_point: -20,
-            low: -20,
-            high: 127,
+        layer: Layer {
+            input: padded,
+            output: features,
+            input_zero_point: 3,
+            clamp: Clamp {
+                zero_point: -20,
+                low: -20,
+                high: 127,
+            },
+            weights: rng.i8s(90),
+            bias: vec![100, -100, 0, 50, 1000],
+            multipliers: three(5),
         },
-        weights: rng.i8s(90),
-        bias: vec![100, -100, 0, 50, 1000],
-        multipliers: three(5),
     });
     builder.op(DepthwiseConv {
-        input: features,
-        output: depth,
         window: Window {
             stride_y: 2,
             stride_x: 2,
@@ -62,11 +62,15 @@ fn builder() -> (ModuleBuilder, u32) {
             pad_left: 1,
             ..Window::new(3, 3)
         },
-        input_zero_point: -20,
-        clamp: Clamp::full(0),
-        weights: rng.i8s(45),
-        bias: vec![0; 5],
-        multipliers: three(5),
+        layer: Layer {
+            input: features,
+            output: depth,
+            input_zero_point: -20,
+            clamp: Clamp::full(0),
+            weights: rng.i8s(45),
+            bias: vec![0; 5],
+            multipliers: three(5),
+        },
     });
     let factors = SumFactors::sub(0.1, 0.2, 0.15).unwrap();
     builder.op(Add {
@@ -146,13 +150,15 @@ fn builder() -> (ModuleBuilder, u32) {
         input_strides: [0, 1, 20, 10],
     });
     builder.op(FullyConnected {
-        input: turned,
-        output: scores,
-        input_zero_point: -1,
-        clamp: Clamp::full(0),
-        weights: rng.i8s(120),
-        bias: vec![5, 6, 7],
-        multipliers: three(3),
+        layer: Layer {
+            input: turned,
+            output: scores,
+            input_zero_point: -1,
+            clamp: Clamp::full(0),
+            weights: rng.i8s(120),
+            bias: vec![5, 6, 7],
+            multipliers: three(3),
+        },
     });
     builder.op(Softmax {
         input: scores,
@@ -392,13 +398,13 @@ fn an_unknown_record_is_skipped_unless_it_must_be_understood() {
 fn a_newer_version_of_an_operator_is_refused() {
     let mut image = image();
     let (_, plan) = section(&image, 0x8001);
-    image[plan + 6] = 2;
+    image[plan + 6] = 3;
     assert_eq!(
         Module::parse(&image).err(),
         Some(ModuleError::UnknownRecord {
             layer: 0,
             operator: 11,
-            version: 2
+            version: 3
         })
     );
 }

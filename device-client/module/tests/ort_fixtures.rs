@@ -210,14 +210,16 @@ fn conv() {
                 .map(|(o, tap)| w[o * taps + tap])
                 .collect();
             DepthwiseConv {
-                input,
-                output,
                 window,
-                input_zero_point,
-                clamp,
-                weights,
-                bias: bias.clone(),
-                multipliers,
+                layer: Layer {
+                    input,
+                    output,
+                    input_zero_point,
+                    clamp,
+                    weights,
+                    bias: bias.clone(),
+                    multipliers,
+                },
             }
             .into()
         } else {
@@ -228,14 +230,16 @@ fn conv() {
                 weights[i * channels as usize + first..][..w.len()].copy_from_slice(w);
             }
             Conv2d {
-                input,
-                output,
                 window,
-                input_zero_point,
-                clamp,
-                weights,
-                bias: bias.clone(),
-                multipliers,
+                layer: Layer {
+                    input,
+                    output,
+                    input_zero_point,
+                    clamp,
+                    weights,
+                    bias: bias.clone(),
+                    multipliers,
+                },
             }
             .into()
         };
@@ -290,13 +294,15 @@ fn gemm() {
             let output = arena.dense(1, 1, n);
             let x = &x[row * k as usize..][..k as usize];
             let op = FullyConnected {
-                input,
-                output,
-                input_zero_point: case.i8("x_zero"),
-                clamp: full(&case),
-                weights: w.clone(),
-                bias: bias.clone(),
-                multipliers: multipliers.clone(),
+                layer: Layer {
+                    input,
+                    output,
+                    input_zero_point: case.i8("x_zero"),
+                    clamp: full(&case),
+                    weights: w.clone(),
+                    bias: bias.clone(),
+                    multipliers: multipliers.clone(),
+                },
             };
             let ours = run(&arena, op.into(), &[x], output);
             for (o, &ours) in ours.iter().enumerate() {

@@ -9,7 +9,7 @@ use lwm2m_objects::firmware::UpdateResult;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PackageError {
-    /// The bytes are not deterministic CBOR (RFC 8949 section 4.2.1), a length does not fit its
+    /// The bytes are not deterministic CBOR (RFC 8949 §4.2.1), a length does not fit its
     /// container, or something follows where nothing may.
     Malformed,
     /// The head does not end within [`crate::MAX_HEAD`] bytes.

@@ -44,7 +44,7 @@ pub struct Head<'a> {
     pub slot: Option<u8>,
     /// Vendor identifier, a UUID ([`VENDOR_ID`]).
     pub vendor_id: [u8; 16],
-    /// Class identifier, a UUID ([`crate::module_class_id`], [`crate::firmware_class_id`]).
+    /// Class identifier, a UUID (`module_class_id`, `firmware_class_id`).
     pub class_id: [u8; 16],
     /// SHA-256 of the payload.
     pub digest: [u8; 32],

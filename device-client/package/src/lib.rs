@@ -13,6 +13,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "class-ids")]
+mod class;
 #[cfg(feature = "alloc")]
 mod encode;
 mod error;
@@ -20,11 +22,11 @@ mod head;
 mod identity;
 mod profile;
 
+#[cfg(feature = "class-ids")]
+pub use crate::class::{firmware_class_id, module_class_id, vendor_uuid};
 pub use crate::error::{PackageError, Refusal, Unsupported};
 pub use crate::head::{Head, Kind, Parsed, Receiver};
-pub use crate::identity::{
-    VENDOR_ID, firmware_class_id, module_class_id, request_tag, sha256, vendor_uuid,
-};
+pub use crate::identity::{VENDOR_ID, request_tag, sha256};
 
 #[cfg(feature = "alloc")]
 pub use crate::encode::{EncodeError, encode, encode_prefix};

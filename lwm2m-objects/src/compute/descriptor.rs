@@ -1,4 +1,4 @@
-//! The tensor descriptors of 27303/x/17 and 18: a deterministic CBOR array (RFC 8949 section 4.2.1,
+//! The tensor descriptors of 27303/x/17 and 18: a deterministic CBOR array (RFC 8949 §4.2.1,
 //! but reals always as single precision) of a map per tensor. A reader skips keys it does not know.
 
 use alloc::string::String;

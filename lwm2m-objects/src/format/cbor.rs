@@ -28,7 +28,8 @@ pub(super) fn syntax(error: Error) -> FormatError {
     }
 }
 
-pub(super) fn decode(
+/// Decimal fractions only if `DECIMALS`.
+pub(super) fn decode<const DECIMALS: bool>(
     base: &Path,
     payload: &[u8],
     models: &dyn Models,
@@ -58,7 +59,7 @@ pub(super) fn decode(
             let span = bytes(&mut decoder, scratch)?;
             Value::Opaque(span.of(payload, scratch))
         }
-        _ => number(&mut decoder)?.value()?,
+        _ => number::<DECIMALS>(&mut decoder)?.value()?,
     };
     if decoder.position() != payload.len() {
         return Err(FormatError::TrailingBytes);
@@ -210,8 +211,10 @@ fn chunk(input: &[u8], at: usize, major: u8) -> Result<(usize, usize), FormatErr
     Ok((start, end))
 }
 
-/// An integer, a float of any size, or a decimal fraction (tag 4, RFC 8949 §3.4.4).
-pub(super) fn number(decoder: &mut Decoder<'_>) -> Result<Number, FormatError> {
+/// An integer, a float of any size, or, if `DECIMALS`, a decimal fraction (tag 4, RFC 8949 §3.4.4).
+pub(super) fn number<const DECIMALS: bool>(
+    decoder: &mut Decoder<'_>,
+) -> Result<Number, FormatError> {
     Ok(match peek(decoder)? {
         Type::F16 => {
             let at = decoder.position() + 1;
@@ -220,11 +223,11 @@ pub(super) fn number(decoder: &mut Decoder<'_>) -> Result<Number, FormatError> {
                 .get(at..at + 2)
                 .ok_or(FormatError::Truncated)?;
             decoder.set_position(at + 2);
-            Number::Float(half_to_f64(u16::from_be_bytes([half[0], half[1]])))
+            Number::Float(f64::from(single(u16::from_be_bytes([half[0], half[1]]))))
         }
         Type::F32 => Number::Float(f64::from(decoder.f32().map_err(syntax)?)),
         Type::F64 => Number::Float(decoder.f64().map_err(syntax)?),
-        Type::Tag => {
+        Type::Tag if DECIMALS => {
             let fraction = decoder.tag().map_err(syntax)? == Tag::new(4);
             if !fraction || decoder.array().map_err(syntax)? != Some(2) {
                 return Err(FormatError::Syntax);
@@ -258,17 +261,22 @@ fn decimal(exponent: i128, mantissa: i128) -> Result<Number, FormatError> {
     Ok(Number::Float(if mantissa < 0 { -value } else { value }))
 }
 
-fn half_to_f64(half: u16) -> f64 {
-    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let exponent = (half >> 10) & 31;
-    let mantissa = f64::from(half & 0x3ff);
-    let power = |shift: u16| f64::from_bits(u64::from(1023 - 25 + shift) << 52);
-    sign * match exponent {
-        0 => mantissa * power(1),
-        31 if mantissa == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        _ => (1024.0 + mantissa) * power(exponent),
-    }
+/// The half float with these bits; singles have them all.
+fn single(half: u16) -> f32 {
+    let half = u32::from(half);
+    let (sign, exponent, mantissa) = (half >> 15 << 31, half >> 10 & 31, half & 0x3ff);
+    f32::from_bits(
+        sign | match (exponent, mantissa) {
+            (0, 0) => 0,
+            (0, _) => {
+                // Subnormal: the highest bit set becomes the one that singles leave out.
+                let shift = mantissa.leading_zeros() - 21;
+                (113 - shift) << 23 | (mantissa << shift & 0x3ff) << 13
+            }
+            (31, _) => 0xff << 23 | mantissa << 13,
+            _ => (exponent + 112) << 23 | mantissa << 13,
+        },
+    )
 }
 
 /// Passes over one item of any kind.
@@ -325,7 +333,7 @@ pub(super) fn at_break(decoder: &mut Decoder<'_>) -> Result<bool, FormatError> {
 
 #[cfg(test)]
 mod tests {
-    use super::half_to_f64;
+    use super::single;
     use crate::format::{ContentFormat, FormatError, decode_all, encode_vec};
     use crate::model::{Builtin, NoModels};
     use crate::{Objlnk, OwnedValue, Path, ValueType};
@@ -451,7 +459,7 @@ mod tests {
 
     #[test]
     fn half_floats() {
-        // RFC 8949 appendix A
+        // RFC 8949 §A
         let cases = [
             (0x0000, 0.0),
             (0x3c00, 1.0),
@@ -464,9 +472,9 @@ mod tests {
             (0xfc00, f64::NEG_INFINITY),
         ];
         for (half, value) in cases {
-            assert_eq!(half_to_f64(half), value, "{half:04x}");
+            assert_eq!(f64::from(single(half)), value, "{half:04x}");
         }
-        assert!(half_to_f64(0x8000).is_sign_negative());
-        assert!(half_to_f64(0x7e00).is_nan());
+        assert!(f64::from(single(0x8000)).is_sign_negative());
+        assert!(f64::from(single(0x7e00)).is_nan());
     }
 }

@@ -6,6 +6,7 @@
 
 mod base64;
 pub(crate) mod cbor;
+mod codec;
 mod error;
 mod float;
 mod guard;
@@ -19,6 +20,7 @@ mod senml_json;
 mod text;
 mod tlv;
 
+pub use codec::{Codec, codec};
 pub use error::FormatError;
 
 #[cfg(feature = "alloc")]
@@ -113,14 +115,11 @@ pub struct Record<'a> {
 /// Takes records; what it returns ends the decoding if it is an error.
 pub type Visitor<'v> = dyn FnMut(Record<'_>) -> Result<(), FormatError> + 'v;
 
-/// Decodes a payload that answers or writes `base`.
-///
-/// Records come in the order of the payload. What is in it twice comes twice; see [`decode_all`].
-/// `scratch` is for SenML JSON and for opaque values in text: as long as the payload is enough.
+/// Decodes a payload that answers or writes `base`, in any format of [`Codec::ALL`]; see
+/// [`Codec::decode`].
 ///
 /// # Errors
-/// The payload breaks a rule of its format, does not fit `base` or a definition, or `visit`
-/// returned an error.
+/// As [`Codec::decode`], and a format that is not supported.
 pub fn decode(
     format: ContentFormat,
     base: &Path,
@@ -129,22 +128,13 @@ pub fn decode(
     scratch: &mut [u8],
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
-    match format {
-        ContentFormat::TEXT => text::decode(base, payload, models, scratch, visit),
-        ContentFormat::OPAQUE => opaque::decode(base, payload, models, visit),
-        ContentFormat::CBOR => cbor::decode(base, payload, models, scratch, visit),
-        ContentFormat::SENML_JSON => senml_json::decode(base, payload, models, scratch, visit),
-        ContentFormat::SENML_CBOR => senml_cbor::decode(base, payload, models, scratch, visit),
-        ContentFormat::TLV => tlv::decode(base, payload, models, visit),
-        _ => Err(FormatError::UnsupportedFormat(format)),
-    }
+    codec(Codec::ALL, format)?.decode(base, payload, models, scratch, visit)
 }
 
-/// Encodes all records, as the answer to a read of `base` or a write to it.
+/// Encodes all records in any format of [`Codec::ALL`]; see [`Codec::encode`].
 ///
 /// # Errors
-/// The records do not fit the format or `base`: more than one value for a single-value format,
-/// a record outside of `base`. What was written until then is of no use.
+/// As [`Codec::encode`], and a format that is not supported.
 pub fn encode<R, S>(
     format: ContentFormat,
     base: &Path,
@@ -155,24 +145,7 @@ where
     R: Records + ?Sized,
     S: Sink + ?Sized,
 {
-    encode_dyn(format, base, &records, &mut &mut *sink)
-}
-
-fn encode_dyn(
-    format: ContentFormat,
-    base: &Path,
-    records: &dyn Records,
-    sink: &mut dyn Sink,
-) -> Result<(), FormatError> {
-    match format {
-        ContentFormat::TEXT => text::encode(base, records, sink),
-        ContentFormat::OPAQUE => opaque::encode(base, records, sink),
-        ContentFormat::CBOR => cbor::encode(base, records, sink),
-        ContentFormat::SENML_JSON => senml_json::encode(base, records, sink),
-        ContentFormat::SENML_CBOR => senml_cbor::encode(base, records, sink),
-        ContentFormat::TLV => tlv::encode(base, records, sink),
-        _ => Err(FormatError::UnsupportedFormat(format)),
-    }
+    codec(Codec::ALL, format)?.encode(base, &records, &mut &mut *sink)
 }
 
 /// Decodes a payload into owned values; see [`decode`].

@@ -39,27 +39,43 @@ impl Number {
     }
 }
 
-/// A finite decimal number in JSON's grammar.
-pub(super) fn parse_json(text: &str) -> Result<Number, FormatError> {
-    let bad = FormatError::BadNumber;
+/// Sign, digits before the point, and what follows them, of a number in JSON's grammar.
+fn split(text: &str) -> Result<(bool, &[u8], &[u8]), FormatError> {
     let (negative, digits) = match text.as_bytes() {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
     let (whole, rest) = split_digits(digits);
     if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
-        return Err(bad);
+        return Err(FormatError::BadNumber);
     }
-    if rest.is_empty() && whole.len() <= 20 {
-        let add = |number, digit: &u8| number * 10 + i128::from(digit - b'0');
-        let number = whole.iter().fold(0, add);
-        return Ok(Number::Integer(if negative { -number } else { number }));
+    Ok((negative, whole, rest))
+}
+
+/// An integer of up to 20 digits in JSON's grammar; none if more follows, which may be a float.
+pub(super) fn parse_integer(text: &str) -> Result<Option<i128>, FormatError> {
+    let (negative, whole, rest) = split(text)?;
+    if !rest.is_empty() || whole.len() > 20 {
+        return Ok(None);
     }
+    let add = |number, digit: &u8| number * 10 + i128::from(digit - b'0');
+    let number = whole.iter().fold(0, add);
+    Ok(Some(if negative { -number } else { number }))
+}
+
+/// A finite decimal number in JSON's grammar.
+pub(super) fn parse_json(text: &str) -> Result<Number, FormatError> {
+    let bad = FormatError::BadNumber;
+    if let Some(integer) = parse_integer(text)? {
+        return Ok(Number::Integer(integer));
+    }
+    let (negative, whole, rest) = split(text)?;
+    let point = rest.first() == Some(&b'.');
     let (fraction, rest) = match rest {
         [b'.', rest @ ..] => split_digits(rest),
         _ => (&[][..], rest),
     };
-    if fraction.is_empty() && digits.get(whole.len()) == Some(&b'.') {
+    if fraction.is_empty() && point {
         return Err(bad);
     }
     let mut power = exponent(rest).ok_or(bad)?;

@@ -9,6 +9,7 @@ pub(super) fn decode(
     base: &Path,
     payload: &[u8],
     models: &dyn Models,
+    _: &mut [u8],
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
     emit(models, *base, None, Value::Opaque(payload), visit)

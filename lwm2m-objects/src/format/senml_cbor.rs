@@ -11,7 +11,8 @@ use crate::cbor::{Major, head};
 use crate::model::Models;
 use crate::{MAX_PATH_LEN, Objlnk, Path, Records, Sink, Value};
 
-pub(super) fn decode(
+/// Decimal fractions only if `DECIMALS`.
+pub(super) fn decode<const DECIMALS: bool>(
     base: &Path,
     payload: &[u8],
     models: &dyn Models,
@@ -22,7 +23,7 @@ pub(super) fn decode(
     let mut pack = Pack::new(base, models, visit);
     let mut left = decoder.array().map_err(syntax)?;
     while more(&mut decoder, &mut left)? {
-        let fields = record(&mut decoder, scratch)?;
+        let fields = record::<DECIMALS>(&mut decoder, scratch)?;
         pack.record(&fields, payload, scratch)?;
     }
     if decoder.position() == payload.len() {
@@ -44,14 +45,17 @@ fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, Forma
     }
 }
 
-fn record(decoder: &mut Decoder<'_>, scratch: &mut [u8]) -> Result<Fields, FormatError> {
+fn record<const DECIMALS: bool>(
+    decoder: &mut Decoder<'_>,
+    scratch: &mut [u8],
+) -> Result<Fields, FormatError> {
     let mut fields = Fields::default();
     let mut left = decoder.map().map_err(syntax)?;
     while more(decoder, &mut left)? {
         match label(decoder)? {
             Some(field) => {
                 fields.mark(field)?;
-                read(decoder, scratch, field, &mut fields)?;
+                read::<DECIMALS>(decoder, scratch, field, &mut fields)?;
             }
             None => skip(decoder)?,
         }
@@ -93,7 +97,7 @@ fn name(decoder: &mut Decoder<'_>) -> Result<Name, FormatError> {
     Name::new(span.of(decoder.input(), &buffer))
 }
 
-fn read(
+fn read<const DECIMALS: bool>(
     decoder: &mut Decoder<'_>,
     scratch: &mut [u8],
     field: Field,
@@ -103,12 +107,12 @@ fn read(
     match field {
         Field::BaseName => fields.base_name = Some(name(decoder)?),
         Field::Name => fields.name = name(decoder)?,
-        Field::BaseTime => fields.base_time = Some(cbor::number(decoder)?.float()),
-        Field::Time => fields.time = Some(cbor::number(decoder)?.float()),
-        Field::BaseValue => fields.base_value = Some(cbor::number(decoder)?),
-        Field::BaseVersion => Fields::check_version(cbor::number(decoder)?)?,
+        Field::BaseTime => fields.base_time = Some(cbor::number::<DECIMALS>(decoder)?.float()),
+        Field::Time => fields.time = Some(cbor::number::<DECIMALS>(decoder)?.float()),
+        Field::BaseValue => fields.base_value = Some(cbor::number::<DECIMALS>(decoder)?),
+        Field::BaseVersion => Fields::check_version(cbor::number::<DECIMALS>(decoder)?)?,
         Field::UpdateTime => {
-            cbor::number(decoder)?;
+            cbor::number::<DECIMALS>(decoder)?;
         }
         Field::BaseUnit | Field::Unit => match peek(decoder)? {
             Type::String | Type::StringIndef => skip(decoder)?,
@@ -116,7 +120,7 @@ fn read(
         },
         Field::Sum | Field::BaseSum => return Err(FormatError::Sum),
         _ if fields.has_value() => return Err(FormatError::ManyValues),
-        Field::Value => fields.set_value(Raw::Number(cbor::number(decoder)?))?,
+        Field::Value => fields.set_value(Raw::Number(cbor::number::<DECIMALS>(decoder)?))?,
         Field::BooleanValue => {
             fields.set_value(Raw::Boolean(decoder.bool().map_err(syntax)?))?;
         }

@@ -4,12 +4,13 @@ use core::fmt::Write as _;
 
 use super::base64::{self, Alphabet};
 use super::guard::{self, emit};
-use super::number::{self, Number, Text, parse_json};
-use super::{FormatError, Visitor};
+use super::number::{self, Number, Text, parse_integer, parse_json};
+use super::{ContentFormat, FormatError, Visitor};
 use crate::model::Models;
 use crate::{Objlnk, Path, Records, Sink, Value, ValueType};
 
-pub(super) fn decode(
+/// Floats only if `FLOATS`; else the format is not supported for them.
+pub(super) fn decode<const FLOATS: bool>(
     base: &Path,
     payload: &[u8],
     models: &dyn Models,
@@ -40,18 +41,24 @@ pub(super) fn decode(
             Value::Opaque(&scratch[..len])
         }
         ValueType::Integer | ValueType::UnsignedInteger | ValueType::Time => {
-            match parse_json(text)? {
-                Number::Integer(value) => Number::Integer(value).value()?,
-                Number::Float(_) => return Err(wrong),
+            match parse_integer(text)? {
+                Some(value) => Number::Integer(value).value()?,
+                None if FLOATS => {
+                    parse_json(text)?;
+                    return Err(wrong);
+                }
+                None => return Err(FormatError::BadNumber),
             }
         }
-        ValueType::Float => Value::Float(parse_json(text)?.float()),
+        ValueType::Float if FLOATS => Value::Float(parse_json(text)?.float()),
+        ValueType::Float => return Err(FormatError::UnsupportedFormat(ContentFormat::TEXT)),
         ValueType::None => return Err(FormatError::NoValue(*base)),
     };
     emit(models, *base, None, value, visit)
 }
 
-pub(super) fn encode(
+/// As [`decode`].
+pub(super) fn encode<const FLOATS: bool>(
     base: &Path,
     records: &dyn Records,
     sink: &mut dyn Sink,
@@ -61,7 +68,8 @@ pub(super) fn encode(
             Value::String(text) | Value::Corelnk(text) => sink.write(text.as_bytes()),
             Value::Integer(value) | Value::Time(value) => number::write_i64(value, sink),
             Value::UnsignedInteger(value) => number::write_u64(value, sink),
-            Value::Float(value) => return number::write_f64(value, sink),
+            Value::Float(value) if FLOATS => return number::write_f64(value, sink),
+            Value::Float(_) => return Err(FormatError::UnsupportedFormat(ContentFormat::TEXT)),
             Value::Boolean(value) => sink.write(if value { b"1" } else { b"0" }),
             Value::Opaque(bytes) => base64::encode(bytes, Alphabet::Standard, sink),
             Value::Objlnk(link) => {

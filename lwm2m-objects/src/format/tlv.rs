@@ -80,6 +80,7 @@ pub(super) fn decode(
     base: &Path,
     payload: &[u8],
     models: &dyn Models,
+    _: &mut [u8],
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
     if base.is_root() {

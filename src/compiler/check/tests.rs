@@ -1,3 +1,5 @@
+use tract_onnx::pb::{tensor_proto::DataType, tensor_shape_proto::dimension};
+
 use super::*;
 use pb::tensor_shape_proto::Dimension;
 
@@ -50,6 +52,38 @@ fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
         r#type: 7,
         ..pb::AttributeProto::default()
     }
+}
+
+/// An operator with the shape and the values of its weight.
+type Link<'a> = (&'a str, Option<(&'a [i64], &'a [f32])>);
+
+/// A chain of operators with one weight each or none, from `[1, inputs]` to `[1, outputs]`.
+pub(crate) fn chain([inputs, outputs]: [i64; 2], operators: &[Link<'_>]) -> Vec<u8> {
+    let mut model = good();
+    let mut graph = pb::GraphProto {
+        input: vec![value("input", vec![dim(1), dim(inputs)])],
+        output: vec![value("output", vec![dim(1), dim(outputs)])],
+        ..pb::GraphProto::default()
+    };
+    let mut before = "input".to_owned();
+    for (index, (operator, weight)) in operators.iter().enumerate() {
+        let last = index + 1 == operators.len();
+        let after = if last {
+            "output".into()
+        } else {
+            format!("t{index}")
+        };
+        let name = format!("w{index}");
+        let mut all = vec![before.as_str()];
+        if let Some((dims, data)) = weight {
+            graph.initializer.push(weights(&name, dims, data));
+            all.push(&name);
+        }
+        graph.node.push(node(operator, operator, &all, &after));
+        before = after;
+    }
+    model.graph = Some(graph);
+    model.encode_to_vec()
 }
 
 /// Conv, Relu on `[1, 2, 4, 4]`.

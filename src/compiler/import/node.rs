@@ -2,7 +2,7 @@
 
 use tract_onnx::pb;
 
-use crate::check;
+use crate::onnx;
 use tinsmith_build_job::Problem;
 
 /// A node of the file with its attributes by name.
@@ -26,9 +26,9 @@ impl<'a> NodeView<'a> {
         self.node.input.len()
     }
 
-    /// Name of the output.
-    pub(crate) fn output(&self) -> &'a str {
-        self.node.output.first().map_or("", String::as_str)
+    /// Name of an output, empty if there is none.
+    pub(crate) fn output(&self, index: usize) -> &'a str {
+        self.node.output.get(index).map_or("", String::as_str)
     }
 
     fn attribute(&self, name: &str) -> Option<&'a pb::AttributeProto> {
@@ -58,7 +58,7 @@ impl<'a> NodeView<'a> {
         let text = self
             .attribute(name)
             .map(|a| String::from_utf8_lossy(&a.s).into_owned());
-        check::clip(&text.unwrap_or_default())
+        onnx::clip(&text.unwrap_or_default())
     }
 
     /// A list of integers, if it is there.

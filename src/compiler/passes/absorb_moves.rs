@@ -1,25 +1,36 @@
 //! Moves disappear into the order of weights and into the stored order of inputs and outputs.
 
-use super::{permutation, trace_moves};
-use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
+use super::{is_move, permutation, trace_moves};
+use crate::ir::{Graph, Move, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
+use crate::operators::{FullyConnected, Reshape, Transpose};
 
 /// A transposition of the graph's input becomes the order in which the input is stored.
 pub(super) struct AbsorbInput;
 
-/// The first transposition that the tensor reaches through operations that moves can pass.
+/// The first transposition that the tensor reaches through operations that it can pass.
 fn transposition_below(graph: &Graph, tensor: TensorId, depth: usize) -> Option<Vec<usize>> {
     for &consumer in graph.consumers(tensor) {
         let Some(node) = graph.node(consumer) else {
             continue;
         };
-        match &node.op {
-            Op::Transpose { perm } => return Some(perm.clone()),
-            Op::Map(_) | Op::Affine | Op::Pad { .. } if depth < 4 => {
-                if let Some(perm) = transposition_below(graph, node.outputs[0], depth + 1) {
-                    return Some(perm);
-                }
+        if let Some(Transpose { perm }) = node.op.get() {
+            return Some(perm.clone());
+        }
+        let Some(output) = Graph::only_output(node).filter(|_| depth < 4) else {
+            continue;
+        };
+        let others = node.inputs.iter().skip(1);
+        let alone = others.clone().all(|&id| graph.tensor(id).is_constant());
+        if let Some(perm) = transposition_below(graph, output, depth + 1) {
+            let by = Move {
+                perm: Some(&perm),
+                from: &graph.tensor(tensor).shape,
+                to: &graph.tensor(tensor).shape,
+                all: others.count() == 0,
+            };
+            if alone && perm.len() == by.from.len() && node.op.before_move(&by).is_some() {
+                return Some(perm);
             }
-            _ => {}
         }
     }
     None
@@ -46,7 +57,7 @@ impl Rule for AbsorbInput {
             return None;
         }
         let shape: Vec<usize> = perm.iter().map(|&p| input.shape[p]).collect();
-        let op = Op::Transpose { perm: perm.clone() };
+        let op = Op::from(Transpose { perm: perm.clone() });
         let map = trace_moves(&[&op], &input.shape, &[&shape]);
         if map.is_sorted() {
             return None;
@@ -63,7 +74,7 @@ impl Rule for AbsorbInput {
         });
         patch.input(index, stored, order.into());
         patch.node(Node {
-            op: Op::Transpose { perm: inverse },
+            op: Transpose { perm: inverse }.into(),
             inputs: vec![stored],
             outputs: vec![port.tensor],
             sources: Vec::new(),
@@ -81,7 +92,7 @@ impl Rule for AbsorbOutput {
     }
 
     fn rewrite(&self, graph: &Graph, _: NodeId, node: &Node) -> Option<Patch> {
-        if !matches!(node.op, Op::Reshape | Op::Transpose { .. }) {
+        if !is_move(&node.op) {
             return None;
         }
         let (index, port) = graph
@@ -90,12 +101,11 @@ impl Rule for AbsorbOutput {
             .enumerate()
             .find(|(_, port)| node.outputs[0] == port.tensor)?;
         let source = graph.tensor(node.inputs[0]);
-        if graph
+        let given = graph
             .inputs
             .iter()
-            .any(|port| port.tensor == node.inputs[0])
-            || source.is_constant()
-        {
+            .any(|port| port.tensor == node.inputs[0]);
+        if given || source.is_constant() || source.is_state() {
             return None;
         }
         let shape = graph.tensor(port.tensor).shape.as_slice();
@@ -120,22 +130,19 @@ impl Rule for AbsorbIntoFullyConnected {
     }
 
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
-        if !matches!(node.op, Op::FullyConnected { .. }) {
+        if !node.op.is::<FullyConnected>() {
             return None;
         }
         let mut chain = Vec::new();
         let mut source = node.inputs[0];
         while let Some((_, before)) = graph.producer(source) {
-            if !matches!(before.op, Op::Reshape | Op::Transpose { .. }) {
+            if !is_move(&before.op) {
                 break;
             }
             chain.push((&before.op, graph.tensor(source).shape.as_slice()));
             source = before.inputs[0];
         }
-        if !chain
-            .iter()
-            .any(|(op, _)| matches!(op, Op::Transpose { .. }))
-        {
+        if !chain.iter().any(|(op, _)| op.is::<Transpose>()) {
             return None;
         }
         chain.reverse();
@@ -158,7 +165,7 @@ impl Rule for AbsorbIntoFullyConnected {
             packed,
         ));
         patch.node(Node {
-            op: Op::Reshape,
+            op: Reshape.into(),
             inputs: vec![source],
             outputs: vec![flat],
             sources: Vec::new(),

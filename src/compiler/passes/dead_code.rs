@@ -9,7 +9,7 @@ pub(super) fn sweep(graph: &mut Graph) {
         let used = node
             .outputs
             .iter()
-            .any(|&o| graph.is_output(o) || !graph.consumers(o).is_empty());
+            .any(|&o| graph.is_kept(o) || !graph.consumers(o).is_empty());
         if !used {
             graph.remove_node(id);
         }

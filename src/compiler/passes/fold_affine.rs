@@ -1,6 +1,7 @@
 //! Affine maps (batch norm, constant factors and offsets) fold into the weights around them.
 
-use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Tensor};
+use crate::ir::{Clamp, Graph, Node, NodeId, Patch, Rule, Tensor};
+use crate::operators::Affine;
 
 /// See the module.
 pub(super) struct FoldAffine;
@@ -11,7 +12,7 @@ impl Rule for FoldAffine {
     }
 
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
-        if node.op != Op::Affine {
+        if !node.op.is::<Affine>() {
             return None;
         }
         let (scale, offset) = (
@@ -43,35 +44,22 @@ fn backwards(
 ) -> Option<Patch> {
     let x = node.inputs[0];
     let (before_id, before) = graph.producer(x)?;
-    if !graph.is_private(x) || graph.tensor(x).quantization.is_some() {
+    if !graph.is_private(x) || graph.tensor(x).is_imported() {
         return None;
     }
-    let (w, b) = match &before.op {
-        Op::Affine => {
-            let (s, o) = (before.inputs[1], before.inputs[2]);
-            (graph.tensor(s), graph.tensor(o))
-        }
-        op if op.clamp()?.is_none() && before.inputs.len() == 3 => (
-            graph.tensor(before.inputs[1]),
-            graph.tensor(before.inputs[2]),
-        ),
-        _ => return None,
-    };
+    let filters = before.op.filters()?;
+    if !before.op.clamp().as_ref().is_none_or(Clamp::is_none) {
+        return None;
+    }
+    let (w, b) = (
+        graph.tensor(*before.inputs.get(1)?),
+        graph.tensor(*before.inputs.get(2)?),
+    );
     let (weights, bias) = (w.f32s()?, b.f32s()?);
-    let channels = scale.len();
-    if bias.len() != channels {
+    if bias.len() != scale.len() {
         return None;
     }
-    // Output channels are the first axis of conv and fully connected weights, else the last.
-    let first = matches!(before.op, Op::Conv { .. } | Op::FullyConnected { .. });
-    let per_channel = weights.len().checked_div(channels)?;
-    let channel = |index: usize| {
-        if first {
-            index / per_channel
-        } else {
-            index % channels
-        }
-    };
+    let channel = |index: usize| filters.output(&w.shape, index);
     let packed = weights
         .iter()
         .enumerate()
@@ -111,32 +99,27 @@ fn forwards(
     }
     let after_id = *graph.consumers(y).first()?;
     let after = graph.node(after_id)?;
-    let channels = scale.len();
-    let (outputs, first, multiplier) = match &after.op {
-        Op::Conv { window, .. } if !window.is_padded() => {
-            (graph.tensor(after.inputs[1]).shape[0], true, 1)
-        }
-        Op::FullyConnected { .. } if graph.tensor(y).elements() == channels => {
-            (graph.tensor(after.inputs[1]).shape[0], true, 1)
-        }
-        Op::DepthwiseConv {
-            window, multiplier, ..
-        } if !window.is_padded() => (channels * multiplier, false, *multiplier),
-        _ => return None,
-    };
-    let (w, b) = (graph.tensor(after.inputs[1]), graph.tensor(after.inputs[2]));
+    let filters = after.op.filters().filter(|_| !after.op.is_padded())?;
+    if graph.tensor(y).is_imported() || after.inputs.first() != Some(&y) {
+        return None;
+    }
+    let (w, b) = (
+        graph.tensor(*after.inputs.get(1)?),
+        graph.tensor(*after.inputs.get(2)?),
+    );
+    if filters.inputs(&w.shape) != scale.len() {
+        return None;
+    }
     let (weights, bias) = (w.f32s()?, b.f32s()?);
-    let per_output = weights.len().checked_div(outputs)?;
     let mut packed = Vec::with_capacity(weights.len());
     let mut sums: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
-    for (index, &w) in weights.iter().enumerate() {
-        let (out, input) = if first {
-            (index / per_output, index % channels)
-        } else {
-            (index % outputs, (index % outputs) / multiplier)
-        };
-        packed.push((f64::from(w) * f64::from(scale[input])) as f32);
-        sums[out] += f64::from(w) * f64::from(offset[input]);
+    for (index, &w_real) in weights.iter().enumerate() {
+        let (out, input) = (
+            filters.output(&w.shape, index),
+            filters.input(&w.shape, index),
+        );
+        packed.push((f64::from(w_real) * f64::from(scale[input])) as f32);
+        *sums.get_mut(out)? += f64::from(w_real) * f64::from(offset[input]);
     }
     let mut patch = Patch::new(graph);
     patch.remove(id);

@@ -1,6 +1,7 @@
 //! Limits (Relu, Clip) fuse into the operation before them.
 
-use crate::ir::{Function, Graph, Node, NodeId, Op, Patch, Rule};
+use crate::ir::{Graph, Node, NodeId, Patch, Rule};
+use crate::operators::Limit;
 
 /// See the module.
 pub(super) struct FuseActivation;
@@ -11,24 +12,18 @@ impl Rule for FuseActivation {
     }
 
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
-        let Op::Map(Function::Clamp(clamp)) = &node.op else {
-            return None;
-        };
+        let Limit { clamp } = node.op.get()?;
         let x = node.inputs[0];
         let (before_id, before) = graph.producer(x)?;
-        if !graph.is_private(x) || graph.tensor(x).quantization.is_some() {
+        if !graph.is_private(x) || graph.tensor(x).is_imported() {
             return None;
         }
-        let mut fused = before.clone();
-        match &mut fused.op {
-            Op::Map(Function::Clamp(first)) => *first = first.then(clamp),
-            // A limit and a maximum commute.
-            Op::MaxPool { .. } => return through_pool(graph, id, node, before_id, before),
-            op => {
-                let first = op.clamp_mut()?;
-                *first = first.then(clamp);
-            }
+        if before.op.passes_limits() {
+            return through(graph, id, node, before_id, before);
         }
+        Graph::only_output(before)?;
+        let mut fused = before.clone();
+        fused.op = before.op.with_clamp(before.op.clamp()?.then(clamp))?;
         fused.outputs.clone_from(&node.outputs);
         fused.sources.extend(node.sources.iter().cloned());
         let mut patch = Patch::new(graph);
@@ -39,16 +34,14 @@ impl Rule for FuseActivation {
     }
 }
 
-fn through_pool(
-    graph: &Graph,
-    id: NodeId,
-    node: &Node,
-    pool_id: NodeId,
-    pool: &Node,
-) -> Option<Patch> {
+/// Limits before an operation instead of behind it.
+fn through(graph: &Graph, id: NodeId, node: &Node, pool_id: NodeId, pool: &Node) -> Option<Patch> {
     let source = pool.inputs[0];
     let (_, before) = graph.producer(source)?;
-    if !graph.is_private(source) || before.op.clamp().is_none() {
+    if !graph.is_private(source)
+        || before.op.clamp().is_none()
+        || graph.tensor(source).is_imported()
+    {
         return None;
     }
     let mut patch = Patch::new(graph);

@@ -1,6 +1,7 @@
 //! Padding with zeros fuses into the window that reads it.
 
-use crate::ir::{Graph, Node, NodeId, Op, Patch, Rule, Window};
+use crate::ir::{Graph, Node, NodeId, Patch, Rule};
+use crate::operators::Pad;
 
 /// See the module.
 pub(super) struct FusePad;
@@ -13,11 +14,11 @@ impl Rule for FusePad {
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
         let x = *node.inputs.first()?;
         let (pad_id, pad) = graph.producer(x)?;
-        let Op::Pad {
+        let Pad {
             before,
             after,
             value: 0.0,
-        } = &pad.op
+        } = pad.op.get()?
         else {
             return None;
         };
@@ -25,27 +26,11 @@ impl Rule for FusePad {
         else {
             return None;
         };
-        if !graph.is_private(x) {
+        if !graph.is_private(x) || graph.tensor(x).is_imported() {
             return None;
         }
-        let grow = |window: &mut Window| {
-            window.before[0] += top;
-            window.before[1] += left;
-            window.after[0] += bottom;
-            window.after[1] += right;
-        };
         let mut fused = node.clone();
-        match &mut fused.op {
-            Op::Conv { window, .. } | Op::DepthwiseConv { window, .. } => grow(window),
-            Op::AveragePool {
-                window,
-                include_pad,
-            } if *include_pad || !window.is_padded() => {
-                *include_pad = true;
-                grow(window);
-            }
-            _ => return None,
-        }
+        fused.op = node.op.with_padding([top, left], [bottom, right])?;
         fused.inputs[0] = pad.inputs[0];
         fused.sources = pad.sources.iter().chain(&node.sources).cloned().collect();
         let mut patch = Patch::new(graph);

@@ -1,6 +1,7 @@
 //! An affine map that nothing could take in becomes a depthwise convolution of one tap.
 
-use crate::ir::{Clamp, Graph, Node, NodeId, Op, Patch, Rule, Tensor, Window};
+use crate::ir::{Clamp, Graph, Node, NodeId, Patch, Rule, Tensor, Window};
+use crate::operators::{Affine, DepthwiseConv, Reshape};
 
 /// See the module.
 pub(super) struct LowerAffine;
@@ -11,7 +12,7 @@ impl Rule for LowerAffine {
     }
 
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
-        if node.op != Op::Affine {
+        if !node.op.is::<Affine>() {
             return None;
         }
         let (x, y) = (graph.tensor(node.inputs[0]), graph.tensor(node.outputs[0]));
@@ -37,7 +38,7 @@ impl Rule for LowerAffine {
             o.f32s()?.to_vec(),
         ));
         let reshape = |from, to| Node {
-            op: Op::Reshape,
+            op: Reshape.into(),
             inputs: vec![from],
             outputs: vec![to],
             sources: Vec::new(),
@@ -45,11 +46,12 @@ impl Rule for LowerAffine {
         patch.node(reshape(node.inputs[0], input));
         let window = Window::plain([1, 1]);
         patch.node(Node {
-            op: Op::DepthwiseConv {
+            op: DepthwiseConv {
                 window,
                 multiplier: 1,
                 clamp: Clamp::NONE,
-            },
+            }
+            .into(),
             inputs: vec![input, weights, bias],
             outputs: vec![output],
             sources: node.sources.clone(),

@@ -5,16 +5,23 @@ mod dead_code;
 mod fold_affine;
 mod fuse_activation;
 mod fuse_pad;
+mod layouts;
 mod lower_affine;
 mod merge_moves;
 mod sink_moves;
+mod store_states;
 
-use super::ir::{Graph, Layout, Op, Rule, TensorId, eval, rewrite};
+use crate::ir::{Graph, Op, Rule, rewrite};
+use crate::operators::{Reshape, Transpose, transposed};
 
 /// Brings a graph into the form that can be quantized: moves between layouts cancelled or
-/// absorbed, affine maps folded into weights, activations and padding fused. Returns how many
-/// patches each round applied; the error names a rule that did not come to rest.
-pub(crate) fn optimize(graph: &mut Graph) -> Result<usize, String> {
+/// absorbed, affine maps folded into weights, activations and padding fused. `legalise` rewrites what
+/// no backend takes as it stands. Returns how many patches were applied; the error names a rule that
+/// did not come to rest.
+pub(crate) fn optimize(
+    graph: &mut Graph,
+    legalise: &mut dyn FnMut(&mut Graph) -> Result<(), String>,
+) -> Result<usize, String> {
     let moves: &[&dyn Rule] = &[
         &merge_moves::MergeMoves,
         &absorb_moves::AbsorbInput,
@@ -39,16 +46,24 @@ pub(crate) fn optimize(graph: &mut Graph) -> Result<usize, String> {
             break;
         }
     }
-    run(graph, &[&lower_affine::LowerAffine])?;
+    legalise(graph)?;
     run(graph, moves)?;
     run(graph, arithmetic)?;
-    for index in 0..graph.tensor_count() {
-        let tensor = graph.tensor_mut(TensorId(index));
-        if tensor.shape.len() == 4 && !tensor.is_constant() {
-            tensor.layout = Layout::ChannelsLast;
-        }
-    }
+    store_states::add(graph);
+    layouts::assign(graph);
     Ok(total)
+}
+
+/// Affine maps that are left become depthwise convolutions.
+pub(crate) fn lower_affine(graph: &mut Graph) -> Result<(), String> {
+    rewrite(graph, &[&lower_affine::LowerAffine])
+        .map(|_| ())
+        .map_err(|rule| format!("rule {rule} does not end"))
+}
+
+/// Whether an operation only moves elements.
+fn is_move(op: &Op) -> bool {
+    op.is::<Reshape>() || op.is::<Transpose>()
 }
 
 /// Applies moves, first to last, to the indices of a tensor: element k of the result is element
@@ -58,10 +73,8 @@ fn trace_moves(moves: &[&Op], shape: &[usize], shapes: &[&[usize]]) -> Vec<u32> 
     let mut map: Vec<u32> = (0..u32::try_from(elements).unwrap_or(u32::MAX)).collect();
     let mut current = shape;
     for (op, after) in moves.iter().zip(shapes) {
-        if let Op::Transpose { perm } = op {
-            let mut next = vec![0; map.len()];
-            eval::transpose::run(perm, &map, current, &mut next);
-            map = next;
+        if let Some(Transpose { perm }) = op.get() {
+            map = transposed(perm, &map, current);
         }
         current = after;
     }
@@ -73,11 +86,9 @@ fn trace_moves(moves: &[&Op], shape: &[usize], shapes: &[&[usize]]) -> Vec<u32> 
 pub(crate) fn permutation(shape: &[usize], order: &[u32]) -> Option<Vec<usize>> {
     let mut perm: Vec<usize> = (0..shape.len()).collect();
     let iota: Vec<u32> = (0..u32::try_from(order.len()).ok()?).collect();
-    let mut stored = vec![0; order.len()];
     // Lexicographic order, so that the identity comes first and the result is unique.
     loop {
-        eval::transpose::run(&perm, &iota, shape, &mut stored);
-        if stored == order {
+        if transposed(&perm, &iota, shape) == order {
             return Some(perm);
         }
         let pivot = (1..perm.len()).rev().find(|&i| perm[i - 1] < perm[i])?;

@@ -1,6 +1,10 @@
-use super::super::ir::eval::Evaluator;
-use super::super::ir::{Clamp, Function, Node, Port, Tensor, Window};
 use super::*;
+use crate::backend;
+use crate::ir::eval::Evaluator;
+use crate::ir::{Clamp, Node, Port, Tensor, TensorId, Window};
+use crate::operators::{
+    Add, Affine, AveragePool, Conv, FullyConnected, Limit, MaxPool, Pad, Reshape, Transpose,
+};
 
 struct Build {
     graph: Graph,
@@ -23,7 +27,8 @@ impl Build {
             .add_tensor(Tensor::constant(format!("c{seed}"), shape.to_vec(), data))
     }
 
-    fn node(&mut self, op: Op, inputs: &[TensorId], shape: &[usize]) -> TensorId {
+    fn node(&mut self, op: impl Into<Op>, inputs: &[TensorId], shape: &[usize]) -> TensorId {
+        let op = op.into();
         let y = self
             .graph
             .add_tensor(Tensor::activation(op.name(), shape.to_vec()));
@@ -45,13 +50,7 @@ impl Build {
 }
 
 fn port(name: &str, shape: &[usize], tensor: TensorId) -> Port {
-    let order = (0..shape.iter().product::<usize>() as u32).collect();
-    Port {
-        name: name.into(),
-        shape: shape.to_vec(),
-        tensor,
-        order,
-    }
+    Port::new(name, shape.to_vec(), tensor)
 }
 
 fn ops(graph: &Graph) -> Vec<&'static str> {
@@ -66,7 +65,8 @@ fn ops(graph: &Graph) -> Vec<&'static str> {
 /// Optimizes and checks that the result is the same; returns the operations left.
 fn check(graph: &Graph) -> (Graph, Vec<&'static str>) {
     let mut after = graph.clone();
-    optimize(&mut after).unwrap();
+    let mut legalise = |graph: &mut Graph| backend::ALL[0].legalise(graph);
+    optimize(&mut after, &mut legalise).unwrap();
     let elements = graph.inputs[0].shape.iter().product::<usize>();
     let (mut one, mut two) = (Evaluator::new(graph), Evaluator::new(&after));
     for seed in 0..3 {
@@ -86,14 +86,14 @@ fn check(graph: &Graph) -> (Graph, Vec<&'static str>) {
 const NHWC: [usize; 4] = [0, 2, 3, 1];
 const NCHW: [usize; 4] = [0, 3, 1, 2];
 
-fn transpose(perm: &[usize]) -> Op {
-    Op::Transpose {
+fn transpose(perm: &[usize]) -> Transpose {
+    Transpose {
         perm: perm.to_vec(),
     }
 }
 
-fn conv(window: Window) -> Op {
-    Op::Conv {
+fn conv(window: Window) -> Conv {
+    Conv {
         window,
         clamp: Clamp::NONE,
     }
@@ -106,7 +106,7 @@ fn layout_moves_vanish_between_convolutions() {
     let (w, bias) = (b.constant(&[5, 1, 1, 3], 1), b.constant(&[5], 2));
     let y = b.node(conv(Window::plain([1, 1])), &[x1, w, bias], &[1, 4, 4, 5]);
     let y = b.node(transpose(&NCHW), &[y], &[1, 5, 4, 4]);
-    let y = b.node(Op::Map(Function::Clamp(Clamp::RELU)), &[y], &[1, 5, 4, 4]);
+    let y = b.node(Limit { clamp: Clamp::RELU }, &[y], &[1, 5, 4, 4]);
     let y = b.node(transpose(&NHWC), &[y], &[1, 4, 4, 5]);
     let (w, bias) = (b.constant(&[2, 1, 1, 5], 3), b.constant(&[2], 4));
     let y = b.node(conv(Window::plain([1, 1])), &[y, w, bias], &[1, 4, 4, 2]);
@@ -131,12 +131,12 @@ fn flatten_is_absorbed_into_weights() {
         stride: [2, 2],
         ..Window::plain([2, 2])
     };
-    let y = b.node(Op::MaxPool { window }, &[x1], &[1, 2, 2, 3]);
+    let y = b.node(MaxPool { window }, &[x1], &[1, 2, 2, 3]);
     let y = b.node(transpose(&NCHW), &[y], &[1, 3, 2, 2]);
-    let y = b.node(Op::Reshape, &[y], &[1, 12]);
+    let y = b.node(Reshape, &[y], &[1, 12]);
     let (w, bias) = (b.constant(&[4, 12], 1), b.constant(&[4], 2));
     let y = b.node(
-        Op::FullyConnected { clamp: Clamp::NONE },
+        FullyConnected { clamp: Clamp::NONE },
         &[y, w, bias],
         &[1, 4],
     );
@@ -149,7 +149,7 @@ fn affine_folds_backwards_and_forwards_but_not_into_padding() {
     for padded in [false, true] {
         let (mut b, x) = Build::new(&[1, 4, 4, 3]);
         let (s, o) = (b.constant(&[3], 1), b.constant(&[3], 2));
-        let y = b.node(Op::Affine, &[x, s, o], &[1, 4, 4, 3]);
+        let y = b.node(Affine, &[x, s, o], &[1, 4, 4, 3]);
         let pad = usize::from(padded);
         let window = Window {
             before: [pad; 2],
@@ -160,9 +160,11 @@ fn affine_folds_backwards_and_forwards_but_not_into_padding() {
         let (w, bias) = (b.constant(&[5, 3, 3, 3], 3), b.constant(&[5], 4));
         let y = b.node(conv(window), &[y, w, bias], &[1, extent, extent, 5]);
         let (s, o) = (b.constant(&[5], 5), b.constant(&[5], 6));
-        let y = b.node(Op::Affine, &[y, s, o], &[1, extent, extent, 5]);
+        let y = b.node(Affine, &[y, s, o], &[1, extent, extent, 5]);
         let y = b.node(
-            Op::Map(Function::Clamp(Clamp { lo: 0.0, hi: 6.0 })),
+            Limit {
+                clamp: Clamp { lo: 0.0, hi: 6.0 },
+            },
             &[y],
             &[1, extent, extent, 5],
         );
@@ -174,7 +176,7 @@ fn affine_folds_backwards_and_forwards_but_not_into_padding() {
             assert_eq!(convolutions, [&"conv"]);
         }
         let last = after.producer(after.outputs[0].tensor).unwrap().1;
-        assert_eq!(last.op.clamp(), Some(&Clamp { lo: 0.0, hi: 6.0 }));
+        assert_eq!(last.op.clamp(), Some(Clamp { lo: 0.0, hi: 6.0 }));
         assert!(last.sources.len() >= 3);
     }
 }
@@ -182,13 +184,13 @@ fn affine_folds_backwards_and_forwards_but_not_into_padding() {
 #[test]
 fn zero_padding_fuses_into_windows() {
     let (mut b, x) = Build::new(&[1, 4, 4, 2]);
-    let pad = Op::Pad {
+    let pad = Pad {
         before: vec![0, 1, 1, 0],
         after: vec![0, 1, 0, 0],
         value: 0.0,
     };
     let y = b.node(pad, &[x], &[1, 6, 5, 2]);
-    let average = Op::AveragePool {
+    let average = AveragePool {
         window: Window::plain([2, 2]),
         include_pad: false,
     };
@@ -204,8 +206,8 @@ fn residual_sums_stay_channels_last() {
     let (w, bias) = (b.constant(&[3, 1, 1, 3], 1), b.constant(&[3], 2));
     let y = b.node(conv(Window::plain([1, 1])), &[x1, w, bias], &[1, 4, 4, 3]);
     let y = b.node(transpose(&NCHW), &[y], &[1, 3, 4, 4]);
-    let y = b.node(Op::Add { clamp: Clamp::NONE }, &[y, x], &[1, 3, 4, 4]);
-    let y = b.node(Op::Map(Function::Clamp(Clamp::RELU)), &[y], &[1, 3, 4, 4]);
+    let y = b.node(Add { clamp: Clamp::NONE }, &[y, x], &[1, 3, 4, 4]);
+    let y = b.node(Limit { clamp: Clamp::RELU }, &[y], &[1, 3, 4, 4]);
     let (_, left) = check(&b.finish(y));
     assert_eq!(left, ["conv", "add"]);
 }
@@ -219,8 +221,8 @@ fn relu_after_a_pool_moves_before_it() {
         stride: [2, 2],
         ..Window::plain([2, 2])
     };
-    let y = b.node(Op::MaxPool { window }, &[y], &[1, 2, 2, 2]);
-    let y = b.node(Op::Map(Function::Clamp(Clamp::RELU)), &[y], &[1, 2, 2, 2]);
+    let y = b.node(MaxPool { window }, &[y], &[1, 2, 2, 2]);
+    let y = b.node(Limit { clamp: Clamp::RELU }, &[y], &[1, 2, 2, 2]);
     let (_, left) = check(&b.finish(y));
     assert_eq!(left, ["conv", "max_pool"]);
 }

@@ -1,136 +1,239 @@
-//! The memory plan: which step runs when, and where in the arena each tensor lies.
+//! The memory plan: which step runs when on which backend, and where each tensor lies.
 
 mod place;
 
-use super::ir::{Graph, NodeId, Op, TensorId};
+use crate::backend::{self, Backend, BackendError};
+use crate::ir::{Graph, Node, NodeId, TensorId};
+use crate::operators::Store;
 use place::{Buffer, place};
 
 /// Bytes that every tensor's address is a multiple of.
 pub(crate) const ALIGN: usize = 4;
 
+/// A node and who does its work.
+#[derive(Clone, Copy)]
+pub(crate) struct Step {
+    /// The node.
+    pub node: NodeId,
+    /// The backend.
+    pub backend: &'static dyn Backend,
+    /// Where its scratch memory begins, if it asked for some.
+    pub scratch: Option<usize>,
+}
+
+/// Memory of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Space {
+    /// Needed during a run only.
+    Scratch,
+    /// Kept from one run to the next.
+    State,
+}
+
 /// Order and placement.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Plan {
-    /// Steps in order; reshapes need none.
-    pub steps: Vec<NodeId>,
-    /// Bytes of arena, exactly.
+    /// Steps in order; views need none.
+    pub steps: Vec<Step>,
+    /// Bytes of scratch memory, exactly.
     pub arena_bytes: usize,
-    /// Bytes in use at each step.
+    /// Bytes of state, exactly.
+    pub state_bytes: usize,
+    /// Bytes in use at each step, state and the step's own scratch memory included.
     pub live_bytes: Vec<usize>,
-    offsets: Vec<Option<usize>>,
+    places: Vec<Option<(Space, usize)>>,
 }
 
 impl Plan {
-    /// Offset of a tensor in the arena.
-    pub(crate) fn offset(&self, tensor: TensorId) -> Option<usize> {
-        self.offsets.get(tensor.0).copied().flatten()
+    /// Where a tensor lies.
+    pub(crate) fn place(&self, tensor: TensorId) -> Option<(Space, usize)> {
+        self.places.get(tensor.0).copied().flatten()
     }
 }
 
-/// Which inputs an operation may overwrite with its result, element by element.
-fn in_place(op: &Op) -> &'static [usize] {
-    match op {
-        Op::Add { .. } | Op::Sub { .. } | Op::Mul { .. } => &[0, 1],
-        Op::Map(_) | Op::Softmax => &[0],
-        _ => &[],
+/// Whose memory a tensor is: a view's is its input's, that of a state's next value the state's.
+fn root(graph: &Graph, mut tensor: TensorId) -> TensorId {
+    while let Some((_, node)) = graph.producer(tensor) {
+        tensor = match node.inputs.first() {
+            Some(&input) if node.op.is_view() => input,
+            _ if node.op.is::<Store>() => {
+                match graph.states.iter().find(|state| state.next == tensor) {
+                    Some(state) => state.tensor,
+                    None => break,
+                }
+            }
+            _ => break,
+        };
     }
+    tensor
 }
 
-/// Plans a graph of one-byte activations.
-pub(crate) fn plan(graph: &Graph) -> Plan {
-    let steps: Vec<NodeId> = graph
-        .order()
-        .into_iter()
-        .filter(|&id| graph.node(id).is_some_and(|node| node.op != Op::Reshape))
-        .collect();
-    // A reshape's result is its input.
-    let root = |mut tensor: TensorId| {
-        while let Some((_, node)) = graph.producer(tensor)
-            && node.op == Op::Reshape
-        {
-            tensor = node.inputs[0];
+/// Nodes that need a step, states stored last, when all who read them have.
+fn order(graph: &Graph) -> Vec<(NodeId, &Node)> {
+    let steps = graph.order().into_iter();
+    let steps = steps.filter_map(|id| Some((id, graph.node(id)?)));
+    let (last, first): (Vec<_>, Vec<_>) = steps
+        .filter(|(_, node)| !node.op.is_view())
+        .partition(|(_, node)| node.op.is::<Store>());
+    first.into_iter().chain(last).collect()
+}
+
+struct Lifetimes {
+    first: Vec<usize>,
+    last: Vec<usize>,
+}
+
+impl Lifetimes {
+    fn new(graph: &Graph, steps: &[(NodeId, &Node)]) -> Self {
+        let mut times = Self {
+            first: vec![usize::MAX; graph.tensor_count()],
+            last: vec![0; graph.tensor_count()],
+        };
+        for port in &graph.inputs {
+            times.touch(root(graph, port.tensor), 0);
         }
-        tensor
-    };
-    let end = steps.len();
-    let mut first = vec![usize::MAX; graph.tensor_count()];
-    let mut last = vec![0; graph.tensor_count()];
-    let mut touch = |tensor: TensorId, step: usize| {
-        first[tensor.0] = first[tensor.0].min(step);
-        last[tensor.0] = last[tensor.0].max(step);
-    };
-    for port in &graph.inputs {
-        touch(root(port.tensor), 0);
-    }
-    for (step, &id) in steps.iter().enumerate() {
-        let Some(node) = graph.node(id) else { continue };
-        for &tensor in node.inputs.iter().chain(&node.outputs) {
-            if !graph.tensor(tensor).is_constant() {
-                touch(root(tensor), step);
+        for (step, (_, node)) in steps.iter().enumerate() {
+            for &tensor in node.inputs.iter().chain(&node.outputs) {
+                if !graph.tensor(tensor).is_constant() {
+                    times.touch(root(graph, tensor), step);
+                }
             }
         }
+        for port in &graph.outputs {
+            times.touch(root(graph, port.tensor), steps.len());
+        }
+        times
     }
-    for port in &graph.outputs {
-        touch(root(port.tensor), end);
+
+    fn touch(&mut self, tensor: TensorId, step: usize) {
+        self.first[tensor.0] = self.first[tensor.0].min(step);
+        self.last[tensor.0] = self.last[tensor.0].max(step);
     }
-    let mut buffers: Vec<Buffer> = Vec::new();
-    let mut buffer_of = vec![None; graph.tensor_count()];
-    let mut take = |tensor: TensorId, buffers: &mut Vec<Buffer>, shared: Option<usize>| {
-        if buffer_of[tensor.0].is_some() {
+}
+
+/// Buffers of tensors, some of which share one.
+struct Buffers<'g> {
+    graph: &'g Graph,
+    times: Lifetimes,
+    all: Vec<Buffer>,
+    of: Vec<Option<usize>>,
+}
+
+impl Buffers<'_> {
+    fn own(&mut self, size: usize, first: usize, last: usize) -> usize {
+        let size = size.next_multiple_of(ALIGN);
+        self.all.push(Buffer { size, first, last });
+        self.all.len() - 1
+    }
+
+    /// Gives a tensor memory: that of `shared`, or its own.
+    fn take(&mut self, tensor: TensorId, shared: Option<usize>) {
+        if self.of[tensor.0].is_some() || self.graph.tensor(tensor).is_state() {
             return;
         }
-        let size = graph.tensor(tensor).elements().next_multiple_of(ALIGN);
+        let (first, last) = (self.times.first[tensor.0], self.times.last[tensor.0]);
         let index = match shared {
             Some(index) => {
-                buffers[index].last = buffers[index].last.max(last[tensor.0]);
+                self.all[index].last = self.all[index].last.max(last);
                 index
             }
-            None => {
-                buffers.push(Buffer {
-                    size,
-                    first: first[tensor.0],
-                    last: last[tensor.0],
-                });
-                buffers.len() - 1
-            }
+            None => self.own(self.graph.tensor(tensor).bytes(), first, last),
         };
-        buffer_of[tensor.0] = Some(index);
+        self.of[tensor.0] = Some(index);
+    }
+
+    /// The buffer of an input that the first output of a step may overwrite.
+    fn reusable(&self, node: &Node, inputs: &[usize], step: usize) -> Option<usize> {
+        let output = self.graph.tensor(*node.outputs.first()?);
+        inputs.iter().find_map(|&index| {
+            let source = root(self.graph, *node.inputs.get(index)?);
+            let tensor = self.graph.tensor(source);
+            let dies = self.times.last[source.0] == step
+                && !tensor.is_state()
+                && tensor.bytes() == output.bytes();
+            if dies { self.of[source.0] } else { None }
+        })
+    }
+}
+
+/// States are written one after another, so none may take what another held before.
+fn check_states(graph: &Graph, nodes: &[(NodeId, &Node)]) -> Result<(), BackendError> {
+    let is_state = |id: TensorId| graph.tensor(root(graph, id)).is_state();
+    let stores = nodes.iter().filter(|(_, node)| node.op.is::<Store>());
+    let mut read = stores.filter_map(|(_, node)| node.inputs.first());
+    if read.any(|&next| is_state(next)) || graph.outputs.iter().any(|port| is_state(port.tensor)) {
+        let what = "a state that is given on unchanged, to another state or to the outside";
+        return Err(BackendError::Impossible(what.into()));
+    }
+    Ok(())
+}
+
+/// Plans a quantized graph. Each node goes to the backend of the list that does it in the fewest
+/// cycles.
+pub(crate) fn plan(graph: &Graph, backends: &[&'static dyn Backend]) -> Result<Plan, BackendError> {
+    let nodes = order(graph);
+    check_states(graph, &nodes)?;
+    let mut buffers = Buffers {
+        graph,
+        times: Lifetimes::new(graph, &nodes),
+        all: Vec::new(),
+        of: vec![None; graph.tensor_count()],
     };
     for port in &graph.inputs {
-        take(root(port.tensor), &mut buffers, None);
+        buffers.take(root(graph, port.tensor), None);
     }
-    let mut shares: Vec<Option<usize>> = vec![None; graph.tensor_count()];
-    for (step, &id) in steps.iter().enumerate() {
-        let Some(node) = graph.node(id) else { continue };
-        let output = node.outputs[0];
-        let elements = graph.tensor(output).elements();
-        let reusable = in_place(&node.op).iter().find_map(|&index| {
-            let source = root(*node.inputs.get(index)?);
-            let dies = last[source.0] == step && graph.tensor(source).elements() == elements;
-            if dies { shares[source.0] } else { None }
-        });
-        take(output, &mut buffers, reusable);
-        shares[output.0] = reusable.or_else(|| buffers.len().checked_sub(1));
+    let mut chosen = Vec::with_capacity(nodes.len());
+    for (step, &(id, node)) in nodes.iter().enumerate() {
+        let backend = backend::choose(backends, graph, node)?;
+        let scratch = match backend.scratch_bytes(graph, node) {
+            0 => None,
+            bytes => Some(buffers.own(bytes, step, step)),
+        };
+        for (index, &output) in node.outputs.iter().enumerate() {
+            let shared = match index {
+                0 => buffers.reusable(node, backend.in_place(graph, node), step),
+                _ => None,
+            };
+            buffers.take(root(graph, output), shared);
+        }
+        chosen.push((id, backend, scratch));
     }
-    let (offsets, arena_bytes) = place(&buffers);
-    let live_bytes = (0..end)
-        .map(|step| {
-            buffers
-                .iter()
-                .filter(|b| b.first <= step && step <= b.last)
-                .map(|b| b.size)
-                .sum()
-        })
-        .collect();
-    let offsets = (0..graph.tensor_count())
-        .map(|index| buffer_of[root(TensorId(index)).0].map(|buffer: usize| offsets[buffer]))
-        .collect();
-    Plan {
-        steps,
+    let (offsets, arena_bytes) = place(&buffers.all);
+    let mut state_bytes = 0;
+    let mut places = vec![None; graph.tensor_count()];
+    for state in &graph.states {
+        places[state.tensor.0] = Some((Space::State, state_bytes));
+        state_bytes += graph.tensor(state.tensor).bytes().next_multiple_of(ALIGN);
+    }
+    for index in 0..graph.tensor_count() {
+        let root = root(graph, TensorId(index));
+        places[index] = match buffers.of[root.0] {
+            Some(buffer) => Some((Space::Scratch, offsets[buffer])),
+            None => places[root.0],
+        };
+    }
+    let live = |step: usize| {
+        let live = buffers.all.iter();
+        live.filter(|b| b.first <= step && step <= b.last)
+            .map(|b| b.size)
+            .sum::<usize>()
+    };
+    Ok(Plan {
+        live_bytes: (0..nodes.len())
+            .map(|step| live(step) + state_bytes)
+            .collect(),
+        steps: chosen
+            .into_iter()
+            .map(|(node, backend, scratch)| Step {
+                node,
+                backend,
+                scratch: scratch.map(|buffer| offsets[buffer]),
+            })
+            .collect(),
         arena_bytes,
-        live_bytes,
-        offsets,
-    }
+        state_bytes,
+        places,
+    })
 }
 
 #[cfg(test)]

@@ -15,9 +15,7 @@ pub(crate) struct Range {
 
 /// Runs all samples. The error names a tensor that became NaN or infinite, and the sample.
 pub(crate) fn calibrate(graph: &Graph, samples: &Samples) -> Result<Vec<Option<Range>>, String> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .clamp(1, 4);
+    let threads = threads(graph);
     let share = samples.len().div_ceil(threads).max(1);
     let elements = samples.size().max(1);
     // Minimum and maximum don't depend on the order, so neither does the result on the threads.
@@ -58,12 +56,31 @@ pub(crate) fn calibrate(graph: &Graph, samples: &Samples) -> Result<Vec<Option<R
     Ok(merged)
 }
 
+/// Threads to run samples on: one if a sample depends on those before it.
+pub(crate) fn threads(graph: &Graph) -> usize {
+    if graph.states.is_empty() {
+        std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .clamp(1, 4)
+    } else {
+        1
+    }
+}
+
 fn ranges<'a>(
     graph: &Graph,
     samples: impl Iterator<Item = &'a [f32]>,
 ) -> Result<Vec<Option<Range>>, (usize, String)> {
     let mut evaluator = Evaluator::new(graph);
     let mut ranges: Vec<Option<Range>> = vec![None; graph.tensor_count()];
+    for state in &graph.states {
+        let at_reset = evaluator.value(state.tensor).iter();
+        let range = at_reset.fold(Range { lo: 0.0, hi: 0.0 }, |range, &v| Range {
+            lo: range.lo.min(v),
+            hi: range.hi.max(v),
+        });
+        ranges[state.tensor.0] = Some(range);
+    }
     for (index, sample) in samples.enumerate() {
         evaluator.run(sample);
         for (tensor, range) in ranges.iter_mut().enumerate() {

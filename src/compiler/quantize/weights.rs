@@ -1,104 +1,154 @@
 //! Weights and biases of convolutions and fully connected layers, per output channel
 //! (numerics N4), with the proof that no sum overflows (N5).
 
-use crate::ir::{DType, Data, Graph, NodeId, Op, Origin, Quantization, Role, Tensor};
+use crate::ir::{DType, Data, Graph, NodeId, Origin, Quantization, Role, Tensor};
 
 const TWO_30: f64 = 1_073_741_824.0;
 const TINY: f64 = 7.888_609_052_210_118e-31; // 2^-100
-
-/// Which output channel each weight belongs to.
-enum Order {
-    /// Output channels are the first axis.
-    First(usize),
-    /// Output channels are the last axis, of this length.
-    Last(usize),
-}
-
-impl Order {
-    fn channel(&self, index: usize) -> usize {
-        match self {
-            Self::First(per_channel) => index / per_channel,
-            Self::Last(channels) => index % channels,
-        }
-    }
-}
 
 /// Quantizes the constants of one node; others are left alone.
 pub(super) fn quantize(graph: &mut Graph, id: NodeId) -> Result<(), String> {
     let Some(node) = graph.node(id) else {
         return Ok(());
     };
-    let node = node.clone();
-    let first = match node.op {
-        Op::Conv { .. } | Op::FullyConnected { .. } => true,
-        Op::DepthwiseConv { .. } => false,
-        _ => return Ok(()),
+    let Some(filters) = node.op.filters() else {
+        return Ok(());
     };
-    let input = &graph.tensor(node.inputs[0]).quantization;
-    let Some((&s_in, &z_in)) = input
-        .as_ref()
-        .and_then(|q| q.scale.first().zip(q.zero.first()))
-    else {
-        return Err(format!("{} has no quantized input", node.op.name()));
+    let mut node = node.clone();
+    let name = node.op.name();
+    let &[x, w_id, b_id] = node.inputs.as_slice() else {
+        return Err(format!("{name} has no weights"));
     };
-    let (weights, bias) = (graph.tensor(node.inputs[1]), graph.tensor(node.inputs[2]));
-    let (Some(w), Some(b)) = (weights.f32s(), bias.f32s()) else {
-        return Err(format!("{} has no constant weights", node.op.name()));
+    let input = graph.tensor(x).quantization.as_ref();
+    let Some((s_in, z_in)) = input.and_then(Quantization::single) else {
+        return Err(format!("{name} has no quantized input"));
+    };
+    let (weights, bias) = (graph.tensor(w_id), graph.tensor(b_id));
+    let Some(b) = bias.f32s() else {
+        return Err(format!("{name} has no constant bias"));
     };
     let channels = b.len();
-    let per_channel = w.len().checked_div(channels).unwrap_or(0).max(1);
-    let order = if first {
-        Order::First(per_channel)
-    } else {
-        Order::Last(channels)
-    };
-    let mut members: Vec<Vec<f32>> = vec![Vec::with_capacity(per_channel); channels];
-    for (index, &value) in w.iter().enumerate() {
-        members[order.channel(index)].push(value);
-    }
-    let (mut scales, mut biases) = (Vec::new(), Vec::new());
-    let mut quantized = Vec::with_capacity(channels);
-    for (values, &b) in members.iter().zip(b) {
-        let channel = channel(values, b, s_in, z_in)
-            .ok_or_else(|| format!("a channel of {} can't be kept from overflow", weights.name))?;
-        scales.push(channel.scale);
-        biases.push(channel.bias);
-        quantized.push(channel.weights.into_iter());
-    }
-    let packed: Vec<i8> = (0..w.len())
-        .filter_map(|i| quantized[order.channel(i)].next())
+    let axis = filters.axis(weights.shape.len());
+    let order: Vec<usize> = (0..weights.elements())
+        .map(|index| filters.output(&weights.shape, index))
         .collect();
-    let axis = if first { 0 } else { weights.shape.len() - 1 };
-    let quantization = |axis, scale: Vec<f32>| {
+    let quantized = if weights.is_imported() {
+        imported(weights, b, &order, s_in, z_in)?
+    } else {
+        measured(weights, b, &order, s_in, z_in)?
+    };
+    let per_channel = |axis, scale: Vec<f32>, origin| {
         Some(Quantization {
             zero: vec![0; scale.len()],
             scale,
             axis: Some(axis),
-            origin: Origin::Calibrated,
+            origin,
         })
     };
+    let origin = match weights.is_imported() {
+        true => Origin::Imported,
+        false => Origin::Calibrated,
+    };
+    let (mut scales, mut biases) = (Vec::new(), Vec::new());
+    let mut values: Vec<std::vec::IntoIter<i8>> = Vec::with_capacity(channels);
+    for channel in quantized {
+        scales.push(channel.scale);
+        biases.push(channel.bias);
+        values.push(channel.weights.into_iter());
+    }
+    let packed: Vec<i8> = order
+        .iter()
+        .filter_map(|&channel| values.get_mut(channel)?.next())
+        .collect();
     let products = scales
         .iter()
         .map(|&s| (f64::from(s_in) * f64::from(s)) as f32)
         .collect();
     let new_weights = Tensor {
+        // Weights of 4 bits too: no backend has kernels for two to a byte.
         dtype: DType::I8,
-        quantization: quantization(axis, scales),
+        quantization: per_channel(axis, scales, origin),
         role: Role::Constant(Data::I8(packed.into())),
         ..weights.clone()
     };
     let new_bias = Tensor {
         dtype: DType::I32,
-        quantization: quantization(0, products),
+        quantization: per_channel(0, products, origin),
         role: Role::Constant(Data::I32(biases.into())),
         ..bias.clone()
     };
-    let mut node = node;
     graph.remove_node(id);
-    node.inputs[1] = graph.add_tensor(new_weights);
-    node.inputs[2] = graph.add_tensor(new_bias);
+    node.inputs = vec![x, graph.add_tensor(new_weights), graph.add_tensor(new_bias)];
     graph.add_node(node);
     Ok(())
+}
+
+fn by_channel<T: Copy>(weights: &[T], order: &[usize], channels: usize) -> Vec<Vec<T>> {
+    let mut members = vec![Vec::new(); channels];
+    for (&value, &channel) in weights.iter().zip(order) {
+        if let Some(members) = members.get_mut(channel) {
+            members.push(value);
+        }
+    }
+    members
+}
+
+/// Weights that the file brought quantized: values and scales stay, the bias follows.
+fn imported(
+    weights: &Tensor,
+    bias: &[f32],
+    order: &[usize],
+    s_in: f32,
+    z_in: i32,
+) -> Result<Vec<Channel>, String> {
+    let (Some(Data::I8(stored)), Some(q)) = (weights.data(), &weights.quantization) else {
+        return Err(format!(
+            "{} are not integers of 8 bits or less",
+            weights.name
+        ));
+    };
+    if q.zero.iter().any(|&zero| zero != 0) {
+        return Err(format!("{} have a zero point other than 0", weights.name));
+    }
+    let mut channels: Vec<Channel> = Vec::with_capacity(bias.len());
+    let members = by_channel(stored, order, bias.len());
+    for (index, (weights_of, &b)) in members.into_iter().zip(bias).enumerate() {
+        let scale = q.scale.get(index).or(q.scale.first()).copied();
+        let scale = scale.filter(|s| *s > 0.0);
+        let scale = scale.ok_or_else(|| format!("{} have no scale", weights.name))?;
+        let real = f64::from(b) / (f64::from(s_in) * f64::from(scale));
+        let bias = real.round_ties_even();
+        if !proven(&weights_of, bias, z_in) {
+            return Err(format!("a sum of {} may overflow", weights.name));
+        }
+        channels.push(Channel {
+            scale,
+            weights: weights_of,
+            bias: bias as i32,
+        });
+    }
+    Ok(channels)
+}
+
+/// Weights in floats: a scale for each output channel.
+fn measured(
+    weights: &Tensor,
+    bias: &[f32],
+    order: &[usize],
+    s_in: f32,
+    z_in: i32,
+) -> Result<Vec<Channel>, String> {
+    let Some(w) = weights.f32s() else {
+        return Err(format!("{} are not constant", weights.name));
+    };
+    by_channel(w, order, bias.len())
+        .iter()
+        .zip(bias)
+        .map(|(values, &b)| {
+            channel(values, b, s_in, z_in)
+                .ok_or_else(|| format!("a channel of {} can't be kept from overflow", weights.name))
+        })
+        .collect()
 }
 
 struct Channel {

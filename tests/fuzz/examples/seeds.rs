@@ -1,6 +1,7 @@
-//! Writes well-formed inputs into `corpus/<target>/`, for the fuzzer to start from.
+//! Writes well-formed inputs into `corpus/<target>/`, to replay and for the fuzzer to start from.
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::Path as FilePath;
 
 use lwm2m_objects::format::encode_vec;
@@ -9,7 +10,8 @@ use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
 use tinsmith_package::{Head, Kind, VENDOR_ID, encode_prefix, sha256};
 
 fn save(target: &str, name: &str, bytes: &[u8]) {
-    let folder = FilePath::new("corpus").join(target);
+    let corpus = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let folder = corpus.join(target);
     fs::create_dir_all(&folder).expect("corpus/ can be made");
     fs::write(folder.join(name), bytes).expect("corpus/ can be written");
 }
@@ -135,8 +137,133 @@ fn packages() {
     );
 }
 
+/// A .npy file of `shape` with values that count up.
+fn npy(shape: &str, count: u8) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let header = format!("{header:<117}\n");
+    let values = (0..count).flat_map(|n| f32::from(n).to_le_bytes());
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values);
+    bytes
+}
+
+fn archives() {
+    let (x, y) = (npy("(2, 3)", 6), npy("(2,)", 2));
+    save("samples", "npy", &x);
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, data) in [("x.npy", &x), ("y.npy", &y)] {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(name, options).expect("in memory");
+        archive.write_all(data).expect("in memory");
+    }
+    let archive = archive.finish().expect("in memory").into_inner();
+    save("samples", "npz", &archive);
+    let card = br#"{"name":"m","version":"1","task":"classify",
+        "inputs":[{"name":"input","shape":[3]}],"labels":["a","b"],"licence":"MIT"}"#;
+    save("samples", "card", card);
+}
+
+/// Steps of the targets that are fed with steps: kind, length, that many bytes.
+fn steps(steps: &[(u8, u8, &[u8])]) -> Vec<u8> {
+    let bytes = steps.iter().map(|(kind, length, argument)| {
+        let head = [*kind, *length];
+        [&head, *argument].concat()
+    });
+    bytes.collect::<Vec<_>>().concat()
+}
+
+fn shards() {
+    // A Register whose commit is durable at once, a Read, and its answer.
+    let answer = [69, 0xff, b'x', b'y', b'z', b'.'];
+    let read = steps(&[(0x52, 0, &[]), (0x56, 0, &[]), (0x67, 3, &answer)]);
+    save("server_shard", "read", &read);
+    // The commit is held, fails, and the device registers again.
+    let failed = steps(&[(2, 0, &[]), (8, 0, &[]), (0x34, 1, &[]), (0x38, 1, &[])]);
+    save("server_shard", "failed-commit", &failed);
+    // A package is pushed, time passes, the peer is gone.
+    let push = [
+        (0x34, 0, &[][..]),
+        (0x92, 6, &[]),
+        (0x7d, 255, &[0; 510]),
+        (9, 0, &[]),
+    ];
+    save("server_shard", "push", &steps(&push));
+}
+
+/// A request of the bootstrap server, its length made a multiple of 5 by that of the token.
+fn bootstrap(code: Code, id: u16, path: &[&str], values: &[(Path, OwnedValue)]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    if let Some((first, _)) = values.first() {
+        let base = Path::instance(first.object_id().unwrap_or(0), 1);
+        payload = encode_vec(ContentFormat::TLV, &base, &values.to_vec()).expect("it fits");
+    }
+    let build = |token: usize| {
+        let mut buffer = [0; 256];
+        let token = Token::new(&[7; 5][..token]).expect("short");
+        let mut builder = Builder::new(&mut buffer, MessageType::Confirmable, code, id, token)
+            .expect("there is room");
+        for segment in path {
+            let option = builder.option(OptionNumber::URI_PATH, segment.as_bytes());
+            option.map(drop).expect("in order");
+        }
+        if !payload.is_empty() {
+            let tlv = builder.option(OptionNumber::CONTENT_FORMAT, &11542u16.to_be_bytes());
+            tlv.map(drop).expect("in order");
+            builder.payload(&payload).map(drop).expect("there is room");
+        }
+        builder.as_bytes().to_vec()
+    };
+    let fits = (1..=5).map(build).find(|bytes| bytes.len() % 5 == 0);
+    fits.expect("one of five lengths fits")
+}
+
+fn devices() {
+    let at = Path::resource;
+    let uri = OwnedValue::String("coap://127.0.0.1:58598".into());
+    let security = [
+        (at(0, 1, 0), uri),
+        (at(0, 1, 1), OwnedValue::Boolean(false)),
+        (at(0, 1, 2), OwnedValue::Integer(3)),
+        (at(0, 1, 10), OwnedValue::Integer(1)),
+    ];
+    let server = [
+        (at(1, 1, 0), OwnedValue::Integer(1)),
+        (at(1, 1, 1), OwnedValue::Integer(300)),
+        (at(1, 1, 7), OwnedValue::String("U".into())),
+    ];
+    let requests = [
+        bootstrap(Code::PUT, 1, &["0", "1"], &security),
+        bootstrap(Code::PUT, 2, &["1", "1"], &server),
+        bootstrap(Code::POST, 3, &["bs"], &[]),
+    ];
+    // The Bootstrap-Request is answered, the accounts are written, Finish, and time passes.
+    let mut told = steps(&[(0x2c, 9, &[0; 45]), (0x20, 1, &[68, 0xff, 1, 1, 1])]);
+    save("client_device", "asked", &told);
+    for request in &requests {
+        told.extend(steps(&[(0, (request.len() / 5) as u8, request)]));
+    }
+    told.extend(steps(&[(0x2c, 9, &[0; 45])]));
+    save("client_device", "bootstrapped", &told);
+    // The Register is answered, the device read.
+    told.extend(steps(&[(
+        0xa2,
+        2,
+        &[65, 0x82, b'r', b'd', 1, b'1', 0xff, 1, 1, 1],
+    )]));
+    let read = bootstrap(Code::GET, 4, &["3", "0"], &[]);
+    told.extend(steps(&[(0x82, (read.len() / 5) as u8, &read)]));
+    save("client_device", "registered", &told);
+    let damaged = [&[0xaa, 0, 3, 0x5a], &told[..]].concat();
+    save("client_device", "damaged-journal", &damaged);
+}
+
 fn main() {
     formats();
     messages();
     packages();
+    archives();
+    shards();
+    devices();
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
     Buffers, Client, Config as ClientConfig, ConfigError, Event, FlashRead, Input, Memory, Now,
-    Observation, Output, Peer, Platform,
+    Object, Observation, Output, Platform, Session,
 };
 
 use crate::flash::FileFlash;
@@ -30,6 +30,26 @@ pub struct Config {
     pub flash: PathBuf,
     /// Print a line on stderr for each event.
     pub log: bool,
+}
+
+/// What an application adds to the device.
+#[derive(Clone, Copy)]
+pub struct Application<'a> {
+    /// Its objects.
+    pub objects: &'a [&'a dyn Object],
+    /// How often it is asked.
+    pub period: Duration,
+    /// What the client has to be told, if anything: a value has changed, a request is done.
+    pub ask: &'a dyn Fn() -> Option<Input<'static>>,
+}
+
+impl Application<'_> {
+    /// None.
+    pub const NONE: Self = Self {
+        objects: &[],
+        period: Duration::MAX,
+        ask: &|| None,
+    };
 }
 
 /// Why the device can't run.
@@ -70,7 +90,7 @@ impl std::error::Error for Error {}
 /// Observations a device keeps.
 const OBSERVATIONS: usize = 16;
 /// The bootstrap server and two management servers.
-const PEERS: usize = 3;
+const SESSIONS: usize = 3;
 /// How long a device that was told to end waits for the answer to its De-register.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
@@ -118,6 +138,14 @@ enum End {
 /// # Errors
 /// The device can't be made, or its socket fails.
 pub fn run(config: &Config) -> Result<(), Error> {
+    run_with(config, &Application::NONE)
+}
+
+/// The same for a device with an application.
+///
+/// # Errors
+/// The device can't be made, or its socket fails.
+pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Error> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
@@ -138,7 +166,14 @@ pub fn run(config: &Config) -> Result<(), Error> {
         start: Instant::now(),
     };
     loop {
-        match life(config, &target, bootstrap, &mut board, &signals)? {
+        match life(
+            config,
+            application,
+            &target,
+            bootstrap,
+            &mut board,
+            &signals,
+        )? {
             End::Reboot => log(config, format_args!("reboot")),
             End::Stopped => return Ok(()),
         }
@@ -159,6 +194,7 @@ fn resolve(text: &str) -> Result<SocketAddr, Error> {
 /// From one reset to the next.
 fn life(
     config: &Config,
+    application: &Application<'_>,
     target: &Target,
     bootstrap: SocketAddr,
     board: &mut Board,
@@ -174,7 +210,7 @@ fn life(
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + 32];
     let aligned = arena.as_ptr().align_offset(32);
-    let mut peers: [Peer; PEERS] = Default::default();
+    let mut sessions: [Session<'_>; SESSIONS] = Default::default();
     let mut observations = [Observation::EMPTY; OBSERVATIONS];
     let mut buffers = Box::new(Buffers::new());
     let platform = &target.capability.platform;
@@ -186,21 +222,32 @@ fn life(
         serial_number: &config.endpoint,
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &target.capability,
+        objects: application.objects,
+        formats: lwm2m_objects::Codec::ALL,
+        kernels: tinsmith_module::kernels::ALL,
+        module_class: tinsmith_client::module_class(&target.capability),
         layout: target.layout,
         stack_bytes: tinsmith_module::kernels::STACK_BYTES,
         instruction_sets: 0,
     };
     let memory = Memory {
-        peers: &mut peers,
+        sessions: &mut sessions,
         observations: &mut observations,
         arena: &mut arena[aligned..aligned + arena_bytes],
         buffers: &mut buffers,
     };
-    let mut client =
-        Client::new(client_config, memory, board.now(), board).map_err(Error::Config)?;
+    let mut client = Client::new(client_config, memory);
+    client.start(board.now(), board).map_err(Error::Config)?;
     let mut datagram = [0; 2048];
     let mut stop_by: Option<Instant> = None;
+    let mut asked: Option<Instant> = None;
     loop {
+        if asked.is_none_or(|at| at.elapsed() >= application.period) {
+            asked = Some(Instant::now());
+            if let Some(input) = (application.ask)() {
+                client.handle(board.now(), input, board);
+            }
+        }
         while let Some(output) = client.poll(board.now(), &mut datagram, board) {
             match output {
                 // A datagram that the system does not take is one that was lost.
@@ -225,7 +272,11 @@ fn life(
             .next_deadline()
             .map(|at| at.saturating_sub(board.now().mono));
         let stop = stop_by.map(|at| at.saturating_duration_since(Instant::now()).as_millis());
-        let wait = deadline.into_iter().chain(stop.map(|ms| ms as u64)).min();
+        let since = asked.map_or(Duration::ZERO, |at| at.elapsed());
+        let ask = application.period.saturating_sub(since);
+        let others = [stop.unwrap_or(u128::MAX), ask.as_millis()];
+        let others = others.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
+        let wait = deadline.into_iter().chain(others).min();
         let wait = wait.map_or(PollTimeout::NONE, |ms| {
             PollTimeout::try_from(ms.min(60_000)).unwrap_or(PollTimeout::MAX)
         });

@@ -75,8 +75,8 @@ impl Target {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TargetError> {
-        let capability: Capability =
-            serde_json::from_str(text).map_err(|e| TargetError::Syntax(name.to_string(), e))?;
+        let capability =
+            tinsmith_targets::parse(text).map_err(|e| TargetError::Syntax(name.to_string(), e))?;
         let unfit = |what| TargetError::Unfit(name.to_string(), what);
         let by_role = |role| capability.regions.iter().find(|r| r.roles.contains(&role));
         let state = by_role(ROLE_CREDENTIALS).ok_or_else(|| unfit("region for credentials"))?;

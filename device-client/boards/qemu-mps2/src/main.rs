@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg_attr(feature = "temperature", path = "temperature.rs")]
+mod application;
 mod node;
 
 use board::flash::Flash;
@@ -31,6 +33,7 @@ fn main() -> ! {
     executor::run(|spawner| start(spawner, launch, flash, &mut random))
 }
 
+#[inline(never)]
 fn start(spawner: Spawner, launch: Launch<'static>, flash: Flash, random: &mut Random) {
     let stack = net::start(spawner, random.next_u64());
     let random = Random::new(launch.seed, random.next_u32());

@@ -14,18 +14,21 @@ use crate::lan9118::Lan9118;
 pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
 /// The host, as the guest sees it.
 pub const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-/// Largest datagram that is sent or received, bytes.
-pub const DATAGRAM: usize = 1472;
+/// Largest datagram that is sent or received, bytes; CoAP's have at most 1,152 (RFC 7252 4.6).
+pub const DATAGRAM: usize = 1280;
 
 /// Sockets of the stack.
 const SOCKETS: usize = 1;
-/// Datagrams that wait in either direction.
-const QUEUE: usize = 4;
+/// Datagrams that wait to be handled: a server sends one at a time, and there are two.
+const RX_QUEUE: usize = 2;
+/// Datagrams that wait to be sent; the sender waits for room.
+const TX_QUEUE: usize = 1;
 
 /// Starts the stack.
 ///
 /// # Panics
 /// If called twice, or if the machine has no LAN9118.
+#[inline(never)]
 pub fn start(spawner: Spawner, seed: u64) -> Stack<'static> {
     static NIC: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::new());
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
@@ -37,7 +40,7 @@ pub fn start(spawner: Spawner, seed: u64) -> Stack<'static> {
         gateway: Some(HOST),
         dns_servers: Default::default(),
     });
-    let resources = RESOURCES.init(StackResources::new());
+    let resources = RESOURCES.init_with(StackResources::new);
     let (stack, runner) = embassy_net::new(nic, config, resources, seed);
     spawner.spawn(run(runner).expect("one network task"));
     stack
@@ -53,12 +56,12 @@ async fn run(mut runner: Runner<'static, &'static mut Lan9118>) -> ! {
 /// # Panics
 /// If called twice.
 pub fn socket(stack: Stack<'static>, port: u16) -> UdpSocket<'static> {
-    type Meta = [PacketMetadata; QUEUE];
-    type Queue = [u8; QUEUE * DATAGRAM];
-    static RX_META: ConstStaticCell<Meta> = ConstStaticCell::new([PacketMetadata::EMPTY; QUEUE]);
-    static TX_META: ConstStaticCell<Meta> = ConstStaticCell::new([PacketMetadata::EMPTY; QUEUE]);
-    static RX: ConstStaticCell<Queue> = ConstStaticCell::new([0; QUEUE * DATAGRAM]);
-    static TX: ConstStaticCell<Queue> = ConstStaticCell::new([0; QUEUE * DATAGRAM]);
+    type Meta<const N: usize> = ConstStaticCell<[PacketMetadata; N]>;
+    type Queue<const N: usize> = ConstStaticCell<[u8; N]>;
+    static RX_META: Meta<RX_QUEUE> = ConstStaticCell::new([PacketMetadata::EMPTY; RX_QUEUE]);
+    static TX_META: Meta<TX_QUEUE> = ConstStaticCell::new([PacketMetadata::EMPTY; TX_QUEUE]);
+    static RX: Queue<{ RX_QUEUE * DATAGRAM }> = ConstStaticCell::new([0; RX_QUEUE * DATAGRAM]);
+    static TX: Queue<{ TX_QUEUE * DATAGRAM }> = ConstStaticCell::new([0; TX_QUEUE * DATAGRAM]);
     let mut socket = UdpSocket::new(stack, RX_META.take(), RX.take(), TX_META.take(), TX.take());
     socket
         .bind(IpListenEndpoint { addr: None, port })

@@ -13,19 +13,22 @@ use embassy_futures::select::{Either, select};
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Instant, Timer};
-use lwm2m_objects::{Path, Value};
+use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
-    Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output, Peer,
-    Platform, Region, SLOTS,
+    Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output,
+    Platform, Region, SLOTS, Session,
 };
 use tinsmith_module::format::isa;
+use tinsmith_module::kernels;
+
+use crate::application::Application;
 
 /// Port of the client's end.
 pub(crate) const PORT: u16 = 5683;
 
 /// Bootstrap server and one management server.
-const PEERS: usize = 2;
+const SESSIONS: usize = 2;
 const OBSERVATIONS: usize = 16;
 
 const CAPABILITY: &[(Path, Value<'static>)] = include!(concat!(env!("OUT_DIR"), "/capability.rs"));
@@ -76,17 +79,26 @@ impl Platform for Node {
 struct Arena([u8; layout::ARENA_BYTES]);
 
 fn memory() -> Memory<'static> {
-    // Made at the start, since an initial value that is not all zeros would lie in flash.
-    static PEER_MEMORY: StaticCell<[Peer; PEERS]> = StaticCell::new();
-    static OBSERVATION_MEMORY: StaticCell<[Observation; OBSERVATIONS]> = StaticCell::new();
+    // All zeros, so none of it lies in flash.
+    static SESSION_MEMORY: ConstStaticCell<[Session<'static>; SESSIONS]> =
+        ConstStaticCell::new([const { Session::new() }; SESSIONS]);
+    static OBSERVATION_MEMORY: ConstStaticCell<[Observation; OBSERVATIONS]> =
+        ConstStaticCell::new([Observation::EMPTY; OBSERVATIONS]);
     static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; layout::ARENA_BYTES]));
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
     Memory {
-        peers: PEER_MEMORY.init_with(|| core::array::from_fn(|_| Peer::new())),
-        observations: OBSERVATION_MEMORY.init_with(|| [Observation::EMPTY; OBSERVATIONS]),
+        sessions: SESSION_MEMORY.take(),
+        observations: OBSERVATION_MEMORY.take(),
         arena: &mut ARENA.take().0,
         buffers: BUFFERS.take(),
     }
+}
+
+/// The client, made in its place.
+#[inline(never)]
+fn client(config: Config<'static>) -> &'static mut Client<'static> {
+    static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+    CLIENT.init_with(|| Client::new(config, memory()))
 }
 
 fn now() -> Now {
@@ -104,6 +116,7 @@ pub(crate) async fn run(
     launch: Launch<'static>,
     mut node: Node,
 ) {
+    let mut application = Application::new();
     let config = Config {
         endpoint: launch.endpoint,
         bootstrap_uri: launch.bootstrap,
@@ -112,23 +125,30 @@ pub(crate) async fn run(
         serial_number: launch.endpoint,
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
+        objects: application.objects(),
+        formats: Codec::ALL,
+        kernels: kernels::ALL,
+        module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,
     };
     stack.wait_config_up().await;
-    let mut client = match Client::new(config, memory(), now(), &mut node) {
-        Ok(client) => client,
-        Err(error) => {
-            println!("this board's configuration: {error:?}");
-            semihosting::exit(false)
-        }
-    };
+    let client = client(config);
+    if let Err(error) = client.start(now(), &mut node) {
+        println!("this board's configuration: {error:?}");
+        semihosting::exit(false)
+    }
     let mut buffer = [0; DATAGRAM];
     loop {
-        drain(&mut client, &mut node, &mut socket, &mut buffer).await;
+        if let Some(input) = application.poll(clock::millis()) {
+            client.handle(now(), input, &mut node);
+        }
+        drain(client, &mut node, &mut socket, &mut buffer).await;
+        let deadline = client.next_deadline().into_iter();
+        let deadline = deadline.chain(application.next_deadline()).min();
         let wake = async {
-            match client.next_deadline() {
+            match deadline {
                 Some(millis) => Timer::at(Instant::from_millis(millis)).await,
                 None => core::future::pending().await,
             }

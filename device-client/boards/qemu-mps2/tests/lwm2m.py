@@ -7,19 +7,22 @@ Bootstrap, registration, package by block-wise Write of /5/0/0, trial, commit, i
 again inference. It shares no code with the project: CoAP, TLV and the package are written here
 from their specifications and docs/package-format.md. A samples file has lines of two hexadecimal
 strings, input and expected output. --cuts repeats the second update N times, each time with a power
-cut at another flash write, and wants the old or the new module running. Exit code 0 if everything was as it must be.
+cut at another flash write, and wants the old or the new module running. --stack is how many bytes of
+stack the firmware may have used in all this. Exit code 0 if everything was as it must be.
 """
 
 import argparse
 import hashlib
 import os
 import pathlib
+import re
 import select
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 
@@ -208,7 +211,7 @@ def expect(message, code, what):
     return message
 
 
-# --- TLV (LwM2M TS 1.1 section 7.4.3) ---
+# --- TLV (LwM2M TS 1.1 §7.4.3) ---
 
 def tlv(kind, number, value) -> bytes:
     head = kind << 6
@@ -284,14 +287,36 @@ class Life:
         self.bootstrap, self.server = Endpoint(), Endpoint()
         command = [str(HERE / "run.sh"), "--endpoint", "qemu-1", "--port",
                    str(self.bootstrap.port), "--flash", flash]
-        self.start = lambda *more: subprocess.Popen([*command, *more, str(args.elf)])
+        self.command, self.elf = command, str(args.elf)
+        self.stack = 0
         self.qemu = self.start()
+
+    def start(self, *more):
+        qemu = subprocess.Popen([*self.command, *more, self.elf], stdout=subprocess.PIPE, text=True,
+                                errors="replace")
+        threading.Thread(target=self.console, args=(qemu.stdout,), daemon=True).start()
+        return qemu
+
+    def console(self, lines):
+        """Shows what the firmware says; the most stack that it says it has used is kept."""
+        for line in lines:
+            print(line, end="", flush=True)
+            if match := re.search(r"(\d+) bytes of stack", line):
+                self.stack = max(self.stack, int(match.group(1)))
 
     def restart(self, *options):
         self.qemu.kill()
         self.qemu.wait()
         self.server.requests.clear()
         self.qemu = self.start(*options)
+
+    def check_stack(self, limit):
+        """The firmware says how much it has used when it is reset."""
+        self.step("reset: how much of the stack was ever used")
+        self.server.execute("/3/0/4")
+        self.do_register()
+        if not 0 < self.stack <= limit:
+            raise SystemExit(f"{self.stack} bytes of stack were used, at most {limit} are to be")
 
     def step(self, what):
         print(f"-- {what}", flush=True)
@@ -322,6 +347,9 @@ class Life:
         print(f"   {len(data)} bytes in {took * 1000:.0f} ms, {len(data) / took / 1024:.0f} KiB/s")
         self.until("/5/0/3", "2")
         server.execute("/5/0/2")
+        if not trial:
+            # Until the self test has run, the module before is the active one.
+            self.until("/5/0/3", "0")
         slot = None
         end = time.monotonic() + 30
         wanted = "3" if trial else "4"
@@ -407,6 +435,7 @@ def main() -> int:
     parser.add_argument("--module", required=True, type=pathlib.Path)
     parser.add_argument("--samples", type=pathlib.Path)
     parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--stack", type=int)
     args = parser.parse_args()
     module = args.module.read_bytes()
     lines = args.samples.read_text().splitlines() if args.samples else []
@@ -415,6 +444,8 @@ def main() -> int:
         life = Life(args, flash.name)
         try:
             live(life, module, samples)
+            if args.stack is not None:
+                life.check_stack(args.stack)
             for i in range(args.cuts):
                 # From the first write to one after the last: 4 KiB sectors, 8 byte units, journal.
                 last = len(module) // 8 + len(module) // 4096 + 120

@@ -1,39 +1,67 @@
 //! Compute Platform (27300), Compute Unit (27301) and Memory Region (27302): what the board says,
 //! and what the client knows itself.
 
+use lwm2m_objects::model::{ObjectModel, objects};
 use lwm2m_objects::{Path, Value, ids};
 
-use super::{Emit, Object, Tree, not_executable, not_writable, one_instance};
+use crate::object::{Object, Values, View};
 
-pub(super) const PLATFORM: Object = Object {
-    id: ids::COMPUTE_PLATFORM,
-    instances: one_instance,
-    read: read_platform,
-    write: not_writable,
-    execute: not_executable,
-};
+pub(super) struct Platform;
 
-pub(super) const UNIT: Object = Object {
-    id: ids::COMPUTE_UNIT,
-    instances: |tree, f| crate::facts::instances(tree.client.config.capability, UNIT.id, f),
-    read: |tree, instance, emit| read(tree, UNIT.id, instance, emit),
-    write: not_writable,
-    execute: not_executable,
-};
+pub(super) struct Unit;
 
-pub(super) const REGION: Object = Object {
-    id: ids::MEMORY_REGION,
-    instances: |tree, f| crate::facts::instances(tree.client.config.capability, REGION.id, f),
-    read: |tree, instance, emit| read(tree, REGION.id, instance, emit),
-    write: not_writable,
-    execute: not_executable,
-};
+pub(super) struct Region;
 
-fn read(tree: &Tree<'_, '_>, object: u16, instance: u16, emit: &mut Emit<'_>) {
+impl Object for Platform {
+    fn definition(&self) -> &'static ObjectModel {
+        &objects::COMPUTE_PLATFORM
+    }
+
+    fn read(&self, view: &View<'_>, _: u16, values: &mut Values<'_>) {
+        read_platform(view, values);
+    }
+}
+
+impl Object for Unit {
+    fn definition(&self) -> &'static ObjectModel {
+        &objects::COMPUTE_UNIT
+    }
+
+    fn instances(&self, view: &View<'_>, f: &mut dyn FnMut(u16)) {
+        crate::facts::instances(view.device.config.capability, ids::COMPUTE_UNIT, f);
+    }
+
+    fn read(&self, view: &View<'_>, instance: u16, values: &mut Values<'_>) {
+        board(view, ids::COMPUTE_UNIT, instance, values);
+    }
+}
+
+impl Object for Region {
+    fn definition(&self) -> &'static ObjectModel {
+        &objects::MEMORY_REGION
+    }
+
+    fn instances(&self, view: &View<'_>, f: &mut dyn FnMut(u16)) {
+        crate::facts::instances(view.device.config.capability, ids::MEMORY_REGION, f);
+    }
+
+    fn read(&self, view: &View<'_>, instance: u16, values: &mut Values<'_>) {
+        board(view, ids::MEMORY_REGION, instance, values);
+    }
+}
+
+fn put(values: &mut Values<'_>, resource: u16, sub: Option<u16>, value: Value<'_>) {
+    match sub {
+        None => values.put(resource, value),
+        Some(sub) => values.put_instance(resource, sub, value),
+    }
+}
+
+fn board(view: &View<'_>, object: u16, instance: u16, values: &mut Values<'_>) {
     let below = Path::instance(object, instance);
-    tree.client.config.capability.visit(&mut |path, value| {
+    view.device.config.capability.visit(&mut |path, value| {
         if let (true, Some(resource)) = (path.starts_with(&below), path.resource_id()) {
-            emit(resource, path.resource_instance_id(), value);
+            put(values, resource, path.resource_instance_id(), value);
         }
     });
 }
@@ -41,10 +69,10 @@ fn read(tree: &Tree<'_, '_>, object: u16, instance: u16, emit: &mut Emit<'_>) {
 /// Resources of 27300 that the client knows better than the board.
 const OWN: [u16; 3] = [6, 8, 13];
 
-fn read_platform(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
-    let client = tree.client;
-    let update = &client.update;
-    let slots = client.config.layout.slots.iter().zip(&update.slots);
+fn read_platform(view: &View<'_>, values: &mut Values<'_>) {
+    let device = view.device;
+    let update = &device.update.state;
+    let slots = device.config.layout.slots.iter().zip(&update.slots);
     let storage: u64 = slots
         .filter(|(_, s)| s.size == 0)
         .map(|(region, _)| u64::from(region.size))
@@ -52,27 +80,26 @@ fn read_platform(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
     let used = update
         .running()
         .map_or(0, |s| update.slots[usize::from(s)].arena);
-    let arena = u64::from(client.facts.arena_total.saturating_sub(used));
+    let arena = u64::from(device.facts.arena_total.saturating_sub(used));
     let mut own = OWN.iter().peekable();
-    let tell = |resource: u16, emit: &mut Emit<'_>| match resource {
-        6 => emit(6, None, Value::UnsignedInteger(arena)),
-        8 => emit(8, None, Value::UnsignedInteger(storage)),
-        _ => emit(13, None, Value::Opaque(&client.facts.digest)),
+    let tell = |values: &mut Values<'_>, resource: u16| match resource {
+        6 => values.put(6, Value::UnsignedInteger(arena)),
+        8 => values.put(8, Value::UnsignedInteger(storage)),
+        _ => values.put(13, Value::Opaque(&device.facts.digest)),
     };
-    read(
-        tree,
-        ids::COMPUTE_PLATFORM,
-        0,
-        &mut |resource, sub, value| {
-            while let Some(id) = own.next_if(|id| **id < resource) {
-                tell(*id, emit);
-            }
-            if !OWN.contains(&resource) {
-                emit(resource, sub, value);
-            }
-        },
-    );
+    let below = Path::instance(ids::COMPUTE_PLATFORM, 0);
+    device.config.capability.visit(&mut |path, value| {
+        let (true, Some(resource)) = (path.starts_with(&below), path.resource_id()) else {
+            return;
+        };
+        while let Some(id) = own.next_if(|id| **id < resource) {
+            tell(values, *id);
+        }
+        if !OWN.contains(&resource) {
+            put(values, resource, path.resource_instance_id(), value);
+        }
+    });
     for id in own {
-        tell(*id, emit);
+        tell(values, *id);
     }
 }

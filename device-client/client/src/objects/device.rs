@@ -1,63 +1,58 @@
 //! Device (object 3).
 
-use lwm2m_objects::{Value, ids};
+use lwm2m_objects::Value;
+use lwm2m_objects::model::{ObjectModel, objects};
 use tinsmith_coap::Code;
 
-use super::{Context, Done, Emit, Object, Tree, one_instance};
-use crate::client::Client;
+use crate::object::{Context, Done, Object, Target, Values, View};
 
-pub(super) const OBJECT: Object = Object {
-    id: ids::DEVICE,
-    instances: one_instance,
-    read,
-    write,
-    execute,
-};
+pub(super) struct Device;
 
-fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
-    let config = &tree.client.config;
-    emit(0, None, Value::String(config.manufacturer));
-    emit(1, None, Value::String(config.model_number));
-    emit(2, None, Value::String(config.serial_number));
-    emit(3, None, Value::String(config.firmware_version));
-    emit(
-        11,
-        Some(0),
-        Value::Integer(i64::from(tree.client.error_code)),
-    );
-    emit(13, None, Value::Time(tree.wall()));
-    emit(16, None, Value::String("U"));
-}
-
-fn write(
-    client: &mut Client<'_>,
-    context: &mut Context<'_>,
-    _: u16,
-    resource: u16,
-    value: Value<'_>,
-) -> Result<Done, Code> {
-    if resource != 13 {
-        return Err(Code::NOT_FOUND);
+impl Object for Device {
+    fn definition(&self) -> &'static ObjectModel {
+        &objects::DEVICE
     }
-    let time = value.as_i64().ok_or(Code::BAD_REQUEST)?;
-    client.wall_offset = time.saturating_sub(context.now.wall);
-    Ok(Done::Now)
-}
 
-fn execute(
-    client: &mut Client<'_>,
-    _: &mut Context<'_>,
-    _: u16,
-    resource: u16,
-    _: &[u8],
-) -> Result<Done, Code> {
-    match resource {
-        4 => client.reboot = true,
-        12 => {
-            client.error_code = 0;
-            client.changed();
+    fn read(&self, view: &View<'_>, _: u16, values: &mut Values<'_>) {
+        let config = &view.device.config;
+        values.put(0, Value::String(config.manufacturer));
+        values.put(1, Value::String(config.model_number));
+        values.put(2, Value::String(config.serial_number));
+        values.put(3, Value::String(config.firmware_version));
+        let error = i64::from(view.device.error_code);
+        values.put_instance(11, 0, Value::Integer(error));
+        values.put(13, Value::Time(view.wall()));
+        values.put(16, Value::String("U"));
+    }
+
+    fn write(
+        &self,
+        context: &mut Context<'_, '_>,
+        target: Target,
+        value: Value<'_>,
+    ) -> Result<Done, Code> {
+        if target.resource != 13 {
+            return Err(Code::NOT_FOUND);
         }
-        _ => return Err(Code::METHOD_NOT_ALLOWED),
+        let time = value.as_i64().ok_or(Code::BAD_REQUEST)?;
+        context.device.wall_offset = time.saturating_sub(context.now.wall);
+        Ok(Done::Now)
     }
-    Ok(Done::Now)
+
+    fn execute(
+        &self,
+        context: &mut Context<'_, '_>,
+        target: Target,
+        _: &[u8],
+    ) -> Result<Done, Code> {
+        match target.resource {
+            4 => context.device.wishes.reboot = true,
+            12 => {
+                context.device.error_code = 0;
+                context.device.log.changed();
+            }
+            _ => return Err(Code::METHOD_NOT_ALLOWED),
+        }
+        Ok(Done::Now)
+    }
 }

@@ -1,75 +1,90 @@
-//! Firmware Update (object 5, version 1.1), by push. The package itself is a stream, see
-//! [`crate::update::push`].
+//! Firmware Update (object 5, version 1.1), by push. The package itself is a body that can go on
+//! after a reset, see [`crate::update::push`].
 
-use lwm2m_objects::{Value, ids};
+use lwm2m_objects::Value;
+use lwm2m_objects::model::{ObjectModel, objects};
 use tinsmith_coap::Code;
 
-use super::{Context, Done, Emit, Object, Tree, one_instance};
-use crate::client::Client;
+use crate::object::{Body, Context, Done, Object, Part, Target, Values, View};
 use crate::update::firmware::Trigger;
 
-pub(super) const OBJECT: Object = Object {
-    id: ids::FIRMWARE_UPDATE,
-    instances: one_instance,
-    read,
-    write,
-    execute,
-};
+pub(super) struct Firmware;
 
+/// /5/0/0
+const PACKAGE: u16 = 0;
 /// /5/0/9: push only.
 const PUSH: i64 = 1;
 
-fn read(tree: &Tree<'_, '_>, _: u16, emit: &mut Emit<'_>) {
-    let update = &tree.client.update;
-    let module = update
-        .target
-        .or(update.running())
-        .map(|s| &update.slots[usize::from(s)]);
-    emit(1, None, Value::String(""));
-    let firmware = tree.client.shown.firmware;
-    emit(3, None, Value::Integer(firmware.state as i64));
-    emit(5, None, Value::Integer(firmware.result as i64));
-    if let Some(module) = module {
-        emit(6, None, Value::String(module.name.as_str()));
-        emit(7, None, Value::String(module.version.as_str()));
+impl Object for Firmware {
+    fn definition(&self) -> &'static ObjectModel {
+        &objects::FIRMWARE_UPDATE
     }
-    emit(9, None, Value::Integer(PUSH));
-}
 
-fn write(
-    client: &mut Client<'_>,
-    _: &mut Context<'_>,
-    _: u16,
-    resource: u16,
-    value: Value<'_>,
-) -> Result<Done, Code> {
-    match (resource, value) {
-        // NULL in a format other than opaque.
-        (0, Value::Opaque([] | [0])) | (1, Value::String("")) => client.abandon(Trigger::Reset),
-        (0, _) => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
-        // There is no pull.
-        (1, _) => Err(Code::BAD_REQUEST),
-        _ => Err(Code::NOT_FOUND),
-    }
-}
-
-fn execute(
-    client: &mut Client<'_>,
-    context: &mut Context<'_>,
-    _: u16,
-    resource: u16,
-    _: &[u8],
-) -> Result<Done, Code> {
-    match resource {
-        2 => {
-            let slot = client
-                .update
-                .start_update()
-                .map_err(|_| Code::METHOD_NOT_ALLOWED)?;
-            client.trial_started(context.now, slot);
-            Ok(Done::Stored)
+    fn read(&self, view: &View<'_>, _: u16, values: &mut Values<'_>) {
+        let update = &view.device.update;
+        let module = update.state.target.or(update.state.running());
+        let module = module.map(|s| &update.state.slots[usize::from(s)]);
+        values.put(1, Value::String(""));
+        let firmware = update.shown.firmware;
+        values.put(3, Value::Integer(firmware.state as i64));
+        values.put(5, Value::Integer(firmware.result as i64));
+        if let Some(module) = module {
+            values.put(6, Value::String(module.name.as_str()));
+            values.put(7, Value::String(module.version.as_str()));
         }
-        10 => client.abandon(Trigger::Cancel),
-        _ => Err(Code::METHOD_NOT_ALLOWED),
+        values.put(9, Value::Integer(PUSH));
+    }
+
+    fn body(&self, _: &View<'_>, target: Target) -> Result<Body, Code> {
+        Ok(match target.resource {
+            PACKAGE => Body::Resumable,
+            _ => Body::Value,
+        })
+    }
+
+    fn write(
+        &self,
+        context: &mut Context<'_, '_>,
+        target: Target,
+        value: Value<'_>,
+    ) -> Result<Done, Code> {
+        match (target.resource, value) {
+            // NULL in a format other than opaque.
+            (PACKAGE, Value::Opaque([] | [0])) | (1, Value::String("")) => {
+                context.device.abandon(Trigger::Reset)
+            }
+            (PACKAGE, _) => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
+            // There is no pull.
+            (1, _) => Err(Code::BAD_REQUEST),
+            _ => Err(Code::NOT_FOUND),
+        }
+    }
+
+    fn write_part(
+        &self,
+        context: &mut Context<'_, '_>,
+        _: Target,
+        part: Part<'_>,
+    ) -> Result<Done, Code> {
+        context.device.push(part, context.platform)
+    }
+
+    fn execute(
+        &self,
+        context: &mut Context<'_, '_>,
+        target: Target,
+        _: &[u8],
+    ) -> Result<Done, Code> {
+        match target.resource {
+            2 => {
+                let update = &mut context.device.update.state;
+                let slot = update.start_update();
+                let slot = slot.map_err(|_| Code::METHOD_NOT_ALLOWED)?;
+                context.device.trial_started(context.now, slot);
+                Ok(Done::Stored)
+            }
+            10 => context.device.abandon(Trigger::Cancel),
+            _ => Err(Code::METHOD_NOT_ALLOWED),
+        }
     }
 }

@@ -1,27 +1,40 @@
 //! ML Model (27303): one instance for each slot.
 
+use lwm2m_objects::model::{ObjectModel, objects};
 use lwm2m_objects::{Objlnk, Value, ids};
 use tinsmith_coap::Code;
 use tinsmith_module::Module;
 
-use super::{Context, Done, Emit, Object, Tree, not_writable};
-use crate::client::Client;
 use crate::flash::SLOTS;
+use crate::object::{Context, Done, Object, Target, Values, View};
 use crate::update::slot::{ModelResult, SlotState};
 
-pub(super) const OBJECT: Object = Object {
-    id: ids::ML_MODEL,
-    instances,
-    read,
-    write: not_writable,
-    execute,
-};
+pub(super) struct Model;
 
 /// Default argument of Activate, seconds.
 const DEFAULT_TRIAL_S: u32 = 600;
 
-fn instances(_: &Tree<'_, '_>, f: &mut dyn FnMut(u16)) {
-    (0..SLOTS as u16).for_each(f);
+impl Object for Model {
+    fn definition(&self) -> &'static ObjectModel {
+        &objects::ML_MODEL
+    }
+
+    fn instances(&self, _: &View<'_>, f: &mut dyn FnMut(u16)) {
+        (0..SLOTS as u16).for_each(f);
+    }
+
+    fn read(&self, view: &View<'_>, instance: u16, values: &mut Values<'_>) {
+        read(view, instance, values);
+    }
+
+    fn execute(
+        &self,
+        context: &mut Context<'_, '_>,
+        target: Target,
+        arguments: &[u8],
+    ) -> Result<Done, Code> {
+        execute(context, target, arguments)
+    }
 }
 
 fn link(slot: Option<u8>) -> Value<'static> {
@@ -31,55 +44,54 @@ fn link(slot: Option<u8>) -> Value<'static> {
     }))
 }
 
-fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
-    let client = tree.client;
-    let update = &client.update;
+fn read(view: &View<'_>, instance: u16, values: &mut Values<'_>) {
+    let device = view.device;
+    let update = &device.update.state;
     let Some(slot) = update.slots.get(usize::from(instance)) else {
         return;
     };
     let number = |n: u64| Value::UnsignedInteger(n);
     let filled = slot.state != SlotState::Empty;
     let opaque = |bytes| Value::Opaque(if filled { bytes } else { &[] });
-    let module = client.module_in(instance as u8, tree.platform);
-    emit(0, None, Value::String(slot.name.as_str()));
-    emit(1, None, Value::String(slot.version.as_str()));
-    emit(2, None, opaque(&slot.source));
-    emit(3, None, opaque(&slot.digest));
-    emit(4, None, Value::String(slot.compiler.as_str()));
-    emit(5, None, opaque(&slot.built_for));
+    let module = device.module_in(instance as u8, view.platform);
+    values.put(0, Value::String(slot.name.as_str()));
+    values.put(1, Value::String(slot.version.as_str()));
+    values.put(2, opaque(&slot.source));
+    values.put(3, opaque(&slot.digest));
+    values.put(4, Value::String(slot.compiler.as_str()));
+    values.put(5, opaque(&slot.built_for));
     let package = Objlnk {
         object: ids::FIRMWARE_UPDATE,
         instance: 0,
     };
-    emit(
+    values.put(
         6,
-        None,
         Value::Objlnk(if filled { package } else { Objlnk::NULL }),
     );
-    let (state, result) = client.shown.slots[usize::from(instance)];
-    emit(7, None, Value::Integer(state as i64));
-    emit(8, None, Value::Integer(result as i64));
-    let left = client
-        .trial_deadline
-        .filter(|_| slot.state == SlotState::Trial);
-    let left = left.map_or(0, |at| client.trial_left(at, tree.now));
-    emit(13, None, number(left));
-    emit(14, None, number(u64::from(slot.arena)));
-    emit(15, None, number(u64::from(slot.size)));
-    emit(16, None, number(module.as_ref().map_or(0, Module::macs)));
-    emit(
+    let (state, result) = device.update.shown.slots[usize::from(instance)];
+    values.put(7, Value::Integer(state as i64));
+    values.put(8, Value::Integer(result as i64));
+    let on_trial = slot.state == SlotState::Trial;
+    let left = if on_trial {
+        device.update.trial_left(view.now)
+    } else {
+        0
+    };
+    values.put(13, number(left));
+    values.put(14, number(u64::from(slot.arena)));
+    values.put(15, number(u64::from(slot.size)));
+    values.put(16, number(module.as_ref().map_or(0, Module::macs)));
+    values.put(
         17,
-        None,
         Value::Opaque(module.as_ref().map_or(&[], Module::input_descriptor)),
     );
-    emit(
+    values.put(
         18,
-        None,
         Value::Opaque(module.as_ref().map_or(&[], Module::output_descriptor)),
     );
     if let Some(module) = &module {
         for (i, label) in module.labels().enumerate() {
-            emit(19, Some(i as u16), Value::String(label));
+            values.put_instance(19, i as u16, Value::String(label));
         }
     }
     let previous = match slot.state {
@@ -87,68 +99,60 @@ fn read(tree: &Tree<'_, '_>, instance: u16, emit: &mut Emit<'_>) {
         SlotState::Active => update.previous,
         _ => None,
     };
-    emit(20, None, link(previous));
-    let receiver = client.receiver.as_ref();
+    values.put(20, link(previous));
+    let receiver = device.update.receiver.as_ref();
     let receiver = receiver.filter(|_| slot.state == SlotState::Receiving);
     let tag = receiver
         .and_then(|r| r.tag.as_ref())
         .map_or(&[][..], |t| t.as_slice());
-    emit(21, None, Value::Opaque(tag));
-    emit(
-        22,
-        None,
-        number(receiver.map_or(0, |r| u64::from(r.told()))),
-    );
+    values.put(21, Value::Opaque(tag));
+    values.put(22, number(receiver.map_or(0, |r| u64::from(r.told()))));
 }
 
-fn execute(
-    client: &mut Client<'_>,
-    context: &mut Context<'_>,
-    instance: u16,
-    resource: u16,
-    arguments: &[u8],
-) -> Result<Done, Code> {
-    let slot = instance as u8;
+fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> Result<Done, Code> {
+    let slot = target.instance as u8;
+    let ticket = context.ticket();
+    let device = &mut *context.device;
     let not_now = |_| Code::METHOD_NOT_ALLOWED;
-    match resource {
+    match target.resource {
         9 => {
             let seconds = seconds(arguments).ok_or(Code::BAD_REQUEST)?;
-            client
-                .update
-                .activate(slot, Some(seconds))
-                .map_err(not_now)?;
-            client.trial_started(context.now, slot);
+            let activated = device.update.state.activate(slot, Some(seconds));
+            activated.map_err(not_now)?;
+            device.trial_started(context.now, slot);
         }
         10 => {
             // What is committed has passed its self test.
-            if client.self_test_due.is_some() {
-                return Err(Code::METHOD_NOT_ALLOWED);
+            if device.update.self_test_due.is_some() {
+                return device.commit_later(slot, ticket);
             }
-            client.update.commit(slot).map_err(not_now)?;
-            client.trial_deadline = None;
-            client.update_changed();
+            device.update.state.commit(slot).map_err(not_now)?;
+            device.update.trial_deadline = None;
+            device.update_changed();
         }
         11 => {
-            client
-                .update
-                .roll_back(slot, ModelResult::None)
-                .map_err(not_now)?;
-            client.trial_ended();
-            client.update_changed();
+            let rolled_back = device.update.state.roll_back(slot, ModelResult::None);
+            rolled_back.map_err(not_now)?;
+            device.trial_ended();
+            device.update_changed();
         }
         12 => {
-            let holds = client.update.slots.get(usize::from(slot));
+            let holds = device.update.state.slots.get(usize::from(slot));
             if !holds.is_some_and(|s| s.state.holds_module()) {
                 return Err(Code::METHOD_NOT_ALLOWED);
             }
-            client.run_self_test(slot, context.platform);
+            if device.is_busy() {
+                return Err(Code::SERVICE_UNAVAILABLE);
+            }
+            device.start_self_test(slot, Some(ticket));
+            return Ok(Done::Later);
         }
         _ => return Err(Code::METHOD_NOT_ALLOWED),
     }
     Ok(Done::Stored)
 }
 
-/// Argument 0 of Activate: `0='SECONDS'`, or nothing (LwM2M TS 1.1 6.3.5).
+/// Argument 0 of Activate: `0='SECONDS'`, or nothing (LwM2M TS 1.1 §6.3.5).
 fn seconds(arguments: &[u8]) -> Option<u32> {
     if arguments.is_empty() {
         return Some(DEFAULT_TRIAL_S);

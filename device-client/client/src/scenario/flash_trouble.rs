@@ -11,7 +11,7 @@ const INPUT: [i8; WIDTH] = [3; WIDTH];
 fn install(w: &mut World, step: i8, sequence: u64) {
     assert_eq!(w.push(&package(step, sequence, 60)).unwrap(), Code::CHANGED);
     assert_eq!(w.execute("/5/0/2", "").unwrap(), Code::CHANGED);
-    let slot = w.client.update.trial().unwrap();
+    let slot = w.client.device.update.state.trial().unwrap();
     let commit = format!("/27303/{slot}/10");
     assert_eq!(w.execute(&commit, "").unwrap(), Code::CHANGED);
 }
@@ -188,7 +188,7 @@ fn any_operations_of_an_update_may_fail() {
             w.in_truth = in_truth;
             let _ = w.push(&package(2, 2, 60)).unwrap();
             let _ = w.execute("/5/0/2", "").unwrap();
-            if let Some(slot) = w.client.update.trial() {
+            if let Some(slot) = w.client.device.update.state.trial() {
                 w.execute(&format!("/27303/{slot}/10"), "").unwrap();
             }
             let untouched = w.failing == failing;

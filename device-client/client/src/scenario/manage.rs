@@ -156,7 +156,7 @@ fn notifications_of_state_changes() {
         (observed.code, observed.observe.is_some()),
         (Code::CONTENT, true)
     );
-    let token = w.client.observations.len();
+    let token = w.client.sessions[1].observations().len();
     assert!(token > 0);
     w.push(&package(1, 1, 60)).unwrap();
     w.execute("/5/0/2", "").unwrap();

@@ -7,5 +7,8 @@ mod lifecycle;
 mod manage;
 mod odd_requests;
 mod power;
+mod sensor;
+mod servers;
+mod steps;
 mod update;
 mod world;

@@ -80,7 +80,8 @@ fn a_self_test_spoils_the_input_that_is_arriving() {
     });
     assert_eq!(written.unwrap().code, Code::REQUEST_ENTITY_TOO_LARGE);
     assert_eq!(w.execute("/27303/0/12", "").unwrap(), Code::CHANGED);
-    assert!(w.client.assembly.is_none());
+    let uploads = w.client.sessions.iter().filter_map(|s| s.link());
+    assert!(uploads.flat_map(|l| &l.upload).next().is_none());
 }
 
 #[test]

@@ -12,7 +12,7 @@ const INPUT: [i8; WIDTH] = [5; WIDTH];
 fn update(w: &mut World, step: i8, sequence: u64) -> Story<()> {
     assert_eq!(w.push(&package(step, sequence, 60))?, Code::CHANGED);
     assert_eq!(w.execute("/5/0/2", "")?, Code::CHANGED);
-    let slot = w.client.update.trial().unwrap();
+    let slot = w.client.device.update.state.trial().unwrap();
     assert_eq!(w.execute(&format!("/27303/{slot}/10"), "")?, Code::CHANGED);
     Ok(())
 }
@@ -101,7 +101,7 @@ fn a_rollback_of_a_committed_module() {
         update(w, 2, 2).unwrap();
     };
     let story = |w: &mut World| {
-        let slot = w.client.update.active().unwrap();
+        let slot = w.client.device.update.state.active().unwrap();
         assert_eq!(w.execute(&format!("/27303/{slot}/11"), "")?, Code::CHANGED);
         Ok(())
     };

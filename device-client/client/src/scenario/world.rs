@@ -9,10 +9,10 @@ use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_coap::{Block, Builder, Code, Message, MessageType, OptionNumber, Szx, Token};
 
 use crate::flash::SLOTS;
-use crate::testing::{ARENA, Board, records};
+use crate::testing::{ARENA, Board, module_class, records};
 use crate::{
-    Buffers, Client, Config, Event, FlashError, Input, Memory, Now, Observation, Output, Peer,
-    SlotState,
+    Buffers, Client, Config, ConfigError, Event, FlashError, Input, Memory, Now, Object,
+    Observation, Output, Session, SlotState,
 };
 
 pub(super) const BOOTSTRAP: &str = "10.0.0.1:5683";
@@ -51,6 +51,7 @@ pub(super) struct Request {
 pub(super) struct World {
     pub(super) board: Board,
     pub(super) client: Client<'static>,
+    objects: &'static [&'static dyn Object],
     pub(super) now: Now,
     pub(super) events: Vec<Event>,
     pub(super) rebooted: bool,
@@ -67,7 +68,11 @@ pub(super) struct World {
     next_id: u16,
 }
 
-fn boot(board: &mut Board, now: Now) -> Client<'static> {
+pub(super) fn boot(
+    board: &mut Board,
+    now: Now,
+    objects: &'static [&'static dyn Object],
+) -> Result<Client<'static>, ConfigError> {
     #[repr(align(32))]
     struct Arena([u8; ARENA]);
     let arena: &'static mut Arena = Box::leak(Box::new(Arena([0; ARENA])));
@@ -79,29 +84,39 @@ fn boot(board: &mut Board, now: Now) -> Client<'static> {
         serial_number: "1",
         firmware_version: "0.1",
         capability: records(),
+        objects,
+        formats: lwm2m_objects::Codec::ALL,
+        kernels: tinsmith_module::kernels::ALL,
+        module_class: module_class(),
         layout: board.layout,
         stack_bytes: 4096,
         instruction_sets: 0,
     };
     let memory = Memory {
-        peers: Box::leak(Box::new([const { Peer::new() }; 3])),
+        sessions: Box::leak(Box::new([const { Session::new() }; 3])),
         observations: Box::leak(Box::new([Observation::EMPTY; 4])),
         arena: &mut arena.0,
         buffers: Box::leak(Box::new(Buffers::new())),
     };
-    Client::new(config, memory, now, board).unwrap()
+    let mut client = Client::new(config, memory);
+    client.start(now, board).map(|()| client)
 }
 
 impl World {
-    pub(super) fn new(mut board: Board) -> Self {
+    pub(super) fn new(board: Board) -> Self {
+        Self::with_objects(board, &[])
+    }
+
+    pub(super) fn with_objects(mut board: Board, objects: &'static [&'static dyn Object]) -> Self {
         let now = Now {
             mono: 1_000,
             wall: 1_700_000_000,
         };
-        let client = boot(&mut board, now);
+        let client = boot(&mut board, now, objects).unwrap();
         Self {
             board,
             client,
+            objects,
             now,
             events: Vec::new(),
             rebooted: false,
@@ -121,11 +136,24 @@ impl World {
         self.board.flash.restore();
         self.sent.clear();
         self.now.mono += 10;
-        self.client = boot(&mut self.board, self.now);
+        self.client = boot(&mut self.board, self.now, self.objects).unwrap();
     }
 
     /// Lets the client do all that it can do now.
     pub(super) fn pump(&mut self) -> Story<()> {
+        self.drain()?;
+        let mut rounds = 0;
+        while self.client.next_deadline() == Some(0) {
+            rounds += 1;
+            assert!(rounds < 10_000, "it never ends");
+            self.client.handle(self.now, Input::Timer, &mut self.board);
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// One look at the client.
+    pub(super) fn drain(&mut self) -> Story<()> {
         let mut buf = [0; 1152];
         while let Some(output) = self.client.poll(self.now, &mut buf, &mut self.board) {
             match output {
@@ -202,7 +230,7 @@ impl World {
         self.sent.pop_front()
     }
 
-    fn id(&mut self) -> u16 {
+    pub(super) fn id(&mut self) -> u16 {
         self.next_id = self.next_id.wrapping_add(1);
         self.next_id
     }
@@ -521,7 +549,7 @@ impl World {
     }
 
     pub(super) fn slots(&self) -> [SlotState; SLOTS] {
-        self.client.update.slots.map(|s| s.state)
+        self.client.device.update.state.slots.map(|s| s.state)
     }
 
     /// Feeds the running module and gives what it answers.

@@ -7,18 +7,19 @@ use lwm2m_objects::{Path, Value};
 
 use crate::store::codec::{Reader, Writer};
 use crate::text::{Bytes, Text};
+use crate::zero::Flag;
 
 /// Instances of each of the two objects: the bootstrap server and two management servers.
 pub(crate) const MAX_INSTANCES: usize = 3;
 
 const SCHEMA: u8 = 1;
 
-/// One instance of object 0 (LwM2M TS 1.1 appendix E.1).
+/// One instance of object 0 (LwM2M TS 1.1 §E.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Security {
     pub(crate) id: u16,
     pub(crate) uri: Text<96>,
-    pub(crate) bootstrap: bool,
+    pub(crate) bootstrap: Flag,
     /// 3: NoSec. Other modes are kept for the layer that knows them.
     pub(crate) mode: u8,
     pub(crate) identity: Bytes<64>,
@@ -34,7 +35,7 @@ impl Security {
         Self {
             id,
             uri: Text::EMPTY,
-            bootstrap: false,
+            bootstrap: Flag::No,
             mode: 3,
             identity: Bytes::EMPTY,
             server_key: Bytes::EMPTY,
@@ -47,7 +48,7 @@ impl Security {
     fn set(&mut self, resource: u16, value: Value<'_>) -> Option<()> {
         match resource {
             0 => self.uri = Text::new(value.as_str()?)?,
-            1 => self.bootstrap = value.as_bool()?,
+            1 => self.bootstrap = value.as_bool()?.into(),
             2 => self.mode = u8::try_from(value.as_i64()?).ok().filter(|m| *m <= 4)?,
             3 => self.identity = Bytes::new(value.as_bytes()?)?,
             4 => self.server_key = Bytes::new(value.as_bytes()?)?,
@@ -62,7 +63,7 @@ impl Security {
     }
 }
 
-/// One instance of object 1 (LwM2M TS 1.1 appendix E.2).
+/// One instance of object 1 (LwM2M TS 1.1 §E.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) id: u16,
@@ -75,7 +76,7 @@ pub(crate) struct Server {
     pub(crate) pmax: u32,
     /// Seconds.
     pub(crate) disable_timeout: u32,
-    pub(crate) store_notifications: bool,
+    pub(crate) store_notifications: Flag,
     pub(crate) binding: Text<8>,
 }
 
@@ -88,7 +89,7 @@ impl Server {
             pmin: 0,
             pmax: 0,
             disable_timeout: 86_400,
-            store_notifications: false,
+            store_notifications: Flag::No,
             binding: Text::EMPTY,
         }
     }
@@ -102,7 +103,7 @@ impl Server {
             2 => self.pmin = seconds(value)?,
             3 => self.pmax = seconds(value)?,
             5 => self.disable_timeout = seconds(value)?,
-            6 => self.store_notifications = value.as_bool()?,
+            6 => self.store_notifications = value.as_bool()?.into(),
             7 => {
                 let text = value.as_str().filter(|t| t.contains('U'))?;
                 self.binding = Text::new(text)?;
@@ -137,19 +138,28 @@ impl Accounts {
         server: [None; MAX_INSTANCES],
     };
 
-    /// What a device leaves the factory with: the bootstrap server.
-    pub(crate) fn factory(uri: &str) -> Option<Self> {
-        let mut new = Self::EMPTY;
-        let mut bootstrap = Security::new(0);
-        bootstrap.uri = Text::new(uri)?;
-        bootstrap.bootstrap = true;
-        new.security[0] = Some(bootstrap);
-        Some(new)
+    /// Becomes what a device leaves the factory with: the bootstrap server.
+    ///
+    /// False if the URI is too long.
+    pub(crate) fn reset(&mut self, uri: &str) -> bool {
+        self.clear();
+        let Some(uri) = Text::new(uri) else {
+            return false;
+        };
+        self.security[0] = Some(Security {
+            uri,
+            bootstrap: Flag::Yes,
+            ..Security::new(0)
+        });
+        true
     }
 
     /// The account of the bootstrap server.
     pub(crate) fn bootstrap(&self) -> Option<&Security> {
-        self.security.iter().flatten().find(|s| s.bootstrap)
+        self.security
+            .iter()
+            .flatten()
+            .find(|s| s.bootstrap.is_yes())
     }
 
     /// The management servers with their security instances, by instance of object 1.
@@ -157,10 +167,14 @@ impl Accounts {
         self.server.iter().flatten().filter_map(|server| {
             let security = self.security.iter().flatten();
             let security = security
-                .filter(|s| !s.bootstrap)
+                .filter(|s| !s.bootstrap.is_yes())
                 .find(|s| s.short_id == server.short_id);
             Some((server, security?))
         })
+    }
+
+    pub(crate) fn server(&self, id: u16) -> Option<&Server> {
+        self.server.iter().flatten().find(|s| s.id == id)
     }
 
     pub(crate) fn server_mut(&mut self, id: u16) -> Option<&mut Server> {
@@ -179,6 +193,19 @@ impl Accounts {
         } else {
             Err(AccountError::Full)
         }
+    }
+
+    /// Whether an instance would take the value.
+    pub(crate) fn check(path: &Path, value: Value<'_>) -> Result<(), AccountError> {
+        let (Some(object), Some(resource)) = (path.object_id(), path.resource_id()) else {
+            return Err(AccountError::Value);
+        };
+        let taken = match object {
+            0 => Security::new(0).set(resource, value),
+            1 => Server::new(0).set(resource, value),
+            _ => None,
+        };
+        taken.ok_or(AccountError::Value)
     }
 
     /// Takes one value of an instance that was created.
@@ -201,7 +228,7 @@ impl Accounts {
         done.ok_or(AccountError::Value)
     }
 
-    /// Bootstrap-Delete; the bootstrap server's own account stays (LwM2M TS 1.1 6.1.7.6).
+    /// Bootstrap-Delete; the bootstrap server's own account stays (LwM2M TS 1.1 §6.1.7.6).
     ///
     /// False if the path names something that can't be deleted.
     pub(crate) fn delete(&mut self, path: &Path) -> bool {
@@ -215,7 +242,7 @@ impl Accounts {
         }
         for s in &mut self.security {
             let here = |s: &Security| object != Some(1) && id.is_none_or(|id| s.id == id);
-            if s.as_ref().is_some_and(|s| !s.bootstrap && here(s)) {
+            if s.as_ref().is_some_and(|s| !s.bootstrap.is_yes() && here(s)) {
                 *s = None;
             }
         }
@@ -228,23 +255,41 @@ impl Accounts {
         true
     }
 
-    /// If the bootstrap account of `before` was overwritten by a management account, it moves to a
-    /// free instance; if there are two now, the written one counts.
-    pub(crate) fn keep_bootstrap_account(&mut self, before: &Self) {
-        let Some(old) = before.bootstrap().copied() else {
+    /// There is room for an instance if `others` are made before it.
+    pub(crate) fn may_create(&self, object: u16, id: u16, others: &[Option<u16>]) -> bool {
+        fn free<T>(all: &[Option<T>], id: u16, others: &[Option<u16>], of: fn(&T) -> u16) -> bool {
+            let here = |id: u16| all.iter().flatten().any(|s| of(s) == id);
+            let new = others.iter().flatten().filter(|id| !here(**id)).count();
+            here(id) || all.iter().flatten().count() + new < all.len()
+        }
+        match object {
+            0 => free(&self.security, id, others, |s| s.id),
+            1 => free(&self.server, id, others, |s| s.id),
+            _ => false,
+        }
+    }
+
+    /// The instance is there.
+    pub(crate) fn has(&self, object: u16, id: u16) -> bool {
+        match object {
+            0 => self.security.iter().flatten().any(|s| s.id == id),
+            1 => self.server(id).is_some(),
+            _ => false,
+        }
+    }
+
+    /// If the bootstrap account `old` was overwritten by a management account, it moves to a free
+    /// instance; if there are two now, the written one counts.
+    pub(crate) fn keep_bootstrap_account(&mut self, old: Option<Security>) {
+        let Some(old) = old else {
             return;
         };
-        let count = self
-            .security
-            .iter()
-            .flatten()
-            .filter(|s| s.bootstrap)
-            .count();
+        let all = self.security.iter().flatten();
+        let count = all.filter(|s| s.bootstrap.is_yes()).count();
         if count == 0 {
             let taken = |id: u16| self.security.iter().flatten().any(|s| s.id == id);
-            let free = (0..=MAX_INSTANCES as u16)
-                .find(|id| !taken(*id))
-                .unwrap_or(old.id);
+            let free = (0..=MAX_INSTANCES as u16).find(|id| !taken(*id));
+            let free = free.unwrap_or(old.id);
             place(&mut self.security, Security { id: free, ..old }, |s| {
                 s.id == free
             });
@@ -264,7 +309,7 @@ impl Accounts {
             .security
             .iter()
             .flatten()
-            .filter(|s| s.bootstrap)
+            .filter(|s| s.bootstrap.is_yes())
             .count();
         let servers = self.servers().count();
         let all = self.server.iter().flatten().count();
@@ -297,7 +342,7 @@ impl Accounts {
         for s in self.security.iter().flatten() {
             w.u16(s.id);
             w.short(s.uri.as_str().as_bytes());
-            w.u8(u8::from(s.bootstrap));
+            w.u8(u8::from(s.bootstrap.is_yes()));
             w.u8(s.mode);
             w.short(s.identity.as_slice());
             w.short(s.server_key.as_slice());
@@ -313,23 +358,37 @@ impl Accounts {
             w.u32(s.pmin);
             w.u32(s.pmax);
             w.u32(s.disable_timeout);
-            w.u8(u8::from(s.store_notifications));
+            w.u8(u8::from(s.store_notifications.is_yes()));
             w.short(s.binding.as_str().as_bytes());
         }
         w.finish()
     }
 
-    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+    /// Takes what [`encode`](Self::encode) has written; false, and empty, if it is something else.
+    pub(crate) fn decode(&mut self, data: &[u8]) -> bool {
+        self.clear();
+        let read = self.read(data).is_some();
+        if !read {
+            self.clear();
+        }
+        read
+    }
+
+    fn clear(&mut self) {
+        self.security.fill(None);
+        self.server.fill(None);
+    }
+
+    fn read(&mut self, data: &[u8]) -> Option<()> {
         let mut r = Reader::new(data);
         if r.u8()? != SCHEMA {
             return None;
         }
-        let mut new = Self::EMPTY;
         for i in 0..usize::from(r.u8()?) {
-            *new.security.get_mut(i)? = Some(Security {
+            *self.security.get_mut(i)? = Some(Security {
                 id: r.u16()?,
                 uri: r.text()?,
-                bootstrap: r.u8()? != 0,
+                bootstrap: (r.u8()? != 0).into(),
                 mode: r.u8()?,
                 identity: r.short_bytes()?,
                 server_key: r.short_bytes()?,
@@ -339,18 +398,18 @@ impl Accounts {
             });
         }
         for i in 0..usize::from(r.u8()?) {
-            *new.server.get_mut(i)? = Some(Server {
+            *self.server.get_mut(i)? = Some(Server {
                 id: r.u16()?,
                 short_id: r.u16()?,
                 lifetime: r.u32()?,
                 pmin: r.u32()?,
                 pmax: r.u32()?,
                 disable_timeout: r.u32()?,
-                store_notifications: r.u8()? != 0,
+                store_notifications: (r.u8()? != 0).into(),
                 binding: r.text()?,
             });
         }
-        Some(new)
+        Some(())
     }
 }
 
@@ -374,8 +433,19 @@ mod tests {
     use super::*;
     use crate::store::journal::MAX_DATA;
 
+    fn factory() -> Accounts {
+        let mut a = Accounts::EMPTY;
+        assert!(a.reset("coap://127.0.0.1:5683"));
+        a
+    }
+
+    fn decoded(data: &[u8]) -> Option<Accounts> {
+        let mut a = full();
+        a.decode(data).then_some(a)
+    }
+
     fn full() -> Accounts {
-        let mut a = Accounts::factory("coap://127.0.0.1:5683").unwrap();
+        let mut a = factory();
         a.create(0, 1).unwrap();
         a.set(
             &Path::resource(0, 1, 0),
@@ -396,9 +466,9 @@ mod tests {
         let a = full();
         let mut buf = [0; MAX_DATA];
         let n = a.encode(&mut buf).unwrap();
-        assert_eq!(Accounts::decode(&buf[..n]), Some(a));
+        assert_eq!(decoded(&buf[..n]), Some(a));
         for short in 0..n {
-            assert_ne!(Accounts::decode(&buf[..short]), Some(a));
+            assert_ne!(decoded(&buf[..short]), Some(a));
         }
     }
 
@@ -422,7 +492,7 @@ mod tests {
         let mut a = full();
         assert!(a.is_consistent());
         assert!(a.delete(&Path::ROOT));
-        assert_eq!(a, Accounts::factory("coap://127.0.0.1:5683").unwrap());
+        assert_eq!(a, factory());
         assert!(!a.is_consistent());
         assert!(!a.delete(&Path::object(3)));
         assert!(!a.delete(&Path::instance(0, 0)), "the bootstrap account");
@@ -434,7 +504,7 @@ mod tests {
 
     #[test]
     fn a_management_account_may_be_written_over_the_bootstrap_account() {
-        let before = Accounts::factory("coap://127.0.0.1:5683").unwrap();
+        let before = factory();
         let mut a = before;
         a.create(0, 0).unwrap();
         a.set(
@@ -443,7 +513,7 @@ mod tests {
         )
         .unwrap();
         a.set(&Path::resource(0, 0, 10), Value::Integer(7)).unwrap();
-        a.keep_bootstrap_account(&before);
+        a.keep_bootstrap_account(before.bootstrap().copied());
         assert_eq!(
             a.bootstrap().map(|s| (s.id, s.uri)),
             before.bootstrap().map(|s| (1, s.uri))
@@ -452,7 +522,7 @@ mod tests {
         a.create(0, 4).unwrap();
         a.set(&Path::resource(0, 4, 1), Value::Boolean(true))
             .unwrap();
-        a.keep_bootstrap_account(&before);
+        a.keep_bootstrap_account(before.bootstrap().copied());
         assert_eq!(a.bootstrap().map(|s| s.id), Some(4));
         assert_eq!(a.security.iter().flatten().count(), 1);
     }
@@ -489,7 +559,7 @@ mod tests {
                 });
             }
             a.security[2] = Some(Security {
-                bootstrap: true,
+                bootstrap: Flag::Yes,
                 ..Security::new(2)
             });
             assert_eq!(a.is_consistent(), good, "{ids:?} {hosts:?}");

@@ -83,15 +83,20 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Finds the half in use and its end.
-    pub(crate) fn mount(region: Region, write_unit: u32, flash: &dyn FlashRead) -> Self {
-        let mut journal = Self {
+    /// A journal of which nothing is known yet.
+    pub(crate) const fn new(region: Region, write_unit: u32) -> Self {
+        Self {
             region,
             write_unit,
             half: None,
             tail: 0,
             job: Job::Idle,
-        };
+        }
+    }
+
+    /// Finds the half in use and its end.
+    pub(crate) fn mount(&mut self, flash: &dyn FlashRead) {
+        let journal = self;
         let sequence = |h: u32| journal.header(h, flash);
         journal.half = match (sequence(0), sequence(1)) {
             (Some(a), Some(b)) if b > a => Some((1, b)),
@@ -100,7 +105,7 @@ impl Journal {
             (None, None) => None,
         };
         let Some((half, seq)) = journal.half else {
-            return journal;
+            return;
         };
         let mut at = journal.header_size();
         while let Some((_, data)) = journal.record(half, seq, at, flash) {
@@ -112,7 +117,6 @@ impl Journal {
         } else {
             journal.half_size()
         };
-        journal
     }
 
     /// The newest data of `key`.
@@ -387,6 +391,12 @@ mod tests {
         erase_unit: 2048,
     };
 
+    fn mounted(region: Region, write_unit: u32, flash: &MemFlash) -> Journal {
+        let mut journal = Journal::new(region, write_unit);
+        journal.mount(flash);
+        journal
+    }
+
     fn put(j: &mut Journal, f: &mut MemFlash, key: u8, data: &[u8]) -> bool {
         let mut buf = [0u8; BUFFER];
         buf[8..8 + data.len()].copy_from_slice(data);
@@ -421,12 +431,12 @@ mod tests {
     fn newest_record_of_each_key_is_found_after_many_compactions() {
         for write_unit in [1, 4, 8, 16, 32] {
             let mut f = MemFlash::new(16384, write_unit);
-            let mut j = Journal::mount(REGION, write_unit as u32, &f);
+            let mut j = mounted(REGION, write_unit as u32, &f);
             for i in 0..200u32 {
                 let len = (i as usize * 37) % 900;
                 let data = vec![i as u8; len];
                 assert!(put(&mut j, &mut f, (i % 3) as u8, &data));
-                let fresh = Journal::mount(REGION, write_unit as u32, &f);
+                let fresh = mounted(REGION, write_unit as u32, &f);
                 assert_eq!(fresh.get((i % 3) as u8, &f), Some(&data[..]));
                 assert_eq!(f.misuse(), None);
             }
@@ -441,13 +451,13 @@ mod tests {
             erase_unit: 128,
         };
         let mut f = MemFlash::new(2048, 4);
-        let mut j = Journal::mount(region, 4, &f);
+        let mut j = mounted(region, 4, &f);
         assert!(put(&mut j, &mut f, 0, &[1; 500]));
         assert!(put(&mut j, &mut f, 1, &[2; 400]));
         assert!(!j.put(2, 200, &mut [0; BUFFER], &f));
         assert!(put(&mut j, &mut f, 2, &[3; 40]));
         assert!(put(&mut j, &mut f, 2, &[4; 40]));
-        let j = Journal::mount(region, 4, &f);
+        let j = mounted(region, 4, &f);
         let lens = [0, 1, 2].map(|k| j.get(k, &f).map(<[u8]>::len));
         assert_eq!(lens, [Some(500), Some(400), Some(40)]);
         assert_eq!(f.misuse(), None);
@@ -459,7 +469,7 @@ mod tests {
             let mut total = None;
             for n in 1.. {
                 let mut f = MemFlash::new(16384, write_unit);
-                let mut j = Journal::mount(REGION, write_unit as u32, &f);
+                let mut j = mounted(REGION, write_unit as u32, &f);
                 f.cut_after(n);
                 let mut stored = [None, None, None];
                 let mut tried = (0, 0);
@@ -474,7 +484,7 @@ mod tests {
                     stored[usize::from(key)] = Some(i);
                 }
                 f.restore();
-                let mut j = Journal::mount(REGION, write_unit as u32, &f);
+                let mut j = mounted(REGION, write_unit as u32, &f);
                 for key in 0..3u8 {
                     let got = j.get(key, &f).map(|d| d[0]);
                     let old = stored[usize::from(key)];
@@ -482,7 +492,7 @@ mod tests {
                     assert!(got == old || got == new, "cut {n}: key {key} is {got:?}");
                 }
                 assert!(put(&mut j, &mut f, 1, b"after"));
-                let j = Journal::mount(REGION, write_unit as u32, &f);
+                let j = mounted(REGION, write_unit as u32, &f);
                 assert_eq!(j.get(1, &f), Some(&b"after"[..]));
                 assert_eq!(f.misuse(), None, "cut {n}");
                 if finished {

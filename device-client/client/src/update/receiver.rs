@@ -147,18 +147,18 @@ impl Receiver {
         Block::Taken
     }
 
-    /// The head is complete: what follows it in the buffer is payload. False if the package has
-    /// more bytes than its head says, or ended before.
-    pub(crate) fn begin_payload(
-        &mut self,
-        head_len: usize,
-        len: u32,
-        last: bool,
-        buf: &mut [u8; RECEIVE],
-    ) -> bool {
-        if head_len > self.buffered || head_len > MAX_HEAD {
-            return false;
-        }
+    /// Whether the bytes that are there agree with what the head says. No if the package has more
+    /// bytes, or ended before.
+    pub(crate) fn fits(&self, head_len: usize, len: u32, last: bool) -> bool {
+        let known = head_len <= self.buffered && head_len <= MAX_HEAD;
+        let total = (head_len as u32).checked_add(len);
+        let received = self.received;
+        known && total.is_some_and(|total| received <= total && last == (received == total))
+    }
+
+    /// The head is complete: what follows it in the buffer is payload, which [`fits`](Self::fits).
+    pub(crate) fn begin_payload(&mut self, head_len: usize, len: u32, buf: &mut [u8; RECEIVE]) {
+        let head_len = head_len.min(self.buffered);
         buf.copy_within(head_len..self.buffered, 0);
         self.buffered -= head_len;
         self.payload = Some(Payload {
@@ -169,10 +169,6 @@ impl Receiver {
             durable: 0,
             synced: true,
         });
-        match self.total() {
-            Some(total) => self.received <= total && last == (self.received == total),
-            None => false,
-        }
     }
 
     /// [`step`](Self::step) would give something.
@@ -292,6 +288,18 @@ mod tests {
     use crate::flash::FlashOp;
     use crate::mem_flash::MemFlash;
 
+    fn begin(
+        r: &mut Receiver,
+        head_len: usize,
+        len: u32,
+        last: bool,
+        buf: &mut [u8; RECEIVE],
+    ) -> bool {
+        let fits = r.fits(head_len, len, last);
+        r.begin_payload(head_len, len, buf);
+        fits
+    }
+
     const SLOT: Region = Region {
         offset: 0,
         size: 8192,
@@ -357,7 +365,7 @@ mod tests {
                         Block::Duplicate
                     );
                     if r.payload.is_none() && r.received >= 100 {
-                        assert!(r.begin_payload(100, 3333, last, &mut buf));
+                        assert!(begin(&mut r, 100, 3333, last, &mut buf));
                     }
                     work(&mut r, &mut f, &l, &mut buf);
                 }
@@ -376,7 +384,7 @@ mod tests {
         let mut r = Receiver::new(Bytes::new(b"tagtagta"));
         let package: Vec<u8> = (0..5000u32).map(|i| (i / 3) as u8).collect();
         assert_eq!(r.take(0, &package[..1024], false, &mut buf), Block::Taken);
-        assert!(r.begin_payload(40, 4960, false, &mut buf));
+        assert!(begin(&mut r, 40, 4960, false, &mut buf));
         for i in 1..3 {
             work(&mut r, &mut f, &l, &mut buf);
             let at = i * 1024;
@@ -409,7 +417,7 @@ mod tests {
         let mut buf = [0; RECEIVE];
         let mut r = Receiver::new(None);
         assert_eq!(r.take(0, &[0; 512], false, &mut buf), Block::Taken);
-        assert!(r.begin_payload(12, 1000, false, &mut buf));
+        assert!(begin(&mut r, 12, 1000, false, &mut buf));
         assert_eq!(r.take(512, &[0; 512], true, &mut buf), Block::WrongLength);
         assert_eq!(r.take(512, &[0; 100], true, &mut buf), Block::WrongLength);
         assert_eq!(r.take(512, &[0; 500], false, &mut buf), Block::WrongLength);
@@ -420,6 +428,6 @@ mod tests {
         assert_eq!(r.take(512, &[0; 500], true, &mut buf), Block::Taken);
         let mut r = Receiver::new(None);
         assert_eq!(r.take(0, &[0; 512], true, &mut buf), Block::Taken);
-        assert!(!r.begin_payload(12, 1000, true, &mut buf));
+        assert!(!begin(&mut r, 12, 1000, true, &mut buf));
     }
 }

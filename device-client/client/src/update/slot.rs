@@ -52,6 +52,13 @@ const TABLE: [(SlotState, SlotEvent, SlotState); 17] = [
     (RolledBack, SlotEvent::Receive, Receiving),
 ];
 
+/// The state after an event, none if the table does not allow it.
+fn next(state: SlotState, event: SlotEvent) -> Option<SlotState> {
+    let mut rows = TABLE.iter();
+    let row = rows.find(|(from, on, _)| *from == state && *on == event);
+    row.map(|(_, _, to)| *to)
+}
+
 /// What is known of the module in a slot; the head of its package, kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
@@ -87,15 +94,16 @@ impl Slot {
         compiler: Text::EMPTY,
     };
 
+    /// A package may go here.
+    pub(crate) fn may_receive(&self) -> bool {
+        next(self.state, SlotEvent::Receive).is_some()
+    }
+
     /// Moves on if the table allows it.
     pub(crate) fn apply(&mut self, event: SlotEvent) -> bool {
-        let row = TABLE
-            .iter()
-            .find(|(from, on, _)| *from == self.state && *on == event);
-        if let Some((_, _, to)) = row {
-            self.state = *to;
-        }
-        row.is_some()
+        let next = next(self.state, event);
+        self.state = next.unwrap_or(self.state);
+        next.is_some()
     }
 }
 

@@ -87,8 +87,8 @@ impl UpdateState {
 
     /// A package may go to this slot.
     pub(crate) fn may_receive(&self, slot: u8) -> bool {
-        let free = |s: &Slot| Slot::apply(&mut s.clone(), SlotEvent::Receive);
-        self.slots.get(usize::from(slot)).is_some_and(free)
+        let slot = self.slots.get(usize::from(slot));
+        slot.is_some_and(Slot::may_receive)
     }
 
     /// Moves Object 5 on.
@@ -109,19 +109,18 @@ impl UpdateState {
         }
     }
 
-    /// The head of a package was accepted; what the slot held is gone.
-    pub(crate) fn receive(&mut self, slot: u8, module: Slot) -> Result<(), NotAllowed> {
+    /// The head of a package was accepted; what the slot held is gone. Gives the slot, for what is
+    /// known of the new module.
+    pub(crate) fn receive(&mut self, slot: u8) -> Result<&mut Slot, NotAllowed> {
         self.apply(slot, SlotEvent::Receive)?;
-        *self.slot_mut(slot)? = Slot {
-            state: SlotState::Receiving,
-            result: ModelResult::None,
-            ..module
-        };
         self.target = Some(slot);
         if self.previous == Some(slot) {
             self.previous = None;
         }
-        Ok(())
+        let entry = self.slot_mut(slot)?;
+        *entry = Slot::EMPTY;
+        entry.state = SlotState::Receiving;
+        Ok(entry)
     }
 
     /// The package is complete and checked.
@@ -242,24 +241,26 @@ impl UpdateState {
     ///
     /// True if something changed.
     pub(crate) fn after_reset(&mut self) -> bool {
-        let before = *self;
+        let mut changed = false;
         if let Some(slot) = self.trial() {
-            let _ = self.roll_back(slot, ModelResult::ResetInTrial);
+            changed = self.roll_back(slot, ModelResult::ResetInTrial).is_ok();
         }
         let receiving = self.find(SlotState::Receiving);
         let downloading = self.firmware.state == FirmwareState::Downloading;
         if downloading && (self.target.is_none() || receiving != self.target) {
             let _ = self.trigger(Trigger::Refused(UpdateResult::ConnectionLost));
             self.target = None;
+            changed = true;
         }
         for slot in &mut self.slots {
             if slot.state == SlotState::Receiving
                 && self.firmware.state != FirmwareState::Downloading
             {
                 *slot = Slot::EMPTY;
+                changed = true;
             }
         }
-        *self != before
+        changed
     }
 
     pub(crate) fn encode(&self, buf: &mut [u8]) -> Option<usize> {
@@ -287,21 +288,29 @@ impl UpdateState {
         w.finish()
     }
 
-    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+    /// Takes what [`encode`](Self::encode) has written; as new if there is none or it is something
+    /// else.
+    pub(crate) fn decode(&mut self, data: Option<&[u8]>) {
+        *self = Self::NEW;
+        if data.is_some_and(|data| self.read(data).is_none()) {
+            *self = Self::NEW;
+        }
+    }
+
+    fn read(&mut self, data: &[u8]) -> Option<()> {
         let mut r = Reader::new(data);
         if r.u8()? != SCHEMA {
             return None;
         }
         let slot = |n: u8| Some(n).filter(|n| usize::from(*n) < SLOTS);
-        let mut new = Self::NEW;
-        new.firmware = Firmware {
+        self.firmware = Firmware {
             state: FirmwareState::from_number(r.u8()?.into())?,
             result: UpdateResult::from_number(r.u8()?.into())?,
         };
-        new.target = slot(r.u8()?);
-        new.previous = slot(r.u8()?);
-        new.floor = r.u64()?;
-        for s in &mut new.slots {
+        self.target = slot(r.u8()?);
+        self.previous = slot(r.u8()?);
+        self.floor = r.u64()?;
+        for s in &mut self.slots {
             *s = Slot {
                 state: SlotState::from_number(r.u8()?.into())?,
                 result: ModelResult::from_number(r.u8()?.into())?,
@@ -317,7 +326,7 @@ impl UpdateState {
                 compiler: r.text()?,
             };
         }
-        Some(new)
+        Some(())
     }
 }
 
@@ -335,10 +344,17 @@ mod tests {
         }
     }
 
+    fn receive(u: &mut UpdateState, slot: u8, sequence: u64) {
+        *u.receive(slot).unwrap() = Slot {
+            state: SlotState::Receiving,
+            ..module(sequence)
+        };
+    }
+
     fn install(u: &mut UpdateState, sequence: u64) -> u8 {
         let slot = u.free_slot().unwrap();
         u.trigger(Trigger::PackageStarted).unwrap();
-        u.receive(slot, module(sequence)).unwrap();
+        receive(u, slot, sequence);
         u.verified().unwrap();
         assert_eq!(u.start_update(), Ok(slot));
         slot
@@ -396,8 +412,14 @@ mod tests {
         install(&mut u, 7);
         let mut buf = [0; crate::store::journal::MAX_DATA];
         let n = u.encode(&mut buf).unwrap();
-        assert_eq!(UpdateState::decode(&buf[..n]), Some(u));
-        assert_eq!(UpdateState::decode(&buf[..n - 1]), None);
+        let decoded = |data| {
+            let mut other = running_one();
+            other.decode(data);
+            other
+        };
+        assert_eq!(decoded(Some(&buf[..n])), u);
+        assert_eq!(decoded(Some(&buf[..n - 1])), UpdateState::NEW);
+        assert_eq!(decoded(None), UpdateState::NEW);
     }
 
     #[test]
@@ -405,7 +427,7 @@ mod tests {
         for trigger in [Trigger::Reset, Trigger::Cancel] {
             let mut u = running_one();
             u.trigger(Trigger::PackageStarted).unwrap();
-            u.receive(1, module(9)).unwrap();
+            receive(&mut u, 1, 9);
             u.abandon(trigger).unwrap();
             assert_eq!(u.slots[1], Slot::EMPTY);
             assert_eq!((u.active(), u.target), (Some(0), None));
@@ -422,7 +444,7 @@ mod tests {
         for i in 0..n {
             let mut bad = buf;
             bad[i] ^= 0xFF;
-            let _ = UpdateState::decode(&bad[..n]);
+            UpdateState::NEW.clone().decode(Some(&bad[..n]));
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct Window {
 impl Source {
     /// The window for a request with this Block2 option. The peer's block size is used if it is
     /// not larger than ours; otherwise its block is answered with the first part of it that is
-    /// ours (RFC 7959 section 2.4).
+    /// ours (RFC 7959 §2.4).
     ///
     /// # Errors
     /// [`SourceError`].

@@ -137,7 +137,7 @@ impl Upload {
         match code {
             Code::REQUEST_ENTITY_INCOMPLETE => return Err(UploadError::Incomplete),
             Code::REQUEST_ENTITY_TOO_LARGE => {
-                // RFC 7959 section 2.9.3: the block was not taken, a smaller one may be.
+                // RFC 7959 §2.9.3: the block was not taken, a smaller one may be.
                 let smaller = block1.filter(|block| block.szx < self.szx && sent.len > 16);
                 let limit = response.size1();
                 return match smaller {

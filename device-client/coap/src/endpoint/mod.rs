@@ -1,4 +1,4 @@
-//! Both layers of one peer over UDP: reliability (RFC 7252 section 4) below exchanges (section 5).
+//! Both layers of one peer over UDP: reliability (RFC 7252 §4) below exchanges (§5).
 
 mod receive;
 mod send;
@@ -28,14 +28,25 @@ pub struct Endpoint<T, R, const EXCHANGES: usize = 2, const DEDUP: usize = 4> {
 impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     Endpoint<T, R, EXCHANGES, DEDUP>
 {
+    /// An endpoint at rest, all zeros: for a `static`, to be restarted before its first use.
+    pub const REST: Self = Self {
+        exchanges: Exchanges::new(),
+        messages: Messages::REST,
+    };
+
+    /// Makes it as [`new`](Self::new), in its place.
+    pub fn restart(&mut self, parameters: Parameters, numbering: Numbering, seed: u32) {
+        self.exchanges.clear();
+        self.messages.restart(parameters, numbering, seed);
+    }
+
     /// A peer to which nothing was sent. `seed` should differ at every start of the program: it
     /// gives the first message id and the jitter of time-outs.
     #[must_use]
     pub fn new(parameters: Parameters, numbering: Numbering, seed: u32) -> Self {
-        Self {
-            exchanges: Exchanges::new(),
-            messages: Messages::new(parameters, numbering, seed),
-        }
+        let mut new = Self::REST;
+        new.restart(parameters, numbering, seed);
+        new
     }
 
     /// Forgets the exchange with this token and stops its retransmission. A response that comes

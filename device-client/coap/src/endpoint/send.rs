@@ -50,7 +50,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         self.messages.accept(now, handle, out)
     }
 
-    /// Rejects a notification with Reset: the peer forgets the observation (RFC 7641 section 3.6).
+    /// Rejects a notification with Reset: the peer forgets the observation (RFC 7641 §3.6).
     /// Returns the datagram's length.
     pub fn reject(
         &mut self,
@@ -112,7 +112,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             .send(now, Sent::Notification(token), head, out, build)
     }
 
-    /// Asks whether the peer is there (RFC 7252 section 4.3):
+    /// Asks whether the peer is there (RFC 7252 §4.3):
     /// [`Received::Alive`](crate::Received::Alive) if it is.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The message format of RFC 7252 section 3: a strict view of received bytes and a builder.
+//! The message format of RFC 7252 §3: a strict view of received bytes and a builder.
 
 mod build;
 mod option;

@@ -1,6 +1,6 @@
-//! Option numbers and what RFC 7252 section 5.10 and its successors say of each.
+//! Option numbers and what RFC 7252 §5.10 and its successors say of each.
 
-/// An option number with its properties (RFC 7252 section 5.4.6).
+/// An option number with its properties (RFC 7252 §5.4.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OptionNumber(pub u16);
 
@@ -58,7 +58,7 @@ impl OptionNumber {
         self.0 & 1 == 1
     }
 
-    /// May occur more than once (RFC 7252 section 5.4.5; Request-Tag: RFC 9175 section 3.2.2).
+    /// May occur more than once (RFC 7252 §5.4.5; Request-Tag: RFC 9175 §3.2.2).
     #[must_use]
     pub const fn is_repeatable(self) -> bool {
         matches!(

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::{Block, Code, MessageId, MessageType, OptionNumber, Token};
 
-/// What the sender of a datagram broke in the message format (RFC 7252 section 3).
+/// What the sender of a datagram broke in the message format (RFC 7252 §3).
 ///
 /// [`stateless::refusal`](crate::stateless::refusal) says whether to answer with a Reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub enum ParseError {
     TokenTruncated,
     /// Code of a reserved class (1, 3, 6, 7) or a detail without a class.
     ReservedClass(Code),
-    /// Code 0.00 with a token, options or a payload (section 4.1).
+    /// Code 0.00 with a token, options or a payload (RFC 7252 §4.1).
     EmptyWithContent,
     /// A type that may not carry this code: an empty NON, a request in an ACK, a RST with content
-    /// (section 4.3, table 1).
+    /// (RFC 7252 §4.3, table 1).
     TypeAndCode(MessageType, Code),
     /// Option delta 15 that is not the payload marker.
     ReservedDelta,
@@ -61,8 +61,8 @@ impl core::error::Error for ParseError {}
 /// A message whose format has been checked in full.
 ///
 /// An option that this crate knows and whose length is out of its limits is treated like an
-/// unrecognised one (RFC 7252 section 5.4.3), as is a repeated option that may not be repeated
-/// (section 5.4.5): accessors don't see it, and [`Message::unrecognised_critical`] reports it.
+/// unrecognised one (RFC 7252 §5.4.3), as is a repeated option that may not be repeated
+/// (RFC 7252 §5.4.5): accessors don't see it, and [`Message::unrecognised_critical`] reports it.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     kind: MessageType,
@@ -190,7 +190,7 @@ impl<'a> Message<'a> {
         self.values(number).next()
     }
 
-    /// Value of an option of unsigned integer format (RFC 7252 section 3.2), at most 4 bytes.
+    /// Value of an option of unsigned integer format (RFC 7252 §3.2), at most 4 bytes.
     #[must_use]
     pub fn uint(&self, number: OptionNumber) -> Option<u32> {
         self.option(number).and_then(decode_uint)
@@ -287,8 +287,8 @@ impl<'a> Message<'a> {
     }
 
     /// The first critical option that is not in `known`, has a length out of its limits or is
-    /// repeated without right: answer a request with 4.02, reject a response (RFC 7252 section
-    /// 5.4.1).
+    /// repeated without right: answer a request with 4.02, reject a response (RFC 7252
+    /// §5.4.1).
     #[must_use]
     pub fn unrecognised_critical(&self, known: &[OptionNumber]) -> Option<OptionNumber> {
         let mut previous = None;
@@ -301,7 +301,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Block option with size exponent 7, which is reserved (RFC 7959 section 2.2): answer 4.00.
+/// Block option with size exponent 7, which is reserved (RFC 7959 §2.2): answer 4.00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservedSzx;
 

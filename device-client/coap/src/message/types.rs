@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Message type, RFC 7252 section 3.
+/// Message type, RFC 7252 §3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageType {
     /// CON: the receiver acknowledges or resets it.
@@ -35,10 +35,10 @@ impl MessageType {
     }
 }
 
-/// Message id, RFC 7252 section 4.4.
+/// Message id, RFC 7252 §4.4.
 pub type MessageId = u16;
 
-/// Method or response code `class.detail`, RFC 7252 section 3.
+/// Method or response code `class.detail`, RFC 7252 §3.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(u8);
 
@@ -192,7 +192,7 @@ impl fmt::Debug for Code {
     }
 }
 
-/// A token, 0 to 8 bytes, RFC 7252 section 5.3.1.
+/// A token, 0 to 8 bytes, RFC 7252 §5.3.1.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
     len: u8,
@@ -260,7 +260,7 @@ impl Szx {
     /// 1,024 bytes.
     pub const MAX: Self = Self(6);
 
-    /// `None` above 6: 7 is reserved (RFC 7959 section 2.2).
+    /// `None` above 6: 7 is reserved (RFC 7959 §2.2).
     #[must_use]
     pub const fn new(szx: u8) -> Option<Self> {
         if szx <= 6 { Some(Self(szx)) } else { None }
@@ -289,7 +289,7 @@ impl Szx {
     }
 }
 
-/// Value of Block1 or Block2, RFC 7959 section 2.2.
+/// Value of Block1 or Block2, RFC 7959 §2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Block {
     /// Block number, below 2^20.

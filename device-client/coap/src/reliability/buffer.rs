@@ -2,6 +2,9 @@
 
 /// Keeps a copy of one datagram.
 pub trait Buffer: Default {
+    /// An empty one.
+    const EMPTY: Self;
+
     /// Replaces the content; `false` (and empty) if it doesn't fit.
     #[must_use]
     fn store(&mut self, bytes: &[u8]) -> bool;
@@ -15,6 +18,8 @@ pub trait Buffer: Default {
 
 /// Keeps nothing.
 impl Buffer for () {
+    const EMPTY: Self = ();
+
     fn store(&mut self, bytes: &[u8]) -> bool {
         bytes.is_empty()
     }
@@ -35,14 +40,16 @@ pub struct FixedBuffer<const N: usize> {
 
 impl<const N: usize> Default for FixedBuffer<N> {
     fn default() -> Self {
-        Self {
-            len: 0,
-            bytes: [0; N],
-        }
+        Self::EMPTY
     }
 }
 
 impl<const N: usize> Buffer for FixedBuffer<N> {
+    const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; N],
+    };
+
     fn store(&mut self, bytes: &[u8]) -> bool {
         self.len = 0;
         let Some(place) = self.bytes.get_mut(..bytes.len()) else {
@@ -65,6 +72,8 @@ impl<const N: usize> Buffer for FixedBuffer<N> {
 /// A buffer on the heap that takes any datagram and no memory while empty.
 #[cfg(any(test, feature = "std"))]
 impl Buffer for Vec<u8> {
+    const EMPTY: Self = Self::new();
+
     fn store(&mut self, bytes: &[u8]) -> bool {
         *self = bytes.to_vec();
         true

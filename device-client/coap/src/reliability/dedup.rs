@@ -1,6 +1,7 @@
-//! Recognises duplicates and keeps the replies to them (RFC 7252 section 4.5).
+//! Recognises duplicates and keeps the replies to them (RFC 7252 §4.5).
 
 use super::{Buffer, Parameters};
+use crate::live::Live;
 use crate::{Instant, Message, MessageId, MessageType, hash};
 
 /// What became of a message of the peer.
@@ -24,6 +25,7 @@ pub(crate) enum State<R> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry<R> {
+    _live: Live,
     pub(super) state: State<R>,
     expires: Instant,
     fingerprint: u32,
@@ -62,11 +64,14 @@ pub(super) struct Dedup<R, const N: usize> {
 }
 
 impl<R: Buffer, const N: usize> Dedup<R, N> {
-    pub(super) fn new() -> Self {
-        Self {
-            entries: [const { None }; N],
-            serial: 0,
-        }
+    pub(super) const NONE: Self = Self {
+        entries: [const { None }; N],
+        serial: 0,
+    };
+
+    pub(super) fn clear(&mut self) {
+        self.entries.iter_mut().for_each(|entry| *entry = None);
+        self.serial = 0;
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
@@ -134,6 +139,7 @@ impl<R: Buffer, const N: usize> Dedup<R, N> {
             parameters.non_lifetime_ms
         };
         *slot = Some(Entry {
+            _live: Live::Live,
             state,
             expires: now.plus_millis(u64::from(lifetime)),
             fingerprint: fingerprint(message),

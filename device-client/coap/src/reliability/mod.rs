@@ -1,5 +1,5 @@
 //! What UDP does not do by itself: message ids, acknowledgements, retransmission and the
-//! recognition of duplicates (RFC 7252 section 4). It knows no exchanges: a request is a message
+//! recognition of duplicates (RFC 7252 §4). It knows no exchanges: a request is a message
 //! like others.
 
 mod buffer;
@@ -21,9 +21,10 @@ use crate::{Instant, Message, MessageId, MessageType, Token, stateless};
 
 /// A datagram that [`Reliability::poll`] sends at once.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 enum Control {
-    Empty(MessageType, MessageId),
-    Reply(u16),
+    Empty(MessageType, MessageId) = 1,
+    Reply(u16) = 2,
 }
 
 /// The messages of one peer and ours to it; see [`Endpoint`](crate::Endpoint).
@@ -42,17 +43,28 @@ pub(crate) struct Reliability<T, R, const DEDUP: usize> {
 }
 
 impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
-    pub(crate) fn new(parameters: Parameters, numbering: Numbering, seed: u32) -> Self {
-        Self {
-            parameters,
-            numbering,
-            counter: (seed ^ seed >> 16) as u16,
-            random: seed.wrapping_mul(0x9e37_79b9) | 1,
-            control: None,
-            request: Outgoing::default(),
-            message: Outgoing::default(),
-            dedup: Dedup::new(),
-        }
+    /// At rest, all zeros.
+    pub(crate) const REST: Self = Self {
+        parameters: Parameters::NONE,
+        numbering: Numbering::ALL,
+        counter: 0,
+        random: 0,
+        control: None,
+        request: Outgoing::NONE,
+        message: Outgoing::NONE,
+        dedup: Dedup::NONE,
+    };
+
+    /// Begins anew, in its place.
+    pub(crate) fn restart(&mut self, parameters: Parameters, numbering: Numbering, seed: u32) {
+        self.parameters = parameters;
+        self.numbering = numbering;
+        self.counter = (seed ^ seed >> 16) as u16;
+        self.random = seed.wrapping_mul(0x9e37_79b9) | 1;
+        self.control = None;
+        self.request.clear();
+        self.message.clear();
+        self.dedup.clear();
     }
 
     /// Whether a confirmable request can be sent now.

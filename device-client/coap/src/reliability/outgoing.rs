@@ -1,7 +1,8 @@
-//! The confirmable message of ours that is on its way (RFC 7252 section 4.2).
+//! The confirmable message of ours that is on its way (RFC 7252 §4.2).
 
 use super::{Buffer, Parameters};
 use crate::delivery::Sent;
+use crate::live::Live;
 use crate::{Instant, MessageId};
 
 /// The message's copy stays in place, so that a large buffer is never moved over the stack.
@@ -13,6 +14,7 @@ pub(super) struct Outgoing<T> {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
+    _live: Live,
     pub(super) of: Sent,
     pub(super) id: MessageId,
     retransmissions: u8,
@@ -27,6 +29,16 @@ pub(super) enum Due {
 }
 
 impl<T: Buffer> Outgoing<T> {
+    pub(super) const NONE: Self = Self {
+        datagram: T::EMPTY,
+        flight: None,
+    };
+
+    pub(super) fn clear(&mut self) {
+        self.datagram.clear();
+        self.flight = None;
+    }
+
     pub(super) const fn flight(&self) -> Option<&Flight> {
         self.flight.as_ref()
     }
@@ -55,6 +67,7 @@ impl<T: Buffer> Outgoing<T> {
         let timeout_ms = parameters.first_timeout_ms(random);
         let at = now.plus_millis(u64::from(timeout_ms));
         self.flight = Some(Flight {
+            _live: Live::Live,
             of,
             id,
             retransmissions: 0,

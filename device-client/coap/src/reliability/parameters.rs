@@ -1,4 +1,4 @@
-//! Transmission parameters (RFC 7252 section 4.8) and numbering.
+//! Transmission parameters (RFC 7252 §4.8) and numbering.
 
 use crate::MessageId;
 
@@ -28,7 +28,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// RFC 7252 section 4.8: 2 s, 1.5, 4 retransmissions.
+    /// RFC 7252 §4.8: 2 s, 1.5, 4 retransmissions.
     pub const RFC7252: Self = Self {
         ack_timeout_ms: 2_000,
         ack_random_factor_percent: 150,
@@ -38,6 +38,18 @@ impl Parameters {
         exchange_lifetime_ms: 247_000,
         non_lifetime_ms: 145_000,
         max_kept_reply: 256,
+    };
+
+    /// Of an endpoint at rest.
+    pub(crate) const NONE: Self = Self {
+        ack_timeout_ms: 0,
+        ack_random_factor_percent: 0,
+        max_retransmit: 0,
+        piggyback_window_ms: 0,
+        response_timeout_ms: 0,
+        exchange_lifetime_ms: 0,
+        non_lifetime_ms: 0,
+        max_kept_reply: 0,
     };
 
     /// MAX_TRANSMIT_SPAN: from the first transmission to the last retransmission at most.
@@ -89,7 +101,7 @@ impl Default for Parameters {
 
 /// Which message ids an endpoint uses: the top `bits` are always `prefix`.
 ///
-/// Of `bits` for the prefix, 2^(16 - bits) ids are left, which RFC 7252 section 4.4 doesn't want
+/// Of `bits` for the prefix, 2^(16 - bits) ids are left, which RFC 7252 §4.4 doesn't want
 /// to be used again within EXCHANGE_LIFETIME: with 4 bits, 16 messages per second on average.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbering {

@@ -16,7 +16,8 @@ use crate::loader::ModuleError;
 use crate::numerics::FactorError;
 pub use crate::plan::{
     Add, AveragePool, Axis, Clamp, Concat, ConcatInput, Conv2d, Copy, DepthwiseConv,
-    FullyConnected, Lookup, MaxPool, Mul, Op, Operand, Pad, Requantize, Softmax, View, Window,
+    FullyConnected, Layer, Lookup, MaxPool, Mul, Op, Operand, Pad, Requantize, Softmax, View,
+    Window,
 };
 use crate::run::Feed;
 

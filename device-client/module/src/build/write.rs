@@ -35,7 +35,8 @@ impl ModuleBuilder {
     /// Writes the module. The same calls give the same bytes, and the image loads.
     pub fn finish(&self) -> Result<Vec<u8>, BuildError> {
         let mut consts = Consts::default();
-        let plan = self.plan(&mut consts)?;
+        let mut kernels = BTreeSet::new();
+        let plan = self.plan(&mut consts, &mut kernels)?;
         let mut sections = Vec::new();
         sections.push((section::PLAN | MUST_UNDERSTAND, 4, plan));
         sections.push((section::IO | MUST_UNDERSTAND, 4, self.io()?));
@@ -46,16 +47,19 @@ impl ModuleBuilder {
             sections.push((section::GOLDEN, 4, self.golden_section()?));
         }
         sections.push((section::CONST | MUST_UNDERSTAND, IMAGE_ALIGN, consts.bytes));
-        let image = self.image(&sections)?;
+        let image = self.image(&sections, &kernels)?;
         Module::parse(&image).map_err(BuildError::Load)?;
         Ok(image)
     }
 
-    fn image(&self, sections: &[(u16, usize, Vec<u8>)]) -> Result<Vec<u8>, BuildError> {
+    fn image(
+        &self,
+        sections: &[(u16, usize, Vec<u8>)],
+        kernels: &BTreeSet<(u16, u16)>,
+    ) -> Result<Vec<u8>, BuildError> {
         if self.segments.len() > MAX_SEGMENTS {
             return Err(BuildError::TooLarge("the number of arena segments"));
         }
-        let kernels: BTreeSet<(u16, u16)> = self.ops.iter().map(plan::Op::kernel).collect();
         let mut end = HEADER_BYTES
             + self.segments.len() * SEGMENT_BYTES
             + kernels.len() * KERNEL_BYTES
@@ -115,16 +119,22 @@ impl ModuleBuilder {
         Ok(image)
     }
 
-    fn plan(&self, consts: &mut Consts) -> Result<Vec<u8>, BuildError> {
+    /// The section PLAN; the kernels it needs are added to `kernels`.
+    fn plan(
+        &self,
+        consts: &mut Consts,
+        kernels: &mut BTreeSet<(u16, u16)>,
+    ) -> Result<Vec<u8>, BuildError> {
         let mut out = Vec::new();
         out.extend_from_slice(&u16_of(self.ops.len(), "the number of records")?);
         out.extend_from_slice(&[0; 2]);
         for op in &self.ops {
             let mut writer = Writer::new(consts);
             op.encode(&mut writer)?;
+            let (id, version) = (op.id(), writer.version);
             let mut payload = writer.bytes;
             pad(&mut payload, 4);
-            let (id, version) = op.kernel();
+            kernels.insert((id, version));
             out.extend_from_slice(&(id | plan::MUST_UNDERSTAND).to_le_bytes());
             out.extend_from_slice(&version.to_le_bytes());
             out.extend_from_slice(&u32_of(payload.len(), "a record")?);

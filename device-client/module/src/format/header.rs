@@ -38,49 +38,70 @@ pub mod section {
     pub const PREPROCESS: u16 = 7;
 }
 
-/// Place and size of each arena segment; the segments follow each other in one arena.
+/// The checked table of arena segments.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Segments {
-    count: u8,
-    base: [u32; MAX_SEGMENTS],
-    size: [u32; MAX_SEGMENTS],
-    total: u32,
+pub(crate) struct Segments<'m> {
+    table: &'m [[u8; SEGMENT_BYTES]],
 }
 
-impl Segments {
-    pub(crate) fn get(&self, segment: u8) -> Option<(u32, u32)> {
-        let i = usize::from(segment);
-        if segment >= self.count {
-            return None;
+/// Where a segment lies if all follow each other in one memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// First byte.
+    pub base: u32,
+    /// Bytes.
+    pub size: u32,
+    /// What it is for.
+    pub kind: SegmentKind,
+}
+
+impl<'m> Segments<'m> {
+    fn parse(table: &'m [[u8; SEGMENT_BYTES]]) -> Result<Self, ModuleError> {
+        if table.len() > MAX_SEGMENTS {
+            return Err(ModuleError::Segment(MAX_SEGMENTS as u8));
         }
-        Some((*self.base.get(i)?, *self.size.get(i)?))
+        let segments = Segments { table };
+        match segments.iter().count() {
+            good if good == table.len() => Ok(segments),
+            bad => Err(ModuleError::Segment(bad as u8)),
+        }
     }
 
-    pub(crate) fn total(&self) -> u32 {
-        self.total
+    /// Bytes of a segment.
+    pub(crate) fn size(&self, segment: u8) -> Option<u32> {
+        let [a, b, c, d, ..] = *self.table.get(usize::from(segment))?;
+        Some(u32::from_le_bytes([a, b, c, d]))
     }
 
-    fn push(&mut self, size: u32, align_log2: u8) -> Result<(), ModuleError> {
-        if align_log2 > MAX_ALIGN_LOG2 {
-            return Err(ModuleError::Segment(self.count));
-        }
-        let align = 1u32 << align_log2;
-        let base = self.total.checked_next_multiple_of(align);
-        // Addresses of a 32-bit device, with its sign bit free.
-        let end = base
-            .and_then(|b| b.checked_add(size))
-            .filter(|&e| e <= i32::MAX as u32);
-        let i = usize::from(self.count);
-        match (base, end, self.base.get_mut(i), self.size.get_mut(i)) {
-            (Some(base), Some(end), Some(base_slot), Some(size_slot)) => {
-                *base_slot = base;
-                *size_slot = size;
-                self.total = end;
-                self.count += 1;
-                Ok(())
+    /// The segments in order, up to the first that is wrong.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Place> + 'm {
+        let mut end = 0u32;
+        self.table.iter().map_while(move |entry| {
+            let [a, b, c, d, kind, align_log2, 0, 0] = *entry else {
+                return None;
+            };
+            let kind = SegmentKind::from_u8(kind)?;
+            if align_log2 > MAX_ALIGN_LOG2 {
+                return None;
             }
-            _ => Err(ModuleError::Segment(self.count)),
-        }
+            let size = u32::from_le_bytes([a, b, c, d]);
+            let base = end.checked_next_multiple_of(1 << align_log2)?;
+            // Addresses of a 32-bit device, with its sign bit free.
+            end = base.checked_add(size).filter(|&e| e <= i32::MAX as u32)?;
+            Some(Place { base, size, kind })
+        })
+    }
+
+    /// The first byte of a segment in one memory.
+    pub(crate) fn base(&self, segment: u8) -> Option<u32> {
+        self.iter()
+            .nth(usize::from(segment))
+            .map(|place| place.base)
+    }
+
+    /// Bytes of all in one memory.
+    pub(crate) fn total(&self) -> u32 {
+        self.iter().last().map_or(0, |last| last.base + last.size)
     }
 }
 
@@ -92,7 +113,7 @@ pub(crate) struct Header<'m> {
     pub(crate) stack_bytes: u32,
     pub(crate) macs: u64,
     pub(crate) instruction_sets: u32,
-    pub(crate) segments: Segments,
+    pub(crate) segments: Segments<'m>,
     pub(crate) kernels: &'m [[u8; KERNEL_BYTES]],
     pub(crate) sections: &'m [[u8; SECTION_BYTES]],
     pub(crate) end: usize,
@@ -146,16 +167,8 @@ impl<'m> Header<'m> {
 
         let at = HEADER_BYTES;
         let count = usize::from(segment_count);
-        let entries: &[[u8; SEGMENT_BYTES]] =
-            table(image, at, count).ok_or(ModuleError::Truncated)?;
-        let mut segments = Segments::default();
-        for (i, entry) in entries.iter().enumerate() {
-            let [a, b, c, d, kind, align_log2, reserved @ ..] = *entry;
-            if kind > SegmentKind::Dma as u8 || reserved != [0, 0] {
-                return Err(ModuleError::Segment(i as u8));
-            }
-            segments.push(u32::from_le_bytes([a, b, c, d]), align_log2)?;
-        }
+        let entries = table(image, at, count).ok_or(ModuleError::Truncated)?;
+        let segments = Segments::parse(entries)?;
         let at = at + count * SEGMENT_BYTES;
         let count = usize::from(kernel_count);
         let kernels = table(image, at, count).ok_or(ModuleError::Truncated)?;

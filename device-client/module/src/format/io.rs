@@ -39,17 +39,14 @@ fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<Tensor> {
     })
 }
 
-fn place(tensor: &Tensor, segments: &Segments) -> Option<Range<usize>> {
-    let (base, size) = segments.get(tensor.segment)?;
-    let end = tensor
-        .offset
-        .checked_add(tensor.bytes)
-        .filter(|&end| end <= size)?;
-    Some((base + tensor.offset) as usize..(base + end) as usize)
+fn fits(tensor: &Tensor, segments: &Segments<'_>) -> bool {
+    let end = tensor.offset.checked_add(tensor.bytes);
+    let size = segments.size(tensor.segment);
+    end.zip(size).is_some_and(|(end, size)| end <= size)
 }
 
 impl<'m> Io<'m> {
-    pub(crate) fn parse(bytes: &'m [u8], segments: &Segments) -> Result<Io<'m>, ModuleError> {
+    pub(crate) fn parse(bytes: &'m [u8], segments: &Segments<'_>) -> Result<Io<'m>, ModuleError> {
         Io::split(bytes)
             .filter(|io| {
                 io.entries.iter().all(|entry| {
@@ -61,7 +58,7 @@ impl<'m> Io<'m> {
                             && tensor.scale > 0.0
                             && tensor.scale.is_finite()
                             && (-128..=127).contains(&tensor.zero_point)
-                            && place(&tensor, segments).is_some()
+                            && fits(&tensor, segments)
                     })
                 })
             })
@@ -95,7 +92,9 @@ impl<'m> Io<'m> {
     }
 }
 
-/// Where a tensor lies in the arena.
-pub(crate) fn range(tensor: &Tensor, segments: &Segments) -> Range<usize> {
-    place(tensor, segments).unwrap_or(0..0)
+/// Where a tensor lies if all segments are in one memory.
+pub(crate) fn range(tensor: &Tensor, segments: &Segments<'_>) -> Range<usize> {
+    let base = segments.base(tensor.segment).unwrap_or(0);
+    let start = base.saturating_add(tensor.offset) as usize;
+    start..start.saturating_add(tensor.bytes as usize)
 }

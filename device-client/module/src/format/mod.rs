@@ -9,7 +9,7 @@ use lwm2m_objects::compute::{DType, Task};
 
 /// Version of the container that this crate reads and writes.
 pub const CONTAINER_VERSION: u16 = 1;
-/// Version of the arithmetic, `reference/numerics.md` (27300/x/3 does not cover it).
+/// Version of the arithmetic, `docs/numerics.md` (27300/x/3 does not cover it).
 pub const NUMERICS_VERSION: u16 = 1;
 /// Version of the interface between client and module (27300/x/3).
 pub const ABI_VERSION: u16 = 1;
@@ -28,6 +28,18 @@ pub enum SegmentKind {
     Fast = 2,
     /// Scratch that an accelerator reads and writes.
     Dma = 3,
+}
+
+impl SegmentKind {
+    pub(crate) const fn from_u8(kind: u8) -> Option<Self> {
+        Some(match kind {
+            0 => Self::Scratch,
+            1 => Self::State,
+            2 => Self::Fast,
+            3 => Self::Dma,
+            _ => return None,
+        })
+    }
 }
 
 /// One segment of the arena.

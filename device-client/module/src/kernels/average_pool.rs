@@ -2,15 +2,16 @@
 
 use core::ops::Range;
 
-use super::split;
+use crate::arena::Arena;
 use crate::plan::average_pool::AveragePoolRecord;
 
 const BLOCK: usize = if cfg!(target_arch = "arm") { 4 } else { 16 };
 
 impl AveragePoolRecord<'_> {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        let (input, output) = split(memory, &self.input, &self.output);
-        average_pool(self, input, output, 0..self.output.height);
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        let (input, output) = arena.split(&self.input, &self.output);
+        average_pool(self, input, output, rows);
     }
 }
 

@@ -6,33 +6,32 @@ use core::ops::Range;
 
 use super::dot::{dot, dot4, sum};
 use super::fully_connected::matrix_vector;
-use super::split;
+use crate::arena::Arena;
 use crate::plan::conv2d::Conv2dRecord;
 
 /// Patches up to this many bytes are gathered.
 const PATCH: usize = if cfg!(target_arch = "arm") { 256 } else { 1152 };
 
 impl Conv2dRecord<'_> {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        let (input, output) = split(memory, &self.input, &self.output);
-        conv2d(self, input, output, 0..self.output.height);
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        let (input, output) = arena.split(&self.layer.input, &self.layer.output);
+        conv2d(self, input, output, rows);
     }
 }
 
 /// Computes output rows `rows`; both slices begin at their span.
 pub fn conv2d(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], rows: Range<usize>) {
     let pointwise = op.window.taps() == 1 && op.window.pad_top == 0 && op.window.pad_left == 0;
-    let inside = (op.output.height - 1) * (op.window.stride_y as usize) < op.input.height
-        && (op.output.width - 1) * (op.window.stride_x as usize) < op.input.width;
+    let inside = (op.layer.output.height - 1) * (op.window.stride_y as usize)
+        < op.layer.input.height
+        && (op.layer.output.width - 1) * (op.window.stride_x as usize) < op.layer.input.width;
     if pointwise && inside {
         for y in rows {
             pointwise_row(op, input, output, y);
         }
-    } else if op.window.taps() * op.input.channels <= PATCH {
-        let mut patch = [0u8; PATCH];
-        for y in rows {
-            gathered_row(op, input, output, y, &mut patch);
-        }
+    } else if op.window.taps() * op.layer.input.channels <= PATCH {
+        gathered_rows(op, input, output, rows);
     } else {
         for y in rows {
             direct_row(op, input, output, y);
@@ -40,17 +39,37 @@ pub fn conv2d(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], rows: Rang
     }
 }
 
+// Each way has a stack frame of its own.
+#[inline(never)]
+fn gathered_rows(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], rows: Range<usize>) {
+    let mut patch = [0u8; PATCH];
+    for y in rows {
+        gathered_row(op, input, output, y, &mut patch);
+    }
+}
+
+#[inline(never)]
 fn pointwise_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) {
-    let row = op.input.row_of(input, y * op.window.stride_y as usize);
+    let row = op
+        .layer
+        .input
+        .row_of(input, y * op.window.stride_y as usize);
     let elements = row
-        .chunks_exact(op.input.channels)
+        .chunks_exact(op.layer.input.channels)
         .step_by(op.window.stride_x as usize);
     let outputs = op
+        .layer
         .output
         .row_of_mut(output, y)
-        .chunks_exact_mut(op.output.channels);
+        .chunks_exact_mut(op.layer.output.channels);
     for (element, out) in elements.zip(outputs) {
-        matrix_vector(element, op.weights, &op.channels, op.clamp, out);
+        matrix_vector(
+            element,
+            op.layer.weights,
+            &op.layer.channels,
+            op.layer.clamp,
+            out,
+        );
     }
 }
 
@@ -62,24 +81,26 @@ fn gathered_row(
     patch: &mut [u8; PATCH],
 ) {
     let (rows, columns) = (op.window.rows(), op.window.columns());
-    let depth = op.input.channels;
+    let depth = op.layer.input.channels;
     let line = columns.taps * depth;
     let patch = &mut patch[..rows.taps * line];
-    let zero = op.input_zero_point as u8;
+    let zero = op.layer.input_zero_point as u8;
     let top = rows.origin(y);
-    let (first_row, end_row) = rows.valid(top, op.input.height);
+    let (first_row, end_row) = rows.valid(top, op.layer.input.height);
     patch[..first_row * line].fill(zero);
     patch[end_row * line..].fill(zero);
     let outputs = op
+        .layer
         .output
         .row_of_mut(output, y)
-        .chunks_exact_mut(op.output.channels);
+        .chunks_exact_mut(op.layer.output.channels);
     for (x, out) in outputs.enumerate() {
         let left = columns.origin(x);
-        let (first, end) = columns.valid(left, op.input.width);
+        let (first, end) = columns.valid(left, op.layer.input.width);
         let lines = patch.chunks_exact_mut(line).enumerate();
         for (ky, target) in lines.take(end_row).skip(first_row) {
             let row = op
+                .layer
                 .input
                 .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
             target[..first * depth].fill(zero);
@@ -97,20 +118,28 @@ fn gathered_row(
                 }
             }
         }
-        matrix_vector(patch, op.weights, &op.channels, op.clamp, out);
+        matrix_vector(
+            patch,
+            op.layer.weights,
+            &op.layer.channels,
+            op.layer.clamp,
+            out,
+        );
     }
 }
 
+#[inline(never)]
 fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) {
     let columns = op.window.columns();
-    let patch = op.window.taps() * op.input.channels;
+    let patch = op.window.taps() * op.layer.input.channels;
     let outputs = op
+        .layer
         .output
         .row_of_mut(output, y)
-        .chunks_exact_mut(op.output.channels);
+        .chunks_exact_mut(op.layer.output.channels);
     for (x, out) in outputs.enumerate() {
         let left = columns.origin(x);
-        let mut weights = op.weights.chunks_exact(4 * patch);
+        let mut weights = op.layer.weights.chunks_exact(4 * patch);
         let (quads, rest_quads) = out.as_chunks_mut::<4>();
         let mut c = 0;
         for (quad, out) in (&mut weights).zip(quads) {
@@ -118,7 +147,7 @@ fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) 
             let (w0, w1) = low.split_at(patch);
             let (w2, w3) = high.split_at(patch);
             let w = [w0, w1, w2, w3];
-            let mut sums = op.channels.biases(c);
+            let mut sums = op.layer.channels.biases(c);
             runs(op, input, y, left, |run, at| match run {
                 Run::Input(x) => dot4(&mut sums, x, &w, at),
                 Run::Padding(length) => {
@@ -127,26 +156,29 @@ fn direct_row(op: &Conv2dRecord<'_>, input: &[u8], output: &mut [u8], y: usize) 
                     }
                 }
             });
-            op.channels.requantize(c, &sums, op.clamp, out);
+            op.layer.channels.requantize(c, &sums, op.layer.clamp, out);
             c += 4;
         }
         let rest = weights.remainder().chunks_exact(patch);
         for ((out, w), c) in rest_quads.iter_mut().zip(rest).zip(c..) {
-            let mut acc = op.channels.bias(c);
+            let mut acc = op.layer.channels.bias(c);
             runs(op, input, y, left, |run, at| {
                 acc = acc.wrapping_add(match run {
                     Run::Input(x) => dot(x, &w[at..at + x.len()]),
                     Run::Padding(length) => padding(op, &w[at..at + length]),
                 });
             });
-            *out = op.clamp.requantize(acc, op.channels.multiplier(c));
+            *out = op
+                .layer
+                .clamp
+                .requantize(acc, op.layer.channels.multiplier(c));
         }
     }
 }
 
 /// What taps in the padding add, since the folded bias takes them for the zero point.
 fn padding(op: &Conv2dRecord<'_>, weights: &[u8]) -> i32 {
-    i32::from(op.input_zero_point).wrapping_mul(sum(weights))
+    i32::from(op.layer.input_zero_point).wrapping_mul(sum(weights))
 }
 
 enum Run<'a> {
@@ -165,16 +197,17 @@ fn runs<'a>(
     mut each: impl FnMut(Run<'a>, usize),
 ) {
     let (rows, columns) = (op.window.rows(), op.window.columns());
-    let depth = op.input.channels;
+    let depth = op.layer.input.channels;
     let line = columns.taps * depth;
     let top = rows.origin(y);
-    let (first_row, end_row) = rows.valid(top, op.input.height);
-    let (first, end) = columns.valid(left, op.input.width);
+    let (first_row, end_row) = rows.valid(top, op.layer.input.height);
+    let (first, end) = columns.valid(left, op.layer.input.width);
     if first_row > 0 {
         each(Run::Padding(first_row * line), 0);
     }
     for ky in first_row..end_row {
         let row = op
+            .layer
             .input
             .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
         let at = ky * line;

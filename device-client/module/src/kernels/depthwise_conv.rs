@@ -3,16 +3,17 @@
 
 use core::ops::Range;
 
-use super::split;
+use crate::arena::Arena;
 use crate::plan::depthwise_conv::DepthwiseConvRecord;
 
 /// Channels per block: what fits the registers of a Cortex-M, and a few vectors elsewhere.
 const BLOCK: usize = if cfg!(target_arch = "arm") { 4 } else { 16 };
 
 impl DepthwiseConvRecord<'_> {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        let (input, output) = split(memory, &self.input, &self.output);
-        depthwise_conv(self, input, output, 0..self.output.height);
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        let (input, output) = arena.split(&self.layer.input, &self.layer.output);
+        depthwise_conv(self, input, output, rows);
     }
 }
 
@@ -25,8 +26,8 @@ pub fn depthwise_conv(
 ) {
     let columns = op.window.columns();
     for y in rows {
-        let row = op.output.row_of_mut(output, y);
-        for (x, out) in row.chunks_exact_mut(op.output.channels).enumerate() {
+        let row = op.layer.output.row_of_mut(output, y);
+        for (x, out) in row.chunks_exact_mut(op.layer.output.channels).enumerate() {
             let left = columns.origin(x);
             let mut blocks = out.chunks_exact_mut(BLOCK);
             let mut c = 0;
@@ -53,10 +54,10 @@ fn taps<'a>(
     mut each: impl FnMut(usize, Option<&'a [u8]>),
 ) {
     let (rows, columns) = (op.window.rows(), op.window.columns());
-    let depth = op.input.channels;
+    let depth = op.layer.input.channels;
     let top = rows.origin(y);
-    let (first_row, end_row) = rows.valid(top, op.input.height);
-    let (first, end) = columns.valid(left, op.input.width);
+    let (first_row, end_row) = rows.valid(top, op.layer.input.height);
+    let (first, end) = columns.valid(left, op.layer.input.width);
     for ky in 0..rows.taps {
         if ky < first_row || ky >= end_row {
             for kx in 0..columns.taps {
@@ -65,6 +66,7 @@ fn taps<'a>(
             continue;
         }
         let row = op
+            .layer
             .input
             .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
         for kx in 0..columns.taps {
@@ -88,15 +90,15 @@ fn whole_block(
     out: &mut [u8; BLOCK],
 ) {
     let (rows, columns) = (op.window.rows(), op.window.columns());
-    let (depth, out_depth) = (op.input.channels, op.output.channels);
+    let (depth, out_depth) = (op.layer.input.channels, op.layer.output.channels);
     let multiplier = op.multiplier();
     let top = rows.origin(y);
-    let (first_row, end_row) = rows.valid(top, op.input.height);
-    let (first, end) = columns.valid(left, op.input.width);
-    let mut sums: [i32; BLOCK] = op.channels.biases(c);
-    let padding = [op.input_zero_point as u8; BLOCK];
+    let (first_row, end_row) = rows.valid(top, op.layer.input.height);
+    let (first, end) = columns.valid(left, op.layer.input.width);
+    let mut sums: [i32; BLOCK] = op.layer.channels.biases(c);
+    let padding = [op.layer.input_zero_point as u8; BLOCK];
     for ky in 0..rows.taps {
-        let line = &op.weights[ky * columns.taps * out_depth..][..columns.taps * out_depth];
+        let line = &op.layer.weights[ky * columns.taps * out_depth..][..columns.taps * out_depth];
         let taps = line.chunks_exact(out_depth);
         if ky < first_row || ky >= end_row {
             for w in taps {
@@ -105,6 +107,7 @@ fn whole_block(
             continue;
         }
         let row = op
+            .layer
             .input
             .row_of(input, (top + (ky * rows.dilation) as isize) as usize);
         for (kx, w) in taps.enumerate() {
@@ -123,7 +126,7 @@ fn whole_block(
             }
         }
     }
-    op.channels.requantize(c, &sums, op.clamp, out);
+    op.layer.channels.requantize(c, &sums, op.layer.clamp, out);
 }
 
 #[inline(always)]
@@ -140,13 +143,15 @@ fn multiply_add(sums: &mut [i32; BLOCK], x: &[u8; BLOCK], w: &[u8; BLOCK]) {
 }
 
 fn one_channel(op: &DepthwiseConvRecord<'_>, input: &[u8], y: usize, left: isize, c: usize) -> u8 {
-    let depth = op.output.channels;
+    let depth = op.layer.output.channels;
     let source = c / op.multiplier();
-    let mut sum = op.channels.bias(c);
+    let mut sum = op.layer.channels.bias(c);
     taps(op, input, y, left, |tap, element| {
-        let x = element.map_or(op.input_zero_point, |e| e[source] as i8);
-        let w = op.weights[tap * depth + c] as i8;
+        let x = element.map_or(op.layer.input_zero_point, |e| e[source] as i8);
+        let w = op.layer.weights[tap * depth + c] as i8;
         sum = sum.wrapping_add(i32::from(x) * i32::from(w));
     });
-    op.clamp.requantize(sum, op.channels.multiplier(c))
+    op.layer
+        .clamp
+        .requantize(sum, op.layer.channels.multiplier(c))
 }

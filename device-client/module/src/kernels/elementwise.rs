@@ -1,40 +1,43 @@
 //! Going over the elements of operands of which the output may be one: a stretch of each input is
 //! copied to the stack before the output is written.
 
+use core::ops::Range;
+
+use crate::arena::Arena;
 use crate::plan::Span;
 use crate::plan::operand::OperandRecord;
 
 const STRETCH: usize = 64;
 
-/// Applies `f(inputs, outputs)` to stretches of a tensor.
+/// Applies `f(inputs, outputs)` to stretches of rows.
 #[inline(always)]
 pub(super) fn unary(
-    memory: &mut [u8],
-    input: &Span,
-    output: &Span,
+    arena: &mut Arena<'_>,
+    (input, output): (&Span, &Span),
+    rows: Range<usize>,
     mut f: impl FnMut(&[u8], &mut [u8]),
 ) {
     let mut stage = [0u8; STRETCH];
-    for y in 0..output.height {
+    for y in rows {
         let (from, to) = (input.row(y), output.row(y));
         let row = output.row_bytes();
         for at in (0..row).step_by(STRETCH) {
             let n = STRETCH.min(row - at);
             let stage = &mut stage[..n];
-            stage.copy_from_slice(&memory[from + at..from + at + n]);
-            f(stage, &mut memory[to + at..to + at + n]);
+            stage.copy_from_slice(&arena.segment(input.segment)[from + at..from + at + n]);
+            let place = &mut arena.segment_mut(output.segment)[to + at..to + at + n];
+            f(stage, place);
         }
     }
 }
 
-/// Applies `f(a, b, outputs)` to stretches of two tensors; `b` is repeated along the dimensions
-/// of which it has one only.
+/// Applies `f(a, b, outputs)` to stretches of rows; `b` is repeated along the dimensions of which
+/// it has one only.
 #[inline(always)]
 pub(super) fn binary(
-    memory: &mut [u8],
-    a: &Span,
-    b: &OperandRecord<'_>,
-    output: &Span,
+    arena: &mut Arena<'_>,
+    (a, b, output): (&Span, &OperandRecord<'_>, &Span),
+    rows: Range<usize>,
     mut f: impl FnMut(&[u8], &[u8], &mut [u8]),
 ) {
     let mut stage_a = [0u8; STRETCH];
@@ -42,14 +45,15 @@ pub(super) fn binary(
     let row = output.row_bytes();
     let span_b = b.span();
     let whole_rows = span_b.row_bytes() == row;
-    for y in 0..output.height {
+    for y in rows {
         let (from_a, to) = (a.row(y), output.row(y));
         let from_b = span_b.row(if span_b.height == 1 { 0 } else { y });
         for at in (0..row).step_by(STRETCH) {
             let n = STRETCH.min(row - at);
-            stage_a[..n].copy_from_slice(&memory[from_a + at..from_a + at + n]);
+            let from_a = from_a + at;
+            stage_a[..n].copy_from_slice(&arena.segment(a.segment)[from_a..from_a + n]);
             let bytes = match *b {
-                OperandRecord::Arena(_) => &*memory,
+                OperandRecord::Arena(_) => arena.segment(span_b.segment),
                 OperandRecord::Const(bytes, _) => bytes,
             };
             if whole_rows {
@@ -59,11 +63,8 @@ pub(super) fn binary(
                     *staged = bytes[from_b + repeated(&span_b, output.channels, at + i)];
                 }
             }
-            f(
-                &stage_a[..n],
-                &stage_b[..n],
-                &mut memory[to + at..to + at + n],
-            );
+            let place = &mut arena.segment_mut(output.segment)[to + at..to + at + n];
+            f(&stage_a[..n], &stage_b[..n], place);
         }
     }
 }

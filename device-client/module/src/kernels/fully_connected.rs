@@ -1,16 +1,24 @@
 //! Fully connected layer: the input against four rows of weights at a time.
 
+use core::ops::Range;
+
 use super::dot::{dot, dot4};
-use super::split;
+use crate::arena::Arena;
 use crate::plan::fully_connected::FullyConnectedRecord;
 use crate::plan::{Channels, Clamp};
 
 impl FullyConnectedRecord<'_> {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        let (input, output) = split(memory, &self.input, &self.output);
-        let input = &input[..self.input.bytes()];
-        let output = &mut output[..self.output.channels];
-        matrix_vector(input, self.weights, &self.channels, self.clamp, output);
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        // The only row is the whole result.
+        if rows.is_empty() {
+            return;
+        }
+        let layer = &self.layer;
+        let (input, output) = arena.split(&layer.input, &layer.output);
+        let input = &input[..layer.input.bytes()];
+        let output = &mut output[..layer.output.channels];
+        matrix_vector(input, layer.weights, &layer.channels, layer.clamp, output);
     }
 }
 

@@ -2,13 +2,14 @@
 
 use core::ops::Range;
 
-use super::split;
+use crate::arena::Arena;
 use crate::plan::max_pool::MaxPoolRecord;
 
 impl MaxPoolRecord {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        let (input, output) = split(memory, &self.input, &self.output);
-        max_pool(self, input, output, 0..self.output.height);
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        let (input, output) = arena.split(&self.input, &self.output);
+        max_pool(self, input, output, rows);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The portable kernels, one file per operator.
 //!
-//! Operators that slide a window compute the output rows `rows` from slices that begin at their
-//! [`Span`], so that a caller may keep only some rows of a tensor (its `ring`).
-//! Elementwise operators work on a memory that holds all operands, as the output may be an
-//! operand; what else may share memory is said in [`crate::plan`] and checked by the loader.
+//! Each computes output rows `rows` of its record from views into the [`Arena`], so that a caller
+//! may stop between rows, keep only some rows of a tensor (the view's `ring`), and put a segment
+//! into another memory. Elementwise operators may write to an operand; what else may share memory
+//! is said in [`crate::plan`] and checked by the loader.
 //!
 //! Sums wrap: the compiler has proven that no sum of a module it builds leaves 32 bits (N5, N8).
 
@@ -28,21 +28,59 @@ pub use conv2d::conv2d;
 pub use depthwise_conv::depthwise_conv;
 pub use max_pool::max_pool;
 
-use crate::plan::Span;
+use core::fmt;
 
-/// The kernels of this library as (id, version), for 27301/x/10.
-pub const RESIDENT: &[(u16, u16)] = crate::plan::LIBRARY;
+pub use crate::plan::table;
+use crate::plan::{Ask, Facts, Problem, Reader};
+
+/// What loader and run need of one operator.
+///
+/// A program links the kernels it lists: [`Module::parse_for`](crate::Module::parse_for) takes the
+/// list.
+pub struct Kernel {
+    pub(crate) id: u16,
+    pub(crate) version: u16,
+    pub(crate) name: &'static str,
+    pub(crate) scores: bool,
+    pub(crate) call: fn(Reader<'_>, Ask<'_, '_>) -> Result<Facts, Problem>,
+}
+
+impl Kernel {
+    /// Operator number in plans, and the kernel's id in 27301/x/10.
+    pub const fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// Version; records of this version and all before can be run.
+    pub const fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// Name of the operator.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+/// All kernels of this library, by id.
+pub static ALL: &[&Kernel] = table::ALL;
+
+/// The same as (id, version), for 27301/x/10.
+pub const RESIDENT: &[(u16, u16)] = table::LIBRARY;
+
+/// Whether one of the resident kernels, as (id, version), runs records of an id and a version: a
+/// kernel runs those of its own version and of all before.
+pub fn runs(resident: &[(u16, u16)], (id, version): (u16, u16)) -> bool {
+    resident
+        .iter()
+        .any(|&(known, up_to)| known == id && version <= up_to)
+}
 
 /// Bytes of stack that a run needs at most on a 32-bit core, kernels and loader together.
 pub const STACK_BYTES: u32 = 2048;
-
-/// Two parts of a memory that do not touch: the loader has checked that.
-fn split<'a>(memory: &'a mut [u8], read: &Span, write: &Span) -> (&'a [u8], &'a mut [u8]) {
-    if read.start < write.start {
-        let (low, high) = memory.split_at_mut(write.start);
-        (&low[read.start..], &mut high[..write.extent()])
-    } else {
-        let (low, high) = memory.split_at_mut(read.start);
-        (&high[..read.extent()], &mut low[write.start..])
-    }
-}

@@ -1,12 +1,15 @@
 //! Padding with a constant.
 
-use super::split;
+use core::ops::Range;
+
+use crate::arena::Arena;
 use crate::plan::pad::PadRecord;
 
 impl PadRecord {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        let (input, output) = split(memory, &self.input, &self.output);
-        for y in 0..self.output.height {
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        let (input, output) = arena.split(&self.input, &self.output);
+        for y in rows {
             let row = self.output.row_of_mut(output, y);
             row.fill(self.value as u8);
             if y < self.top || y >= self.top + self.input.height {

@@ -1,13 +1,17 @@
 //! Change of scale and zero point.
 
+use core::ops::Range;
+
 use super::elementwise::unary;
+use crate::arena::Arena;
 use crate::numerics::Multiplier;
 use crate::plan::Clamp;
 use crate::plan::requantize::RequantizeRecord;
 
 impl RequantizeRecord {
-    pub(crate) fn execute(&self, memory: &mut [u8]) {
-        unary(memory, &self.input, &self.output, |input, out| {
+    #[inline(never)]
+    pub(crate) fn run(&self, arena: &mut Arena<'_>, rows: Range<usize>) {
+        unary(arena, (&self.input, &self.output), rows, |input, out| {
             requantize(
                 input,
                 self.input_zero_point,

@@ -2,7 +2,7 @@
 
 use super::operand::OperandRecord;
 use super::reader::Reader;
-use super::{Clamp, Problem, Span};
+use super::{Clamp, Operator, Problem, Span};
 use crate::numerics::SumFactors;
 
 /// Sum or difference as the device reads it.
@@ -24,8 +24,8 @@ pub struct AddRecord<'m> {
     pub clamp: Clamp,
 }
 
-impl<'m> AddRecord<'m> {
-    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for AddRecord<'m> {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let a = r.view()?;
         let b = OperandRecord::decode(r)?;
         let output = r.view()?;
@@ -49,12 +49,11 @@ impl<'m> AddRecord<'m> {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         if !(1..=30).contains(&self.factors.shift) {
             return Err(Problem::Multiplier);
         }
@@ -64,6 +63,10 @@ impl<'m> AddRecord<'m> {
         }
         self.a.disjoint_or_same(&self.output)?;
         self.b.verify(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -1,7 +1,7 @@
 //! Mean over a window: record 7.
 
 use super::reader::{Layout, Reader};
-use super::{Clamp, Problem, Span, Window};
+use super::{Clamp, Operator, Problem, Span, Window};
 use crate::numerics::Multiplier;
 
 /// Mean over a window as the device reads it.
@@ -59,8 +59,8 @@ impl<'m> Means<'m> {
     }
 }
 
-impl<'m> AveragePoolRecord<'m> {
-    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for AveragePoolRecord<'m> {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let window = r.window()?;
@@ -88,12 +88,11 @@ impl<'m> AveragePoolRecord<'m> {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64 * self.window.reach(&self.input)
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         self.window.check(&self.output)?;
         self.clamp.check()?;
         if self.input.channels != self.output.channels {
@@ -107,6 +106,10 @@ impl<'m> AveragePoolRecord<'m> {
             return Err(Problem::Multiplier);
         }
         self.input.disjoint(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -1,7 +1,7 @@
 //! Concatenation: record 12.
 
 use super::reader::Reader;
-use super::{Clamp, Problem, Span};
+use super::{Clamp, Operator, Problem, Span};
 use crate::numerics::Multiplier;
 
 /// An axis of a channels-last tensor.
@@ -70,7 +70,15 @@ impl ConcatSource {
 }
 
 impl<'m> ConcatRecord<'m> {
-    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+    /// The inputs in order.
+    pub fn inputs(&self) -> impl Iterator<Item = ConcatSource> + 'm {
+        let mut reader = self.inputs;
+        (0..self.count).map_while(move |_| ConcatSource::decode(&mut reader).ok())
+    }
+}
+
+impl<'m> Operator<'m> for ConcatRecord<'m> {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let output = r.view()?;
         let axis = match r.u8()? {
             0 => Axis::Height,
@@ -95,18 +103,11 @@ impl<'m> ConcatRecord<'m> {
         })
     }
 
-    /// The inputs in order.
-    pub fn inputs(&self) -> impl Iterator<Item = ConcatSource> + 'm {
-        let mut reader = self.inputs;
-        (0..self.count).map_while(move |_| ConcatSource::decode(&mut reader).ok())
-    }
-
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         self.clamp.check()?;
         let mut length = 0;
         for ConcatSource { input, .. } in self.inputs() {
@@ -123,6 +124,10 @@ impl<'m> ConcatRecord<'m> {
         } else {
             Err(Problem::Shape)
         }
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

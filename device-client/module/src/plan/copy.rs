@@ -1,7 +1,7 @@
 //! Copy between two orders of elements: record 13.
 
 use super::reader::Reader;
-use super::{Problem, Span};
+use super::{Operator, Problem, Span};
 
 /// Strided copy as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,8 @@ pub struct CopyRecord {
     pub input_strides: [usize; 4],
 }
 
-impl CopyRecord {
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for CopyRecord {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let mut fields = [0usize; 9];
@@ -37,12 +37,11 @@ impl CopyRecord {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         if !self.input.is_dense() || !self.output.is_dense() {
             return Err(Problem::Shape);
         }
@@ -62,6 +61,10 @@ impl CopyRecord {
             return Err(Problem::Shape);
         }
         self.input.disjoint(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -1,7 +1,7 @@
 //! Elementwise function as a table: record 9.
 
 use super::reader::{Layout, Reader};
-use super::{Problem, Span};
+use super::{Operator, Problem, Span};
 
 /// Elementwise function as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +14,8 @@ pub struct LookupRecord<'m> {
     pub table: &'m [u8; 256],
 }
 
-impl<'m> LookupRecord<'m> {
-    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for LookupRecord<'m> {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let table = r
@@ -29,16 +29,19 @@ impl<'m> LookupRecord<'m> {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         if !self.input.same_shape(&self.output) {
             return Err(Problem::Shape);
         }
         self.input.disjoint_or_same(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -1,7 +1,7 @@
 //! Maximum over a window: record 6.
 
 use super::reader::Reader;
-use super::{Problem, Span, Window};
+use super::{Operator, Problem, Span, Window};
 
 /// Maximum over a window as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,8 @@ pub struct MaxPoolRecord {
     pub high: i8,
 }
 
-impl MaxPoolRecord {
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for MaxPoolRecord {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let window = r.window()?;
@@ -32,12 +32,11 @@ impl MaxPoolRecord {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64 * self.window.reach(&self.input)
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         self.window.check(&self.output)?;
         if self.input.channels != self.output.channels {
             return Err(Problem::Shape);
@@ -46,6 +45,10 @@ impl MaxPoolRecord {
             return Err(Problem::Clamp);
         }
         self.input.disjoint(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -8,6 +8,7 @@ pub mod conv2d;
 pub mod copy;
 pub mod depthwise_conv;
 pub mod fully_connected;
+pub mod layer;
 pub mod lookup;
 pub mod max_pool;
 pub mod mul;
@@ -30,8 +31,11 @@ pub use reader::{Channels, Clamp};
 pub use view::{Span, View};
 pub use window::Window;
 #[cfg(feature = "build")]
-pub use {concat::ConcatInput, operand::Operand};
+pub use {concat::ConcatInput, layer::Layer, operand::Operand};
 
+use core::ops::Range;
+
+use crate::arena::Arena;
 #[cfg(feature = "build")]
 use crate::build::BuildError;
 
@@ -44,8 +48,69 @@ pub const LOOP: u16 = 0x41;
 /// Operator number reserved for state kept between steps.
 pub const STATE: u16 = 0x42;
 
+/// What an operator is to loader and run: a record as the device reads it.
+///
+/// Adding an operator with a kernel touches its files here, in `kernels` and in `spec`, and the
+/// list at the end of this file.
+pub(crate) trait Operator<'m>: Sized {
+    /// Reads a payload.
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem>;
+
+    /// The checks that need to be made once only.
+    fn verify(&self) -> Result<(), Problem>;
+
+    /// Steps of the innermost loop for the whole result, at most.
+    fn work(&self) -> u64;
+
+    /// Where the result goes.
+    fn output(&self) -> Span;
+
+    /// The operator makes scores of an input whose order they keep.
+    const SCORES: bool = false;
+
+    /// That input.
+    fn scores(&self) -> Option<Span> {
+        None
+    }
+}
+
+/// What loader and run want to know of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Where the result goes.
+    pub output: Span,
+    /// The input whose order the output keeps, if the operator makes scores of it.
+    pub scores: Option<Span>,
+    /// Steps of the innermost loop for the whole result, at most.
+    pub work: u64,
+}
+
+/// What is wanted of a record.
+pub(crate) enum Ask<'r, 'a> {
+    /// Its facts.
+    Facts,
+    /// The checks that need to be made once only, too.
+    Verify,
+    /// Some rows of its result, too.
+    Run(&'r mut Arena<'a>, Range<usize>),
+}
+
+fn decode<'m, R: Operator<'m>>(mut reader: Reader<'m>) -> Result<R, Problem> {
+    let record = R::decode(&mut reader)?;
+    reader.finish()?;
+    Ok(record)
+}
+
+fn facts<'m, R: Operator<'m>>(record: &R) -> Facts {
+    Facts {
+        output: record.output(),
+        scores: record.scores(),
+        work: record.work(),
+    }
+}
+
 macro_rules! operators {
-    ($($id:literal $version:literal $module:ident $name:ident $record:ty;)*) => {
+    ($($id:literal $version:literal $module:ident $kernel:ident $name:ident $record:ty;)*) => {
         /// A record of a plan, decoded.
         #[derive(Debug, Clone, Copy)]
         #[non_exhaustive]
@@ -54,50 +119,67 @@ macro_rules! operators {
             $($name($record),)*
         }
 
-        /// Kernel id and version of every operator of this crate.
-        pub(crate) const LIBRARY: &[(u16, u16)] = &[$(($id, $version),)*];
-
         impl<'m> Record<'m> {
             /// Reads a payload; `None` if this crate has no such operator and version.
             pub(crate) fn decode(
                 operator: u16,
                 version: u16,
-                mut reader: Reader<'m>,
+                reader: Reader<'m>,
             ) -> Result<Option<Self>, Problem> {
-                let record = match (operator & !MUST_UNDERSTAND, version) {
-                    $(($id, $version) => {
-                        Record::$name(<$record>::decode(&mut reader)?)
-                    })*
+                Ok(Some(match (operator & !MUST_UNDERSTAND, version) {
+                    $(($id, 1..=$version) => Record::$name(decode(reader)?),)*
                     _ => return Ok(None),
-                };
-                reader.finish()?;
-                Ok(Some(record))
-            }
-
-            /// The checks that need to be made once only.
-            /// Steps of the innermost loop, at most.
-            pub(crate) fn work(&self) -> u64 {
-                match self { $(Record::$name(record) => record.work(),)* }
-            }
-
-            pub(crate) fn verify(&self) -> Result<(), Problem> {
-                match self { $(Record::$name(record) => record.verify(),)* }
+                }))
             }
 
             /// Where the result goes.
             pub fn output(&self) -> Span {
-                match self { $(Record::$name(record) => record.output,)* }
-            }
-
-            /// Computes the whole result in `memory`, the arena.
-            pub(crate) fn execute(&self, memory: &mut [u8]) {
-                match self { $(Record::$name(record) => record.execute(memory),)* }
+                match self { $(Record::$name(record) => record.output(),)* }
             }
 
             /// Name of the operator.
             pub fn name(&self) -> &'static str {
                 match self { $(Record::$name(_) => stringify!($module),)* }
             }
+        }
+
+        /// The kernels one by one, for the list of a product.
+        pub mod table {
+            use super::*;
+            use crate::kernels::Kernel;
+
+            $(
+                #[doc = concat!("Kernel ", $id, ", `", stringify!($module), "`.")]
+                pub static $kernel: Kernel = {
+                    fn call<'m>(reader: Reader<'m>, ask: Ask<'_, '_>) -> Result<Facts, Problem> {
+                        let record = decode::<$record>(reader)?;
+                        match ask {
+                            Ask::Facts => {}
+                            Ask::Verify => record.verify()?,
+                            Ask::Run(arena, rows) => {
+                                let end = rows.end.min(record.output().height);
+                                record.run(arena, rows.start.min(end)..end);
+                            }
+                        }
+                        Ok(facts(&record))
+                    }
+                    // The record's type names the lifetime.
+                    #[allow(clippy::extra_unused_lifetimes)]
+                    const fn scores<'m>() -> bool {
+                        <$record>::SCORES
+                    }
+                    Kernel {
+                        id: $id,
+                        version: $version,
+                        name: stringify!($module),
+                        scores: scores(),
+                        call,
+                    }
+                };
+            )*
+
+            pub(crate) static ALL: &[&Kernel] = &[$(&$kernel,)*];
+            pub(crate) const LIBRARY: &[(u16, u16)] = &[$(($id, $version),)*];
         }
 
         #[cfg(feature = "build")]
@@ -114,9 +196,9 @@ macro_rules! operators {
 
         #[cfg(feature = "build")]
         impl Op {
-            /// Operator number, which is the kernel's id, and version.
-            pub fn kernel(&self) -> (u16, u16) {
-                match self { $(Op::$name(_) => ($id, $version),)* }
+            /// Operator number, which is the kernel's id.
+            pub fn id(&self) -> u16 {
+                match self { $(Op::$name(_) => $id,)* }
             }
 
             pub(crate) fn encode(&self, w: &mut writer::Writer<'_>) -> Result<(), BuildError> {
@@ -134,17 +216,17 @@ macro_rules! operators {
 }
 
 operators! {
-    1 1 conv2d Conv2d conv2d::Conv2dRecord<'m>;
-    2 1 depthwise_conv DepthwiseConv depthwise_conv::DepthwiseConvRecord<'m>;
-    3 1 fully_connected FullyConnected fully_connected::FullyConnectedRecord<'m>;
-    4 1 add Add add::AddRecord<'m>;
-    5 1 mul Mul mul::MulRecord<'m>;
-    6 1 max_pool MaxPool max_pool::MaxPoolRecord;
-    7 1 average_pool AveragePool average_pool::AveragePoolRecord<'m>;
-    8 1 softmax Softmax softmax::SoftmaxRecord<'m>;
-    9 1 lookup Lookup lookup::LookupRecord<'m>;
-    10 1 requantize Requantize requantize::RequantizeRecord;
-    11 1 pad Pad pad::PadRecord;
-    12 1 concat Concat concat::ConcatRecord<'m>;
-    13 1 copy Copy copy::CopyRecord;
+    1 2 conv2d CONV2D Conv2d conv2d::Conv2dRecord<'m>;
+    2 2 depthwise_conv DEPTHWISE_CONV DepthwiseConv depthwise_conv::DepthwiseConvRecord<'m>;
+    3 2 fully_connected FULLY_CONNECTED FullyConnected fully_connected::FullyConnectedRecord<'m>;
+    4 2 add ADD Add add::AddRecord<'m>;
+    5 2 mul MUL Mul mul::MulRecord<'m>;
+    6 2 max_pool MAX_POOL MaxPool max_pool::MaxPoolRecord;
+    7 2 average_pool AVERAGE_POOL AveragePool average_pool::AveragePoolRecord<'m>;
+    8 2 softmax SOFTMAX Softmax softmax::SoftmaxRecord<'m>;
+    9 2 lookup LOOKUP Lookup lookup::LookupRecord<'m>;
+    10 2 requantize REQUANTIZE Requantize requantize::RequantizeRecord;
+    11 2 pad PAD Pad pad::PadRecord;
+    12 2 concat CONCAT Concat concat::ConcatRecord<'m>;
+    13 2 copy COPY Copy copy::CopyRecord;
 }

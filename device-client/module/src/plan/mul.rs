@@ -2,7 +2,7 @@
 
 use super::operand::OperandRecord;
 use super::reader::Reader;
-use super::{Clamp, Problem, Span};
+use super::{Clamp, Operator, Problem, Span};
 use crate::numerics::Multiplier;
 
 /// Product as the device reads it.
@@ -24,8 +24,8 @@ pub struct MulRecord<'m> {
     pub clamp: Clamp,
 }
 
-impl<'m> MulRecord<'m> {
-    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for MulRecord<'m> {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let a = r.view()?;
         let b = OperandRecord::decode(r)?;
         let output = r.view()?;
@@ -44,18 +44,21 @@ impl<'m> MulRecord<'m> {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         self.clamp.check()?;
         if !self.a.same_shape(&self.output) {
             return Err(Problem::Shape);
         }
         self.a.disjoint_or_same(&self.output)?;
         self.b.verify(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -22,16 +22,27 @@ impl<'m> OperandRecord<'m> {
         // The shape follows the reference, but gives its length.
         let mut shape = *r;
         shape.skip(8)?;
-        let height = usize::from(shape.u16()?);
-        let width = usize::from(shape.u16()?);
-        let channels = usize::from(shape.u16()?);
-        if height == 0 || width == 0 || channels == 0 {
+        let mut low = [0; 3];
+        for dimension in &mut low {
+            *dimension = usize::from(shape.u16()?);
+        }
+        // Version 2: the upper halves of the dimensions.
+        let mut dimensions = low;
+        for dimension in &mut dimensions {
+            *dimension |= usize::from(shape.u16()?) << 16;
+        }
+        if r.version() < 2 && dimensions != low {
+            return Err(Problem::Reserved);
+        }
+        let [height, width, channels] = dimensions;
+        if dimensions.contains(&0) {
             return Err(Problem::Zero);
         }
-        let length = height as u64 * width as u64 * channels as u64;
+        let length = (height as u64 * width as u64)
+            .checked_mul(channels as u64)
+            .ok_or(Problem::OutsideConst)?;
         let bytes = r.constant(Layout::Hwc, length)?;
-        r.skip(6)?;
-        r.zeros(6)?;
+        r.skip(12)?;
         Ok(OperandRecord::Const(
             bytes,
             Span::dense(0, height, width, channels),
@@ -100,10 +111,7 @@ mod owned {
                         return Err(BuildError::Shape("a constant operand"));
                     }
                     w.weights(Layout::Hwc, values)?;
-                    for &dimension in shape {
-                        w.u16(dimension, "a constant operand")?;
-                    }
-                    w.zeros(6);
+                    w.dimensions(shape);
                     Ok(())
                 }
             }

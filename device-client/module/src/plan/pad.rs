@@ -1,7 +1,7 @@
 //! Padding with a constant: record 11.
 
 use super::reader::Reader;
-use super::{Problem, Span};
+use super::{Operator, Problem, Span};
 
 /// Padding with a constant as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,8 @@ pub struct PadRecord {
     pub value: i8,
 }
 
-impl PadRecord {
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for PadRecord {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let top = usize::from(r.u16()?);
@@ -38,12 +38,11 @@ impl PadRecord {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         if self.top + self.input.height > self.output.height
             || self.left + self.input.width > self.output.width
             || self.front + self.input.channels > self.output.channels
@@ -51,6 +50,10 @@ impl PadRecord {
             return Err(Problem::Shape);
         }
         self.input.disjoint(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

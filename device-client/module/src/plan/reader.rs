@@ -7,6 +7,11 @@ use crate::numerics::Multiplier;
 /// Segment number of a constant in a record.
 pub(crate) const CONST: u8 = 0xff;
 
+/// Flag of a view: a row stride and a ring follow.
+pub(crate) const STRIDED: u8 = 1 << 0;
+/// Flag of a view, from version 2 of a record on: dimensions have 32 bits.
+pub(crate) const WIDE: u8 = 1 << 1;
+
 /// What the bytes of a constant are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -127,15 +132,23 @@ impl<'m> Channels<'m> {
 pub(crate) struct Reader<'m> {
     bytes: &'m [u8],
     consts: &'m [u8],
-    segments: Segments,
+    segments: Segments<'m>,
+    version: u16,
 }
 
 impl<'m> Reader<'m> {
-    pub(crate) fn new(bytes: &'m [u8], consts: &'m [u8], segments: Segments) -> Self {
+    /// A cursor over a record of this version.
+    pub(crate) fn new(
+        bytes: &'m [u8],
+        consts: &'m [u8],
+        segments: Segments<'m>,
+        version: u16,
+    ) -> Self {
         Reader {
             bytes,
             consts,
             segments,
+            version,
         }
     }
 
@@ -186,6 +199,10 @@ impl<'m> Reader<'m> {
         self.zeros(left)
     }
 
+    pub(crate) const fn version(&self) -> u16 {
+        self.version
+    }
+
     pub(crate) fn skip(&mut self, count: usize) -> Result<(), Problem> {
         self.bytes = self.bytes.get(count..).ok_or(Problem::Truncated)?;
         Ok(())
@@ -195,48 +212,64 @@ impl<'m> Reader<'m> {
         self.bytes.first() == Some(&CONST)
     }
 
+    fn size(&mut self, wide: bool) -> Result<usize, Problem> {
+        Ok(if wide {
+            self.u32()? as usize
+        } else {
+            usize::from(self.u16()?)
+        })
+    }
+
     /// A tensor in the arena, inside its segment.
     pub(crate) fn view(&mut self) -> Result<Span, Problem> {
         let segment = self.u8()?;
         let flags = self.u8()?;
-        let height = usize::from(self.u16()?);
-        let width = usize::from(self.u16()?);
-        let channels = usize::from(self.u16()?);
+        let wide = flags & WIDE != 0;
+        if flags & !(STRIDED | WIDE) != 0 || (wide && self.version < 2) {
+            return Err(Problem::Reserved);
+        }
+        if wide {
+            self.zeros(2)?;
+        }
+        let height = self.size(wide)?;
+        let width = self.size(wide)?;
+        let channels = self.size(wide)?;
         let offset = self.u32()?;
         if height == 0 || width == 0 || channels == 0 {
             return Err(Problem::Zero);
         }
         let row = width as u64 * channels as u64;
-        let (stride, ring) = match flags {
-            0 => (row, height),
-            1 => {
-                let stride = self.u32()?;
-                let ring = usize::from(self.u16()?);
+        let mut stride = row;
+        if flags & STRIDED != 0 {
+            stride = u64::from(self.u32()?);
+            let ring = self.size(wide)?;
+            if !wide {
                 self.zeros(2)?;
-                (u64::from(stride), ring)
             }
-            _ => return Err(Problem::Reserved),
-        };
-        // Every record works on whole tensors so far.
-        if ring != height {
-            return Err(Problem::Ring);
+            // Every record works on whole tensors so far.
+            if ring != height {
+                return Err(Problem::Ring);
+            }
         }
         if stride < row {
             return Err(Problem::RowStride);
         }
-        let (base, size) = self.segments.get(segment).ok_or(Problem::NoSegment)?;
-        let extent = (height as u64 - 1) * stride + row;
-        if u64::from(offset) + extent > u64::from(size) {
+        let size = self.segments.size(segment).ok_or(Problem::NoSegment)?;
+        let end = (height as u64 - 1)
+            .checked_mul(stride)
+            .and_then(|rows| rows.checked_add(row))
+            .and_then(|extent| extent.checked_add(u64::from(offset)));
+        if end.is_none_or(|end| end > u64::from(size)) {
             return Err(Problem::OutsideSegment);
         }
-        let start = base as usize + offset as usize;
         Ok(Span {
-            start,
+            segment,
+            start: offset as usize,
             height,
             width,
             channels,
             row_stride: stride as usize,
-            ring,
+            ring: height,
         })
     }
 
@@ -255,7 +288,7 @@ impl<'m> Reader<'m> {
     }
 
     pub(crate) fn channels(&mut self, count: usize) -> Result<Channels<'m>, Problem> {
-        let length = (count * Channels::BYTES) as u64;
+        let length = count as u64 * Channels::BYTES as u64;
         let bytes = self.constant(Layout::Channels, length)?;
         let (words, t) = bytes.split_at(count * 8);
         let (bias, q) = words.as_chunks().0.split_at(count);

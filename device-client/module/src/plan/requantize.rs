@@ -1,7 +1,7 @@
 //! Change of scale and zero point: record 10.
 
 use super::reader::Reader;
-use super::{Clamp, Problem, Span};
+use super::{Clamp, Operator, Problem, Span};
 use crate::numerics::Multiplier;
 
 /// Change of scale and zero point as the device reads it.
@@ -19,8 +19,8 @@ pub struct RequantizeRecord {
     pub clamp: Clamp,
 }
 
-impl RequantizeRecord {
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Problem> {
+impl<'m> Operator<'m> for RequantizeRecord {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let multiplier = r.multiplier()?;
@@ -35,17 +35,20 @@ impl RequantizeRecord {
         })
     }
 
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         self.clamp.check()?;
         if !self.input.same_shape(&self.output) {
             return Err(Problem::Shape);
         }
         self.input.disjoint_or_same(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
     }
 }
 

@@ -1,7 +1,7 @@
 //! Softmax: record 8.
 
 use super::reader::{Layout, Reader};
-use super::{Problem, Span};
+use super::{Operator, Problem, Span};
 
 /// Softmax over the channels of each element as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,15 @@ pub struct SoftmaxRecord<'m> {
 }
 
 impl<'m> SoftmaxRecord<'m> {
-    pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
+    /// `T[d]`.
+    #[inline]
+    pub fn exp(&self, d: u8) -> u32 {
+        u32::from_le_bytes(self.table[usize::from(d)])
+    }
+}
+
+impl<'m> Operator<'m> for SoftmaxRecord<'m> {
+    fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         let input = r.view()?;
         let output = r.view()?;
         let (table, _) = r.constant(Layout::Table, 1024)?.as_chunks();
@@ -27,18 +35,11 @@ impl<'m> SoftmaxRecord<'m> {
         })
     }
 
-    /// `T[d]`.
-    #[inline]
-    pub fn exp(&self, d: u8) -> u32 {
-        u32::from_le_bytes(self.table[usize::from(d)])
-    }
-
-    /// Steps of the innermost loop, at most.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         3 * self.output.bytes() as u64
     }
 
-    pub(crate) fn verify(&self) -> Result<(), Problem> {
+    fn verify(&self) -> Result<(), Problem> {
         if !self.input.same_shape(&self.output) {
             return Err(Problem::Shape);
         }
@@ -53,6 +54,16 @@ impl<'m> SoftmaxRecord<'m> {
             return Err(Problem::Table);
         }
         self.input.disjoint_or_same(&self.output)
+    }
+
+    fn output(&self) -> Span {
+        self.output
+    }
+
+    const SCORES: bool = true;
+
+    fn scores(&self) -> Option<Span> {
+        Some(self.input)
     }
 }
 

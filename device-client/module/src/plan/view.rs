@@ -57,7 +57,9 @@ impl View {
 /// `start + (y % ring) * row_stride + x * channels + c`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// First byte.
+    /// Index of the arena segment.
+    pub segment: u8,
+    /// First byte in the segment.
     pub start: usize,
     /// Rows.
     pub height: usize,
@@ -72,9 +74,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// A whole tensor without gaps between its rows.
+    /// A whole tensor without gaps between its rows, in the first segment.
     pub const fn dense(start: usize, height: usize, width: usize, channels: usize) -> Span {
         Span {
+            segment: 0,
             start,
             height,
             width,
@@ -146,7 +149,7 @@ impl Span {
 
     /// Refuses memory shared with `other`.
     pub(crate) const fn disjoint(&self, other: &Span) -> Result<(), Problem> {
-        if self.end() <= other.start || other.end() <= self.start {
+        if self.segment != other.segment || self.end() <= other.start || other.end() <= self.start {
             Ok(())
         } else {
             Err(Problem::Overlap)

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::reader::{CONST, Layout};
+use super::reader::{CONST, Layout, STRIDED, WIDE};
 use super::{Clamp, View, Window};
 use crate::build::BuildError;
 use crate::numerics::Multiplier;
@@ -35,6 +35,8 @@ impl Consts {
 /// The payload of a record.
 pub(crate) struct Writer<'c> {
     pub(crate) bytes: Vec<u8>,
+    /// Version of the record: 2 if it has a dimension above 65,535.
+    pub(crate) version: u16,
     consts: &'c mut Consts,
 }
 
@@ -42,6 +44,7 @@ impl<'c> Writer<'c> {
     pub(crate) fn new(consts: &'c mut Consts) -> Self {
         Writer {
             bytes: Vec::new(),
+            version: 1,
             consts,
         }
     }
@@ -74,18 +77,43 @@ impl<'c> Writer<'c> {
 
     pub(crate) fn view(&mut self, view: &View) -> Result<(), BuildError> {
         let plain = view.row_stride as usize == view.row_bytes() && view.ring == view.height;
+        let dimensions = [view.height, view.width, view.channels];
+        let wide = dimensions.iter().any(|&d| d > u32::from(u16::MAX));
         self.u8(view.segment);
-        self.u8(u8::from(!plain));
-        self.u16(view.height, "a tensor's height")?;
-        self.u16(view.width, "a tensor's width")?;
-        self.u16(view.channels, "a tensor's channel count")?;
+        self.u8(if plain { 0 } else { STRIDED } | if wide { WIDE } else { 0 });
+        if wide {
+            self.version = 2;
+            self.zeros(2);
+            dimensions.into_iter().for_each(|d| self.u32(d));
+        } else {
+            for dimension in dimensions {
+                self.u16(dimension, "a dimension")?;
+            }
+        }
         self.u32(view.offset);
         if !plain {
             self.u32(view.row_stride);
-            self.u16(view.ring, "a tensor's ring")?;
-            self.zeros(2);
+            if wide {
+                self.u32(view.ring);
+            } else {
+                self.u16(view.ring, "a ring")?;
+                self.zeros(2);
+            }
         }
         Ok(())
+    }
+
+    /// Three dimensions: their lower halves, then their upper ones.
+    pub(crate) fn dimensions(&mut self, shape: &[u32; 3]) {
+        for half in [0, 16] {
+            for &dimension in shape {
+                self.bytes
+                    .extend_from_slice(&((dimension >> half) as u16).to_le_bytes());
+            }
+        }
+        if shape.iter().any(|&d| d > u32::from(u16::MAX)) {
+            self.version = 2;
+        }
     }
 
     pub(crate) fn constant(&mut self, layout: Layout, bytes: Vec<u8>) -> Result<(), BuildError> {

@@ -1,4 +1,4 @@
-//! The arithmetic of `reference/numerics.md` as plain 64-bit loops over whole tensors, one file
+//! The arithmetic of `docs/numerics.md` as plain 64-bit loops over whole tensors, one file
 //! per operator, and an interpreter of plans made of them with a memory of its own.
 //!
 //! Nothing here is fast, and nothing here is shared with the kernels but the reading of records.
@@ -37,8 +37,9 @@ use std::fmt;
 
 use crate::loader::Module;
 use crate::numerics::Multiplier;
+use crate::plan::layer::LayerRecord;
 use crate::plan::operand::OperandRecord;
-use crate::plan::{Channels, Clamp, Record, Span, Window};
+use crate::plan::{Clamp, Record, Span, Window};
 use crate::run::Class;
 
 /// `(acc * q + 2^(t-1)) >> t` (N2).
@@ -122,32 +123,40 @@ pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismat
     if expected != given {
         return Err(InputMismatch { expected, given });
     }
-    let mut memory = vec![0u8; module.arena_bytes()];
+    let mut memory: Memory = module
+        .segments()
+        .map(|place| vec![0; place.size as usize])
+        .collect();
     for (tensor, bytes) in module.inputs().zip(inputs) {
-        memory[module.range(&tensor)].copy_from_slice(bytes);
+        memory[usize::from(tensor.segment)][place(&tensor)].copy_from_slice(bytes);
     }
     let classifier = module.classifier();
     let mut layers = vec![Vec::new(); module.layer_count()];
     let mut scores = None;
     for (layer, record) in module.records() {
         if let Some(tensor) = &classifier {
-            let range = module.range(tensor);
+            let range = place(tensor);
             let output = record.output();
-            if output.start < range.end && range.start < output.end() {
+            if output.segment == tensor.segment
+                && output.start < range.end
+                && range.start < output.end()
+            {
                 scores = match &record {
                     Record::Softmax(op) if output.bytes() == range.len() => {
-                        Some(Tensor::load(&memory, &op.input).bytes())
+                        let memory = &memory[usize::from(op.input.segment)];
+                        Some(Tensor::load(memory, &op.input).bytes())
                     }
                     _ => None,
                 };
             }
         }
         let result = step(&record, &memory);
-        result.store(&mut memory, &record.output());
+        let output = record.output();
+        result.store(&mut memory[usize::from(output.segment)], &output);
         layers[layer] = result.bytes();
     }
     let class = classifier.map(|tensor| {
-        let output = &memory[module.range(&tensor)];
+        let output = &memory[usize::from(tensor.segment)][place(&tensor)];
         let scores = scores.as_deref().unwrap_or(output);
         // ArgMax of N9: the lowest index.
         let highest = scores.iter().map(|&b| b as i8).max();
@@ -163,7 +172,7 @@ pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismat
     });
     let outputs = module
         .outputs()
-        .map(|tensor| memory[module.range(&tensor)].to_vec())
+        .map(|tensor| memory[usize::from(tensor.segment)][place(&tensor)].to_vec())
         .collect();
     Ok(SpecRun {
         outputs,
@@ -172,48 +181,44 @@ pub fn run(module: &Module<'_>, inputs: &[&[u8]]) -> Result<SpecRun, InputMismat
     })
 }
 
-fn step(record: &Record<'_>, memory: &[u8]) -> Tensor {
-    let load = |span: &Span| Tensor::load(memory, span);
+/// A memory for each arena segment.
+type Memory = Vec<Vec<u8>>;
+
+fn place(tensor: &crate::format::Tensor) -> std::ops::Range<usize> {
+    let start = tensor.offset as usize;
+    start..start + tensor.bytes as usize
+}
+
+fn step(record: &Record<'_>, memory: &Memory) -> Tensor {
+    let load = |span: &Span| Tensor::load(&memory[usize::from(span.segment)], span);
     let operand = |operand: &OperandRecord<'_>| match operand {
-        OperandRecord::Arena(span) => Tensor::load(memory, span),
+        OperandRecord::Arena(span) => load(span),
         OperandRecord::Const(bytes, span) => Tensor::load(bytes, span),
     };
     let empty = |span: &Span| Tensor::new(span.height, span.width, span.channels);
     match record {
         Record::Conv2d(op) => {
-            let patch = op.window.taps() * op.input.channels;
-            let weights = signed(op.weights);
-            let sums: Vec<i64> = weights
-                .chunks_exact(patch)
-                .map(|w| w.iter().map(|&w| i64::from(w)).sum())
-                .collect();
-            let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
-            conv2d(&load(&op.input), &op.window, &layer, empty(&op.output))
+            let patch = op.window.taps() * op.layer.input.channels;
+            let layer = layer(&op.layer, &by_channel(op.layer.weights, patch));
+            let (input, output) = (load(&op.layer.input), empty(&op.layer.output));
+            conv2d(&input, &op.window, &layer, output)
         }
         Record::DepthwiseConv(op) => {
-            let weights = signed(op.weights);
-            let depth = op.output.channels;
-            let sums: Vec<i64> = (0..depth)
-                .map(|c| {
-                    weights
-                        .iter()
-                        .skip(c)
-                        .step_by(depth)
-                        .map(|&w| i64::from(w))
-                        .sum()
-                })
-                .collect();
-            let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
-            depthwise_conv(&load(&op.input), &op.window, &layer, empty(&op.output))
+            let weights = signed(op.layer.weights);
+            let depth = op.layer.output.channels;
+            let sum = |c| {
+                let taps = weights.iter().skip(c).step_by(depth);
+                taps.map(|&w| i64::from(w)).sum()
+            };
+            let sums: Vec<i64> = (0..depth).map(sum).collect();
+            let layer = layer(&op.layer, &sums);
+            let (input, output) = (load(&op.layer.input), empty(&op.layer.output));
+            depthwise_conv(&input, &op.window, &layer, output)
         }
         Record::FullyConnected(op) => {
-            let weights = signed(op.weights);
-            let sums: Vec<i64> = weights
-                .chunks_exact(op.input.bytes())
-                .map(|w| w.iter().map(|&w| i64::from(w)).sum())
-                .collect();
-            let layer = layer(weights, &op.channels, &sums, op.input_zero_point, op.clamp);
-            fully_connected(&load(&op.input), &layer, empty(&op.output))
+            let inputs = op.layer.input.bytes();
+            let layer = layer(&op.layer, &by_channel(op.layer.weights, inputs));
+            fully_connected(&load(&op.layer.input), &layer, empty(&op.layer.output))
         }
         Record::Add(op) => {
             let zero_points = (op.a_zero_point, op.b_zero_point);
@@ -296,21 +301,23 @@ fn signed(bytes: &[u8]) -> Vec<i8> {
     bytes.iter().map(|&b| b as i8).collect()
 }
 
+/// The sum of each output channel's weights, where they lie one behind the other.
+fn by_channel(weights: &[u8], each: usize) -> Vec<i64> {
+    signed(weights)
+        .chunks_exact(each)
+        .map(|w| w.iter().map(|&w| i64::from(w)).sum())
+        .collect()
+}
+
 /// Undoes the folding of the zero point into the bias: `bq = b' + zi * sum(wq)` (N5).
-fn layer(
-    weights: Vec<i8>,
-    channels: &Channels<'_>,
-    sums: &[i64],
-    input_zero_point: i8,
-    clamp: Clamp,
-) -> Layer {
-    let bias =
-        |(c, sum): (usize, &i64)| i64::from(channels.bias(c)) + i64::from(input_zero_point) * sum;
+fn layer(record: &LayerRecord<'_>, sums: &[i64]) -> Layer {
+    let (channels, zero) = (record.channels, i64::from(record.input_zero_point));
+    let bias = |(c, sum): (usize, &i64)| i64::from(channels.bias(c)) + zero * sum;
     Layer {
-        weights,
+        weights: signed(record.weights),
         bias: sums.iter().enumerate().map(bias).collect(),
         multipliers: (0..sums.len()).map(|c| channels.multiplier(c)).collect(),
-        input_zero_point,
-        clamp,
+        input_zero_point: record.input_zero_point,
+        clamp: record.clamp,
     }
 }

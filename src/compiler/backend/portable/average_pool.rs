@@ -2,24 +2,33 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context, window};
-use crate::ir::{Clamp, Node, Window};
+use super::Lowered;
+use crate::backend::context::window;
+use crate::backend::{BackendError, Context, Piece};
+use crate::ir::{Clamp, Node};
+use crate::operators::AveragePool;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    geometry: &Window,
-    count_include_pad: bool,
-) -> Result<build::Op, BackendError> {
-    let (input_scale, input_zero_point) = cx.scale(node.inputs[0])?;
-    Ok(build::Op::AveragePool(build::AveragePool {
-        input: cx.spatial(node.inputs[0])?,
-        output: cx.spatial(node.outputs[0])?,
-        window: window(geometry)?,
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<AveragePool>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let Some(op) = node.op.get::<AveragePool>() else {
+        return Ok(Vec::new());
+    };
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
+    let (input_scale, input_zero_point) = cx.scale(input)?;
+    let record = build::AveragePool {
+        input: cx.spatial(input)?,
+        output: cx.spatial(output)?,
+        window: window(&op.window)?,
         input_zero_point,
-        clamp: cx.clamp(node.outputs[0], &Clamp::NONE)?,
-        count_include_pad,
+        clamp: cx.clamp(output, &Clamp::NONE)?,
+        count_include_pad: op.include_pad,
         input_scale,
-        output_scale: cx.scale(node.outputs[0])?.0,
-    }))
+        output_scale: cx.scale(output)?.0,
+    };
+    Ok(vec![Piece::of(output, record)])
 }

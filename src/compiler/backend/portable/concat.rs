@@ -3,14 +3,20 @@
 use tinsmith_module::build;
 use tinsmith_module::numerics::Multiplier;
 
-use super::{BackendError, Context};
+use super::Lowered;
+use crate::backend::{BackendError, Context, Piece};
 use crate::ir::{Clamp, Node};
+use crate::operators::Concat;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    axis: usize,
-) -> Result<build::Op, BackendError> {
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<Concat>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let Some(&Concat { axis }) = node.op.get::<Concat>() else {
+        return Ok(Vec::new());
+    };
     // Everything before the axis is columns, everything from it on is channels.
     let extents = |tensor| {
         let shape = &cx.graph.tensor(tensor).shape;
@@ -20,7 +26,7 @@ pub(super) fn record(
             shape[axis..].iter().product(),
         ]
     };
-    let output = node.outputs[0];
+    let output = cx.operand(node, &node.outputs, 0)?;
     let (s_out, z_out) = cx.scale(output)?;
     let mut inputs = Vec::with_capacity(node.inputs.len());
     for &input in &node.inputs {
@@ -35,10 +41,11 @@ pub(super) fn record(
             requantize,
         });
     }
-    Ok(build::Op::Concat(build::Concat {
+    let record = build::Concat {
         inputs,
         output: cx.view_as(output, extents(output))?,
         axis: build::Axis::Channels,
         clamp: cx.clamp(output, &Clamp::NONE)?,
-    }))
+    };
+    Ok(vec![Piece::of(output, record)])
 }

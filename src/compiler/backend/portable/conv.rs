@@ -2,24 +2,30 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context, window};
-use crate::ir::{Clamp, Node, Window};
+use super::{Lowered, Portable};
+use crate::backend::context::window;
+use crate::backend::{BackendError, Context, Piece};
+use crate::ir::Node;
+use crate::operators::Conv;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    geometry: &Window,
-    clamp: &Clamp,
-) -> Result<build::Op, BackendError> {
-    let (weights, bias, multipliers) = cx.weights(node)?;
-    Ok(build::Op::Conv2d(build::Conv2d {
-        input: cx.spatial(node.inputs[0])?,
-        output: cx.spatial(node.outputs[0])?,
-        window: window(geometry)?,
-        input_zero_point: cx.scale(node.inputs[0])?.1,
-        clamp: cx.clamp(node.outputs[0], clamp)?,
-        weights,
-        bias,
-        multipliers,
-    }))
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<Conv>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let Some(op) = node.op.get::<Conv>() else {
+        return Ok(Vec::new());
+    };
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
+    let layer = cx.layer(
+        node,
+        &Portable,
+        cx.spatial(input)?,
+        cx.spatial(output)?,
+        &op.clamp,
+    )?;
+    let window = window(&op.window)?;
+    Ok(vec![Piece::of(output, build::Conv2d { window, layer })])
 }

@@ -2,15 +2,23 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context, number};
+use super::Lowered;
+use crate::backend::context::number;
+use crate::backend::{BackendError, Context, Piece};
 use crate::ir::Node;
+use crate::operators::Transpose;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    perm: &[usize],
-) -> Result<build::Op, BackendError> {
-    let (input, output) = (node.inputs[0], node.outputs[0]);
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<Transpose>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let Some(Transpose { perm }) = node.op.get() else {
+        return Ok(Vec::new());
+    };
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
     let from = &cx.graph.tensor(input).shape;
     let mut strides = vec![1; from.len()];
     for axis in (0..from.len().saturating_sub(1)).rev() {
@@ -28,12 +36,12 @@ pub(super) fn record(
         shape[skip + slot] = number(from[axis])?;
         input_strides[skip + slot] = number(strides[axis])?;
     }
-    let elements = cx.graph.tensor(input).elements();
-    Ok(build::Op::Copy(build::Copy {
-        input: cx.view_as(input, [1, 1, elements])?,
-        output: cx.view_as(output, [1, 1, elements])?,
+    let record = build::Copy {
+        input: cx.flat(input)?,
+        output: cx.flat(output)?,
         shape,
         input_start: 0,
         input_strides,
-    }))
+    };
+    Ok(vec![Piece::of(output, record)])
 }

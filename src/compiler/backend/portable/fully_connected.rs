@@ -2,23 +2,28 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context};
-use crate::ir::{Clamp, Node};
+use super::{Lowered, Portable};
+use crate::backend::{BackendError, Context, Piece};
+use crate::ir::Node;
+use crate::operators::FullyConnected;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    clamp: &Clamp,
-) -> Result<build::Op, BackendError> {
-    let (weights, bias, multipliers) = cx.weights(node)?;
-    let elements = cx.graph.tensor(node.inputs[0]).elements();
-    Ok(build::Op::FullyConnected(build::FullyConnected {
-        input: cx.view_as(node.inputs[0], [1, 1, elements])?,
-        output: cx.view(node.outputs[0])?,
-        input_zero_point: cx.scale(node.inputs[0])?.1,
-        clamp: cx.clamp(node.outputs[0], clamp)?,
-        weights,
-        bias,
-        multipliers,
-    }))
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<FullyConnected>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let Some(op) = node.op.get::<FullyConnected>() else {
+        return Ok(Vec::new());
+    };
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
+    let layer = cx.layer(
+        node,
+        &Portable,
+        cx.flat(input)?,
+        cx.view(output)?,
+        &op.clamp,
+    )?;
+    Ok(vec![Piece::of(output, build::FullyConnected { layer })])
 }

@@ -2,25 +2,30 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context};
-use crate::ir::{Function, Node};
+use super::Lowered;
+use crate::backend::{BackendError, Context, Piece};
+use crate::ir::Node;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    function: &Function,
-) -> Result<build::Op, BackendError> {
-    let ((s_in, z_in), (s_out, z_out)) = (cx.scale(node.inputs[0])?, cx.scale(node.outputs[0])?);
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.function(0.0).is_some(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
+    let ((s_in, z_in), (s_out, z_out)) = (cx.scale(input)?, cx.scale(output)?);
     let mut table = [0_i8; 256];
     for (stored, entry) in (-128_i32..128).zip(&mut table) {
         let x = f64::from(stored - i32::from(z_in)) * f64::from(s_in);
-        let y = (function.apply(x) / f64::from(s_out)).round_ties_even() + f64::from(z_out);
+        let y = node.op.function(x).unwrap_or(f64::NAN);
+        let y = (y / f64::from(s_out)).round_ties_even() + f64::from(z_out);
         *entry = y.clamp(-128.0, 127.0) as i8;
     }
-    let input = cx.view(node.inputs[0])?;
-    Ok(build::Op::Lookup(build::Lookup {
-        input,
-        output: cx.view(node.outputs[0])?,
+    let record = build::Lookup {
+        input: cx.view(input)?,
+        output: cx.view(output)?,
         table,
-    }))
+    };
+    Ok(vec![Piece::of(output, record)])
 }

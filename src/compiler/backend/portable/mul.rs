@@ -3,24 +3,33 @@
 use tinsmith_module::build;
 use tinsmith_module::numerics::Multiplier;
 
-use super::{BackendError, Context};
+use super::Lowered;
+use crate::backend::{BackendError, Context, Piece};
 use crate::ir::{Clamp, Node};
+use crate::operators::Mul;
 
-pub(super) fn record(
-    cx: &Context<'_>,
-    node: &Node,
-    clamp: &Clamp,
-) -> Result<build::Op, BackendError> {
-    let (a, b, output) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<Mul>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let (a, b) = (
+        cx.operand(node, &node.inputs, 0)?,
+        cx.operand(node, &node.inputs, 1)?,
+    );
+    let output = cx.operand(node, &node.outputs, 0)?;
     let ((s_a, z_a), (s_b, z_b)) = (cx.scale(a)?, cx.scale(b)?);
-    let (s_out, _) = cx.scale(output)?;
-    Ok(build::Op::Mul(build::Mul {
+    let multiplier = Multiplier::product(s_a, s_b, cx.scale(output)?.0)?;
+    let clamp = node.op.clamp().unwrap_or(Clamp::NONE);
+    let record = build::Mul {
         a: cx.view(a)?,
         b: build::Operand::Arena(cx.view(b)?),
         output: cx.view(output)?,
         a_zero_point: z_a,
         b_zero_point: z_b,
-        multiplier: Multiplier::product(s_a, s_b, s_out)?,
-        clamp: cx.clamp(output, clamp)?,
-    }))
+        multiplier,
+        clamp: cx.clamp(output, &clamp)?,
+    };
+    Ok(vec![Piece::of(output, record)])
 }

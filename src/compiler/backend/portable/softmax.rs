@@ -2,19 +2,28 @@
 
 use tinsmith_module::build;
 
-use super::{BackendError, Context};
+use super::Lowered;
+use crate::backend::{BackendError, Context, Piece};
 use crate::ir::Node;
+use crate::operators::Softmax;
 
-pub(super) fn record(cx: &Context<'_>, node: &Node) -> Result<build::Op, BackendError> {
-    let shape = &cx.graph.tensor(node.inputs[0]).shape;
-    let classes = shape.last().copied().unwrap_or(1).max(1);
-    let rows = cx.graph.tensor(node.inputs[0]).elements() / classes;
-    let (scale, _) = cx.scale(node.inputs[0])?;
-    Ok(build::Op::Softmax(build::Softmax {
-        input: cx.view_as(node.inputs[0], [1, rows, classes])?,
-        output: cx.view_as(node.outputs[0], [1, rows, classes])?,
-        table: table(scale, classes),
-    }))
+pub(super) const LOWERED: Lowered = Lowered {
+    takes: |node| node.op.is::<Softmax>(),
+    records,
+};
+
+fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
+    let input = cx.operand(node, &node.inputs, 0)?;
+    let output = cx.operand(node, &node.outputs, 0)?;
+    let tensor = cx.graph.tensor(input);
+    let classes = tensor.shape.last().copied().unwrap_or(1).max(1);
+    let extents = [1, tensor.elements() / classes, classes];
+    let record = build::Softmax {
+        input: cx.view_as(input, extents)?,
+        output: cx.view_as(output, extents)?,
+        table: table(cx.scale(input)?.0, classes),
+    };
+    Ok(vec![Piece::of(output, record)])
 }
 
 /// T[d] = rint(exp(-s * d) * 2^k) with k = min(22, 31 - ceil(log2 N)).

@@ -1,0 +1,278 @@
+//! Objects: what an application implements to bring its own. The client's own are entries of the
+//! same table.
+//!
+//! The client and the application share an object by reference, so what changes lies in a
+//! [`Cell`](core::cell::Cell) or the like. When a value changes by itself, the shell says so with
+//! [`Input::Changed`](crate::Input::Changed), and observers are told.
+
+use lwm2m_objects::model::ObjectModel;
+use lwm2m_objects::{Path, Value};
+use tinsmith_coap::Code;
+
+use crate::device::Device;
+use crate::platform::{Now, Platform};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The bootstrap server.
+    Bootstrap,
+    /// A management server.
+    Server {
+        /// Its instance of object 1.
+        instance: u16,
+        /// Its Short Server Id.
+        short_id: u16,
+    },
+}
+
+/// What a request is about: a resource of an instance that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Object instance.
+    pub instance: u16,
+    /// Resource; its definition allows the operation.
+    pub resource: u16,
+    /// Resource instance, where one is meant.
+    pub resource_instance: Option<u16>,
+}
+
+/// When a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Now, with success.
+    Now,
+    /// With success when everything that changed is on flash.
+    Stored,
+    /// With this code when everything that changed is on flash.
+    Refused(Code),
+    /// When [`Input::Done`](crate::Input::Done) comes with [`Context::ticket`], at most 247 s from
+    /// now. The server gets an empty acknowledgement meanwhile.
+    Later,
+}
+
+impl Done {
+    /// Of two values of one request, the one that takes longer.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let rank = |done: Self| match done {
+            Self::Now => 0,
+            Self::Stored => 1,
+            Self::Later => 2,
+            Self::Refused(_) => 3,
+        };
+        if rank(other) > rank(self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// Names a request that is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub(crate) session: u8,
+    pub(crate) serial: u32,
+}
+
+/// How a resource takes what is written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// As one value, in any format: [`Object::write`].
+    Value,
+    /// Opaque bytes part by part, in order, each once: [`Object::write_part`]. In another format
+    /// it comes as one value.
+    Stream {
+        /// Largest body, bytes.
+        max: u32,
+    },
+    /// Opaque bytes part by part as the server sends them, perhaps again or from the middle: the
+    /// object keeps the position itself, over a reset if it can. [`Object::write_part`].
+    Resumable,
+}
+
+/// A part of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'p> {
+    /// Position in the body.
+    pub offset: u32,
+    /// The bytes.
+    pub bytes: &'p [u8],
+    /// It is the end of the body.
+    pub last: bool,
+    /// Request-Tag of the transfer (RFC 9175), if the server gives one.
+    pub tag: Option<&'p [u8]>,
+}
+
+/// Takes the values of an instance, in ascending order.
+pub struct Values<'e> {
+    emit: &'e mut dyn FnMut(u16, Option<u16>, Value<'_>),
+}
+
+impl<'e> Values<'e> {
+    pub(crate) fn new(emit: &'e mut dyn FnMut(u16, Option<u16>, Value<'_>)) -> Self {
+        Self { emit }
+    }
+
+    /// The value of a resource.
+    pub fn put(&mut self, resource: u16, value: Value<'_>) {
+        (self.emit)(resource, None, value);
+    }
+
+    /// The value of an instance of a resource.
+    pub fn put_instance(&mut self, resource: u16, instance: u16, value: Value<'_>) {
+        (self.emit)(resource, Some(instance), value);
+    }
+}
+
+/// What is known while values are read.
+#[derive(Clone, Copy)]
+pub struct View<'v> {
+    /// The time.
+    pub now: Now,
+    pub(crate) device: &'v Device<'v>,
+    pub(crate) platform: &'v dyn Platform,
+}
+
+impl View<'_> {
+    /// Seconds since 1970-01-01 UTC, 0 if the device does not know them.
+    pub fn wall(&self) -> i64 {
+        self.device.wall(self.now)
+    }
+}
+
+/// What is known while a request is handled.
+pub struct Context<'c, 'a> {
+    /// The time.
+    pub now: Now,
+    /// Who asks.
+    pub origin: Origin,
+    /// The board.
+    pub platform: &'c mut dyn Platform,
+    pub(crate) ticket: Ticket,
+    pub(crate) device: &'c mut Device<'a>,
+}
+
+impl Context<'_, '_> {
+    /// The name of this request, for a handler that answers [`Done::Later`].
+    pub const fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// What is known while values are read.
+    pub fn view(&self) -> View<'_> {
+        View {
+            now: self.now,
+            device: self.device,
+            platform: self.platform,
+        }
+    }
+}
+
+/// An object. Only the definition and what the definition allows need to be there; the rest is
+/// answered with 4.05.
+///
+/// Before a handler is called, the client has checked path, operation, type and range with the
+/// definition.
+pub trait Object {
+    /// Id, version and resources.
+    fn definition(&self) -> &'static ObjectModel;
+
+    /// Calls `f` with the id of each instance, ascending. By default there is instance 0.
+    fn instances(&self, _view: &View<'_>, f: &mut dyn FnMut(u16)) {
+        f(0);
+    }
+
+    /// Gives each readable resource of an instance that exists, by ascending id.
+    ///
+    /// It is run again for each block of a long answer and must give the same then; a change in
+    /// between must be told ([`Input::Changed`](crate::Input::Changed)).
+    fn read(&self, view: &View<'_>, instance: u16, values: &mut Values<'_>);
+
+    /// A read of `path` has come; [`Done::Later`] puts it off until the values are there.
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn prepare(&self, _context: &mut Context<'_, '_>, _path: &Path) -> Result<Done, Code> {
+        Ok(Done::Now)
+    }
+
+    /// How a resource takes what is written to it.
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn body(&self, _view: &View<'_>, _target: Target) -> Result<Body, Code> {
+        Ok(Body::Value)
+    }
+
+    /// Takes a value. A server that writes several resources at once calls it for each of them,
+    /// when all have been checked.
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn write(
+        &self,
+        _context: &mut Context<'_, '_>,
+        _target: Target,
+        _value: Value<'_>,
+    ) -> Result<Done, Code> {
+        Err(Code::METHOD_NOT_ALLOWED)
+    }
+
+    /// Takes a part of a body, see [`Body`].
+    ///
+    /// # Errors
+    /// The code of the answer; a stream begins anew.
+    fn write_part(
+        &self,
+        _context: &mut Context<'_, '_>,
+        _target: Target,
+        _part: Part<'_>,
+    ) -> Result<Done, Code> {
+        Err(Code::METHOD_NOT_ALLOWED)
+    }
+
+    /// Executes a resource with its arguments (LwM2M TS 1.1 §6.3.5).
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn execute(
+        &self,
+        _context: &mut Context<'_, '_>,
+        _target: Target,
+        _arguments: &[u8],
+    ) -> Result<Done, Code> {
+        Err(Code::METHOD_NOT_ALLOWED)
+    }
+
+    /// Makes an instance, with this id if the server names one that is free; gives its id. Values
+    /// follow by [`write`](Self::write); if one is refused, the instance is deleted again.
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn create(
+        &self,
+        _context: &mut Context<'_, '_>,
+        _instance: Option<u16>,
+    ) -> Result<(u16, Done), Code> {
+        Err(Code::METHOD_NOT_ALLOWED)
+    }
+
+    /// Deletes an instance.
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn delete(&self, _context: &mut Context<'_, '_>, _instance: u16) -> Result<Done, Code> {
+        Err(Code::METHOD_NOT_ALLOWED)
+    }
+
+    /// A change of what is at `path` is to be kept from observers for now.
+    fn is_quiet(&self, _view: &View<'_>, _path: &Path) -> bool {
+        false
+    }
+
+    /// The bootstrap server may write this object too. It does so at once, not with the Finish.
+    fn takes_bootstrap(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,332 @@
+//! One server: its address, its CoAP conversation, its registration, what it observes, and the one
+//! request of it that waits for an answer. What one server does or refuses stays in its session.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use lwm2m_objects::Path;
+use tinsmith_coap::{
+    Block, BuildError, Builder, Code, Endpoint, FixedBuffer, Instant, Numbering, OptionNumber,
+    Parameters, Reliability, Request, RequestHandle, SendError, Token,
+};
+
+use crate::body::Upload;
+use crate::object::Origin;
+use crate::observe::Observation;
+use crate::platform::{Now, Platform};
+use crate::read::ReadRequest;
+use crate::text::Text;
+use crate::zero::Live;
+
+/// Largest confirmable message that we send, in bytes: a Register, a notification of one block.
+pub(crate) const MAX_CONFIRMABLE: usize = 704;
+/// Largest answer that is kept for duplicates, in bytes.
+const KEPT_REPLY: usize = 128;
+
+pub(crate) type Coap = Endpoint<FixedBuffer<MAX_CONFIRMABLE>, FixedBuffer<KEPT_REPLY>, 2, 4>;
+
+/// Adds options and payload to a message.
+pub(crate) type Build<'b> = dyn FnMut(&mut Builder<'_>) -> Result<(), BuildError> + 'b;
+
+/// Room for the state of one server; all zeros without one.
+pub struct Session<'a> {
+    pub(crate) open: bool,
+    pub(crate) link: Link,
+    observations: Option<&'a mut [Observation]>,
+}
+
+impl<'a> Session<'a> {
+    /// No server.
+    pub const fn new() -> Self {
+        Self {
+            open: false,
+            link: Link::REST,
+            observations: None,
+        }
+    }
+
+    /// Its share of the observations.
+    pub(crate) fn share(&mut self, observations: &'a mut [Observation]) {
+        self.open = false;
+        self.observations = Some(observations);
+    }
+
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.open.then_some(&self.link)
+    }
+
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.open.then_some(&mut self.link)
+    }
+
+    pub(crate) fn observations(&self) -> &[Observation] {
+        self.observations.as_deref().unwrap_or_default()
+    }
+
+    /// The link and what is observed.
+    pub(crate) fn parts(&mut self) -> (Option<&mut Link>, &mut [Observation]) {
+        let observations = self.observations.as_deref_mut().unwrap_or_default();
+        (self.open.then_some(&mut self.link), observations)
+    }
+
+    /// A body that arrives begins anew.
+    pub(crate) fn forget_upload(&mut self) {
+        self.link.upload = None;
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+        self.parts().1.fill(Observation::EMPTY);
+    }
+
+    pub(crate) fn open(
+        &mut self,
+        address: SocketAddr,
+        origin: Origin,
+        now: Now,
+        platform: &mut dyn Platform,
+    ) {
+        self.close();
+        self.link.restart(address, origin, now, platform);
+        self.open = true;
+    }
+}
+
+impl Default for Session<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a request that waits is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Held {
+    Code {
+        code: Code,
+        block1: Option<Block>,
+    },
+    /// 2.01 with the path of the new instance.
+    Created(Path),
+    /// What is at a path then.
+    Read(ReadRequest),
+    /// 2.04 (5.00 if the accounts could not be stored), and the bootstrap is over.
+    Finish {
+        stored: bool,
+    },
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Everything on flash; bit n: the request relies on the record with key n.
+    Stored { records: u8 },
+    /// The handler says that it is done.
+    Told { serial: u32 },
+    /// Nothing any more.
+    Ready,
+}
+
+/// A request that is answered later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) _live: Live,
+    pub(crate) handle: RequestHandle,
+    pub(crate) until: Until,
+    pub(crate) held: Held,
+    /// It is a part of a resumable body at this path, up to this offset.
+    pub(crate) part: Option<(Path, u32)>,
+    /// Monotonic milliseconds after which no handler is waited for: the server does not know the
+    /// request any more.
+    pub(crate) ends: u64,
+}
+
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    pub(crate) origin: Origin,
+    pub(crate) coap: Coap,
+    pub(crate) registration: Registration,
+    /// Registrations that failed in a row.
+    pub(crate) failures: u8,
+    /// [`Log::instances`](crate::log::Log::instances) as this server was told.
+    pub(crate) told_instances: u32,
+    pub(crate) waiting: Option<Waiting>,
+    /// A body that arrives in blocks.
+    pub(crate) upload: Option<Upload>,
+}
+
+/// Where a registration stands; times are monotonic milliseconds.
+///
+/// ```text
+///  Due -> Registering -> Registered -> Updating -> Registered
+///   ^--- no or bad answer ---+            |  4.04, no answer: Due
+///                       Registered -> Leaving -> Gone
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Registration {
+    Due {
+        at: u64,
+    },
+    /// `lifetime` is what the server is being told, seconds.
+    Registering {
+        token: Token,
+        lifetime: u32,
+    },
+    Registered {
+        location: Location,
+        update_at: u64,
+    },
+    Updating {
+        token: Token,
+        location: Location,
+        lifetime: u32,
+    },
+    Leaving {
+        token: Token,
+    },
+    Gone,
+}
+
+/// Location-Path of a registration, segments joined by '/'.
+pub(crate) type Location = Text<64>;
+
+impl Link {
+    const REST: Self = Self {
+        address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+        origin: Origin::Bootstrap,
+        coap: Coap::REST,
+        registration: Registration::Due { at: 0 },
+        failures: 0,
+        told_instances: 0,
+        waiting: None,
+        upload: None,
+    };
+
+    fn restart(
+        &mut self,
+        address: SocketAddr,
+        origin: Origin,
+        now: Now,
+        platform: &mut dyn Platform,
+    ) {
+        let parameters = Parameters {
+            max_kept_reply: KEPT_REPLY as u16,
+            ..Parameters::RFC7252
+        };
+        let seed = platform.random();
+        self.coap.restart(parameters, Numbering::ALL, seed);
+        self.address = address;
+        self.origin = origin;
+        self.registration = match origin {
+            Origin::Bootstrap => Registration::Gone,
+            Origin::Server { .. } => Registration::Due { at: now.mono },
+        };
+        self.failures = 0;
+        self.told_instances = 0;
+        self.waiting = None;
+        self.upload = None;
+    }
+
+    /// Answers a request; the length of the datagram in `out`.
+    pub(crate) fn respond(
+        &mut self,
+        now: Now,
+        handle: RequestHandle,
+        code: Code,
+        out: &mut [u8],
+        build: &mut Build<'_>,
+    ) -> Result<usize, SendError> {
+        let made = self.coap.respond(instant(now), handle, code, out, build)?;
+        Ok(made.len)
+    }
+
+    /// Sends a confirmable request; none if the endpoint is busy.
+    pub(crate) fn request(
+        &mut self,
+        now: Now,
+        code: Code,
+        token: Token,
+        out: &mut [u8],
+        build: &mut Build<'_>,
+    ) -> Result<(SocketAddr, usize), SendError> {
+        let request = Request {
+            code,
+            token,
+            reliability: Reliability::Confirmable,
+            response_timeout_ms: None,
+        };
+        let len = self.coap.start_request(instant(now), request, out, build)?;
+        Ok((self.address, len))
+    }
+
+    /// Milliseconds at which this server wants to be looked at.
+    pub(crate) fn next_deadline(&self, registers: bool) -> Option<u64> {
+        let registration = match self.registration {
+            Registration::Due { at } => Some(at),
+            Registration::Registered { update_at, .. } => Some(update_at),
+            _ => None,
+        };
+        let registration = registration.filter(|_| registers);
+        let coap = self.coap.next_deadline().map(Instant::as_millis);
+        let told = |w: &Waiting| matches!(w.until, Until::Told { .. });
+        let waiting = self.waiting.as_ref().filter(|w| told(w)).map(|w| w.ends);
+        [registration, coap, waiting].into_iter().flatten().min()
+    }
+}
+
+/// Adds Block1 of an answer.
+pub(crate) fn add_block1(b: &mut Builder<'_>, block1: Option<Block>) -> Result<(), BuildError> {
+    if let Some(block) = block1 {
+        b.block(OptionNumber::BLOCK1, block)?;
+    }
+    Ok(())
+}
+
+/// Adds the path of an instance that was made.
+pub(crate) fn add_location(b: &mut Builder<'_>, path: &Path) -> Result<(), BuildError> {
+    let text = path.text();
+    for segment in text.as_str().split('/').skip(1) {
+        b.option(OptionNumber::LOCATION_PATH, segment.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A fresh token.
+pub(crate) fn token(platform: &mut dyn Platform) -> Token {
+    let [a, b, c, d] = platform.random().to_be_bytes();
+    let [e, f, g, h] = platform.random().to_be_bytes();
+    Token::new(&[a, b, c, d, e, f, g, h]).unwrap_or_default()
+}
+
+/// CoAP's clock.
+pub(crate) const fn instant(now: Now) -> Instant {
+    Instant::from_millis(now.mono)
+}
+
+/// Milliseconds before attempt number `attempts`: doubling from 2 s to 5 min, the upper half of it
+/// random, so that a fleet does not come back at once.
+pub(crate) fn back_off(attempts: u8, platform: &mut dyn Platform) -> u64 {
+    let full = (2_000u64 << attempts.saturating_sub(1).min(8)).min(300_000);
+    full / 2 + u64::from(platform.random()) % (full / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Board;
+
+    #[test]
+    fn back_off_doubles_and_ends_at_five_minutes() {
+        let mut board = Board::small();
+        for (attempts, full) in [
+            (1, 2_000),
+            (2, 4_000),
+            (5, 32_000),
+            (9, 300_000),
+            (255, 300_000),
+        ] {
+            for _ in 0..100 {
+                let ms = back_off(attempts, &mut board);
+                assert!((full / 2..full).contains(&ms), "{attempts}: {ms}");
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! One world for tests: the real server core and reconciler against the real client with its flash
+//! in memory, in virtual time.
+//!
+//! Loss, duplication, reordering, rebinding, power cuts, and cuts of the server's store follow from
+//! one seed, so that a failure is repeated by its number.
+
+mod chance;
+mod device;
+mod disk;
+pub mod models;
+mod network;
+mod server;
+mod world;
+
+pub use chance::Chance;
+pub use device::Device;
+pub use disk::Disk;
+pub use network::{Datagram, Network, Weather};
+pub use server::{BOOTSTRAP, MANAGEMENT, Server, Waits};
+pub use world::World;
