@@ -14,6 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lwm2m-objects", &[]),
     ("tinsmith-coap", &[]),
     ("tinsmith-models", &[]),
+    ("tinsmith-peer", &[]),
     ("tinsmith-module", &["lwm2m-objects"]),
     ("tinsmith-package", &["lwm2m-objects"]),
     ("tinsmith-targets", &["lwm2m-objects"]),
@@ -52,9 +53,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("tinsmith-store", &["tinsmith-digest"]),
     (
         "tinsmith-lwm2m",
-        &["lwm2m-objects", "tinsmith-coap", "tinsmith-store"],
+        &[
+            "lwm2m-objects",
+            "tinsmith-coap",
+            "tinsmith-peer",
+            "tinsmith-store",
+        ],
     ),
-    ("tinsmith-transport", &["tinsmith-lwm2m"]),
+    ("tinsmith-transport", &["tinsmith-peer"]),
     (
         "tinsmith-update",
         &[
