@@ -15,100 +15,11 @@ use tinsmith_coap::{
     Request, Sent, Token, stateless,
 };
 
-use super::device::{Context, PeerCoap};
 use super::registration::{Parameters, RegisterError};
-use super::shard::Source;
+use super::rule::{BootstrapConfig, Rule};
+use super::shared::{CRITICAL, Context, PeerCoap, Source};
 use super::types::{Endpoint, Event};
 use super::{Identity, ListenerId, Peer};
-
-/// What devices whose names fit a pattern get.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// `*` stands for any characters, `?` for one.
-    pub pattern: String,
-    /// Of the LwM2M server, e.g. `coap://192.0.2.1:5683`. Empty: this server's management
-    /// listener, by the address at which the device reaches it.
-    pub server_uri: String,
-    /// Seconds.
-    pub lifetime: u32,
-    /// 1 to 65534.
-    pub short_server_id: u16,
-    /// Transports, e.g. `U`.
-    pub binding: String,
-    /// Instance of Security that is written; the bootstrap account must be at another.
-    pub security_instance: u16,
-    /// Instance of Server that is written.
-    pub server_instance: u16,
-    /// The path of the Delete; the bootstrap account and Device survive it (LwM2M TS 1.1
-    /// §6.1.7.4).
-    pub delete: Path,
-}
-
-impl Default for Rule {
-    /// For all devices, to this server.
-    fn default() -> Self {
-        Rule {
-            pattern: "*".into(),
-            server_uri: String::new(),
-            lifetime: 300,
-            short_server_id: 123,
-            binding: "U".into(),
-            security_instance: 1,
-            server_instance: 0,
-            delete: Path::ROOT,
-        }
-    }
-}
-
-/// Rules, the first that fits counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BootstrapConfig {
-    /// In order.
-    pub rules: Vec<Rule>,
-}
-
-impl Default for BootstrapConfig {
-    fn default() -> Self {
-        BootstrapConfig {
-            rules: vec![Rule::default()],
-        }
-    }
-}
-
-impl BootstrapConfig {
-    /// The rule for a device.
-    pub fn rule(&self, endpoint: &str) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .find(|rule| matches(&rule.pattern, endpoint))
-    }
-}
-
-/// `*` and `?`, without recursion: linear but for the last star.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, from)) = star else { return false };
-                star = Some((at, from + 1));
-                p = at + 1;
-                t = from + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
-}
 
 /// What the server does next to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,7 +218,7 @@ impl Bootstrap {
         if message.code() != Code::POST {
             return Err((Code::METHOD_NOT_ALLOWED, String::new()));
         }
-        if let Some(number) = message.unrecognised_critical(&super::shard::CRITICAL) {
+        if let Some(number) = message.unrecognised_critical(&CRITICAL) {
             return Err((Code::BAD_OPTION, format!("option {}", number.0)));
         }
         let bad = |e: RegisterError| (Code::BAD_REQUEST, e.to_string());
@@ -552,22 +463,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns() {
-        for (pattern, text, fits) in [
-            ("*", "anything", true),
-            ("*", "", true),
-            ("dev-?", "dev-1", true),
-            ("dev-?", "dev-12", false),
-            ("a*b*c", "a-xx-b-yy-c", true),
-            ("a*b*c", "a-xx-b-yy", false),
-            ("", "", true),
-            ("", "x", false),
-        ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn the_table_walks_through_all_steps() {

@@ -1,8 +1,8 @@
 //! What a shard is told at its start.
 
-use super::bootstrap::BootstrapConfig;
 use super::models::ModelSource;
 use super::peer::Role;
+use super::rule::BootstrapConfig;
 
 /// Limits of one shard; what is over one is refused, with the code the field names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,75 +1,20 @@
 //! One registered device: its CoAP state, its requests in order and its observations.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tinsmith_coap::{
-    Endpoint as Coap, Instant, Message, MessageId, Numbering, Output as CoapOutput, Parameters,
-    Received, RequestHandle, Sent, Token,
+    Message, MessageId, Output as CoapOutput, Received, RequestHandle, Sent, Token,
 };
 
 use super::exchange::{Job, Keep, Open, Step};
 use super::models::Models;
 use super::observation::Observation;
-use super::random::Random;
-use super::shard::{Persists, Waiting};
-use super::types::{Endpoint, Event, Now, Outcome, Registration, RequestId};
-use super::{Identity, Limits, ListenerId, ModelSource, Output, Peer, request_key};
+use super::shared::{Context, PeerCoap, Waiting};
+use super::types::{Endpoint, Event, Outcome, Registration, RequestId};
+use super::{Identity, ListenerId, Peer, request_key};
 use lwm2m_objects::Path;
 use tinsmith_store::Op;
-
-/// The CoAP state of one peer.
-pub(super) type PeerCoap = Coap<Vec<u8>, Vec<u8>, 2, 4>;
-
-/// What a device needs of its shard.
-pub(super) struct Context<'s> {
-    pub(super) now: Now,
-    pub(super) out: &'s mut VecDeque<Output>,
-    /// The device of each request that is not over.
-    pub(super) requests: &'s mut HashMap<RequestId, Endpoint>,
-    pub(super) persists: &'s mut Persists,
-    pub(super) random: &'s mut Random,
-    /// Room for one datagram.
-    pub(super) buffer: &'s mut [u8],
-    pub(super) limits: &'s Limits,
-    pub(super) models: &'s ModelSource,
-    /// Top bits of our message ids.
-    pub(super) numbering: Numbering,
-}
-
-impl Context<'_> {
-    pub(super) fn at(&self) -> Instant {
-        Instant::from_millis(self.now.mono)
-    }
-
-    pub(super) fn event(&mut self, event: Event) {
-        self.out.push_back(Output::Event(event));
-    }
-
-    /// Sends what is in the buffer.
-    pub(super) fn transmit(
-        &mut self,
-        (listener, peer): (ListenerId, Peer),
-        identity: &Identity,
-        len: usize,
-    ) {
-        let bytes = self.buffer[..len].to_vec();
-        self.out.push_back(Output::Transmit {
-            listener,
-            peer,
-            identity: identity.clone(),
-            bytes,
-        });
-    }
-
-    pub(super) fn coap(&mut self) -> PeerCoap {
-        let parameters = Parameters {
-            response_timeout_ms: self.limits.response_timeout,
-            ..Parameters::RFC7252
-        };
-        PeerCoap::new(parameters, self.numbering, self.random.next_u32())
-    }
-}
 
 /// Where a registration is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

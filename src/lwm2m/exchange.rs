@@ -9,9 +9,10 @@ use tinsmith_coap::{
 };
 
 use super::body::Body;
-use super::device::{Context, Device};
+use super::device::Device;
 use super::models::Models;
 use super::observation::{Observation, content_format, decode};
+use super::shared::Context;
 use super::target::PathValue;
 use super::types::{Event, Now, Operation, Outcome, RequestId};
 

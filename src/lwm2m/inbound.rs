@@ -7,7 +7,8 @@ use tracing::warn;
 
 use super::device::Handled;
 use super::route::parse_location;
-use super::shard::{CRITICAL, Shard, Source};
+use super::shard::Shard;
+use super::shared::{CRITICAL, Source};
 use super::types::Now;
 use super::uploads::Taken;
 use super::{Output, Role};

@@ -7,9 +7,10 @@ use lwm2m_objects::{ContentFormat, Path};
 use tinsmith_coap::observe::Freshness;
 use tinsmith_coap::{Message, Token};
 
-use super::device::{Context, Device};
+use super::device::Device;
 use super::exchange::{Job, Keep};
 use super::models::Models;
+use super::shared::Context;
 use super::target::{PathValue, Target};
 use super::types::{Event, Now, Operation};
 

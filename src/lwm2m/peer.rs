@@ -1,9 +1,6 @@
 //! Who sends: listeners, peers and identities, as the transport tells them to the cores.
 
-use std::fmt;
-use std::net::SocketAddr;
-
-use serde::{Deserialize, Serialize};
+pub use tinsmith_peer::{Identity, Peer};
 
 /// An open socket of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,55 +13,4 @@ pub enum Role {
     Bootstrap,
     /// Devices register here and are managed (LwM2M TS 1.1 §6.2 to §6.4).
     Management,
-}
-
-/// A route to a device. It may change under a registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer {
-    /// The source address of the last datagram.
-    pub address: SocketAddr,
-    /// The DTLS association or the TCP connection; 0 for plain UDP.
-    pub association: u32,
-}
-
-impl Peer {
-    /// A sender of plain UDP datagrams.
-    pub fn udp(address: SocketAddr) -> Self {
-        Peer {
-            address,
-            association: 0,
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.address, f)
-    }
-}
-
-/// What the security of a message proved about its sender. It belongs to the message, not to the
-/// peer: OSCORE works above the transport.
-///
-/// The names of the variants are in records; their order is that of schema 1, which had numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Identity {
-    /// Nothing.
-    None,
-    /// The PSK identity of the handshake.
-    Psk(Vec<u8>),
-    /// SHA-256 of the raw public key.
-    RawKey([u8; 32]),
-    /// The common name of the certificate.
-    Certificate(String),
-    /// The sender id of the OSCORE context.
-    Oscore(Vec<u8>),
-}
-
-impl Identity {
-    /// True if a message of this identity may come from any address.
-    pub fn is_authenticated(&self) -> bool {
-        !matches!(self, Identity::None)
-    }
 }

@@ -12,7 +12,8 @@ use super::registration::{
     Links, MAX_OTHER, Parameters, RegisterError, check_binding, check_version,
 };
 use super::route::{LOCATION_MASK, bucket, location};
-use super::shard::{Shard, Source, Waiting};
+use super::shard::Shard;
+use super::shared::{Source, Waiting};
 use super::types::{Event, Now, Registration};
 use super::{Output, PersistId, stored};
 use tinsmith_store::Op;

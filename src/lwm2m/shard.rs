@@ -1,88 +1,24 @@
 //! One shard: the registry of its devices, and where their datagrams go.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tinsmith_coap::{Block, MessageId, Numbering, OptionNumber, RequestHandle, Token};
+use tinsmith_coap::{MessageId, Numbering, Token};
 use tracing::warn;
 
 use super::away::Away;
 use super::bootstrap::Bootstrap;
-use super::config::{Limits, ShardConfig};
-use super::device::{Context, Device, Stage, finish};
+use super::config::ShardConfig;
+use super::device::{Device, Stage, finish};
 use super::exchange::{Job, Keep};
-use super::random::Random;
 use super::registry::Registry;
 use super::route::id_bits;
+use super::shared::{Context, Shared, Source, Waiting};
 use super::types::{DeviceRequest, Endpoint, Event, Now, Outcome, Registration, RequestId};
 use super::unreadable::Unreadable;
 use super::uploads::Uploads;
-use super::{
-    Identity, Input, ListenerId, ModelSource, Output, Peer, PersistId, Role, request_record, stored,
-};
-use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Stored};
-
-/// Critical options that are understood in requests.
-pub(super) const CRITICAL: [OptionNumber; 7] = [
-    OptionNumber::URI_HOST,
-    OptionNumber::URI_PORT,
-    OptionNumber::URI_PATH,
-    OptionNumber::URI_QUERY,
-    OptionNumber::ACCEPT,
-    OptionNumber::BLOCK1,
-    OptionNumber::BLOCK2,
-];
-
-/// Room for one datagram of ours.
-const DATAGRAM: usize = 1280;
-
-/// What a commit was for.
-pub(super) enum Waiting {
-    Register {
-        index: u32,
-        serial: u64,
-        handle: RequestHandle,
-        block1: Option<Block>,
-    },
-    Update {
-        index: u32,
-        serial: u64,
-        handle: RequestHandle,
-        block1: Option<Block>,
-    },
-    Deregister {
-        index: u32,
-        serial: u64,
-        handle: RequestHandle,
-    },
-    /// A durable request may be sent.
-    Request(RequestId),
-    /// A durable request is forgotten: its end may be told.
-    Completed(Event),
-    /// Nobody waits.
-    Background(Endpoint),
-}
-
-/// Commits that are under way.
-#[derive(Default)]
-pub(super) struct Persists {
-    pub(super) waiting: HashMap<PersistId, Waiting>,
-    last: u64,
-}
-
-impl Persists {
-    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, ops: Vec<Op>, waiting: Waiting) {
-        self.last += 1;
-        let id = PersistId(self.last);
-        self.waiting.insert(id, waiting);
-        let batch = Batch {
-            expect: Vec::new(),
-            ops,
-        };
-        out.push_back(Output::Persist(id, batch));
-    }
-}
+use super::{Input, ListenerId, Output, Peer, Role, request_record, stored};
+use tinsmith_store::{Key, Kind, Op, RecordError, Stored};
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
 pub struct Shard {
@@ -97,45 +33,6 @@ pub struct Shard {
     pub(super) next_serial: u64,
 }
 
-/// What all devices of a shard use.
-pub(super) struct Shared {
-    pub(super) limits: Limits,
-    pub(super) models: ModelSource,
-    numbering: Numbering,
-    pub(super) random: Random,
-    /// The device of each request that is not over.
-    pub(super) requests: HashMap<RequestId, Endpoint>,
-    pub(super) persists: Persists,
-    pub(super) out: VecDeque<Output>,
-    /// Room for one datagram.
-    pub(super) buffer: Box<[u8]>,
-}
-
-impl Shared {
-    pub(super) fn at(&mut self, now: Now) -> Context<'_> {
-        Context {
-            now,
-            out: &mut self.out,
-            requests: &mut self.requests,
-            persists: &mut self.persists,
-            random: &mut self.random,
-            buffer: &mut self.buffer,
-            limits: &self.limits,
-            models: &self.models,
-            numbering: self.numbering,
-        }
-    }
-}
-
-/// Where a request came from.
-#[derive(Clone, Copy)]
-pub(super) struct Source<'i> {
-    pub(super) listener: ListenerId,
-    pub(super) peer: Peer,
-    pub(super) identity: &'i Identity,
-    pub(super) management: Option<SocketAddr>,
-}
-
 impl Shard {
     /// A shard without devices.
     pub fn new(config: ShardConfig) -> Self {
@@ -144,16 +41,12 @@ impl Shard {
         let prefix = u16::from(config.index);
         Shard {
             registry: Registry::new(limits.devices_per_peer),
-            shared: Shared {
+            shared: Shared::new(
                 limits,
-                models: config.models,
-                numbering: Numbering::with_prefix(bits, prefix).unwrap_or(Numbering::ALL),
-                random: Random::new(config.seed),
-                requests: HashMap::new(),
-                persists: Persists::default(),
-                out: VecDeque::new(),
-                buffer: vec![0; DATAGRAM].into_boxed_slice(),
-            },
+                config.models,
+                Numbering::with_prefix(bits, prefix).unwrap_or(Numbering::ALL),
+                config.seed,
+            ),
             roles: config.listeners,
             away: Away::default(),
             uploads: Uploads::new(limits.uploads, limits.payload),

@@ -9,9 +9,10 @@ use lwm2m_objects::{ContentFormat, Path};
 use serde::{Deserialize, Serialize};
 use tinsmith_coap::Token;
 
-use super::device::{Context, Device, Stage};
+use super::device::{Device, Stage};
 use super::observation::Observation;
 use super::route::location;
+use super::shared::Context;
 use super::target::Target;
 use super::types::{Endpoint, Registration};
 use super::{Identity, ListenerId, Peer};

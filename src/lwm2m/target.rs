@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lwm2m_objects::{OwnedValue, Path};
 
-/// One path, or several that are asked for together (composite operations, LwM2M TS 1.1 §6.3.8).
+/// One path, or several that are asked for together (composite operations, LwM2M TS 1.1 §6.3).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Target(Paths);
 

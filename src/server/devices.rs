@@ -5,34 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::handle::{NoAnswer, ServerHandle};
-use super::shard::ToShard;
+use super::handle::ServerHandle;
+use super::message::{Known, NoAnswer, ToShard};
 use tinsmith_lwm2m::{Endpoint, Models, Registration, bucket};
 use tinsmith_store::{Key, Kind};
-use tinsmith_update::Status;
 
 /// The most devices of a page.
 pub const MAX_DEVICES: usize = 1000;
-
-/// What the server knows of a device.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// The device.
-    pub endpoint: Endpoint,
-    /// Its registration, if it is registered.
-    pub registration: Option<Arc<Registration>>,
-    /// Of its updates, if it was seen or something is wanted of it.
-    pub status: Option<Status>,
-    /// What of its registration and requests can't be read.
-    pub unreadable: Option<String>,
-}
-
-impl Known {
-    /// False if there is nothing to tell.
-    pub(super) fn is_something(&self) -> bool {
-        self.registration.is_some() || self.status.is_some() || self.unreadable.is_some()
-    }
-}
 
 /// Some devices, in the order of their names.
 #[derive(Clone, Debug, Default)]

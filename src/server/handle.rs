@@ -7,37 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::shard::ToShard;
+use super::message::{NoAnswer, ToShard, Told};
 use super::{Addresses, Clock, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, ModelSource, Now, Operation, Outcome, RequestId, bucket,
+    DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, bucket,
 };
 use tinsmith_store::Store;
-use tinsmith_update::{Ask, Change, Reply};
-
-/// Something happened; cheap to clone.
-#[derive(Clone, Debug)]
-pub enum Told {
-    /// The LwM2M core's.
-    Device(Arc<Event>),
-    /// The reconciler's.
-    Report(Arc<Change>),
-}
-
-/// Why a question was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoAnswer {
-    /// The server is shutting down: another process may answer.
-    #[error("the server is shutting down")]
-    Stopping,
-    /// Too much is asked at once: ask again a little later.
-    #[error("the server is too busy; try again a little later")]
-    Busy,
-    /// The store failed, so nothing was decided.
-    #[error("the store failed: nothing was decided; see the log of the server")]
-    NotStored,
-}
+use tinsmith_update::{Ask, Reply};
 
 /// How long a question may wait for a place in the inbox of its shard.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,7 +59,7 @@ impl ServerHandle {
     }
 
     /// Asks a device something that must happen even if this process ends before: a durable
-    /// request. Its outcome is an [`Event::Completed`] with the id that is returned, in this
+    /// request. Its outcome is an [`Event::Completed`](tinsmith_lwm2m::Event::Completed) with the id that is returned, in this
     /// process or a later one; [`ServerHandle::subscribe`] before asking.
     pub async fn submit(
         &self,

@@ -6,6 +6,7 @@
 
 mod devices;
 mod handle;
+mod message;
 mod peers;
 mod reach;
 mod receive;
@@ -22,8 +23,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{info, warn};
 
-pub use devices::{Known, MAX_DEVICES, Page};
-pub use handle::{NoAnswer, ServerHandle, Told};
+pub use devices::{MAX_DEVICES, Page};
+pub use handle::ServerHandle;
+pub use message::{Known, NoAnswer, Told};
 
 use tinsmith_lwm2m::{
     BootstrapConfig, Endpoint, Limits, ListenerId, ModelSource, Now, Role, Shard, ShardConfig,

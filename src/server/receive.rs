@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
+use super::message::{Packets, ToShard};
 use super::peers::Router;
-use super::shard::{Packets, ToShard};
 use tinsmith_lwm2m::ListenerId;
 use tinsmith_transport::udp::BATCH;
 use tinsmith_transport::{Listener, ReceiveBatch};

@@ -1,69 +1,29 @@
 //! One shard: the LwM2M core and the reconciler, fed and carried out.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error, trace, warn};
 
-use super::devices::Known;
-use super::handle::{NoAnswer, Told};
+use super::message::{Answer, Known, NoAnswer, Packets, ToShard, Told};
 use super::peers::Router;
 use super::reach;
 use super::trace::describe;
 use super::{Clock, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer,
-    PersistId, RequestId, Shard,
+    Endpoint, Event, Input, ListenerId, Now, Outcome, Output, PersistId, RequestId, Shard,
 };
 use tinsmith_store::{Batch, Store, StoreError, Version};
 use tinsmith_transport::{Listener, NotSent, Outgoing};
 use tinsmith_update::{
-    Ask, AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
+    AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
 };
 
 /// Commits that may be open before a shard stops taking datagrams.
 const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
-
-/// What one receive call gave for one shard.
-pub(super) struct Packets {
-    pub(super) listener: ListenerId,
-    pub(super) data: Vec<u8>,
-    pub(super) items: Vec<(Peer, Identity, Range<usize>)>,
-    /// Peers whose associations have ended.
-    pub(super) gone: Vec<Peer>,
-}
-
-impl Default for Packets {
-    fn default() -> Self {
-        Packets {
-            listener: ListenerId(0),
-            data: Vec::new(),
-            items: Vec::new(),
-            gone: Vec::new(),
-        }
-    }
-}
-
-impl Packets {
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.gone.is_empty()
-    }
-}
-
-type Answer<T> = Result<T, NoAnswer>;
-
-pub(super) enum ToShard {
-    Packets(Packets),
-    Request(DeviceRequest, oneshot::Sender<Answer<Outcome>>),
-    Submit(DeviceRequest),
-    Ask(Endpoint, Ask, oneshot::Sender<Answer<Reply>>),
-    /// One for each name, in their order.
-    Describe(Vec<Endpoint>, oneshot::Sender<Vec<Known>>),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use tinsmith_lwm2m::{Identity, Peer};
+use tinsmith_peer::{Identity, Peer};
 
 pub use local::{LocalListener, Network};
 pub use udp::UdpListener;

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tinsmith_lwm2m::{Identity, Peer};
+use tinsmith_peer::{Identity, Peer};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{Listener, NotSent, Outgoing, ReceiveBatch, udp};

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::{Outgoing, ReceiveBatch};
-use tinsmith_lwm2m::{Identity, Peer};
+use tinsmith_peer::{Identity, Peer};
 
 /// Datagrams per system call.
 pub const BATCH: usize = 64;

@@ -33,6 +33,12 @@
 //! An answer that promises something durable must be made (`respond`) only when the promise is on
 //! disk: once made, it is repeated to every duplicate of the request.
 //!
+//! # Two layers
+//!
+//! An [`Endpoint`] is two layers: reliability (message ids, retransmission, duplicates), which UDP
+//! needs, below [`Exchanges`] (tokens), which every transport needs. A reliable transport uses
+//! [`Exchanges`] alone.
+//!
 //! # Peers without state
 //!
 //! [`stateless`] answers a request (or refuses garbage) without an `Endpoint`.
@@ -50,18 +56,26 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+mod delivery;
 mod endpoint;
+mod exchange;
 mod hash;
+mod live;
 mod message;
 pub mod observe;
+mod reliability;
+pub mod stateless;
 mod time;
 
-pub use endpoint::{
-    Buffer, Dropped, Endpoint, FixedBuffer, NotificationHandle, Numbering, Output, Parameters,
-    Received, Reliability, Request, RequestHandle, Respond, SendError, Sent, stateless,
+pub use delivery::{
+    Dropped, NotificationHandle, Output, Received, Reliability, Request, RequestHandle, Respond,
+    SendError, Sent,
 };
+pub use endpoint::Endpoint;
+pub use exchange::{ExchangeError, Exchanges, Meaning};
 pub use message::{
     Block, BlockMark, BuildError, Builder, Code, Message, MessageId, MessageType, OptionIter,
     OptionNumber, OptionValue, ParseError, ReservedSzx, Segments, Szx, Token, content_format,
 };
+pub use reliability::{Buffer, FixedBuffer, Numbering, Parameters};
 pub use time::Instant;

@@ -22,6 +22,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("RFC 7959", "Block-wise transfer"),
     ("RFC 8132", "PATCH and FETCH"),
     ("RFC 8259", "JSON"),
+    ("RFC 8323", "CoAP over TCP"),
     ("RFC 8428", "SenML"),
     ("RFC 8516", "4.29 Too Many Requests"),
     ("RFC 8798", "Additional units for SenML"),

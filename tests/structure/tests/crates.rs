@@ -14,8 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lwm2m-objects", &[]),
     ("tinsmith-coap", &[]),
     ("tinsmith-models", &[]),
-    // Who sends (Peer) and what security proved (Identity) go from the socket to the core.
-    ("tinsmith-transport", &["tinsmith-lwm2m"]),
+    ("tinsmith-peer", &[]),
     ("tinsmith-module", &["lwm2m-objects"]),
     ("tinsmith-package", &["lwm2m-objects"]),
     ("tinsmith-targets", &["lwm2m-objects"]),
@@ -55,8 +54,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("tinsmith-store", &["tinsmith-digest"]),
     (
         "tinsmith-lwm2m",
-        &["lwm2m-objects", "tinsmith-coap", "tinsmith-store"],
+        &[
+            "lwm2m-objects",
+            "tinsmith-coap",
+            "tinsmith-peer",
+            "tinsmith-store",
+        ],
     ),
+    ("tinsmith-transport", &["tinsmith-peer"]),
     (
         "tinsmith-update",
         &[
@@ -208,7 +213,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
         "the compiler is of use to a program that knows nothing of CoAP",
     ),
     (
-        &["tinsmith-store", "tinsmith-coap"],
+        &["tinsmith-store", "tinsmith-transport", "tinsmith-coap"],
         &["tinsmith-lwm2m", "tinsmith-update"],
         "these know nothing of LwM2M's rules",
     ),

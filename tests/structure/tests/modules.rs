@@ -24,16 +24,9 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tinsmith-lwm2m",
-        &[
-            "bootstrap",
-            "config",
-            "device",
-            "exchange",
-            "observation",
-            "shard",
-            "stored",
-        ],
-        "a device of the registry is one struct, and each of these an impl of it or of the shard",
+        &["device", "exchange", "observation"],
+        "a device is one struct: its open request and its observations are told what to do by it, and \
+         use it",
     ),
     (
         "tinsmith-module",
@@ -42,11 +35,6 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
         ],
         "the writer of an operator's record stands beside its reader, both name ModuleBuilder and \
          Module, and a Module names the Arena that it fits",
-    ),
-    (
-        "tinsmith-server",
-        &["devices", "handle", "shard"],
-        "the handle sends to the shard's task, the task tells what the handle subscribes to",
     ),
     (
         "tinsmith-update",

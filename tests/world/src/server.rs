@@ -87,8 +87,8 @@ impl Server {
                         ..Rule::default()
                     }],
                 },
-                limits: Limits::default(),
                 models: ModelSource::default(),
+                limits: Limits::default(),
                 seed: bytes,
             });
             let mine = |id: &[u8]| {
@@ -308,7 +308,7 @@ impl Server {
                         Output::Persist(id, batch) => {
                             disk.commit(now, batch, Waits::Core(index, id));
                         }
-                        // The NAT gives each device a port, and nothing here is sent without a name.
+                        // Datagrams without a name are none of this world's.
                         Output::Learned(..) => {}
                         Output::Event(event) => {
                             half.reconciler.event(clocks, &event);

@@ -41,7 +41,7 @@ impl Parameters {
     };
 
     /// Of an endpoint at rest.
-    pub(super) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         ack_timeout_ms: 0,
         ack_random_factor_percent: 0,
         max_retransmit: 0,

@@ -1,6 +1,8 @@
 //! The confirmable message of ours that is on its way (RFC 7252 §4.2).
 
-use super::{Buffer, Live, Parameters, Sent};
+use super::{Buffer, Parameters};
+use crate::delivery::Sent;
+use crate::live::Live;
 use crate::{Instant, MessageId};
 
 /// The message's copy stays in place, so that a large buffer is never moved over the stack.

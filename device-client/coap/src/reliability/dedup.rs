@@ -1,11 +1,12 @@
 //! Recognises duplicates and keeps the replies to them (RFC 7252 §4.5).
 
-use super::{Buffer, Live, Parameters};
+use super::{Buffer, Parameters};
+use crate::live::Live;
 use crate::{Instant, Message, MessageId, MessageType, hash};
 
 /// What became of a message of the peer.
 #[derive(Clone, Debug)]
-pub(super) enum State<R> {
+pub(crate) enum State<R> {
     /// A request that waits for its answer.
     Pending { acknowledged: bool },
     /// A notification that waits for acceptance or rejection.
