@@ -1,4 +1,5 @@
 //! Exchanges without reliability below them, as over TCP.
+#![allow(clippy::unwrap_used)]
 
 use tinsmith_coap::observe::Freshness;
 use tinsmith_coap::{Code, ExchangeError, Exchanges, Instant, Meaning, Token};
