@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
-use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Szx, Token};
+use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Szx, Token, stateless};
 use tinsmith_lwm2m::{Identity, Peer};
 use tinsmith_server::{Config, ServerHandle, start};
 use tinsmith_store::{SledStore, Store};
@@ -51,7 +51,8 @@ fn register(buf: &mut [u8], id: u16, number: u32) -> usize {
 }
 
 /// Registers devices `first..first + count` from one socket, at most `window` of them
-/// unanswered at a time; lost ones are sent again. Returns how long it took.
+/// unanswered at a time; lost ones are sent again. What the server asks meanwhile is answered with
+/// 4.04. Returns how long it took.
 ///
 /// # Panics
 /// If a Register is refused.
@@ -63,6 +64,7 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
     let mut next = first;
     let mut done = 0;
     let mut buf = [0; 512];
+    let mut reply = [0; 64];
     let mut out = Vec::new();
     let mut batch = ReceiveBatch::new();
     let mut post = |out: &mut Vec<Outgoing>, number: u32| {
@@ -86,6 +88,18 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
                 let Ok(message) = Message::parse(bytes) else {
                     continue;
                 };
+                if message.code().is_request() {
+                    let none = |_: &mut Builder<'_>| Ok(());
+                    let code = Code::NOT_FOUND;
+                    if let Ok(len) = stateless::reply(&message, 0, code, &mut reply, none) {
+                        out.push(Outgoing {
+                            to: Peer::udp(server),
+                            identity: Identity::None,
+                            bytes: reply[..len].to_vec(),
+                        });
+                    }
+                    continue;
+                }
                 assert!(message.code().is_success(), "{}", message.code());
                 let token: Option<[u8; 4]> = message.token().as_bytes().try_into().ok();
                 if token.is_some_and(|t| open.remove(&u32::from_be_bytes(t)).is_some()) {
@@ -146,7 +160,7 @@ pub async fn device(server: SocketAddr, number: u32, ready: tokio::sync::oneshot
                 continue;
             }
             let (code, block) = answer(&mut assembler, now, &message);
-            let made = tinsmith_coap::stateless::reply(&message, 0, code, &mut buf, |b| {
+            let made = stateless::reply(&message, 0, code, &mut buf, |b| {
                 if let Some(block) = block {
                     b.block(OptionNumber::BLOCK1, block)?;
                 }
