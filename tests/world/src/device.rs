@@ -7,11 +7,12 @@ use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
-    Buffers, Client, Config, Event, FlashLayout, FlashRead, Input, Memory, Now, Observation,
-    Output, Platform, Region, Session,
+    Buffers, Client, Config, Event, FlashLayout, FlashRead, Input, Memory, Now, Object,
+    Observation, Output, Platform, Region, Session,
 };
 
 use crate::chance::Chance;
+use crate::counter::Counter;
 use crate::server::BOOTSTRAP;
 
 const ARENA: usize = 256;
@@ -67,6 +68,8 @@ pub struct Device {
     pub events: Vec<Event>,
     /// How often it started.
     pub boots: u32,
+    /// Its own object, beside those of the client.
+    pub counter: &'static Counter,
     board: Board,
     layout: FlashLayout,
     client: Option<Client<'static>>,
@@ -96,6 +99,7 @@ impl Device {
             address,
             events: Vec::new(),
             boots: 0,
+            counter: Box::leak(Box::default()),
             board: Board {
                 flash: MemFlash::new(3 * SLOT as usize, WRITE_UNIT as usize),
                 chance: Chance::new(seed),
@@ -176,6 +180,7 @@ impl Device {
         self.board.flash.restore();
         self.origin = now;
         self.boots += 1;
+        self.counter.boot();
         #[repr(align(32))]
         struct Arena([u8; ARENA]);
         let arena: &'static mut Arena = Box::leak(Box::new(Arena([0; ARENA])));
@@ -188,7 +193,7 @@ impl Device {
             serial_number: "1",
             firmware_version: "1",
             capability: &*RECORDS,
-            objects: &[],
+            objects: Box::leak(Box::new([self.counter as &dyn Object])),
             formats: lwm2m_objects::Codec::ALL,
             kernels: tinsmith_module::kernels::ALL,
             module_class: *MODULE_CLASS,
