@@ -52,7 +52,7 @@ impl Cache {
         let record = read(&stored).ok()?;
         // A file that is gone or damaged is built again.
         let whole = self.files.verify(&record.artefact.module).ok()?;
-        whole.then(|| Artefact {
+        whole.then_some(Artefact {
             cached: true,
             ..record.artefact
         })

@@ -24,12 +24,10 @@ impl Shard {
                 warn!(endpoint = %end.endpoint, id = end.id.0, "the end of a request can't be stored");
                 self.untold.add(now, end);
             }
-            Some(Waiting::Background(endpoint)) => {
-                if !durable {
-                    warn!(%endpoint, "what the store has of the device is old");
-                }
+            Some(Waiting::Background(endpoint)) if !durable => {
+                warn!(%endpoint, "what the store has of the device is old");
             }
-            None => {}
+            Some(Waiting::Background(_)) | None => {}
         }
     }
 

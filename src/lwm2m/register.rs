@@ -19,6 +19,7 @@ use super::types::{Now, Registration};
 const DEFAULT_LIFETIME: u32 = 86_400;
 
 /// A Register and what is known of its sender.
+#[derive(Clone, Copy)]
 struct Register<'m> {
     from: Source<'m>,
     message: Message<'m>,

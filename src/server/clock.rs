@@ -55,7 +55,7 @@ impl Clock {
             Clock::Set(now) => {
                 let ended = now.clone().wait_for(|now| *now >= mono).await.is_err();
                 if ended {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! An object of the devices that counts what it is asked to do.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use lwm2m_objects::model::{ObjectModel, Operations, ResourceModel, Version};
@@ -21,25 +21,17 @@ const MODEL: ObjectModel = ObjectModel::new(
 /// Counts how often it is executed with which arguments; it outlives the device's power.
 #[derive(Debug, Default)]
 pub struct Counter {
-    boot: Cell<u32>,
-    counts: RefCell<BTreeMap<(String, u32), u32>>,
+    counts: RefCell<BTreeMap<String, u64>>,
 }
 
 impl Counter {
     /// What is to be executed.
     pub const PATH: Path = Path::resource(OBJECT, 0, COUNT);
 
-    /// The device starts.
-    pub fn boot(&self) {
-        self.boot.set(self.boot.get() + 1);
-    }
-
-    /// How often it was executed with these arguments from one start of the device to the next, at
-    /// most.
-    pub fn most(&self, arguments: &str) -> u32 {
+    /// How often it was executed with these arguments.
+    pub fn count(&self, arguments: &str) -> u64 {
         let counts = self.counts.borrow();
-        let ours = counts.iter().filter(|((text, _), _)| text == arguments);
-        ours.map(|(_, count)| *count).max().unwrap_or(0)
+        counts.get(arguments).copied().unwrap_or(0)
     }
 }
 
@@ -52,8 +44,7 @@ impl Object for Counter {
 
     fn execute(&self, _: &mut Context<'_, '_>, _: Target, arguments: &[u8]) -> Result<Done, Code> {
         let arguments = String::from_utf8_lossy(arguments).into_owned();
-        let mut counts = self.counts.borrow_mut();
-        *counts.entry((arguments, self.boot.get())).or_default() += 1;
+        *self.counts.borrow_mut().entry(arguments).or_default() += 1;
         Ok(Done::Now)
     }
 }

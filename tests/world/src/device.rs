@@ -13,7 +13,8 @@ use tinsmith_client::{
 
 use crate::chance::Chance;
 use crate::counter::Counter;
-use crate::server::BOOTSTRAP;
+use crate::heard::Heard;
+use crate::server::{BOOTSTRAP, MANAGEMENT};
 
 const ARENA: usize = 256;
 const ERASE_UNIT: u32 = 2048;
@@ -70,6 +71,8 @@ pub struct Device {
     pub boots: u32,
     /// Its own object, beside those of the client.
     pub counter: &'static Counter,
+    /// What it heard of the management server.
+    pub heard: Heard,
     board: Board,
     layout: FlashLayout,
     client: Option<Client<'static>>,
@@ -100,6 +103,7 @@ impl Device {
             events: Vec::new(),
             boots: 0,
             counter: Box::leak(Box::default()),
+            heard: Heard::default(),
             board: Board {
                 flash: MemFlash::new(3 * SLOT as usize, WRITE_UNIT as usize),
                 chance: Chance::new(seed),
@@ -150,6 +154,9 @@ impl Device {
     pub fn take(&mut self, now: u64, from: SocketAddr, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
         let clocks = self.clocks(now);
         if let Some(client) = &mut self.client {
+            if from.to_string() == MANAGEMENT {
+                self.heard.hear(bytes);
+            }
             client.handle(clocks, Input::Datagram { from, bytes }, &mut self.board);
         }
         self.pump(now)
@@ -180,7 +187,7 @@ impl Device {
         self.board.flash.restore();
         self.origin = now;
         self.boots += 1;
-        self.counter.boot();
+        self.heard.boot();
         #[repr(align(32))]
         struct Arena([u8; ARENA]);
         let arena: &'static mut Arena = Box::leak(Box::new(Arena([0; ARENA])));

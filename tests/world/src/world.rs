@@ -9,9 +9,9 @@ use tinsmith_lwm2m::{Operation, Outcome, RequestId};
 use tinsmith_update::{Ask, AskId, Command, Status};
 
 use crate::chance::Chance;
-use crate::counter::Counter;
 use crate::device::Device;
 use crate::disk::Disk;
+use crate::heard::execute;
 use crate::models;
 use crate::network::{Datagram, Network, Weather};
 use crate::server::{Server, Told, Waits};
@@ -35,7 +35,8 @@ pub struct World {
     pub server: Option<Server>,
     /// What servers that were killed had told.
     pub told: Told,
-    /// Tokens under which a device's [`Counter`] was to be executed, by arguments.
+    /// Tokens under which a device was told to execute its [`Counter`](crate::Counter), by
+    /// arguments.
     pub executes: BTreeMap<String, BTreeSet<Vec<u8>>>,
     /// Decides what the story leaves open.
     pub chance: Chance,
@@ -220,7 +221,10 @@ impl World {
 
     fn send(&mut self, datagrams: Vec<Datagram>) {
         for datagram in datagrams {
-            if let Some((arguments, token)) = execute(&datagram.bytes) {
+            if let Ok(message) = Message::parse(&datagram.bytes)
+                && let Some(arguments) = execute(&message)
+            {
+                let token = message.token().as_bytes().to_vec();
                 self.executes.entry(arguments).or_default().insert(token);
             }
             self.network.send(self.now, datagram);
@@ -301,15 +305,4 @@ impl World {
             other => Err(other.unwrap_or(Outcome::NotRegistered)),
         }
     }
-}
-
-/// The arguments and the token of a message that executes a [`Counter`].
-fn execute(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
-    let message = Message::parse(bytes).ok()?;
-    if !message.code().is_request() {
-        return None;
-    }
-    let path = Path::from_segments(message.uri_path()).ok()?;
-    let arguments = String::from_utf8_lossy(message.payload()).into_owned();
-    (path == Counter::PATH).then(|| (arguments, message.token().as_bytes().to_vec()))
 }
