@@ -3,44 +3,24 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use futures_channel::oneshot;
-use futures_executor::block_on;
 use lwm2m_objects::capability::Capability;
-use serde::{Deserialize, Serialize};
 use tinsmith_build_job::Request;
 use tinsmith_digest::Digest;
-use tinsmith_package::{Head, Kind as PackageKind};
-use tinsmith_store::{self as store, Batch, Files, Key, Kind, Op, RecordError, Store, Stored};
-use tinsmith_update::{
-    Artefact, BuildRequest, Failure, Job, JobDone, JobResult, Package, PackageJob,
+use tinsmith_order::{
+    Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Unbuilt,
 };
+use tinsmith_store::{Files, Store};
 
-use crate::compile::{self, Built, fault};
+use crate::cache::Cache;
+use crate::compile::{self, fault};
 use crate::{Model, Zoo, ZooError};
 
-/// Version of [`Record`] as stored; schema 1 is read too.
-const SCHEMA: u16 = 2;
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
 const MAX_COMPILERS: usize = 4;
-
-/// A build as stored; the module and the report are files. The names of the fields are keys;
-/// their order is that of schema 1.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    artefact: Artefact,
-    report: Digest,
-}
-
-fn record_key(build: &Digest) -> Key {
-    Key::new(Kind::BUILD, build.0)
-}
-
-fn read(stored: &Stored) -> Result<Record, RecordError> {
-    store::decode(1..=SCHEMA, &stored.bytes)
-}
 
 /// The program that compiles when it is started with [`tinsmith_build_job::child::COMMAND`].
 #[derive(Clone, Debug)]
@@ -51,7 +31,7 @@ pub struct Compiler {
     pub version: String,
 }
 
-type BuildDone = Box<dyn FnOnce(Result<Artefact, Failure>) + Send>;
+type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
 
 /// What the thread that looks things up is asked.
 enum Errand {
@@ -85,10 +65,7 @@ pub struct Builder {
 struct Shared {
     compiler: Option<Compiler>,
     zoo: Arc<Zoo>,
-    store: Arc<dyn Store>,
-    files: Files,
-    /// Modules that are being sent, each once for all devices.
-    modules: Mutex<HashMap<Digest, Weak<[u8]>>>,
+    cache: Cache,
     /// Builds under way, and who waits for them.
     running: Mutex<HashMap<Digest, Vec<BuildDone>>>,
 }
@@ -108,9 +85,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             compiler: compiler.clone(),
             zoo,
-            store,
-            files,
-            modules: Mutex::new(HashMap::new()),
+            cache: Cache::new(store, files),
             running: Mutex::new(HashMap::new()),
         });
         let (heavy, work) = channel();
@@ -155,7 +130,7 @@ impl Builder {
         if let Err(refused) = self.errands.send(errand) {
             let ended = || "the build service has ended".to_owned();
             match refused.0 {
-                Errand::Build { done, .. } => done(Err(Failure::Build { reason: ended() })),
+                Errand::Build { done, .. } => done(Err(Unbuilt::Failed { reason: ended() })),
                 Errand::Package(_, done) => done(JobResult::Packaged(Err(ended()))),
             }
         }
@@ -170,7 +145,7 @@ impl Builder {
         model: &str,
         source: Digest,
         capability: Arc<Capability>,
-    ) -> Result<Artefact, Failure> {
+    ) -> Result<Artefact, Unbuilt> {
         let (answer, built) = oneshot::channel();
         let errand = Errand::Build {
             model: model.to_owned(),
@@ -237,7 +212,7 @@ fn compile_all(shared: &Shared, work: &Mutex<Receiver<Heavy>>) {
         match next {
             Err(_) => return,
             Ok(Heavy::Compile(key, exe, request)) => {
-                let built = shared.compile(key, &exe, &request);
+                let built = shared.compile(&key, &exe, &request);
                 shared.finish(&key, &built);
             }
             Ok(Heavy::Check(model, compiler, answer)) => {
@@ -259,7 +234,7 @@ impl Shared {
         model: &str,
         source: Digest,
         capability: &Capability,
-    ) -> Result<Found, Failure> {
+    ) -> Result<Found, Unbuilt> {
         let Some(compiler) = &self.compiler else {
             return Err(fault(
                 &"this program was built without the compiler (feature 'compiler')",
@@ -269,26 +244,13 @@ impl Shared {
         let key = model
             .build_key(capability, &compiler.version)
             .map_err(|e| fault(&e))?;
-        Ok(match self.cached(&key) {
-            Some(record) => Found::Cached(Artefact {
-                cached: true,
-                ..record.artefact
-            }),
+        Ok(match self.cache.get(&key) {
+            Some(artefact) => Found::Cached(artefact),
             None => Found::Needs(key, compiler.exe.clone(), model),
         })
     }
 
-    fn cached(&self, key: &Digest) -> Option<Record> {
-        let stored = block_on(self.store.get(&record_key(key))).ok()??;
-        let record = read(&stored).ok()?;
-        // A file that is gone or damaged is built again.
-        self.files
-            .verify(&record.artefact.module)
-            .ok()?
-            .then_some(record)
-    }
-
-    fn request(&self, model: &Model, capability: &Capability) -> Result<Box<Request>, Failure> {
+    fn request(&self, model: &Model, capability: &Capability) -> Result<Box<Request>, Unbuilt> {
         let request = model.request(capability.clone()).map_err(|e| fault(&e))?;
         Ok(Box::new(request))
     }
@@ -302,7 +264,7 @@ impl Shared {
     }
 
     /// Tells everybody who waits; for all but the first it came from the cache.
-    fn finish(&self, key: &Digest, built: &Result<Artefact, Failure>) {
+    fn finish(&self, key: &Digest, built: &Result<Artefact, Unbuilt>) {
         let waiting = self
             .running
             .lock()
@@ -316,103 +278,12 @@ impl Shared {
         }
     }
 
-    fn compile(&self, key: Digest, exe: &Path, request: &Request) -> Result<Artefact, Failure> {
-        let Built {
-            module,
-            report,
-            artefact,
-        } = compile::compile(exe, request)?;
-        self.files.put(&module).map_err(|e| fault(&e))?;
-        let report = self.files.put(&report).map_err(|e| fault(&e))?;
-        let record = Record {
-            artefact: artefact.clone(),
-            report,
-        };
-        let bytes = store::encode(SCHEMA, &record).map_err(|e| fault(&e))?;
-        let key = record_key(&key);
-        let old = block_on(self.store.get(&key)).map_err(|e| fault(&e))?;
-        let mut batch = Batch::default();
-        if let Some(old) = old.filter(|old| read(old).is_err()) {
-            batch.ops.push(Op::set_aside(&key, &old));
-        }
-        batch.ops.push(Op::Put(key, bytes));
-        block_on(self.store.commit(batch)).map_err(|e| fault(&e))?;
-        Ok(artefact)
-    }
-
-    /// A module's file; in memory once, as long as somebody is sent it.
-    fn module(&self, digest: &Digest) -> Result<Arc<[u8]>, String> {
-        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = modules.get(digest).and_then(Weak::upgrade) {
-            return Ok(module);
-        }
-        let module = self.files.get(digest);
-        let module: Arc<[u8]> = module
-            .map_err(|e| format!("the module {} can't be read: {e}", digest.short()))?
-            .into();
-        modules.retain(|_, module| module.strong_count() > 0);
-        modules.insert(*digest, Arc::downgrade(&module));
-        Ok(module)
+    fn compile(&self, key: &Digest, exe: &Path, request: &Request) -> Result<Artefact, Unbuilt> {
+        self.cache.put(key, compile::compile(exe, request)?)
     }
 
     /// The package of a module: the same bytes for the same job.
     fn package(&self, job: &PackageJob) -> Result<Package, String> {
-        let module = self.module(&job.artefact.module)?;
-        let head = Head {
-            kind: PackageKind::Module,
-            sequence: job.sequence,
-            slot: None,
-            vendor_id: tinsmith_package::VENDOR_ID,
-            class_id: tinsmith_package::module_class_id(&job.capability_digest),
-            digest: job.artefact.module.0,
-            size: module.len() as u32,
-            abi: job.abi,
-            arena_bytes: job.artefact.arena_bytes,
-            trial_s: job.trial_s,
-            model_name: &job.model,
-            model_version: &job.version,
-            source_digest: job.source.0,
-            compiler: &job.artefact.compiler,
-        };
-        let head = tinsmith_package::encode_prefix(&head).map_err(|e| e.to_string())?;
-        Ok(Package {
-            digest: Digest::of_parts(&[&head, &module]),
-            head: head.into(),
-            module,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lwm2m_objects::hex;
-    use tinsmith_store::Version;
-
-    /// Of the version before schema 2.
-    const OLD: &str = "\
-        0001a200a6005820a65f1b5ba7ee5f5424f3f99f8ea4dc20fe3333c2fdbb453121757eb2dd93a1ea0119\
-        38b40219120003181b04f4056e74696e736d69746820302e312e300158200e1a3e87bbf4a543fb296ebf\
-        bb8f684f01002856b0210eaa0c423a1d2051dfd0";
-    const NEW: &str = "\
-        0002a2686172746566616374a6666d6f64756c655820a65f1b5ba7ee5f5424f3f99f8ea4dc20fe3333c2\
-        fdbb453121757eb2dd93a1ea6c6d6f64756c655f62797465731938b46b6172656e615f62797465731912\
-        006a636f6d70696c655f6d73181b66636163686564f468636f6d70696c65726e74696e736d6974682030\
-        2e312e30667265706f727458200e1a3e87bbf4a543fb296ebfbb8f684f01002856b0210eaa0c423a1d20\
-        51dfd0";
-
-    #[test]
-    fn the_bytes_of_both_schemas() {
-        let bytes = hex::decode(OLD).unwrap();
-        let version = Version(1);
-        let record = read(&Stored { version, bytes }).unwrap();
-        assert_eq!(record.artefact.module_bytes, 14_516);
-        assert_eq!(record.artefact.compiler, "tinsmith 0.1.0");
-        let bytes = store::encode(SCHEMA, &record).unwrap();
-        assert_eq!(hex::encode(&bytes), NEW);
-        assert_eq!(
-            read(&Stored { version, bytes }).unwrap().report,
-            record.report
-        );
+        job.package(self.cache.module(&job.artefact.module)?)
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tinsmith_build_job::{CompileError, Request, child};
 use tinsmith_digest::Digest;
-use tinsmith_update::{Artefact, Failure};
+use tinsmith_order::{Artefact, Unbuilt};
 
 use crate::{Model, ZooError};
 
@@ -16,16 +16,16 @@ pub(crate) struct Built {
     pub(crate) artefact: Artefact,
 }
 
-pub(crate) fn fault(error: &dyn std::fmt::Display) -> Failure {
-    Failure::Build {
+pub(crate) fn fault(error: &dyn std::fmt::Display) -> Unbuilt {
+    Unbuilt::Failed {
         reason: error.to_string(),
     }
 }
 
 /// Compiles in a child of the program `exe`.
-pub(crate) fn compile(exe: &Path, request: &Request) -> Result<Built, Failure> {
+pub(crate) fn compile(exe: &Path, request: &Request) -> Result<Built, Unbuilt> {
     let compiled = child::compile(exe, request, &mut |_| {}).map_err(|error| match &error {
-        CompileError::DoesNotFit { .. } => Failure::Refused {
+        CompileError::DoesNotFit { .. } => Unbuilt::Refused {
             reason: error.to_string(),
         },
         _ => fault(&error),

@@ -5,6 +5,7 @@
 //! threads of its own and knows neither CoAP nor the compiler.
 
 mod builder;
+mod cache;
 mod card;
 mod compile;
 mod error;

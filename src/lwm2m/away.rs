@@ -1,15 +1,15 @@
 //! Durable requests of devices that are not registered: they wait by endpoint name, whatever
 //! becomes of registrations, until they are answered, expire or are taken back.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-use super::exchange::Job;
-use super::types::{Endpoint, RequestId};
+use super::job::{Job, Queue};
+use super::types::{Endpoint, Now, RequestId};
 
 /// The table, in the order in which requests were asked for each device.
 #[derive(Default)]
 pub(super) struct Away {
-    queues: HashMap<Endpoint, VecDeque<Job>>,
+    queues: HashMap<Endpoint, Queue>,
     /// By deadline (monotonic, ms).
     deadlines: BTreeMap<(u64, RequestId), Endpoint>,
 }
@@ -25,16 +25,13 @@ impl Away {
     pub(super) fn put(&mut self, endpoint: &Endpoint, job: Job) {
         let Some(id) = job.id else { return };
         self.deadlines.insert((job.deadline, id), endpoint.clone());
-        self.queues
-            .entry(endpoint.clone())
-            .or_default()
-            .push_back(job);
+        self.queues.entry(endpoint.clone()).or_default().push(job);
     }
 
     /// The device is here again.
-    pub(super) fn take(&mut self, endpoint: &str) -> VecDeque<Job> {
+    pub(super) fn take(&mut self, endpoint: &str) -> Queue {
         let queue = self.queues.remove(endpoint).unwrap_or_default();
-        for job in &queue {
+        for job in queue.iter() {
             self.forget_deadline(job);
         }
         queue
@@ -42,15 +39,13 @@ impl Away {
 
     /// A request that waits.
     pub(super) fn get_mut(&mut self, endpoint: &str, id: RequestId) -> Option<&mut Job> {
-        let queue = self.queues.get_mut(endpoint)?;
-        queue.iter_mut().find(|job| job.id == Some(id))
+        self.queues.get_mut(endpoint)?.get_mut(id)
     }
 
     /// Takes a request out.
     pub(super) fn remove(&mut self, endpoint: &str, id: RequestId) -> Option<Job> {
         let queue = self.queues.get_mut(endpoint)?;
-        let at = queue.iter().position(|job| job.id == Some(id))?;
-        let job = queue.remove(at)?;
+        let job = queue.remove(id)?;
         if queue.is_empty() {
             self.queues.remove(endpoint);
         }
@@ -64,9 +59,9 @@ impl Away {
     }
 
     /// Takes out a request whose deadline has come.
-    pub(super) fn expired(&mut self, now: u64) -> Option<(Endpoint, Job)> {
+    pub(super) fn expired(&mut self, now: Now) -> Option<(Endpoint, Job)> {
         let (&(at, id), endpoint) = self.deadlines.first_key_value()?;
-        if at > now {
+        if at > now.mono {
             return None;
         }
         let endpoint = endpoint.clone();

@@ -3,7 +3,6 @@
 use tinsmith_coap::{
     Block, Builder, Code, Message, MessageType, OptionNumber, RequestHandle, stateless,
 };
-use tracing::warn;
 
 use super::device::Handled;
 use super::route::parse_location;
@@ -50,7 +49,7 @@ impl Shard {
         }
         if let Some(index) = chosen {
             self.with(now, index, |device, cx| {
-                if device.identity == *from.identity {
+                if device.link().identity == *from.identity {
                     device.handle(cx, message);
                 }
             });
@@ -96,7 +95,8 @@ impl Shard {
                 let found = parse_location(segment).and_then(|(bucket, random)| {
                     let index = self.registry.by_location(random)?;
                     let device = self.registry.get(index)?;
-                    (device.bucket == bucket).then_some((index, device.identity.clone()))
+                    let ours = device.entry().bucket == bucket && device.is_registered();
+                    ours.then(|| (index, device.link().identity.clone()))
                 });
                 match (found, message.code()) {
                     (Some((_, identity)), _) if identity != *from.identity => {
@@ -107,7 +107,7 @@ impl Shard {
                         self.deregister(now, from, index, message);
                     }
                     (Some(_), _) => self.answer(from, &message, Code::METHOD_NOT_ALLOWED, ""),
-                    (None, Code::DELETE) if self.is_gone(from, &message) => {
+                    (None, Code::DELETE) if self.gone.contains(from, &message) => {
                         self.answer(from, &message, Code::DELETED, "");
                     }
                     (None, _) => self.answer(from, &message, Code::NOT_FOUND, ""),
@@ -118,15 +118,6 @@ impl Shard {
             }
             _ => self.answer(from, &message, Code::NOT_FOUND, ""),
         }
-    }
-
-    fn is_gone(&self, from: Source<'_>, message: &Message<'_>) -> bool {
-        self.gone.contains(&(
-            from.listener,
-            from.peer,
-            message.message_id(),
-            message.token(),
-        ))
     }
 
     /// Answers without state.
@@ -224,11 +215,7 @@ impl Shard {
         build: impl FnOnce(&mut Builder<'_>) -> Result<(), tinsmith_coap::BuildError>,
     ) {
         self.with(now, index, |device, cx| {
-            let at = cx.at();
-            match device.coap.respond(at, handle, code, cx.buffer, build) {
-                Ok(made) => cx.transmit(device.route(), &device.identity, made.len),
-                Err(error) => warn!(?error, endpoint = %device.endpoint(), "no answer"),
-            }
+            device.link_mut().respond(cx, handle, code, build);
         });
     }
 }

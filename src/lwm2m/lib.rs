@@ -8,10 +8,18 @@
 mod away;
 mod body;
 mod bootstrap;
+mod commands;
+mod commits;
 mod config;
+mod content;
 mod device;
+mod ends;
+mod entry;
 mod exchange;
+mod gone;
 mod inbound;
+mod job;
+mod link;
 mod models;
 mod observation;
 mod peer;
@@ -28,6 +36,7 @@ mod stored;
 mod target;
 pub mod types;
 mod unreadable;
+mod update;
 mod uploads;
 
 pub use body::Body;

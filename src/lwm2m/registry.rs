@@ -6,9 +6,22 @@ use super::device::Device;
 use super::types::Endpoint;
 use super::{ListenerId, Peer};
 
-/// All registered devices.
+struct Slot {
+    device: Device,
+    /// What is in the table of timers.
+    timer: Option<u64>,
+}
+
+/// Under what a device is found.
+type Names = (u64, (ListenerId, Peer));
+
+fn names(device: &Device) -> Names {
+    (device.entry().location, device.link().route())
+}
+
+/// All devices.
 pub(super) struct Registry {
-    devices: Vec<Option<Box<Device>>>,
+    slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
     by_endpoint: HashMap<Endpoint, u32>,
     by_location: HashMap<u64, u32>,
@@ -21,7 +34,7 @@ pub(super) struct Registry {
 impl Registry {
     pub(super) fn new(devices_per_peer: usize) -> Self {
         Registry {
-            devices: Vec::new(),
+            slots: Vec::new(),
             free: Vec::new(),
             by_endpoint: HashMap::new(),
             by_location: HashMap::new(),
@@ -37,15 +50,22 @@ impl Registry {
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&Device> {
-        self.devices.get(index as usize)?.as_deref()
+        let slot = self.slots.get(index as usize)?.as_deref()?;
+        Some(&slot.device)
     }
 
+    fn slot(&mut self, index: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(index as usize)?.as_deref_mut()
+    }
+
+    /// To do something that changes neither its location nor its route, see
+    /// [`Registry::change`].
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Device> {
-        self.devices.get_mut(index as usize)?.as_deref_mut()
+        Some(&mut self.slot(index)?.device)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Device> {
-        self.devices.iter().flatten().map(|device| &**device)
+        self.slots.iter().flatten().map(|slot| &slot.device)
     }
 
     pub(super) fn by_endpoint(&self, endpoint: &str) -> Option<u32> {
@@ -64,39 +84,52 @@ impl Registry {
 
     pub(super) fn insert(&mut self, device: Device) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.devices.push(None);
-            (self.devices.len() - 1) as u32
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
         });
         self.by_endpoint.insert(device.endpoint().clone(), index);
-        self.by_location.insert(device.location, index);
-        self.add_route(device.listener, device.peer, index);
-        self.devices[index as usize] = Some(Box::new(device));
+        let (location, (listener, peer)) = names(&device);
+        self.by_location.insert(location, index);
+        self.add_route(listener, peer, index);
+        let timer = None;
+        self.slots[index as usize] = Some(Box::new(Slot { device, timer }));
         index
     }
 
-    pub(super) fn remove(&mut self, index: u32) -> Option<Box<Device>> {
-        let device = self.devices.get_mut(index as usize)?.take()?;
+    pub(super) fn remove(&mut self, index: u32) -> Option<Device> {
+        let slot = self.slots.get_mut(index as usize)?.take()?;
+        let Slot { device, timer } = *slot;
         self.by_endpoint.remove(device.endpoint());
-        self.by_location.remove(&device.location);
-        self.remove_route(device.listener, device.peer, index);
-        if let Some(at) = device.timer {
+        let (location, (listener, peer)) = names(&device);
+        self.by_location.remove(&location);
+        self.remove_route(listener, peer, index);
+        if let Some(at) = timer {
             self.timers.remove(&(at, index));
         }
         self.free.push(index);
         Some(device)
     }
 
-    /// The device got another location.
-    pub(super) fn relocate(&mut self, old: u64, new: u64, index: u32) {
-        self.by_location.remove(&old);
-        self.by_location.insert(new, index);
-    }
-
-    /// The device is reached by another peer.
-    pub(super) fn reroute(&mut self, old: (ListenerId, Peer), new: (ListenerId, Peer), index: u32) {
-        if old != new {
-            self.remove_route(old.0, old.1, index);
-            self.add_route(new.0, new.1, index);
+    /// Takes a device to another state, place or location.
+    pub(super) fn change(&mut self, index: u32, to: impl FnOnce(Device) -> Device) {
+        let Some(place) = self.slots.get_mut(index as usize) else {
+            return;
+        };
+        let Some(mut slot) = place.take() else { return };
+        let (old_location, old_route) = names(&slot.device);
+        *slot = Slot {
+            device: to(slot.device),
+            timer: slot.timer,
+        };
+        let (location, route) = names(&slot.device);
+        *place = Some(slot);
+        if old_location != location {
+            self.by_location.remove(&old_location);
+            self.by_location.insert(location, index);
+        }
+        if old_route != route {
+            self.remove_route(old_route.0, old_route.1, index);
+            self.add_route(route.0, route.1, index);
         }
     }
 
@@ -132,24 +165,21 @@ impl Registry {
             return None;
         }
         self.timers.pop_first();
-        if let Some(device) = self.get_mut(index) {
-            device.timer = None;
+        if let Some(slot) = self.slot(index) {
+            slot.timer = None;
         }
         Some(index)
     }
 
     /// Sets a device's timer to its next deadline.
     pub(super) fn set_timer(&mut self, index: u32) {
-        let Some(device) = self
-            .devices
-            .get_mut(index as usize)
-            .and_then(|slot| slot.as_deref_mut())
-        else {
+        let Some(slot) = self.slot(index) else {
             return;
         };
-        let at = device.next_deadline();
-        if device.timer != Some(at) {
-            if let Some(old) = device.timer.replace(at) {
+        let at = slot.device.next_deadline();
+        if slot.timer != Some(at) {
+            let old = slot.timer.replace(at);
+            if let Some(old) = old {
                 self.timers.remove(&(old, index));
             }
             self.timers.insert((at, index));

@@ -80,13 +80,8 @@ pub fn request_of(key: &Key) -> Option<(Endpoint, RequestId)> {
 }
 
 /// The record of a request, to be written.
-pub(super) fn write(
-    endpoint: &str,
-    id: RequestId,
-    expires: u64,
-    operation: &Operation,
-) -> Result<Op, RecordError> {
-    let operation = match operation.clone() {
+pub(super) fn write(request: &DeviceRequest) -> Result<Op, RecordError> {
+    let operation = match request.operation.clone() {
         Operation::Read { target } => StoredOperation::Read {
             paths: target.paths().to_vec(),
         },
@@ -111,6 +106,7 @@ pub(super) fn write(
             return Err(RecordError::Content("a push has no room in it".into()));
         }
     };
+    let expires = request.expires;
     let bytes = encode(SCHEMA, &Record { expires, operation })?;
     if bytes.len() > MAX_RECORD {
         return Err(RecordError::Content(format!(
@@ -118,7 +114,7 @@ pub(super) fn write(
             bytes.len()
         )));
     }
-    Ok(Op::Put(request_key(endpoint, id), bytes))
+    Ok(Op::Put(request_key(&request.endpoint, request.id), bytes))
 }
 
 /// A request from its record.
@@ -162,6 +158,16 @@ mod tests {
     use super::*;
     use lwm2m_objects::{Objlnk, hex};
 
+    fn request(endpoint: &str, id: u64, expires: u64, operation: Operation) -> DeviceRequest {
+        DeviceRequest {
+            id: RequestId(id),
+            endpoint: endpoint.into(),
+            operation,
+            expires,
+            durable: true,
+        }
+    }
+
     #[test]
     fn every_operation_but_push_goes_both_ways() {
         let path = Path::resource(5, 0, 1);
@@ -203,16 +209,9 @@ mod tests {
             Operation::cancel_observe(path),
             Operation::Discover { path },
         ] {
-            let id = RequestId(u64::MAX - 1);
-            let Op::Put(key, bytes) = write("dev1", id, 77, &operation).unwrap() else {
+            let request = request("dev1", u64::MAX - 1, 77, operation);
+            let Op::Put(key, bytes) = write(&request).unwrap() else {
                 panic!("not a write");
-            };
-            let request = DeviceRequest {
-                id,
-                endpoint: "dev1".into(),
-                operation,
-                expires: 77,
-                durable: true,
             };
             assert_eq!(read(&key, &bytes).unwrap(), request);
             assert!(read(&key, &bytes[..bytes.len() - 1]).is_err());
@@ -223,12 +222,12 @@ mod tests {
             from: 0,
             tag: [0; 8],
         };
-        assert!(write("dev1", RequestId(1), 1, &push).is_err());
+        assert!(write(&request("dev1", 1, 1, push)).is_err());
         let long = Operation::Execute {
             path,
             arguments: "x".repeat(MAX_RECORD),
         };
-        assert!(write("dev1", RequestId(1), 1, &long).is_err());
+        assert!(write(&request("dev1", 1, 1, long)).is_err());
         assert_eq!(request_of(&Key::new(Kind::REQUEST, "short")), None);
     }
 
@@ -254,14 +253,14 @@ mod tests {
         ];
         let expires = 4_949_248_359_761;
         for ((operation, old), new) in operations.into_iter().zip(OLD).zip(NEW) {
-            let id = RequestId(1 << 63 | 1);
-            let Op::Put(key, bytes) = write("steady", id, expires, &operation).unwrap() else {
+            let request = request("steady", 1 << 63 | 1, expires, operation);
+            let Op::Put(key, bytes) = write(&request).unwrap() else {
                 panic!("not a write");
             };
             assert_eq!(key.to_bytes(), b"\0\0\x02steady\x80\0\0\0\0\0\0\x01");
             assert_eq!(hex::encode(&bytes), new);
             let old = read(&key, &hex::decode(old).unwrap()).unwrap();
-            assert_eq!(old.operation, operation);
+            assert_eq!(old.operation, request.operation);
         }
     }
 }

@@ -1,23 +1,23 @@
 //! One shard: the registry of its devices, and where their datagrams go.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tinsmith_coap::{MessageId, Numbering, Token};
+use tinsmith_coap::Numbering;
 use tracing::warn;
 
 use super::away::Away;
 use super::bootstrap::Bootstrap;
 use super::config::ShardConfig;
-use super::device::{Device, Stage, finish};
-use super::exchange::{Job, Keep};
+use super::device::Device;
+use super::ends::Untold;
+use super::gone::Gone;
 use super::registry::Registry;
 use super::route::id_bits;
 use super::shared::{Context, Shared, Source, Waiting};
-use super::types::{DeviceRequest, Endpoint, Event, Now, Outcome, Registration, RequestId};
+use super::types::{Event, Now, Registration};
 use super::unreadable::Unreadable;
 use super::uploads::Uploads;
-use super::{Input, ListenerId, Output, Peer, Role, request_record, stored};
+use super::{Input, Output, Role, request_record, stored};
 use tinsmith_store::{Key, Kind, Op, RecordError, Stored};
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
@@ -26,11 +26,11 @@ pub struct Shard {
     pub(super) shared: Shared,
     pub(super) roles: Vec<Role>,
     pub(super) away: Away,
+    pub(super) untold: Untold,
     pub(super) uploads: Uploads,
     pub(super) bootstrap: Bootstrap,
-    pub(super) gone: VecDeque<(ListenerId, Peer, MessageId, Token)>,
+    pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
-    pub(super) next_serial: u64,
 }
 
 impl Shard {
@@ -49,11 +49,11 @@ impl Shard {
             ),
             roles: config.listeners,
             away: Away::default(),
+            untold: Untold::default(),
             uploads: Uploads::new(limits.uploads, limits.payload),
             bootstrap: Bootstrap::new(config.bootstrap),
-            gone: VecDeque::new(),
+            gone: Gone::default(),
             unreadable: Unreadable::default(),
-            next_serial: 1,
         }
     }
 
@@ -74,17 +74,15 @@ impl Shard {
             }
             let mut cx = self.shared.at(now);
             match stored::read(&mut cx, &key, &record.bytes) {
-                Ok(device) => {
-                    let registration = Arc::clone(&device.registration);
-                    let endpoint = registration.endpoint.clone();
-                    cx.out
-                        .push_back(Output::Learned(device.listener, device.peer));
+                Ok(found) => {
+                    let registration = Arc::clone(&found.entry.registration);
+                    cx.learned(found.link.route());
                     cx.event(Event::Registered {
-                        endpoint,
+                        endpoint: registration.endpoint.clone(),
                         registration,
                         new: false,
                     });
-                    let index = self.insert(device);
+                    let index = self.insert(Device::restored(found));
                     self.settle(now, index);
                 }
                 Err(error) => {
@@ -97,7 +95,7 @@ impl Shard {
         requests.sort_by_key(|(_, record)| record.version);
         for (key, record) in requests {
             match request_record::read(&key, &record.bytes) {
-                Ok(request) => self.command_kept(now, request, Keep::Stored),
+                Ok(request) => self.restore_request(now, request),
                 Err(error) => {
                     self.unreadable(key, record, &error);
                     bad += 1;
@@ -164,7 +162,11 @@ impl Shard {
     /// When [`Input::Tick`] is due, on the monotonic clock (ms).
     pub fn next_deadline(&self) -> Option<u64> {
         let device = self.registry.next_deadline();
-        let others = [self.bootstrap.next_deadline(), self.away.next_deadline()];
+        let others = [
+            self.bootstrap.next_deadline(),
+            self.away.next_deadline(),
+            self.untold.next_deadline(),
+        ];
         others.into_iter().flatten().chain(device).min()
     }
 
@@ -173,181 +175,49 @@ impl Shard {
         let index = self.registry.by_endpoint(endpoint)?;
         let device = self.registry.get(index)?;
         device
-            .stage
             .is_registered()
-            .then(|| Arc::clone(&device.registration))
+            .then(|| Arc::clone(&device.entry().registration))
     }
 
     /// All registered devices, in no order.
     pub fn registrations(&self) -> impl Iterator<Item = Arc<Registration>> {
         let devices = self.registry.iter();
         devices
-            .filter(|d| d.stage.is_registered())
-            .map(|d| Arc::clone(&d.registration))
-    }
-
-    fn command(&mut self, now: Now, request: DeviceRequest) {
-        if self.shared.requests.contains_key(&request.id) {
-            return;
-        }
-        let keep = if request.durable {
-            Keep::Wanted
-        } else {
-            Keep::No
-        };
-        self.command_kept(now, request, keep);
-    }
-
-    fn command_kept(&mut self, now: Now, request: DeviceRequest, mut keep: Keep) {
-        let DeviceRequest {
-            id,
-            endpoint,
-            operation,
-            expires,
-            durable: _,
-        } = request;
-        let index = self.registry.by_endpoint(&endpoint);
-        let mut job = Job {
-            id: Some(id),
-            operation,
-            deadline: now.mono.saturating_add(expires.saturating_sub(now.wall)),
-            keep,
-        };
-        let refused = match (index, keep) {
-            _ if job.operation.path().is_none() => {
-                let why = "composite operations are not supported yet";
-                Some(Outcome::Cancelled(why.into()))
-            }
-            _ if job.deadline <= now.mono => Some(Outcome::Expired),
-            (None, Keep::Stored) => None,
-            (None, _) => Some(Outcome::NotRegistered),
-            (Some(index), Keep::Wanted) => {
-                let device = self.registry.get(index);
-                let kept = device.map_or(0, |device| device.kept());
-                if kept >= self.shared.limits.durable {
-                    let why = "too many durable requests wait for the device";
-                    Some(Outcome::Cancelled(why.into()))
-                } else {
-                    match request_record::write(&endpoint, id, expires, &job.operation) {
-                        Ok(op) => {
-                            keep = Keep::Storing;
-                            self.persist(op, Waiting::Request(id));
-                            None
-                        }
-                        Err(error) => Some(Outcome::Cancelled(format!("can't be kept: {error}"))),
-                    }
-                }
-            }
-            _ => None,
-        };
-        if job.keep == Keep::Wanted {
-            job.keep = if keep == Keep::Storing {
-                keep
-            } else {
-                Keep::No
-            };
-        }
-        if let Some(outcome) = refused {
-            let mut cx = self.shared.at(now);
-            return finish(&mut cx, endpoint, &job, outcome);
-        }
-        self.shared.requests.insert(id, endpoint.clone());
-        match index {
-            Some(index) => self.with(now, index, |device, cx| device.enqueue(cx, job)),
-            None => self.wait(now, &endpoint, job),
-        }
-    }
-
-    /// A durable request waits for a device that is not registered.
-    fn wait(&mut self, now: Now, endpoint: &Endpoint, job: Job) {
-        if self.away.len() >= self.shared.limits.away {
-            let mut cx = self.shared.at(now);
-            let why = "too many requests wait for devices that are away";
-            let outcome = Outcome::Cancelled(why.into());
-            return finish(&mut cx, endpoint.clone(), &job, outcome);
-        }
-        self.away.put(endpoint, job);
-    }
-
-    /// A device is not registered any more: its durable requests wait by its name.
-    pub(super) fn part(&mut self, now: Now, device: &mut Device, why: &str) {
-        let mut cx = self.shared.at(now);
-        device.end_requests(&mut cx, why);
-        let endpoint = device.endpoint().clone();
-        for job in std::mem::take(&mut device.queue) {
-            self.wait(now, &endpoint, job);
-        }
-    }
-
-    fn withdraw(&mut self, now: Now, id: RequestId) {
-        let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
-            return;
-        };
-        if let Some(index) = self.registry.by_endpoint(&endpoint) {
-            self.with(now, index, |device, cx| device.withdraw(cx, id));
-        } else if let Some(job) = self.away.remove(&endpoint, id) {
-            let mut cx = self.shared.at(now);
-            let outcome = Outcome::Cancelled("the request was withdrawn".into());
-            finish(&mut cx, endpoint, &job, outcome);
-        }
-    }
-
-    /// The record of a durable request is there, or could not be written.
-    pub(super) fn request_stored(&mut self, now: Now, id: RequestId, durable: bool) {
-        let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
-            return;
-        };
-        if let Some(index) = self.registry.by_endpoint(&endpoint) {
-            self.with(now, index, |device, cx| {
-                device.request_stored(cx, id, durable);
-            });
-        } else if durable {
-            if let Some(job) = self.away.get_mut(&endpoint, id) {
-                job.keep = Keep::Stored;
-            }
-        } else if let Some(mut job) = self.away.remove(&endpoint, id) {
-            job.keep = Keep::No;
-            let mut cx = self.shared.at(now);
-            let outcome = Outcome::Cancelled("the request could not be stored".into());
-            finish(&mut cx, endpoint, &job, outcome);
-        }
+            .filter(|device| device.is_registered())
+            .map(|device| Arc::clone(&device.entry().registration))
     }
 
     fn tick(&mut self, now: Now) {
+        self.bootstrap.tick(&mut self.shared.at(now));
+        self.expire_away(now);
         let mut cx = self.shared.at(now);
-        self.bootstrap.tick(&mut cx);
-        while let Some((endpoint, job)) = self.away.expired(now.mono) {
-            finish(&mut cx, endpoint, &job, Outcome::Expired);
+        while let Some(end) = self.untold.due(now) {
+            cx.persist(vec![end.op()], Waiting::Completed(end));
         }
         while let Some(index) = self.registry.due(now.mono) {
             match self.registry.get(index) {
-                Some(device) if device.expires <= now.mono => self.expire(now, index),
+                Some(device) if device.entry().expires <= now.mono => self.expire(now, index),
                 _ => self.settle(now, index),
             }
         }
     }
 
     fn expire(&mut self, now: Now, index: u32) {
-        let Some(mut device) = self.registry.remove(index) else {
+        let Some(device) = self.registry.remove(index) else {
             return;
         };
-        self.part(now, &mut device, "the registration expired");
         let endpoint = device.endpoint().clone();
-        if device.stage.is_registered() {
-            let mut cx = self.shared.at(now);
+        let told = device.is_registered();
+        self.part(now, device, "the registration expired");
+        let mut cx = self.shared.at(now);
+        if told {
             cx.event(Event::Deregistered {
                 endpoint: endpoint.clone(),
                 expired: true,
             });
         }
         let op = Op::Delete(stored::key(&endpoint));
-        self.persist(op, Waiting::Background(endpoint));
-    }
-
-    pub(super) fn persist(&mut self, op: Op, waiting: Waiting) {
-        self.shared
-            .persists
-            .persist(&mut self.shared.out, vec![op], waiting);
+        cx.persist(vec![op], Waiting::Background(endpoint));
     }
 
     /// Lets a device do something, then everything that follows.
@@ -371,22 +241,18 @@ impl Shard {
         };
         let mut cx = self.shared.at(now);
         device.pump(&mut cx);
-        let changed = device.stage == Stage::Here && std::mem::take(&mut device.dirty);
-        self.registry.set_timer(index);
-        if changed && let Some(device) = self.registry.get_mut(index) {
-            device.stored_expires = device.registration.expires;
-            let endpoint = device.endpoint().clone();
-            match stored::write(device) {
-                Ok(op) => self.persist(op, Waiting::Background(endpoint)),
-                Err(error) => warn!(%error, %endpoint, "a registration can't be stored"),
-            }
+        if let Device::Here(session) = device
+            && session.is_dirty()
+            && let Some(op) = session.record()
+        {
+            let endpoint = session.endpoint().clone();
+            cx.persist(vec![op], Waiting::Background(endpoint));
         }
+        self.registry.set_timer(index);
     }
 
     pub(super) fn insert(&mut self, mut device: Device) -> u32 {
-        if self.away.len() > 0 {
-            device.queue = self.away.take(device.endpoint());
-        }
+        device.contact_mut().queue = self.waited(&device.endpoint().clone());
         self.registry.insert(device)
     }
 }

@@ -8,6 +8,7 @@ use tinsmith_coap::{
 };
 
 use super::config::Limits;
+use super::ends::End;
 use super::models::ModelSource;
 use super::random::Random;
 use super::types::{Endpoint, Event, Now, RequestId};
@@ -28,29 +29,24 @@ pub(super) const CRITICAL: [OptionNumber; 7] = [
 /// Room for one datagram of ours.
 const DATAGRAM: usize = 1280;
 
+/// A message of a device that is answered when a commit is durable.
+#[derive(Clone, Copy)]
+pub(super) struct Promise {
+    /// Of the registration that it is about: a later one of the same device has another.
+    pub(super) location: u64,
+    pub(super) handle: RequestHandle,
+    pub(super) block1: Option<Block>,
+}
+
 /// What a commit was for.
 pub(super) enum Waiting {
-    Register {
-        index: u32,
-        serial: u64,
-        handle: RequestHandle,
-        block1: Option<Block>,
-    },
-    Update {
-        index: u32,
-        serial: u64,
-        handle: RequestHandle,
-        block1: Option<Block>,
-    },
-    Deregister {
-        index: u32,
-        serial: u64,
-        handle: RequestHandle,
-    },
+    Register(Promise),
+    Update(Promise),
+    Deregister(Promise),
     /// A durable request may be sent.
     Request(RequestId),
     /// A durable request is forgotten: its end may be told.
-    Completed(Event),
+    Completed(End),
     /// Nobody waits.
     Background(Endpoint),
 }
@@ -149,6 +145,16 @@ impl Context<'_> {
 
     pub(super) fn event(&mut self, event: Event) {
         self.out.push_back(Output::Event(event));
+    }
+
+    /// The registration of this peer was answered.
+    pub(super) fn learned(&mut self, (listener, peer): (ListenerId, Peer)) {
+        self.out.push_back(Output::Learned(listener, peer));
+    }
+
+    /// Stores something; what waits for it is told when it is durable.
+    pub(super) fn persist(&mut self, ops: Vec<Op>, waiting: Waiting) {
+        self.persists.persist(self.out, ops, waiting);
     }
 
     /// Sends what is in the buffer.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use lwm2m_objects::{ContentFormat, Path};
 use serde::{Deserialize, Serialize};
 use tinsmith_coap::Token;
+use tracing::warn;
 
-use super::device::{Device, Stage};
-use super::observation::Observation;
+use super::entry::Entry;
+use super::link::Link;
+use super::observation::{Observation, Observations};
 use super::route::location;
 use super::shared::Context;
 use super::target::Target;
@@ -45,7 +47,7 @@ struct Record<'r> {
     #[serde(rename = "b")]
     binding: Cow<'r, str>,
     #[serde(rename = "ob")]
-    objects: Vec<Link<'r>>,
+    objects: Vec<ObjectLink<'r>>,
     #[serde(rename = "ct")]
     formats: Cow<'r, [u16]>,
     #[serde(rename = "pa")]
@@ -61,7 +63,7 @@ struct Record<'r> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Link<'r> {
+struct ObjectLink<'r> {
     #[serde(rename = "p")]
     path: Path,
     #[serde(rename = "v", skip_serializing_if = "Option::is_none")]
@@ -91,32 +93,47 @@ pub(super) fn key(endpoint: &str) -> Key {
     Key::new(Kind::REGISTRATION, endpoint)
 }
 
-/// The record of a device, to be written.
-pub(super) fn write(device: &Device) -> Result<Op, RecordError> {
-    let r = &device.registration;
+/// What a record says of a device.
+pub(super) struct Restored {
+    pub(super) entry: Entry,
+    pub(super) link: Link,
+    pub(super) observations: Observations,
+    /// As stored, wall time.
+    pub(super) expires: u64,
+}
+
+/// The record of a device, to be written; `None` if there can't be one, which is a bug of ours.
+pub(super) fn write(entry: &Entry, link: &Link, observations: &Observations) -> Option<Op> {
+    let r = &entry.registration;
     let record = Record {
-        location: device.location,
-        identity: Cow::Borrowed(&device.identity),
-        listener: device.listener.0,
-        address: device.peer.address.to_string().into(),
-        association: device.peer.association,
-        root: device.root.as_slice().into(),
+        location: entry.location,
+        identity: Cow::Borrowed(&link.identity),
+        listener: link.listener.0,
+        address: link.peer.address.to_string().into(),
+        association: link.peer.association,
+        root: entry.root.as_slice().into(),
         lifetime: r.lifetime,
         version: r.version.as_str().into(),
         binding: r.binding.as_str().into(),
-        objects: r.objects.iter().map(link).collect(),
+        objects: r.objects.iter().map(object).collect(),
         formats: r.formats.as_slice().into(),
         parameters: r.parameters.iter().map(parameter).collect(),
         registered: r.registered,
         seen: r.seen,
         expires: r.expires,
-        observations: device.observations.iter().map(observed).collect(),
+        observations: observations.iter().map(observed).collect(),
     };
-    Ok(Op::Put(key(&r.endpoint), encode(SCHEMA, &record)?))
+    match encode(SCHEMA, &record) {
+        Ok(bytes) => Some(Op::Put(key(&r.endpoint), bytes)),
+        Err(error) => {
+            warn!(%error, endpoint = %r.endpoint, "a registration can't be stored");
+            None
+        }
+    }
 }
 
-fn link((path, version): &(Path, Option<String>)) -> Link<'_> {
-    Link {
+fn object((path, version): &(Path, Option<String>)) -> ObjectLink<'_> {
+    ObjectLink {
         path: *path,
         version: version.as_deref().map(Cow::Borrowed),
     }
@@ -145,29 +162,24 @@ fn parse(bytes: &[u8]) -> Result<Record<'static>, RecordError> {
 }
 
 /// A device from its record. Its lifetime goes on, and is at least `restart_grace` from now.
-pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Device, RecordError> {
+pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Restored, RecordError> {
     let content = |e: &dyn std::fmt::Display| RecordError::Content(e.to_string());
     let record = parse(bytes)?;
     let endpoint: Endpoint = std::str::from_utf8(&key.id)
         .map_err(|e| content(&e))?
         .into();
     let bucket = super::bucket(&endpoint);
-    let mut observations = Vec::with_capacity(record.observations.len());
-    for Observed {
-        token,
-        paths,
-        accept,
-    } in &record.observations
-    {
-        let token = Token::new(token).ok_or_else(|| content(&"a token is too long"))?;
-        let target = Target::new(paths).ok_or_else(|| content(&"an observation of nothing"))?;
-        observations.push(Observation {
-            token,
-            target,
-            accept: accept.map(ContentFormat),
+    let observation = |observed: &Observed| {
+        Ok(Observation {
+            token: Token::new(&observed.token).ok_or_else(|| content(&"a token is too long"))?,
+            target: Target::new(&observed.paths)
+                .ok_or_else(|| content(&"an observation of nothing"))?,
+            accept: observed.accept.map(ContentFormat),
             freshness: None,
-        });
-    }
+        })
+    };
+    let observations = record.observations.iter().map(observation);
+    let observations = observations.collect::<Result<_, RecordError>>()?;
     let left = record
         .expires
         .saturating_sub(cx.now.wall)
@@ -198,28 +210,24 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Devi
         seen: record.seen,
         expires: cx.now.wall.saturating_add(left),
     };
-    Ok(Device {
-        models: cx.models.models(&registration),
-        registration: Arc::new(registration),
-        root: record.root.into_owned(),
-        identity: record.identity.into_owned(),
-        listener: ListenerId(record.listener),
-        peer,
-        bucket,
-        location: record.location,
-        serial: 0,
-        register_id: None,
-        expires: cx.now.mono.saturating_add(left),
-        stored_expires: record.expires,
-        stage: Stage::Here,
-        coap: cx.coap(),
-        queue: Default::default(),
-        open: None,
-        silent: false,
+    Ok(Restored {
+        entry: Entry {
+            models: cx.models.models(&registration),
+            registration: Arc::new(registration),
+            root: record.root.into_owned(),
+            bucket,
+            location: record.location,
+            register_id: None,
+            expires: cx.now.mono.saturating_add(left),
+        },
+        link: Link {
+            listener: ListenerId(record.listener),
+            peer,
+            identity: record.identity.into_owned(),
+            coap: cx.coap(),
+        },
         observations,
-        refused: Vec::new(),
-        dirty: false,
-        timer: None,
+        expires: record.expires,
     })
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::clock::Clock;
 use super::message::{NoAnswer, ToShard, Told};
-use super::{Addresses, Clock, SHELL_REQUESTS};
+use super::{Addresses, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, bucket,
 };

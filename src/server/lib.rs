@@ -4,6 +4,7 @@
 //! [`start`] loads everything the store has, then opens the sockets, then runs one task for each
 //! listener and each shard. A process killed at any moment loses only what nobody was promised.
 
+mod clock;
 mod devices;
 mod handle;
 mod message;
@@ -18,7 +19,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{info, warn};
@@ -28,13 +28,14 @@ pub use handle::ServerHandle;
 pub use message::{Known, NoAnswer, Told};
 
 use tinsmith_lwm2m::{
-    BootstrapConfig, Endpoint, Limits, ListenerId, ModelSource, Now, Role, Shard, ShardConfig,
-    bucket, request_of,
+    BootstrapConfig, Endpoint, Limits, ListenerId, ModelSource, Role, Shard, ShardConfig, bucket,
+    request_of,
 };
 use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
 use tinsmith_transport::{Listener, UdpListener};
 use tinsmith_update::{Reconciler, StartJob};
 
+use clock::Clock;
 use peers::Router;
 use receive::Worker;
 use shard::ShardTask;
@@ -125,41 +126,6 @@ pub enum StartError {
     Random(getrandom::Error),
 }
 
-/// The two clocks of this process.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    origin: tokio::time::Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Clock {
-            origin: tokio::time::Instant::now(),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Now {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            mono: millis(self.origin.elapsed()),
-            wall: millis(wall),
-        }
-    }
-
-    /// The moment of a monotonic time in milliseconds; never early.
-    fn instant(&self, mono: u64) -> tokio::time::Instant {
-        let day = 86_400_000;
-        let ahead = mono.saturating_sub(millis(self.origin.elapsed())).min(day);
-        tokio::time::Instant::now() + Duration::from_millis(ahead + 1)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Starts a server on the running tokio runtime. `start_job` is the build service.
 pub async fn start(
     config: Config,
@@ -172,7 +138,7 @@ pub async fn start(
         let bootstrap = bootstrap.map(bind).transpose()?;
         Ok((bind(coap)?, bootstrap))
     };
-    start_with(config, store, start_job, open).await
+    start_with(config, Clock::system(), store, start_job, open).await
 }
 
 /// The same on listeners of any transport: one for management and, if there is to be one, one for
@@ -183,11 +149,12 @@ pub async fn start_on(
     store: Arc<dyn Store>,
     start_job: StartJob,
 ) -> Result<ServerHandle, StartError> {
-    start_with(config, store, start_job, || Ok(listeners)).await
+    start_with(config, Clock::system(), store, start_job, || Ok(listeners)).await
 }
 
 async fn start_with(
     config: Config,
+    clock: Clock,
     store: Arc<dyn Store>,
     start_job: StartJob,
     open: impl FnOnce() -> Result<(Listener, Option<Listener>), StartError>,
@@ -198,7 +165,6 @@ async fn start_with(
             "shards must be 1 to {MAX_SHARDS}, not {shards}"
         )));
     }
-    let clock = Clock::new();
     let mut core_records = split(shards, store.load(Kind::REGISTRATION).await?, |key, _| {
         std::str::from_utf8(&key.id).ok().map(Endpoint::from)
     });
@@ -270,7 +236,7 @@ async fn start_with(
             router: Arc::clone(&router),
             core,
             reconciler,
-            clock,
+            clock: clock.clone(),
             store: Arc::clone(&store),
             listeners: Arc::clone(&listeners),
             bootstrap: addresses.bootstrap.map(|_| ListenerId(1)),

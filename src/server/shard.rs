@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error, trace, warn};
 
+use super::SHELL_REQUESTS;
+use super::clock::Clock;
 use super::message::{Answer, Known, NoAnswer, Packets, ToShard, Told};
 use super::peers::Router;
 use super::reach;
 use super::trace::describe;
-use super::{Clock, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
     Endpoint, Event, Input, ListenerId, Now, Outcome, Output, PersistId, RequestId, Shard,
 };
@@ -85,7 +86,7 @@ impl ShardTask {
             };
             let sleep = async {
                 match deadline {
-                    Some(at) => tokio::time::sleep_until(self.clock.instant(at)).await,
+                    Some(at) => self.clock.until(at).await,
                     None => std::future::pending().await,
                 }
             };

@@ -15,9 +15,14 @@ use tinsmith_transport::{Network, NotSent, Outgoing, local::local};
 use tinsmith_update::{Ask, Command, Reply, Summary};
 
 async fn serve(store: MemoryStore, config: Config) -> (ServerHandle, Network) {
+    serve_by(Clock::system(), store, config).await
+}
+
+async fn serve_by(clock: Clock, store: MemoryStore, config: Config) -> (ServerHandle, Network) {
     let (listener, network) = local(SocketAddr::from(([127, 0, 0, 1], 5684)));
     let listeners = (listener, None);
-    let server = start_on(config, listeners, Arc::new(store), Arc::new(|_, _| {}))
+    let start_job: StartJob = Arc::new(|_, _| {});
+    let server = start_with(config, clock, Arc::new(store), start_job, || Ok(listeners))
         .await
         .unwrap();
     (server, network)
@@ -97,13 +102,19 @@ async fn a_peer_that_is_gone_ends_what_waits_for_it() {
 
 #[tokio::test]
 async fn what_is_sent_during_a_handshake_is_repeated_after_it() {
-    let (server, mut network) = serve(MemoryStore::new(), Config::default()).await;
+    let (time, now) = watch::channel(0);
+    let clock = Clock::Set(now);
+    let (server, mut network) = serve_by(clock, MemoryStore::new(), Config::default()).await;
     register(&mut network, 1, "dev1").await;
     network.refuse(peer(1), Some(NotSent::Handshaking));
     let request = server.request("dev1", execute(), 60_000);
     let handshake = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(network.refused().await, Some(peer(1)));
         network.refuse(peer(1), None);
+        // The first repetition is after 2 s to 3 s (RFC 7252 §4.8).
+        time.send(1_999).unwrap();
+        tokio::task::yield_now().await;
+        time.send(3_001).unwrap();
         let request = sent(&mut network).await;
         let request = Message::parse(&request.bytes).unwrap();
         let (id, token) = (request.message_id(), request.token());

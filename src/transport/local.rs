@@ -24,6 +24,7 @@ pub struct LocalListener {
     inbox: AsyncMutex<mpsc::UnboundedReceiver<Arrival>>,
     outbox: mpsc::UnboundedSender<Outgoing>,
     refusals: Refusals,
+    refused: mpsc::UnboundedSender<Peer>,
 }
 
 /// The other side.
@@ -31,23 +32,27 @@ pub struct Network {
     inbox: mpsc::UnboundedSender<Arrival>,
     outbox: mpsc::UnboundedReceiver<Outgoing>,
     refusals: Refusals,
+    refused: mpsc::UnboundedReceiver<Peer>,
 }
 
 /// Both sides of a listener that says it listens at `address`.
 pub fn local(address: SocketAddr) -> (Listener, Network) {
     let (arrivals, inbox) = mpsc::unbounded_channel();
     let (outbox, sent) = mpsc::unbounded_channel();
+    let (refuses, refused) = mpsc::unbounded_channel();
     let refusals = Refusals::default();
     let listener = LocalListener {
         address,
         inbox: AsyncMutex::new(inbox),
         outbox,
         refusals: Arc::clone(&refusals),
+        refused: refuses,
     };
     let network = Network {
         inbox: arrivals,
         outbox: sent,
         refusals,
+        refused,
     };
     (Listener::Local(listener), network)
 }
@@ -75,6 +80,11 @@ impl Network {
     /// What the server sends next; `None` when it has ended.
     pub async fn sent(&mut self) -> Option<Outgoing> {
         self.outbox.recv().await
+    }
+
+    /// To whom the server tries in vain to send next; `None` when it has ended.
+    pub async fn refused(&mut self) -> Option<Peer> {
+        self.refused.recv().await
     }
 }
 
@@ -114,7 +124,10 @@ impl LocalListener {
         let refusals = lock(&self.refusals);
         for outgoing in batch.drain(..) {
             match refusals.get(&outgoing.to) {
-                Some(why) => not_sent.push((outgoing.to, *why)),
+                Some(why) => {
+                    not_sent.push((outgoing.to, *why));
+                    let _ = self.refused.send(outgoing.to);
+                }
                 None => {
                     let _ = self.outbox.send(outgoing);
                 }
@@ -161,6 +174,7 @@ mod tests {
         let mut out = vec![to(other), to(peer)];
         listener.send(&mut out, &mut not_sent).await.unwrap();
         assert_eq!(not_sent, [(other, NotSent::Handshaking)]);
+        assert_eq!(network.refused().await, Some(other));
         assert_eq!(network.sent().await, Some(to(peer)));
         network.refuse(other, None);
         let mut out = vec![to(other)];

@@ -2,13 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reconcile::{Command, Job, JobId, JobResult};
 use super::status::{Status, Summary};
-use tinsmith_lwm2m::Endpoint;
+use tinsmith_digest::Digest;
 
 /// Names a question until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId(pub u64);
+
+/// What an operator decides about a device.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The device shall run this model.
+    Want {
+        /// Name in the zoo.
+        model: String,
+        /// Version of the model.
+        version: String,
+        /// SHA-256 of the ONNX file.
+        source: Digest,
+        /// Seconds until the device rolls back by itself; 0 lets it commit by itself.
+        trial_s: u32,
+    },
+    /// No model is wanted any more; what runs stays.
+    Forget,
+    /// Try again after a failure.
+    Retry,
+}
 
 /// What operators ask.
 #[derive(Clone, Debug)]
@@ -30,23 +49,6 @@ pub enum Reply {
     /// One device; `None` if it was never seen and nothing is wanted of it.
     Status(Option<Box<Status>>),
 }
-
-/// A job and who wants it.
-#[derive(Debug)]
-pub struct BuildRequest {
-    /// The device.
-    pub endpoint: Endpoint,
-    /// Comes back with the result.
-    pub id: JobId,
-    /// What to do.
-    pub job: Job,
-}
-
-/// Called once, from any thread, when a job has ended.
-pub type JobDone = Box<dyn FnOnce(JobId, JobResult) + Send>;
-
-/// Starts a job and returns at once.
-pub type StartJob = std::sync::Arc<dyn Fn(BuildRequest, JobDone) + Send + Sync>;
 
 /// Where a device stands now, for the event stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

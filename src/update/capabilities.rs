@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lwm2m_objects::capability::Capability;
+use lwm2m_objects::{Path, ids};
 
 use tinsmith_store::{self as store, Key, Kind, Op, RecordError, Stored};
 
@@ -14,6 +15,21 @@ use tinsmith_store::{self as store, Key, Kind, Op, RecordError, Stored};
 pub(super) const MAX: usize = 10_000;
 /// Version of the records; schema 1 is read too.
 const SCHEMA: u16 = 2;
+
+/// The objects a capability is made of, in the order in which they are read.
+pub(super) const OBJECTS: [u16; 3] = [ids::COMPUTE_PLATFORM, ids::COMPUTE_UNIT, ids::MEMORY_REGION];
+
+/// The object that is read after another.
+pub(super) fn after(object: u16) -> Option<u16> {
+    OBJECTS.into_iter().find(|other| *other > object)
+}
+
+/// Where a device says the digest of its capability.
+pub(super) const DIGEST: Path = Path::resource(
+    ids::COMPUTE_PLATFORM,
+    0,
+    ids::compute_platform::CAPABILITY_DIGEST,
+);
 
 /// /27300/0/13.
 pub type CapabilityDigest = [u8; 16];

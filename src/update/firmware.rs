@@ -1,6 +1,21 @@
 //! Object 5 (Firmware Update) as the server sees it: states and results, in words.
 
+use lwm2m_objects::Path;
 pub use lwm2m_objects::firmware::{State, UpdateResult};
+use lwm2m_objects::ids::{FIRMWARE_UPDATE, firmware_update as id};
+
+/// The only instance.
+pub(crate) const OBJECT: Path = Path::instance(FIRMWARE_UPDATE, 0);
+/// Package: what is pushed.
+pub(crate) const PACKAGE: Path = Path::resource(FIRMWARE_UPDATE, 0, id::PACKAGE);
+/// Package URI; written empty, it makes the state machine Idle.
+pub(crate) const PACKAGE_URI: Path = Path::resource(FIRMWARE_UPDATE, 0, id::PACKAGE_URI);
+/// Update: installs.
+pub(crate) const UPDATE: Path = Path::resource(FIRMWARE_UPDATE, 0, id::UPDATE);
+/// State.
+pub(crate) const STATE: Path = Path::resource(FIRMWARE_UPDATE, 0, id::STATE);
+/// Update Result.
+pub(crate) const RESULT: Path = Path::resource(FIRMWARE_UPDATE, 0, id::UPDATE_RESULT);
 
 /// Resource 5, Update Result: what went wrong, or `None` for 0 (initial) and 1 (success).
 pub fn fault(result: i64) -> Option<&'static str> {

@@ -13,12 +13,15 @@ mod record;
 pub mod slot;
 mod status;
 
-pub use ask::{Ask, AskId, BuildRequest, Change, JobDone, Reply, StartJob};
+pub use ask::{Ask, AskId, Change, Command, Reply};
 pub use capabilities::CapabilityDigest;
 pub use next::{Next, View, next};
-pub use reconcile::{Command, Job, JobId, JobResult, Output, Package, PackageJob, Reconciler};
-pub use record::{Artefact, Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
+pub use reconcile::{Output, Reconciler};
+pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
 pub use status::{Status, Summary};
+pub use tinsmith_order::{
+    Artefact, BuildRequest, Job, JobDone, JobId, JobResult, Package, PackageJob, StartJob, Unbuilt,
+};
 
 /// Version of [`DeviceRecord`] as stored; schema 1 is read too.
 pub const SCHEMA: u16 = 2;

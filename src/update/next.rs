@@ -4,8 +4,9 @@
 //! asks it the same question after it has read the device.
 
 use super::firmware::{self, State};
-use super::record::{Artefact, DeviceRecord, Failure, Finished, Step};
+use super::record::{DeviceRecord, Failure, Finished, Step};
 use super::slot::{Slot, SlotState};
+use tinsmith_order::Artefact;
 
 /// What was read from the device since it last could have changed. `None` means: read it again.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,6 +11,7 @@ use super::capabilities::CapabilityDigest;
 use super::firmware;
 use super::slot::Slot;
 use tinsmith_digest::Digest;
+use tinsmith_order::{Artefact, Unbuilt};
 
 /// Entries kept in the timeline of a device.
 pub(super) const TIMELINE: usize = 64;
@@ -49,23 +50,6 @@ pub struct Desired {
     pub since: u64,
     /// Seconds the device waits for a commit before it rolls back.
     pub trial_s: u32,
-}
-
-/// A module that was built.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Artefact {
-    /// SHA-256 of the module; its name in the file store.
-    pub module: Digest,
-    /// Size of the module in bytes.
-    pub module_bytes: u32,
-    /// Activation memory in bytes.
-    pub arena_bytes: u32,
-    /// Milliseconds the compiler took (also when this build came from the cache).
-    pub compile_ms: u64,
-    /// Whether it came from the cache.
-    pub cached: bool,
-    /// Name and version of the compiler.
-    pub compiler: String,
 }
 
 /// An update under way.
@@ -182,6 +166,15 @@ pub enum Failure {
         /// The step that did not end.
         step: String,
     },
+}
+
+impl From<Unbuilt> for Failure {
+    fn from(unbuilt: Unbuilt) -> Self {
+        match unbuilt {
+            Unbuilt::Refused { reason } => Failure::Refused { reason },
+            Unbuilt::Failed { reason } => Failure::Build { reason },
+        }
+    }
 }
 
 /// A line of a device's timeline.

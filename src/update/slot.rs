@@ -10,6 +10,16 @@ use serde::{Deserialize, Serialize};
 use tinsmith_digest::Digest;
 use tinsmith_lwm2m::PathValue;
 
+/// State of a slot.
+pub(crate) const fn state(slot: u16) -> Path {
+    Path::resource(OBJECT, slot, id::STATE)
+}
+
+/// Takes the module on trial in a slot over for good.
+pub(crate) const fn commit(slot: u16) -> Path {
+    Path::resource(OBJECT, slot, id::COMMIT)
+}
+
 /// One instance of ML Model, as last read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {

@@ -6,7 +6,7 @@ use lwm2m_objects::Path;
 use serde::Deserialize;
 
 use super::super::Identity;
-use super::{Link, Observed, Parameter, Record};
+use super::{ObjectLink, Observed, Parameter, Record};
 use tinsmith_store::{RecordError, decode};
 
 /// In the order of its keys.
@@ -32,7 +32,7 @@ struct Old {
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Record<'static>, RecordError> {
     let old: Old = decode(1..=1, bytes)?;
-    let link = |(path, version): (Path, Option<String>)| Link {
+    let link = |(path, version): (Path, Option<String>)| ObjectLink {
         path,
         version: version.map(Into::into),
     };

@@ -280,3 +280,24 @@ fn nothing_is_lost_or_done_again_whenever_the_store_ends() {
         assert!(sim.store.records(Kind::REQUEST).is_empty());
     }
 }
+
+#[test]
+fn an_end_that_cannot_be_stored_is_told_when_it_can() {
+    let mut sim = registered();
+    sim.ask_device(1, "dev1", execute(1), true);
+    sim.slow_store = true;
+    assert_eq!(serve(&mut sim), ["/5/0/1"]);
+    for _ in 0..3 {
+        let (id, _) = sim.waiting.remove(0);
+        let error = tinsmith_store::StoreError::Io("full".into());
+        sim.shard.handle(sim.now, Input::PersistFailed(id, error));
+        sim.drain();
+        // Told now, it would be told again by a restarted server, which asks the device again.
+        assert_eq!((kept(&sim), sim.outcomes().len()), (vec![1], 0));
+        sim.advance(1_000);
+    }
+    assert!(sim.sent.is_empty());
+    sim.commit();
+    assert_eq!(sim.outcomes(), [(1, Outcome::Done)]);
+    assert!(kept(&sim).is_empty());
+}

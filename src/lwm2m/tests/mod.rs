@@ -4,6 +4,7 @@ mod bootstrap;
 mod crash;
 mod durable;
 mod hostile;
+mod leaving;
 mod registration;
 mod requests;
 

@@ -3,7 +3,10 @@
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
-use super::{Asked, CAPABILITY, NO_PLATFORM, Reconciler, TRIES};
+use super::device::{Asked, NO_PLATFORM};
+use super::{Reconciler, TRIES};
+use crate::capabilities;
+use crate::firmware;
 use crate::firmware::State;
 use crate::record::{DeviceRecord, Failure, Step};
 use crate::slot;
@@ -65,7 +68,7 @@ impl Reconciler {
         let value = |path: Path| values.iter().find(|v| v.path == path).map(|v| &v.value);
         let problem = match asked {
             Asked::Digest => {
-                let bytes = value(Path::resource(27300, 0, 13)).and_then(OwnedValue::as_bytes);
+                let bytes = value(capabilities::DIGEST).and_then(OwnedValue::as_bytes);
                 match bytes.and_then(|b| <[u8; 16]>::try_from(b).ok()) {
                     Some(digest) => {
                         device.view.digest = Some(digest);
@@ -77,8 +80,8 @@ impl Reconciler {
             Asked::Capability(object) => {
                 let pairs = values.iter().map(|v| (v.path, v.value.clone()));
                 device.gathered.extend(pairs);
-                if *object < CAPABILITY[CAPABILITY.len() - 1] {
-                    return self.read_capability(now, endpoint, object + 1);
+                if let Some(next) = capabilities::after(*object) {
+                    return self.read_capability(now, endpoint, next);
                 }
                 match Capability::from_values(&std::mem::take(&mut device.gathered)) {
                     Ok(capability) if device.view.digest == Some(capability.digest()) => {
@@ -98,8 +101,9 @@ impl Reconciler {
                 Err(error) => Some(error.to_string()),
             },
             Asked::Firmware => {
-                let number = |r| value(Path::resource(5, 0, r)).and_then(OwnedValue::as_i64);
-                match (number(3).and_then(State::from_number), number(5)) {
+                let number = |path| value(path).and_then(OwnedValue::as_i64);
+                let state = number(firmware::STATE).and_then(State::from_number);
+                match (state, number(firmware::RESULT)) {
                     (Some(state), Some(result)) => {
                         device.view.firmware = Some((state, result));
                         note_transfer(&mut device.record, now, state);
@@ -131,7 +135,7 @@ impl Reconciler {
         if self.capabilities.is_full() {
             device.unsupported = Some(format!(
                 "there are more than {} kinds of devices",
-                crate::capabilities::MAX
+                capabilities::MAX
             ));
             return;
         }
@@ -182,9 +186,7 @@ impl Reconciler {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
         };
-        device
-            .record
-            .note(now.wall, format!("{}: {answer}", describe_asked(asked)));
+        device.record.note(now.wall, format!("{asked}: {answer}"));
         device.dirty = true;
         device.view.firmware = None;
         device.view.slots = None;
@@ -208,7 +210,7 @@ impl Reconciler {
                 device.view.digest = None;
             }
         }
-        let request = describe_asked(asked).to_owned();
+        let request = asked.to_string();
         let Some(attempt) = &mut device.record.attempt else {
             device.strikes += 1;
             if device.strikes >= TRIES {
@@ -237,22 +239,6 @@ fn note_transfer(record: &mut DeviceRecord, now: Now, state: State) {
         && let Some(started) = attempt.transfer_started
     {
         attempt.transfer_ms = Some(now.wall.saturating_sub(started));
-    }
-}
-
-pub(super) fn describe_asked(asked: &Asked) -> &'static str {
-    match asked {
-        Asked::Digest => "Read /27300/0/13",
-        Asked::Capability(27300) => "Read /27300",
-        Asked::Capability(27301) => "Read /27301",
-        Asked::Capability(_) => "Read /27302",
-        Asked::Slots => "Read /27303",
-        Asked::Firmware => "Read /5/0",
-        Asked::Observe(_) => "Observe",
-        Asked::Reset => "Write /5/0/1",
-        Asked::Push => "Write /5/0/0",
-        Asked::Install => "Execute /5/0/2",
-        Asked::Commit => "Execute /27303/x/10",
     }
 }
 

@@ -5,14 +5,20 @@ use std::sync::Arc;
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
-use super::answers::describe_asked;
-use super::{ATTEMPT, Asked, CAPABILITY, Job, PackageJob, REJECTIONS, Reconciler, TRIES};
-use crate::capabilities::Capabilities;
+use super::device::Asked;
+use super::{Reconciler, TRIES};
+use crate::capabilities::{self, Capabilities};
 use crate::firmware::{self, State};
 use crate::next::{Next, next};
 use crate::record::{Attempt, DeviceRecord, Failure, Step};
 use crate::slot;
 use tinsmith_lwm2m::{Endpoint, Now, Operation};
+use tinsmith_order::{Job, PackageJob};
+
+/// An attempt is given up after this time (ms).
+const ATTEMPT: u64 = 24 * 3_600_000;
+/// Pushes that end with an error and without progress, after which an attempt is given up.
+const REJECTIONS: u8 = 8;
 
 impl Reconciler {
     pub(super) fn advance(&mut self, now: Now, endpoint: &Endpoint) {
@@ -48,12 +54,7 @@ impl Reconciler {
         match step {
             Next::Nothing => return false,
             Next::ReadDigest => {
-                self.request(
-                    now,
-                    endpoint,
-                    Asked::Digest,
-                    read(Path::resource(27300, 0, 13)),
-                );
+                self.request(now, endpoint, Asked::Digest, read(capabilities::DIGEST));
             }
             Next::ReadCapability => {
                 if let Some(digest) = device.view.digest
@@ -64,7 +65,7 @@ impl Reconciler {
                     return true;
                 }
                 device.gathered.clear();
-                self.read_capability(now, endpoint, CAPABILITY[0]);
+                self.read_capability(now, endpoint, capabilities::OBJECTS[0]);
             }
             Next::ReadSlots => {
                 self.request(
@@ -75,7 +76,7 @@ impl Reconciler {
                 );
             }
             Next::ReadFirmware => {
-                self.request(now, endpoint, Asked::Firmware, read(Path::instance(5, 0)));
+                self.request(now, endpoint, Asked::Firmware, read(firmware::OBJECT));
             }
             Next::Open => {
                 open(&mut device.record, now, device.view.firmware);
@@ -94,11 +95,11 @@ impl Reconciler {
             }
             Next::Observe => {
                 if device.watching.is_empty() {
-                    device.watching = vec![Path::resource(5, 0, 3), Path::resource(5, 0, 5)];
+                    device.watching = vec![firmware::STATE, firmware::RESULT];
                     let slots = device.view.slots.iter().flatten();
                     device
                         .watching
-                        .extend(slots.map(|s| Path::resource(slot::OBJECT, s.instance, 7)));
+                        .extend(slots.map(|s| slot::state(s.instance)));
                 }
                 let path = device.watching[0];
                 self.request(
@@ -136,7 +137,7 @@ impl Reconciler {
             Next::Push { from } => return self.push(now, endpoint, from),
             Next::Reset => {
                 if self.stored(endpoint, Step::Preparing) {
-                    let path = Path::resource(5, 0, 1);
+                    let path = firmware::PACKAGE_URI;
                     let values = vec![(path, OwnedValue::String(String::new()))];
                     let operation = Operation::write(path, values, true);
                     self.request(now, endpoint, Asked::Reset, operation);
@@ -144,9 +145,8 @@ impl Reconciler {
             }
             Next::Install => {
                 if self.stored(endpoint, Step::Installing) {
-                    let path = Path::resource(5, 0, 2);
                     let operation = Operation::Execute {
-                        path,
+                        path: firmware::UPDATE,
                         arguments: String::new(),
                     };
                     self.request(now, endpoint, Asked::Install, operation);
@@ -154,9 +154,8 @@ impl Reconciler {
             }
             Next::Commit { slot } => {
                 if self.stored(endpoint, Step::Committing) {
-                    let path = Path::resource(slot::OBJECT, slot, 10);
                     let operation = Operation::Execute {
-                        path,
+                        path: slot::commit(slot),
                         arguments: String::new(),
                     };
                     self.request(now, endpoint, Asked::Commit, operation);
@@ -232,7 +231,7 @@ impl Reconciler {
             .as_ref()
             .is_some_and(|attempt| attempt.rejected > REJECTIONS)
         {
-            let request = describe_asked(&Asked::Push).to_owned();
+            let request = Asked::Push.to_string();
             let answer = "errors, again and again".to_owned();
             self.finish(now, endpoint, Some(Failure::Device { request, answer }));
             return true;
@@ -242,9 +241,8 @@ impl Reconciler {
                 .record
                 .note(now.wall, format!("the transfer goes on at byte {from}"));
         }
-        let path = Path::resource(5, 0, 0);
         let operation = Operation::Push {
-            path,
+            path: firmware::PACKAGE,
             body,
             from,
             tag: package.tag(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::device::{PACKAGE_HEAD, SimDevice, package};
 use crate::{
-    Artefact, Command, Failure, Job, JobId, JobResult, Output, Package, Reconciler, Status,
+    Artefact, Command, Job, JobId, JobResult, Output, Package, Reconciler, Status, Unbuilt,
 };
 use lwm2m_objects::Path;
 use tinsmith_digest::Digest;
@@ -219,7 +219,7 @@ impl World {
             Job::Build { source, .. } => {
                 self.builds += 1;
                 JobResult::Built(match &self.refuse {
-                    Some(reason) => Err(Failure::Refused {
+                    Some(reason) => Err(Unbuilt::Refused {
                         reason: reason.clone(),
                     }),
                     None => Ok(Artefact {

@@ -63,11 +63,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("tinsmith-transport", &["tinsmith-peer"]),
     (
+        "tinsmith-order",
+        &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
+    ),
+    (
         "tinsmith-update",
         &[
             "lwm2m-objects",
             "tinsmith-digest",
             "tinsmith-lwm2m",
+            "tinsmith-order",
             "tinsmith-store",
         ],
     ),
@@ -92,11 +97,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-build-job",
             "tinsmith-digest",
             "tinsmith-models",
-            "tinsmith-package",
+            "tinsmith-order",
             "tinsmith-samples",
             "tinsmith-store",
             "tinsmith-targets",
-            "tinsmith-update",
         ],
     ),
     (
@@ -194,6 +198,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "tinsmith-digest",
             "tinsmith-store",
             "tinsmith-lwm2m",
+            "tinsmith-order",
             "tinsmith-update",
             "tinsmith-build-job",
             "tinsmith-samples",
@@ -205,12 +210,14 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &[
+            "tinsmith-build",
             "tinsmith-compiler",
+            "tinsmith-order",
             "tinsmith-samples",
             "tinsmith-build-job",
         ],
         &["tinsmith-coap", "tinsmith-lwm2m", "tinsmith-client"],
-        "the compiler is of use to a program that knows nothing of CoAP",
+        "compiler and build service are of use to a program that knows nothing of CoAP",
     ),
     (
         &["tinsmith-store", "tinsmith-transport", "tinsmith-coap"],

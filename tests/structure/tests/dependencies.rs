@@ -92,36 +92,6 @@ const UNNAMED: &[(&str, &str, &str)] = &[
         "sha2",
         "left over; the compiler is being rebuilt",
     ),
-    (
-        "tinsmith-store",
-        "futures-executor",
-        "left over; the store's joints are being moved",
-    ),
-    (
-        "tinsmith-store",
-        "nix",
-        "left over; the store's joints are being moved",
-    ),
-    (
-        "tinsmith-store",
-        "proptest",
-        "left over; the store's joints are being moved",
-    ),
-    (
-        "tinsmith-store",
-        "tempfile",
-        "left over; the store's joints are being moved",
-    ),
-    (
-        "tinsmith-store",
-        "tracing",
-        "left over; the store's joints are being moved",
-    ),
-    (
-        "tinsmith-update",
-        "serde_json",
-        "left over; the server's joints are being moved",
-    ),
 ];
 
 fn workspaces() -> Vec<Metadata> {

@@ -23,23 +23,12 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
          names objects and sessions",
     ),
     (
-        "tinsmith-lwm2m",
-        &["device", "exchange", "observation"],
-        "a device is one struct: its open request and its observations are told what to do by it, and \
-         use it",
-    ),
-    (
         "tinsmith-module",
         &[
             "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",
         ],
         "the writer of an operator's record stands beside its reader, both name ModuleBuilder and \
          Module, and a Module names the Arena that it fits",
-    ),
-    (
-        "tinsmith-update",
-        &["ask", "reconcile"],
-        "what is asked of the reconciler names its jobs, and it takes what is asked",
     ),
 ];
 

@@ -7,12 +7,14 @@ use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
-    Buffers, Client, Config, Event, FlashLayout, FlashRead, Input, Memory, Now, Observation,
-    Output, Platform, Region, Session,
+    Buffers, Client, Config, Event, FlashLayout, FlashRead, Input, Memory, Now, Object,
+    Observation, Output, Platform, Region, Session,
 };
 
 use crate::chance::Chance;
-use crate::server::BOOTSTRAP;
+use crate::counter::Counter;
+use crate::heard::Heard;
+use crate::server::{BOOTSTRAP, MANAGEMENT};
 
 const ARENA: usize = 256;
 const ERASE_UNIT: u32 = 2048;
@@ -67,6 +69,10 @@ pub struct Device {
     pub events: Vec<Event>,
     /// How often it started.
     pub boots: u32,
+    /// Its own object, beside those of the client.
+    pub counter: &'static Counter,
+    /// What it heard of the management server.
+    pub heard: Heard,
     board: Board,
     layout: FlashLayout,
     client: Option<Client<'static>>,
@@ -96,6 +102,8 @@ impl Device {
             address,
             events: Vec::new(),
             boots: 0,
+            counter: Box::leak(Box::default()),
+            heard: Heard::default(),
             board: Board {
                 flash: MemFlash::new(3 * SLOT as usize, WRITE_UNIT as usize),
                 chance: Chance::new(seed),
@@ -146,6 +154,9 @@ impl Device {
     pub fn take(&mut self, now: u64, from: SocketAddr, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
         let clocks = self.clocks(now);
         if let Some(client) = &mut self.client {
+            if from.to_string() == MANAGEMENT {
+                self.heard.hear(bytes);
+            }
             client.handle(clocks, Input::Datagram { from, bytes }, &mut self.board);
         }
         self.pump(now)
@@ -176,6 +187,7 @@ impl Device {
         self.board.flash.restore();
         self.origin = now;
         self.boots += 1;
+        self.heard.boot();
         #[repr(align(32))]
         struct Arena([u8; ARENA]);
         let arena: &'static mut Arena = Box::leak(Box::new(Arena([0; ARENA])));
@@ -188,7 +200,7 @@ impl Device {
             serial_number: "1",
             firmware_version: "1",
             capability: &*RECORDS,
-            objects: &[],
+            objects: Box::leak(Box::new([self.counter as &dyn Object])),
             formats: lwm2m_objects::Codec::ALL,
             kernels: tinsmith_module::kernels::ALL,
             module_class: *MODULE_CLASS,

@@ -1,6 +1,6 @@
 //! The store: batches become durable in order, and what was not is lost with the server.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tinsmith_store::{Batch, Key, Kind, Op, StoreError, Stored, Version};
 
@@ -20,6 +20,10 @@ pub struct Disk<W> {
     records: BTreeMap<Key, Stored>,
     writing: VecDeque<Writing<W>>,
     version: u64,
+    /// Keys that were ever written.
+    pub written: BTreeSet<Key>,
+    /// Keys that were deleted when the server was killed: it never heard of it.
+    pub unheard: BTreeSet<Key>,
     /// Of 100 batches so many fail.
     pub failing: u8,
     chance: Chance,
@@ -32,6 +36,8 @@ impl<W> Disk<W> {
             records: BTreeMap::new(),
             writing: VecDeque::new(),
             version: 0,
+            written: BTreeSet::new(),
+            unheard: BTreeSet::new(),
             failing: 0,
             chance: Chance::new(seed),
         }
@@ -71,6 +77,11 @@ impl<W> Disk<W> {
         let durable = self.chance.between(0, self.writing.len() as u64);
         for (number, writing) in std::mem::take(&mut self.writing).into_iter().enumerate() {
             if (number as u64) < durable {
+                let deleted = writing.batch.ops.iter().filter_map(|op| match op {
+                    Op::Delete(key) => Some(key.clone()),
+                    Op::Put(..) => None,
+                });
+                self.unheard.extend(deleted);
                 let _ = self.write(writing.batch);
             }
         }
@@ -90,7 +101,10 @@ impl<W> Disk<W> {
         let version = Version(self.version);
         for op in batch.ops {
             match op {
-                Op::Put(key, bytes) => self.records.insert(key, Stored { version, bytes }),
+                Op::Put(key, bytes) => {
+                    self.written.insert(key.clone());
+                    self.records.insert(key, Stored { version, bytes })
+                }
                 Op::Delete(key) => self.records.remove(&key),
             };
         }

@@ -5,16 +5,22 @@
 //! one seed, so that a failure is repeated by its number.
 
 mod chance;
+mod counter;
 mod device;
 mod disk;
+mod heard;
 pub mod models;
 mod network;
+mod seeds;
 mod server;
 mod world;
 
 pub use chance::Chance;
+pub use counter::Counter;
 pub use device::Device;
 pub use disk::Disk;
+pub use heard::Heard;
 pub use network::{Datagram, Network, Weather};
-pub use server::{BOOTSTRAP, MANAGEMENT, Server, Waits};
+pub use seeds::tell;
+pub use server::{BOOTSTRAP, MANAGEMENT, Server, Told, Waits};
 pub use world::World;

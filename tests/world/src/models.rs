@@ -5,8 +5,7 @@ use tinsmith_digest::Digest;
 use tinsmith_module::build::{
     GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, TensorSpec, View,
 };
-use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id};
-use tinsmith_update::{Artefact, Failure, Job, JobResult, Package, PackageJob};
+use tinsmith_order::{Artefact, Job, JobResult, Unbuilt};
 
 /// Values of an input and of an output.
 pub const WIDTH: usize = 16;
@@ -93,7 +92,7 @@ pub fn module(model: &str) -> Vec<u8> {
 pub fn job(job: &Job) -> JobResult {
     match job {
         Job::Build { model, .. } if model == "impossible" => {
-            JobResult::Built(Err(Failure::Refused {
+            JobResult::Built(Err(Unbuilt::Refused {
                 reason: "impossible".into(),
             }))
         }
@@ -108,32 +107,6 @@ pub fn job(job: &Job) -> JobResult {
                 compiler: "world".into(),
             }))
         }
-        Job::Package(job) => JobResult::Packaged(package(job)),
+        Job::Package(job) => JobResult::Packaged(job.package(module(&job.model).into())),
     }
-}
-
-fn package(job: &PackageJob) -> Result<Package, String> {
-    let module = module(&job.model);
-    let head = Head {
-        kind: Kind::Module,
-        sequence: job.sequence,
-        slot: None,
-        vendor_id: VENDOR_ID,
-        class_id: module_class_id(&job.capability_digest),
-        digest: job.artefact.module.0,
-        size: module.len() as u32,
-        abi: job.abi,
-        arena_bytes: job.artefact.arena_bytes,
-        trial_s: job.trial_s,
-        model_name: &job.model,
-        model_version: &job.version,
-        source_digest: job.source.0,
-        compiler: &job.artefact.compiler,
-    };
-    let head = tinsmith_package::encode_prefix(&head).map_err(|e| e.to_string())?;
-    Ok(Package {
-        digest: Digest::of_parts(&[&head, &module]),
-        head: head.into(),
-        module: module.into(),
-    })
 }

@@ -1,6 +1,6 @@
 //! The server without sockets: shards with their reconcilers, over the world's disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use tinsmith_lwm2m::{
@@ -36,6 +36,46 @@ pub enum Waits {
     Reconciler(usize, PersistId),
 }
 
+/// What the server has told since the world began, in all its lives.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// How durable requests ended.
+    pub ends: BTreeMap<RequestId, Vec<Outcome>>,
+    /// How often each device registered, was restored or sent from elsewhere.
+    pub arrivals: HashMap<Endpoint, u64>,
+    addresses: HashMap<Endpoint, String>,
+}
+
+impl Told {
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Registered {
+                endpoint,
+                registration,
+                ..
+            } => {
+                *self.arrivals.entry(endpoint.clone()).or_default() += 1;
+                let address = registration.address.clone();
+                self.addresses.insert(endpoint.clone(), address);
+            }
+            Event::Updated {
+                endpoint,
+                registration,
+            } => {
+                let address = registration.address.clone();
+                let old = self.addresses.insert(endpoint.clone(), address);
+                if old.as_ref() != Some(&registration.address) {
+                    *self.arrivals.entry(endpoint.clone()).or_default() += 1;
+                }
+            }
+            Event::Completed { id, outcome, .. } if id.0 >= OURS => {
+                self.ends.entry(*id).or_default().push(outcome.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
 struct Half {
     core: Shard,
     reconciler: Reconciler,
@@ -52,14 +92,14 @@ pub struct Server {
     last_ask: u64,
     /// Decisions that are durable.
     pub stored: Vec<AskId>,
-    /// How the world's own requests ended.
-    pub outcomes: HashMap<RequestId, Outcome>,
+    /// What it and those before it told.
+    pub told: Told,
     last_request: u64,
 }
 
 impl Server {
     /// Starts with what is on the disk.
-    pub fn start(shards: usize, seed: u64, now: u64, disk: &Disk<Waits>) -> Self {
+    pub fn start(shards: usize, seed: u64, now: u64, disk: &Disk<Waits>, told: Told) -> Self {
         let mut server = Self {
             origin: now,
             halves: Vec::new(),
@@ -68,7 +108,7 @@ impl Server {
             // Ids are of one process each.
             last_ask: seed,
             stored: Vec::new(),
-            outcomes: HashMap::new(),
+            told,
             last_request: OURS | now << 16,
         };
         let clocks = server.clocks(now);
@@ -242,12 +282,13 @@ impl Server {
         id
     }
 
-    /// Asks a device something; see [`Server::outcomes`].
+    /// Asks a device something; it ends after `life` milliseconds at the latest, see [`Told`].
     pub fn request(
         &mut self,
         now: u64,
         endpoint: &str,
         operation: Operation,
+        life: u64,
         durable: bool,
     ) -> RequestId {
         self.last_request += 1;
@@ -258,13 +299,20 @@ impl Server {
             id,
             endpoint: Endpoint::from(endpoint),
             operation,
-            expires: clocks.wall + 3_600_000,
+            expires: clocks.wall + life,
             durable,
         };
         self.halves[half]
             .core
             .handle(clocks, Input::Command(request));
         id
+    }
+
+    /// Takes a request back.
+    pub fn withdraw(&mut self, now: u64, endpoint: &str, id: RequestId) {
+        let clocks = self.clocks(now);
+        let half = self.half(endpoint);
+        self.halves[half].core.handle(clocks, Input::Withdraw(id));
     }
 
     /// How a device stands.
@@ -312,12 +360,7 @@ impl Server {
                         Output::Learned(..) => {}
                         Output::Event(event) => {
                             half.reconciler.event(clocks, &event);
-                            if let Event::Completed { id, outcome, .. } = event
-                                && id.0 >= OURS
-                            {
-                                let again = self.outcomes.insert(id, outcome);
-                                assert_eq!(again, None, "a request ends once");
-                            }
+                            self.told.hear(&event);
                         }
                     }
                 } else if let Some(output) = half.reconciler.poll() {

@@ -1,17 +1,20 @@
 //! Devices, network, server and disk, from one moment at which something happens to the next.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use lwm2m_objects::{OwnedValue, Path};
-use tinsmith_lwm2m::{Operation, Outcome};
+use tinsmith_coap::Message;
+use tinsmith_lwm2m::{Operation, Outcome, RequestId};
 use tinsmith_update::{Ask, AskId, Command, Status};
 
 use crate::chance::Chance;
 use crate::device::Device;
 use crate::disk::Disk;
+use crate::heard::execute;
 use crate::models;
 use crate::network::{Datagram, Network, Weather};
-use crate::server::{Server, Waits};
+use crate::server::{Server, Told, Waits};
 
 /// More moments than any story has: something runs in circles.
 const MOMENTS: u32 = 2_000_000;
@@ -30,6 +33,11 @@ pub struct World {
     pub disk: Disk<Waits>,
     /// `None` while it is down.
     pub server: Option<Server>,
+    /// What servers that were killed had told.
+    pub told: Told,
+    /// Tokens under which a device was told to execute its [`Counter`](crate::Counter), by
+    /// arguments.
+    pub executes: BTreeMap<String, BTreeSet<Vec<u8>>>,
     /// Decides what the story leaves open.
     pub chance: Chance,
     shards: usize,
@@ -42,13 +50,15 @@ impl World {
     pub fn new(seed: u64, endpoints: &[&'static str], shards: usize, weather: Weather) -> Self {
         let mut chance = Chance::new(seed);
         let disk = Disk::new(chance.number());
-        let server = Server::start(shards, chance.number(), 0, &disk);
+        let server = Server::start(shards, chance.number(), 0, &disk, Told::default());
         let mut world = Self {
             now: 0,
             devices: Vec::new(),
             network: Network::new(chance.number(), weather),
             disk,
             server: Some(server),
+            told: Told::default(),
+            executes: BTreeMap::new(),
             chance,
             shards,
             next_port: 40_000,
@@ -75,14 +85,18 @@ impl World {
 
     /// The server is killed.
     pub fn kill_server(&mut self) {
-        self.server = None;
+        if let Some(server) = self.server.take() {
+            self.told = server.told;
+        }
         self.disk.cut();
     }
 
     /// The server starts on what is durable.
     pub fn start_server(&mut self) {
         let seed = self.chance.number() >> 8;
-        self.server = Some(Server::start(self.shards, seed, self.now, &self.disk));
+        let told = std::mem::take(&mut self.told);
+        let server = Server::start(self.shards, seed, self.now, &self.disk, told);
+        self.server = Some(server);
         self.drain_server();
     }
 
@@ -207,6 +221,12 @@ impl World {
 
     fn send(&mut self, datagrams: Vec<Datagram>) {
         for datagram in datagrams {
+            if let Ok(message) = Message::parse(&datagram.bytes)
+                && let Some(arguments) = execute(&message)
+            {
+                let token = message.token().as_bytes().to_vec();
+                self.executes.entry(arguments).or_default().insert(token);
+            }
             self.network.send(self.now, datagram);
         }
     }
@@ -224,14 +244,37 @@ impl World {
         let id = self
             .server
             .as_mut()?
-            .request(self.now, endpoint, operation, false);
+            .request(self.now, endpoint, operation, 4 * PATIENCE, false);
         self.drain_server();
         let done = self.run_while(PATIENCE, |world| {
             let server = world.server.as_ref();
-            server.is_some_and(|server| !server.outcomes.contains_key(&id))
+            server.is_some_and(|server| !server.told.ends.contains_key(&id))
         });
         assert!(done, "a request to {endpoint} never ends");
-        self.server.as_mut()?.outcomes.remove(&id)
+        self.server.as_mut()?.told.ends.remove(&id)?.pop()
+    }
+
+    /// Asks a device something that survives the server, if it runs.
+    pub fn ask_durably(
+        &mut self,
+        device: usize,
+        operation: Operation,
+        life: u64,
+    ) -> Option<RequestId> {
+        let endpoint = self.devices[device].endpoint;
+        let server = self.server.as_mut()?;
+        let id = server.request(self.now, endpoint, operation, life, true);
+        self.drain_server();
+        Some(id)
+    }
+
+    /// Takes a request back, if the server runs.
+    pub fn withdraw(&mut self, device: usize, id: RequestId) {
+        let endpoint = self.devices[device].endpoint;
+        if let Some(server) = &mut self.server {
+            server.withdraw(self.now, endpoint, id);
+            self.drain_server();
+        }
     }
 
     /// Runs a device's model on a sample.

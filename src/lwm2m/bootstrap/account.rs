@@ -1,0 +1,155 @@
+//! What a device gets at its bootstrap, and whether it gets anything.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lwm2m_objects::ids::{LWM2M_SECURITY, LWM2M_SERVER, lwm2m_security, lwm2m_server};
+use lwm2m_objects::{ContentFormat, OwnedValue, Path};
+use tinsmith_coap::{Code, Message};
+
+use super::step::BootstrapStep;
+use crate::registration::{Parameters, RegisterError};
+use crate::rule::{BootstrapConfig, Rule};
+use crate::shared::CRITICAL;
+use crate::types::Endpoint;
+
+/// Security Mode of an account without security (LwM2M TS 1.1 E.1).
+const NO_SECURITY: i64 = 3;
+
+/// For one device.
+pub(super) struct Account {
+    pub(super) endpoint: Endpoint,
+    pub(super) format: ContentFormat,
+    /// If the device refuses the first.
+    pub(super) other_format: Option<ContentFormat>,
+    rule: Rule,
+}
+
+/// What a step sends.
+pub(super) struct Request {
+    pub(super) code: Code,
+    pub(super) path: Path,
+    /// Of a write.
+    pub(super) values: Option<Vec<(Path, OwnedValue)>>,
+}
+
+impl Account {
+    /// Of the sender of a Bootstrap-Request, who reaches our management listener at `management`;
+    /// or the answer that refuses it.
+    pub(super) fn of(
+        config: &BootstrapConfig,
+        management: Option<SocketAddr>,
+        request: &Message<'_>,
+    ) -> Result<Self, (Code, String)> {
+        let mut path = request.uri_path();
+        if (path.next(), path.next()) != (Some(b"bs".as_slice()), None) {
+            let why = "this is a bootstrap server: POST /bs";
+            return Err((Code::NOT_FOUND, why.into()));
+        }
+        if request.code() != Code::POST {
+            return Err((Code::METHOD_NOT_ALLOWED, String::new()));
+        }
+        if let Some(number) = request.unrecognised_critical(&CRITICAL) {
+            return Err((Code::BAD_OPTION, format!("option {}", number.0)));
+        }
+        let bad = |e: RegisterError| (Code::BAD_REQUEST, e.to_string());
+        let parameters = Parameters::parse(request.uri_query()).map_err(bad)?;
+        let endpoint = parameters
+            .endpoint
+            .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
+        let rule = config.rule(&endpoint).cloned();
+        let mut rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
+        if rule.server_uri.is_empty() {
+            let own = management.ok_or_else(|| {
+                let why = "the management listener can't be reached from this address";
+                (Code::SERVICE_UNAVAILABLE, why.to_owned())
+            })?;
+            rule.server_uri = uri(own);
+        }
+        let (format, other_format) = match parameters.formats.map(ContentFormat) {
+            None | Some(ContentFormat::TLV) => {
+                (ContentFormat::TLV, Some(ContentFormat::SENML_CBOR))
+            }
+            Some(ContentFormat::SENML_CBOR) => {
+                (ContentFormat::SENML_CBOR, Some(ContentFormat::TLV))
+            }
+            Some(ContentFormat::SENML_JSON) => (ContentFormat::SENML_JSON, None),
+            Some(_) => {
+                let why = "pct: 112, 110, 11542";
+                return Err((Code::UNSUPPORTED_CONTENT_FORMAT, why.into()));
+            }
+        };
+        Ok(Account {
+            endpoint: endpoint.into(),
+            format,
+            other_format,
+            rule,
+        })
+    }
+
+    /// Method, path and values of a step (LwM2M TS 1.1 §6.1.7).
+    pub(super) fn message(&self, step: BootstrapStep) -> Request {
+        let (code, path, values) = match step {
+            BootstrapStep::Delete => (Code::DELETE, self.rule.delete, None),
+            BootstrapStep::Finish => (Code::POST, Path::ROOT, None),
+            BootstrapStep::Security => {
+                let path = Path::instance(LWM2M_SECURITY, self.rule.security_instance);
+                (Code::PUT, path, Some(self.security()))
+            }
+            BootstrapStep::Server => {
+                let path = Path::instance(LWM2M_SERVER, self.rule.server_instance);
+                (Code::PUT, path, Some(self.server()))
+            }
+        };
+        Request { code, path, values }
+    }
+
+    fn security(&self) -> Vec<(Path, OwnedValue)> {
+        use lwm2m_security as id;
+        let nothing = || OwnedValue::Opaque(Vec::new());
+        let server_id = OwnedValue::Integer(self.rule.short_server_id.into());
+        let values = [
+            (
+                id::LWM2M_SERVER_URI,
+                OwnedValue::String(self.rule.server_uri.clone()),
+            ),
+            (id::BOOTSTRAP_SERVER, OwnedValue::Boolean(false)),
+            (id::SECURITY_MODE, OwnedValue::Integer(NO_SECURITY)),
+            (id::PUBLIC_KEY_OR_IDENTITY, nothing()),
+            (id::SERVER_PUBLIC_KEY, nothing()),
+            (id::SECRET_KEY, nothing()),
+            (id::SHORT_SERVER_ID, server_id),
+        ];
+        let instance = self.rule.security_instance;
+        let at = |(id, value)| (Path::resource(LWM2M_SECURITY, instance, id), value);
+        values.into_iter().map(at).collect()
+    }
+
+    fn server(&self) -> Vec<(Path, OwnedValue)> {
+        use lwm2m_server as id;
+        let values = [
+            (
+                id::SHORT_SERVER_ID,
+                OwnedValue::Integer(self.rule.short_server_id.into()),
+            ),
+            (id::LIFETIME, OwnedValue::Integer(self.rule.lifetime.into())),
+            (
+                id::NOTIFICATION_STORING_WHEN_DISABLED_OR_OFFLINE,
+                OwnedValue::Boolean(true),
+            ),
+            (id::BINDING, OwnedValue::String(self.rule.binding.clone())),
+        ];
+        let instance = self.rule.server_instance;
+        let at = |(id, value)| (Path::resource(LWM2M_SERVER, instance, id), value);
+        values.into_iter().map(at).collect()
+    }
+}
+
+/// `coap://` and the address; without the zone of a link-local one, which means something on this
+/// machine only (RFC 6874 §1).
+fn uri(own: SocketAddr) -> String {
+    let port = own.port();
+    match own.ip().to_canonical() {
+        IpAddr::V4(ip) => format!("coap://{ip}:{port}"),
+        IpAddr::V6(ip) => format!("coap://[{ip}]:{port}"),
+    }
+}

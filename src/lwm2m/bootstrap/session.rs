@@ -1,0 +1,170 @@
+//! One device that is bootstrapping.
+
+use lwm2m_objects::format;
+use tinsmith_coap::{
+    BuildError, Builder, Code, Message, OptionNumber, Output as CoapOutput, Reliability, Request,
+    Sent, Token,
+};
+
+use super::account::{self, Account};
+use super::step::BootstrapStep;
+use crate::link::Link;
+use crate::shared::Context;
+use crate::types::Event;
+
+enum State {
+    Sending {
+        step: BootstrapStep,
+    },
+    Waiting {
+        step: BootstrapStep,
+        token: Token,
+    },
+    /// Kept so that repeated messages get the same answers.
+    Ended {
+        until: u64,
+    },
+}
+
+/// How long an ended session answers repeated messages, in milliseconds.
+const LINGER: u64 = 60_000;
+
+pub(super) struct Session {
+    account: Account,
+    pub(super) link: Link,
+    state: State,
+    pub(super) timer: Option<u64>,
+}
+
+impl Session {
+    pub(super) fn new(account: Account, link: Link) -> Self {
+        Session {
+            account,
+            link,
+            state: State::Sending {
+                step: BootstrapStep::Delete,
+            },
+            timer: None,
+        }
+    }
+
+    /// When it has something to do (monotonic, ms); `None` if it is over.
+    pub(super) fn next_deadline(&self, now: u64) -> Option<u64> {
+        let coap = self.link.coap.next_deadline().map(|at| at.as_millis());
+        match self.state {
+            State::Ended { until } if until <= now => None,
+            State::Ended { until } => Some(coap.map_or(until, |at| at.min(until))),
+            _ => Some(coap.unwrap_or(now + LINGER)),
+        }
+    }
+
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+        loop {
+            if let State::Sending { step } = self.state
+                && self.link.coap.can_request()
+            {
+                self.send(cx, step);
+            }
+            match self.link.coap.poll(cx.at(), cx.buffer) {
+                Some(CoapOutput::Transmit(len)) => self.link.transmit(cx, len),
+                Some(CoapOutput::TimedOut(Sent::Request(_))) => {
+                    self.failed(cx, "was not answered");
+                }
+                Some(CoapOutput::TimedOut(_)) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, step: BootstrapStep) {
+        let account::Request { code, path, values } = self.account.message(step);
+        let format = self.account.format;
+        let payload = match values {
+            None => Vec::new(),
+            Some(values) => match format::encode_vec(format, &path, &values) {
+                Ok(payload) => payload,
+                Err(error) => return self.failed(cx, &format!("cannot be encoded: {error}")),
+            },
+        };
+        let bucket = crate::bucket(&self.account.endpoint);
+        let token = Token::with_prefix(bucket, cx.random.next_u64());
+        let request = Request {
+            code,
+            token,
+            reliability: Reliability::Confirmable,
+            response_timeout_ms: None,
+        };
+        let build = |b: &mut Builder<'_>| -> Result<(), BuildError> {
+            if step == BootstrapStep::Finish {
+                b.option(OptionNumber::URI_PATH, b"bs")?;
+            }
+            for id in path.ids() {
+                b.option(OptionNumber::URI_PATH, id.to_string().as_bytes())?;
+            }
+            if !payload.is_empty() {
+                b.uint(OptionNumber::CONTENT_FORMAT, format.0.into())?;
+                b.payload(&payload)?;
+            }
+            Ok(())
+        };
+        match self.link.request(cx, request, build) {
+            Ok(()) => self.state = State::Waiting { step, token },
+            Err(error) => self.failed(cx, &format!("cannot be sent: {error:?}")),
+        }
+    }
+
+    pub(super) fn answered(&mut self, cx: &mut Context<'_>, token: Token, message: &Message<'_>) {
+        let State::Waiting {
+            step,
+            token: expected,
+        } = self.state
+        else {
+            return;
+        };
+        if token != expected {
+            return;
+        }
+        let code = message.code();
+        let is_write = matches!(step, BootstrapStep::Security | BootstrapStep::Server);
+        if code.is_success() {
+            match step.next() {
+                Some(step) => self.state = State::Sending { step },
+                None => self.end(cx, None),
+            }
+        } else if is_write
+            && code == Code::UNSUPPORTED_CONTENT_FORMAT
+            && let Some(format) = self.account.other_format.take()
+        {
+            self.account.format = format;
+            self.state = State::Sending { step };
+        } else {
+            let text: String = String::from_utf8_lossy(message.payload())
+                .chars()
+                .take(100)
+                .collect();
+            self.failed(cx, format!("was answered {code} {text}").trim_end());
+        }
+    }
+
+    pub(super) fn failed(&mut self, cx: &mut Context<'_>, why: &str) {
+        let (State::Sending { step } | State::Waiting { step, .. }) = self.state else {
+            return;
+        };
+        self.end(cx, Some(format!("{} {why}", step.name())));
+    }
+
+    pub(super) fn end(&mut self, cx: &mut Context<'_>, error: Option<String>) {
+        if let State::Waiting { token, .. } = self.state {
+            self.link.coap.cancel(token);
+        }
+        if !matches!(self.state, State::Ended { .. }) {
+            self.state = State::Ended {
+                until: cx.now.mono + LINGER,
+            };
+            cx.event(Event::Bootstrapped {
+                endpoint: self.account.endpoint.clone(),
+                error,
+            });
+        }
+    }
+}

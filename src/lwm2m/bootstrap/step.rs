@@ -1,0 +1,53 @@
+//! The steps of a bootstrap.
+
+/// What the server does next to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BootstrapStep {
+    Delete,
+    Security,
+    Server,
+    Finish,
+}
+
+/// The transitions on success.
+pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 4] = [
+    (BootstrapStep::Delete, Some(BootstrapStep::Security)),
+    (BootstrapStep::Security, Some(BootstrapStep::Server)),
+    (BootstrapStep::Server, Some(BootstrapStep::Finish)),
+    (BootstrapStep::Finish, None),
+];
+
+impl BootstrapStep {
+    pub(super) fn next(self) -> Option<BootstrapStep> {
+        STEPS
+            .iter()
+            .find(|(step, _)| *step == self)
+            .and_then(|(_, next)| *next)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            BootstrapStep::Delete => "Delete",
+            BootstrapStep::Security => "Write of Security",
+            BootstrapStep::Server => "Write of Server",
+            BootstrapStep::Finish => "Finish",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_walks_through_all_steps() {
+        let mut step = Some(BootstrapStep::Delete);
+        let mut walked = Vec::new();
+        while let Some(s) = step {
+            walked.push(s);
+            step = s.next();
+        }
+        assert_eq!(walked.len(), STEPS.len());
+        assert_eq!(walked.last(), Some(&BootstrapStep::Finish));
+    }
+}

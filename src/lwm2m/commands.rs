@@ -1,0 +1,138 @@
+//! What is asked of devices: requests are taken in, wait, are taken back, and durable ones survive
+//! the registration that they were asked under.
+
+use super::device::Device;
+use super::job::{Job, Keep, Queue};
+use super::request_record;
+use super::shard::Shard;
+use super::shared::Waiting;
+use super::types::{DeviceRequest, Endpoint, Now, Outcome, RequestId};
+
+/// Why a request can't wait, whoever it is for.
+fn refused(now: Now, request: &DeviceRequest) -> Option<Outcome> {
+    if request.operation.path().is_none() {
+        let why = "composite operations are not supported yet";
+        return Some(Outcome::Cancelled(why.into()));
+    }
+    (request.expires <= now.wall).then_some(Outcome::Expired)
+}
+
+impl Shard {
+    pub(super) fn command(&mut self, now: Now, request: DeviceRequest) {
+        if self.shared.requests.contains_key(&request.id) {
+            return;
+        }
+        let endpoint = request.endpoint.clone();
+        match self.accept_request(now, &request) {
+            Ok(keep) => self.wait(now, &endpoint, Job::new(now, request, keep)),
+            Err(outcome) => {
+                let job = Job::new(now, request, Keep::No);
+                job.finish(&mut self.shared.at(now), endpoint, outcome);
+            }
+        }
+    }
+
+    /// Checks a request; one that is durable is being stored then.
+    fn accept_request(&mut self, now: Now, request: &DeviceRequest) -> Result<Keep, Outcome> {
+        if let Some(outcome) = refused(now, request) {
+            return Err(outcome);
+        }
+        let index = self.registry.by_endpoint(&request.endpoint);
+        let device = index.and_then(|index| self.registry.get(index));
+        let device = device.ok_or(Outcome::NotRegistered)?;
+        if !request.durable {
+            return Ok(Keep::No);
+        }
+        if device.kept() >= self.shared.limits.durable {
+            let why = "too many durable requests wait for the device";
+            return Err(Outcome::Cancelled(why.into()));
+        }
+        let op = request_record::write(request)
+            .map_err(|error| Outcome::Cancelled(format!("can't be kept: {error}")))?;
+        let mut cx = self.shared.at(now);
+        cx.persist(vec![op], Waiting::Request(request.id));
+        Ok(Keep::Storing)
+    }
+
+    /// Takes a durable request of the process before this one.
+    pub(super) fn restore_request(&mut self, now: Now, request: DeviceRequest) {
+        let endpoint = request.endpoint.clone();
+        let refused = refused(now, &request);
+        let job = Job::new(now, request, Keep::Stored);
+        match refused {
+            Some(outcome) => job.finish(&mut self.shared.at(now), endpoint, outcome),
+            None => self.wait(now, &endpoint, job),
+        }
+    }
+
+    /// A request waits for its device, registered or not.
+    fn wait(&mut self, now: Now, endpoint: &Endpoint, job: Job) {
+        if let Some(id) = job.id {
+            self.shared.requests.insert(id, endpoint.clone());
+        }
+        if let Some(index) = self.registry.by_endpoint(endpoint) {
+            self.with(now, index, |device, cx| device.enqueue(cx, job));
+        } else if self.away.len() < self.shared.limits.away {
+            self.away.put(endpoint, job);
+        } else {
+            let why = "too many requests wait for devices that are away";
+            let outcome = Outcome::Cancelled(why.into());
+            job.finish(&mut self.shared.at(now), endpoint.clone(), outcome);
+        }
+    }
+
+    /// A device is not registered any more: its durable requests wait by its name.
+    pub(super) fn part(&mut self, now: Now, device: Device, why: &str) {
+        let endpoint = device.endpoint().clone();
+        let queue = device.part(&mut self.shared.at(now), why);
+        for job in queue {
+            self.wait(now, &endpoint, job);
+        }
+    }
+
+    /// What waited for a device that comes.
+    pub(super) fn waited(&mut self, endpoint: &str) -> Queue {
+        if self.away.len() == 0 {
+            return Queue::default();
+        }
+        self.away.take(endpoint)
+    }
+
+    pub(super) fn withdraw(&mut self, now: Now, id: RequestId) {
+        let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
+            return;
+        };
+        if let Some(index) = self.registry.by_endpoint(&endpoint) {
+            self.with(now, index, |device, cx| device.withdraw(cx, id));
+        } else if let Some(job) = self.away.remove(&endpoint, id) {
+            let outcome = Outcome::Cancelled("the request was withdrawn".into());
+            job.finish(&mut self.shared.at(now), endpoint, outcome);
+        }
+    }
+
+    /// The record of a durable request is there, or could not be written.
+    pub(super) fn request_stored(&mut self, now: Now, id: RequestId, durable: bool) {
+        let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
+            return;
+        };
+        if let Some(index) = self.registry.by_endpoint(&endpoint) {
+            self.with(now, index, |device, cx| {
+                device.request_stored(cx, id, durable);
+            });
+        } else if durable {
+            if let Some(job) = self.away.get_mut(&endpoint, id) {
+                job.keep = Keep::Stored;
+            }
+        } else if let Some(job) = self.away.remove(&endpoint, id) {
+            job.not_stored(&mut self.shared.at(now), endpoint);
+        }
+    }
+
+    /// Ends what waited too long for devices that are away.
+    pub(super) fn expire_away(&mut self, now: Now) {
+        let mut cx = self.shared.at(now);
+        while let Some((endpoint, job)) = self.away.expired(now) {
+            job.finish(&mut cx, endpoint, Outcome::Expired);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One device, an enum of its states.
+//!
+//! ```text
+//!            stored              leave             removed
+//! Entering ---------> Here -----------> Leaving ---------> (away)
+//!    ^  \              | ^                 |
+//!    |   \             | `-----------------'
+//!    |    \ not stored |     not removed
+//!    |     `-> (away)  |
+//!    `-----------------' enter: it registered again, in any state
+//! ```
+
+mod contact;
+mod session;
+
+use tinsmith_coap::{Dropped, Message, Received, RequestHandle, Sent, Token};
+
+use super::entry::Entry;
+use super::job::{Job, Keep, Queue};
+use super::link::Link;
+use super::shared::{Context, Source};
+use super::stored::Restored;
+use super::types::{Endpoint, Outcome, RequestId};
+use super::{ListenerId, Peer};
+pub(super) use contact::Contact;
+pub(super) use session::Session;
+
+pub(super) enum Device {
+    /// Its Register is being stored and not answered yet.
+    Entering(Contact),
+    /// It was told that it is registered.
+    Here(Session),
+    /// Its removal is being stored; nothing is sent any more.
+    Leaving(Session),
+}
+
+/// What a datagram was, besides what the device does with it by itself.
+pub(super) enum Handled {
+    /// A request, to be answered through the handle.
+    Request(RequestHandle),
+    /// A repeated request.
+    Duplicate,
+    /// Not for this device.
+    Unknown,
+    Done,
+}
+
+impl Device {
+    /// As it was when the process before this one ended.
+    pub(super) fn restored(of: Restored) -> Self {
+        let contact = Contact::new(of.entry, of.link);
+        Device::Here(Session::restored(contact, of.observations, of.expires))
+    }
+
+    pub(super) fn contact(&self) -> &Contact {
+        match self {
+            Device::Entering(contact) => contact,
+            Device::Here(session) | Device::Leaving(session) => &session.contact,
+        }
+    }
+
+    pub(super) fn contact_mut(&mut self) -> &mut Contact {
+        match self {
+            Device::Entering(contact) => contact,
+            Device::Here(session) | Device::Leaving(session) => &mut session.contact,
+        }
+    }
+
+    fn into_contact(self) -> Contact {
+        match self {
+            Device::Entering(contact) => contact,
+            Device::Here(session) | Device::Leaving(session) => session.contact,
+        }
+    }
+
+    /// What the device was told to have, if it was told.
+    fn session(&self) -> Option<&Session> {
+        match self {
+            Device::Entering(_) => None,
+            Device::Here(session) | Device::Leaving(session) => Some(session),
+        }
+    }
+
+    fn session_mut(&mut self) -> Option<&mut Session> {
+        match self {
+            Device::Entering(_) => None,
+            Device::Here(session) | Device::Leaving(session) => Some(session),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        self.contact().endpoint()
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.contact().link
+    }
+
+    pub(super) fn link_mut(&mut self) -> &mut Link {
+        &mut self.contact_mut().link
+    }
+
+    pub(super) fn entry(&self) -> &Entry {
+        &self.contact().entry
+    }
+
+    /// The device was told that it is registered, and nothing else since.
+    pub(super) fn is_registered(&self) -> bool {
+        !matches!(self, Device::Entering(_))
+    }
+
+    /// True if a response with this token is this device's.
+    pub(super) fn owns(&self, token: Token) -> bool {
+        self.session().is_some_and(|session| session.owns(token))
+    }
+
+    pub(super) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Handled {
+        let received = self.link_mut().coap.handle_message(cx.at(), message);
+        let mut session = self.session_mut();
+        if let Some(session) = &mut session {
+            session.heard();
+        }
+        match (received, session) {
+            (Received::Request { handle, .. }, _) => return Handled::Request(handle),
+            (Received::Response { token, message }, Some(session)) => {
+                session.answered(cx, token, &message);
+            }
+            (
+                Received::Notification {
+                    handle,
+                    token,
+                    message,
+                },
+                session,
+            ) => {
+                let known = session.is_some_and(|session| session.notified(cx, token, &message));
+                self.link_mut().settle(cx, handle, known);
+            }
+            (Received::Reset(Sent::Request(token)), Some(session)) => session.reset(cx, token),
+            (Received::Nothing(Dropped::Duplicate), _) => return Handled::Duplicate,
+            (Received::Nothing(Dropped::Stale), _) => return Handled::Unknown,
+            _ => {}
+        }
+        Handled::Done
+    }
+
+    /// The transport lost the way.
+    pub(super) fn unanswered(&mut self, cx: &mut Context<'_>) {
+        if let Some(session) = self.session_mut() {
+            session.unanswered(cx);
+        }
+    }
+
+    /// Sends what can be sent, and what the CoAP state asks for.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Device::Here(session) => session.pump(cx),
+            Device::Entering(contact) => contact.pump(cx),
+            Device::Leaving(session) => session.contact.pump(cx),
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, cx: &mut Context<'_>, job: Job) {
+        self.contact_mut().enqueue(cx, job);
+    }
+
+    /// Durable requests that are not over.
+    pub(super) fn kept(&self) -> usize {
+        let session = self.session().map(Session::kept);
+        session.unwrap_or_else(|| self.contact().queue.kept())
+    }
+
+    /// The record of a durable request is there, or could not be written.
+    pub(super) fn request_stored(&mut self, cx: &mut Context<'_>, id: RequestId, durable: bool) {
+        let queue = &mut self.contact_mut().queue;
+        if durable {
+            if let Some(job) = queue.get_mut(id) {
+                job.keep = Keep::Stored;
+            }
+        } else if let Some(job) = queue.remove(id) {
+            job.not_stored(cx, self.endpoint().clone());
+        }
+    }
+
+    /// Takes a request back.
+    pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, id: RequestId) {
+        let session = self.session_mut();
+        if session.is_some_and(|session| session.withdraw(cx, id)) {
+            return;
+        }
+        if let Some(job) = self.contact_mut().queue.remove(id) {
+            let outcome = Outcome::Cancelled("the request was withdrawn".into());
+            job.finish(cx, self.endpoint().clone(), outcome);
+        }
+    }
+
+    /// The device sends from elsewhere now; what was open is sent again there.
+    pub(super) fn rebind(&mut self, cx: &mut Context<'_>, listener: ListenerId, peer: Peer) {
+        self.link_mut().rebind(cx, listener, peer);
+        if let Some(session) = self.session_mut() {
+            session.resend();
+        }
+    }
+
+    /// Monotonic, ms.
+    pub(super) fn next_deadline(&self) -> u64 {
+        match self {
+            Device::Here(session) => session.next_deadline(),
+            _ => self.contact().next_deadline(),
+        }
+    }
+
+    fn end_requests(&mut self, cx: &mut Context<'_>, why: &str) {
+        if let Some(session) = self.session_mut() {
+            return session.end_requests(cx, why);
+        }
+        let contact = self.contact_mut();
+        let endpoint = contact.endpoint().clone();
+        contact.queue.end_others(cx, &endpoint, why);
+    }
+}
+
+/// Transitions.
+impl Device {
+    /// It registered again: what was observed is forgotten, what is durable waits.
+    pub(super) fn enter(mut self, cx: &mut Context<'_>, entry: Entry, from: Source<'_>) -> Self {
+        self.end_requests(cx, "the device registered again");
+        let mut contact = self.into_contact();
+        if contact.link.route() != (from.listener, from.peer) {
+            contact.link.rebind(cx, from.listener, from.peer);
+        }
+        contact.link.identity = from.identity.clone();
+        contact.entry = entry;
+        Device::Entering(contact)
+    }
+
+    /// Its registration is durable.
+    pub(super) fn stored(self) -> Self {
+        match self {
+            Device::Entering(contact) => Device::Here(Session::new(contact)),
+            told => told,
+        }
+    }
+
+    /// It deregistered.
+    pub(super) fn leave(mut self, cx: &mut Context<'_>) -> Self {
+        self.end_requests(cx, "the device deregistered");
+        match self {
+            Device::Here(session) => Device::Leaving(session),
+            other => other,
+        }
+    }
+
+    /// Its removal could not be stored.
+    pub(super) fn stay(self) -> Self {
+        match self {
+            Device::Leaving(session) => Device::Here(session),
+            other => other,
+        }
+    }
+
+    /// It is not registered any more; what is left are its durable requests.
+    pub(super) fn part(mut self, cx: &mut Context<'_>, why: &str) -> Queue {
+        self.end_requests(cx, why);
+        self.into_contact().queue
+    }
+}

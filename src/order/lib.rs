@@ -1,0 +1,12 @@
+//! What updates order from the build service, and what they get: modules for a kind of device, and
+//! the packages that carry them.
+//!
+//! Neither side knows the other, nor how orders travel.
+
+mod artefact;
+mod job;
+mod package;
+
+pub use artefact::{Artefact, Unbuilt};
+pub use job::{BuildRequest, Job, JobDone, JobId, JobResult, StartJob};
+pub use package::{Package, PackageJob};

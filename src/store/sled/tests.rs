@@ -1,0 +1,86 @@
+//! On a disk.
+
+use super::*;
+use crate::{Op, Version};
+
+fn commit(store: &SledStore, batch: Batch) -> Result<Version, StoreError> {
+    let (tx, rx) = mpsc::channel();
+    store.commit_with(batch, Box::new(move |result| tx.send(result).unwrap()));
+    rx.recv().unwrap()
+}
+
+fn key(id: &str) -> Key {
+    Key::new(Kind::DEVICE, id)
+}
+
+#[test]
+fn keeps_records_over_a_restart_and_checks_expectations() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let v1 = commit(&store, Batch::put(key("a"), vec![0, 1, 5])).unwrap();
+    let batch = Batch {
+        expect: vec![(key("a"), Some(v1)), (key("b"), None)],
+        ops: vec![Op::Delete(key("a")), Op::Put(key("b"), vec![0, 1])],
+    };
+    let v2 = commit(&store, batch.clone()).unwrap();
+    assert_eq!(
+        commit(&store, batch),
+        Err(StoreError::Conflict {
+            expected: Some(v1),
+            found: None
+        })
+    );
+    assert!(store.syncs() >= 2);
+    drop(store);
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(store.page(Kind::DEVICE, b"", None, 10).unwrap().len(), 1);
+    let v3 = commit(&store, Batch::put(key("c"), vec![0, 1])).unwrap();
+    assert!(v3 > v2);
+}
+
+#[test]
+fn pages_in_order_and_within_the_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    for i in 0..25 {
+        commit(&store, Batch::put(key(&format!("x{i:02}")), vec![0, 1])).unwrap();
+    }
+    commit(&store, Batch::put(Key::new(Kind::MODEL, "x"), vec![0, 1])).unwrap();
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.page(Kind::DEVICE, b"x", after.as_ref(), 10).unwrap();
+        after = page.last().map(|(k, _)| k.clone());
+        let end = page.len() < 10;
+        seen.extend(page);
+        if end {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 25);
+    assert!(seen.windows(2).all(|w| w[0].0 < w[1].0));
+}
+
+#[test]
+fn queued_batches_share_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let (tx, rx) = mpsc::channel();
+    for i in 0..2000 {
+        let tx = tx.clone();
+        let batch = Batch::put(key(&format!("{i}")), vec![0, 1, 2, 3]);
+        store.commit_with(batch, Box::new(move |r| tx.send(r.is_ok()).unwrap()));
+    }
+    assert!((0..2000).all(|_| rx.recv().unwrap()));
+    assert!(store.syncs() < 1000, "{} syncs", store.syncs());
+    let page = store.page(Kind::DEVICE, b"", None, 5000).unwrap();
+    assert_eq!(page.len(), 2000);
+}
+
+#[test]
+fn a_record_over_the_limit_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let big = Batch::put(key("a"), vec![0; crate::MAX_RECORD + 1]);
+    assert!(matches!(commit(&store, big), Err(StoreError::TooBig(_))));
+}

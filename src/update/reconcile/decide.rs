@@ -1,0 +1,95 @@
+//! What operators ask and decide.
+
+use super::{Output, Reconciler};
+use crate::ask::{Ask, AskId, Command, Reply};
+use crate::next::View;
+use crate::record::Desired;
+use tinsmith_lwm2m::{Endpoint, Now, PersistId};
+
+impl Reconciler {
+    /// An operator asks something; answered by [`Output::Answer`].
+    pub fn ask(&mut self, now: Now, id: AskId, endpoint: &Endpoint, ask: Ask) {
+        let (reply, after) = match ask {
+            Ask::Decide(command) => match self.unreadable.get(endpoint) {
+                Some(reason) => (Reply::Unreadable(reason.clone()), None),
+                None => (Reply::Stored, self.command(now, endpoint, command)),
+            },
+            Ask::Status => (Reply::Status(self.status(endpoint).map(Box::new)), None),
+        };
+        self.output.push_back(Output::Answer(id, reply, after));
+    }
+
+    /// An operator decided. The decision holds once the batch that is named is durable; none is
+    /// made about a device whose record can't be read.
+    pub fn command(
+        &mut self,
+        now: Now,
+        endpoint: &Endpoint,
+        command: Command,
+    ) -> Option<PersistId> {
+        if self.unreadable.contains_key(endpoint) {
+            return None;
+        }
+        let device = self.devices.entry(endpoint.clone()).or_default();
+        let record = &mut device.record;
+        let generation = record
+            .desired
+            .as_ref()
+            .map(|d| d.generation)
+            .into_iter()
+            .chain(record.last.as_ref().map(|l| l.generation))
+            .max()
+            .unwrap_or(0)
+            + 1;
+        match command {
+            Command::Want {
+                model,
+                version,
+                source,
+                trial_s,
+            } => {
+                record.note(now.wall, format!("wanted: {model} {version}"));
+                let since = now.wall;
+                record.desired = Some(Desired {
+                    model,
+                    version,
+                    source,
+                    generation,
+                    since,
+                    trial_s,
+                });
+            }
+            Command::Forget => {
+                record.note(now.wall, "nothing is wanted any more");
+                record.desired = None;
+            }
+            Command::Retry => {
+                record.note(now.wall, "asked to try again");
+                if let Some(desired) = &mut record.desired {
+                    desired.generation = generation;
+                }
+            }
+        }
+        record.attempt = None;
+        device.dirty = true;
+        device.body = None;
+        device.progress = None;
+        device.view = View {
+            observed: device.view.observed,
+            ..View::default()
+        };
+        device.strikes = 0;
+        if let Some(job) = device.job.take() {
+            self.jobs.remove(&job);
+        }
+        self.forget_request(endpoint);
+        self.unpause(endpoint);
+        if let Some(device) = self.devices.get_mut(endpoint) {
+            device.storing = None;
+        }
+        self.store(endpoint);
+        let stored = self.devices.get(endpoint).and_then(|device| device.storing);
+        self.advance(now, endpoint);
+        stored
+    }
+}
