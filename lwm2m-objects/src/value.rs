@@ -5,6 +5,9 @@ use core::fmt;
 #[cfg(feature = "alloc")]
 use alloc::{string::String, vec::Vec};
 
+use crate::Sink;
+use crate::decimal::{parse_u16, write_u64};
+
 /// The data type of a resource (LwM2M TS 1.1 §C).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
@@ -52,20 +55,20 @@ impl Objlnk {
     /// Parses `object:instance` in decimal without leading zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (object, instance) = text.split_once(':')?;
-        Some(Self {
-            object: link_id(object)?,
-            instance: link_id(instance)?,
-        })
+        let mut ids = text.as_bytes().split(|byte| *byte == b':');
+        let link = Self {
+            object: parse_u16(ids.next()?)?,
+            instance: parse_u16(ids.next()?)?,
+        };
+        ids.next().is_none().then_some(link)
     }
-}
 
-fn link_id(text: &str) -> Option<u16> {
-    let leading_zero = text.len() > 1 && text.starts_with('0');
-    if leading_zero || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+    /// Writes `object:instance`.
+    pub fn write(self, sink: &mut dyn Sink) {
+        write_u64(self.object.into(), sink);
+        sink.write(b":");
+        write_u64(self.instance.into(), sink);
     }
-    text.parse().ok()
 }
 
 impl fmt::Display for Objlnk {

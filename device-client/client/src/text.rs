@@ -33,46 +33,19 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Appends; none, and the text as it was, if that does not fit.
+    pub(crate) fn push(&mut self, text: &str) -> Option<()> {
+        let start = usize::from(self.len);
+        let end = start + text.len();
+        self.bytes
+            .get_mut(start..end)?
+            .copy_from_slice(text.as_bytes());
+        self.len = u8::try_from(end).ok()?;
+        Some(())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
-    }
-}
-
-/// Appends; what does not fit is an error and leaves the text as it was.
-impl<const N: usize> core::fmt::Write for Text<N> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        let start = usize::from(self.len);
-        let end = start + s.len();
-        let place = self.bytes.get_mut(start..end).ok_or(core::fmt::Error)?;
-        place.copy_from_slice(s.as_bytes());
-        self.len = u8::try_from(end).map_err(|_| core::fmt::Error)?;
-        Ok(())
-    }
-}
-
-/// Text in a buffer of the caller; too much is an error of `write!`.
-pub(crate) struct Line<'b> {
-    place: &'b mut [u8],
-    len: usize,
-}
-
-impl<'b> Line<'b> {
-    pub(crate) fn new(place: &'b mut [u8]) -> Self {
-        Self { place, len: 0 }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-}
-
-impl core::fmt::Write for Line<'_> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        let end = self.len + s.len();
-        let place = self.place.get_mut(self.len..end).ok_or(core::fmt::Error)?;
-        place.copy_from_slice(s.as_bytes());
-        self.len = end;
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ mod codec;
 mod error;
 mod float;
 mod guard;
+mod items;
 mod json;
 pub mod link;
 mod number;

@@ -1,7 +1,7 @@
 //! What SenML in JSON and in CBOR have in common (RFC 8428; LwM2M TS 1.1 §7.4.5).
 
-use super::cbor::{Span, str};
 use super::guard::emit;
+use super::items::{Span, str};
 use super::number::Number;
 use super::{FormatError, Visitor};
 use crate::model::Models;

@@ -188,7 +188,6 @@ impl Device {
             serial_number: "1",
             firmware_version: "1",
             capability: &*RECORDS,
-            objects: &[],
             formats: lwm2m_objects::Codec::ALL,
             kernels: tinsmith_module::kernels::ALL,
             module_class: *MODULE_CLASS,
@@ -202,7 +201,7 @@ impl Device {
             arena: &mut arena.0,
             buffers: Box::leak(Box::new(Buffers::new())),
         };
-        let mut client = Client::new(config, memory);
+        let mut client = Client::new(config, &[], memory);
         if let Err(error) = client.start(self.clocks(now), &mut self.board) {
             panic!("{} does not boot: {error:?}", self.endpoint);
         }

@@ -1,12 +1,15 @@
 //! What the client tells its shell, and how often what it shows has changed.
 
-use crate::platform::Event;
+use crate::event::Event;
 
 /// Events that wait to be taken; the oldest gives way.
 const EVENTS: usize = 16;
 
 pub(crate) struct Log {
+    /// A ring.
     events: [Option<Event>; EVENTS],
+    /// Place of the oldest event.
+    first: u8,
     /// Counts changes of which it is not known what they are of.
     pub(crate) changes: u32,
     /// Counts changes at paths that were named.
@@ -19,6 +22,7 @@ impl Log {
     pub(crate) const fn new() -> Self {
         Self {
             events: [None; EVENTS],
+            first: 0,
             changes: 0,
             named: 0,
             instances: 0,
@@ -36,20 +40,20 @@ impl Log {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        let free = self
-            .events
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or_else(|| {
-                self.events.rotate_left(1);
-                EVENTS - 1
-            });
-        self.events[free] = Some(event);
+        let first = usize::from(self.first);
+        let mut places = (0..EVENTS).map(|i| (first + i) % EVENTS);
+        let free = places.find(|place| self.events[*place].is_none());
+        let place = free.unwrap_or_else(|| {
+            self.first = (first + 1) as u8 % EVENTS as u8;
+            first
+        });
+        self.events[place] = Some(event);
     }
 
     pub(crate) fn take(&mut self) -> Option<Event> {
-        let event = self.events[0].take();
-        self.events.rotate_left(1);
-        event
+        let oldest = usize::from(self.first);
+        let event = self.events.get_mut(oldest)?.take()?;
+        self.first = (oldest + 1) as u8 % EVENTS as u8;
+        Some(event)
     }
 }
