@@ -1,6 +1,7 @@
 //! CBOR, one value (content format 60; LwM2M TS 1.1 §7.4.4), and what SenML CBOR and the
 //! capability digest have in common with it.
 
+use super::fault::Fault;
 use super::guard::{self, emit};
 use super::items::{ARRAY, BYTES, Items, SIMPLE, TAG, TEXT, str};
 use super::number::Number;
@@ -97,7 +98,7 @@ pub(crate) fn write(sink: &mut dyn Sink, value: Value<'_>) {
 }
 
 /// An integer, a float of any size, or, if `DECIMALS`, a decimal fraction (tag 4, RFC 8949 §3.4.4).
-pub(super) fn number<const DECIMALS: bool>(items: &mut Items<'_>) -> Result<Number, FormatError> {
+pub(super) fn number<const DECIMALS: bool>(items: &mut Items<'_>) -> Result<Number, Fault> {
     let head = items.head()?;
     let Head { info, argument, .. } = head;
     Ok(match (head.major, info) {
@@ -106,7 +107,7 @@ pub(super) fn number<const DECIMALS: bool>(items: &mut Items<'_>) -> Result<Numb
         (SIMPLE, 27) => Number::Float(f64::from_bits(argument)),
         (TAG, _) if DECIMALS => {
             if argument != 4 || items.head_of(ARRAY)?.count() != Some(2) {
-                return Err(FormatError::Syntax);
+                return Err(Fault::Syntax);
             }
             let exponent = items.head()?.integer()?;
             decimal(exponent, items.head()?.integer()?)?
@@ -115,8 +116,8 @@ pub(super) fn number<const DECIMALS: bool>(items: &mut Items<'_>) -> Result<Numb
     })
 }
 
-fn decimal(exponent: i128, mantissa: i128) -> Result<Number, FormatError> {
-    let bad = FormatError::BadNumber;
+fn decimal(exponent: i128, mantissa: i128) -> Result<Number, Fault> {
+    let bad = Fault::BadNumber;
     let power = i32::try_from(exponent).map_err(|_| bad)?;
     let magnitude = u64::try_from(mantissa.unsigned_abs()).map_err(|_| bad)?;
     let value = float::from_decimal(magnitude, power).ok_or(bad)?;

@@ -8,6 +8,7 @@ mod base64;
 pub(crate) mod cbor;
 mod codec;
 mod error;
+mod fault;
 mod float;
 mod guard;
 mod items;

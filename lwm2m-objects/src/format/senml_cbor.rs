@@ -1,6 +1,7 @@
 //! SenML in CBOR (content format 112; RFC 8428 §6).
 
 use super::cbor;
+use super::fault::Fault;
 use super::guard::{self, Guard};
 use super::items::{ARRAY, BYTES, Items, MAP, TEXT, str};
 use super::senml::{self, Field, Fields, Name, Pack, Raw};
@@ -34,7 +35,7 @@ pub(super) fn decode<const DECIMALS: bool>(
 fn record<const DECIMALS: bool>(
     items: &mut Items<'_>,
     scratch: &mut [u8],
-) -> Result<Fields, FormatError> {
+) -> Result<Fields, Fault> {
     let mut fields = Fields::default();
     let mut left = items.head_of(MAP)?.count();
     while items.more(&mut left)? {
@@ -50,29 +51,29 @@ fn record<const DECIMALS: bool>(
 }
 
 /// The field of a label; nothing for one that is unknown and may be passed over.
-fn label(items: &mut Items<'_>) -> Result<Option<Field>, FormatError> {
+fn label(items: &mut Items<'_>) -> Result<Option<Field>, Fault> {
     if items.major()? != TEXT {
         let number = items.head()?.integer()?;
-        let number = i64::try_from(number).map_err(|_| FormatError::Syntax)?;
+        let number = i64::try_from(number).map_err(|_| Fault::Syntax)?;
         return Ok(Field::from_number(number));
     }
     // In one piece: there is no place to put pieces together.
     let span = items.string(TEXT, &mut []);
-    let span = span.map_err(|_| FormatError::Syntax)?;
+    let span = span.map_err(|_| Fault::Syntax)?;
     let label = str(span.of(items.input(), &[]))?.as_bytes();
     // Labels with a number are not written as text (RFC 8428 §6).
     match Field::from_label(label) {
         Some(Field::LinkValue) => Ok(Some(Field::LinkValue)),
-        Some(_) => Err(FormatError::Syntax),
-        None if label.ends_with(b"_") => Err(FormatError::UnknownField),
+        Some(_) => Err(Fault::Syntax),
+        None if label.ends_with(b"_") => Err(Fault::UnknownField),
         None => Ok(None),
     }
 }
 
-fn name(items: &mut Items<'_>) -> Result<Name, FormatError> {
+fn name(items: &mut Items<'_>) -> Result<Name, Fault> {
     let mut buffer = [0; MAX_PATH_LEN + 1];
     let span = match items.string(TEXT, &mut buffer) {
-        Err(FormatError::ScratchTooSmall) => return Err(crate::PathError::TooDeep.into()),
+        Err(Fault::ScratchTooSmall) => return Err(Fault::NameTooLong),
         span => span?,
     };
     Name::new(span.of(items.input(), &buffer))
@@ -83,18 +84,18 @@ fn read<const DECIMALS: bool>(
     scratch: &mut [u8],
     field: Field,
     fields: &mut Fields,
-) -> Result<(), FormatError> {
+) -> Result<(), Fault> {
     match field {
         Field::BaseName => fields.base_name = Some(name(items)?),
         Field::Name => fields.name = name(items)?,
         Field::BaseUnit | Field::Unit => match items.major()? {
             TEXT => items.skip()?,
-            _ => return Err(FormatError::Syntax),
+            _ => return Err(Fault::Syntax),
         },
-        Field::Sum | Field::BaseSum => return Err(FormatError::Sum),
+        Field::Sum | Field::BaseSum => return Err(Fault::Sum),
         Field::BooleanValue | Field::StringValue | Field::DataValue | Field::LinkValue => {
             let value = match field {
-                _ if fields.has_value() => return Err(FormatError::ManyValues),
+                _ if fields.has_value() => return Err(Fault::ManyValues),
                 Field::BooleanValue => Raw::Boolean(items.bool()?),
                 Field::StringValue => Raw::Text(items.string(TEXT, scratch)?),
                 Field::DataValue => Raw::Data(items.string(BYTES, scratch)?),
@@ -102,12 +103,12 @@ fn read<const DECIMALS: bool>(
                     let mut buffer = [0; 11];
                     let span = items.string(TEXT, &mut buffer)?;
                     let text = str(span.of(items.input(), &buffer))?;
-                    Raw::Link(Objlnk::parse(text).ok_or(FormatError::BadObjectLink)?)
+                    Raw::Link(Objlnk::parse(text).ok_or(Fault::BadObjectLink)?)
                 }
             };
             fields.set_value(value)?;
         }
-        Field::Value if fields.has_value() => return Err(FormatError::ManyValues),
+        Field::Value if fields.has_value() => return Err(Fault::ManyValues),
         Field::BaseTime
         | Field::Time
         | Field::BaseValue

@@ -63,7 +63,7 @@ fn name(json: &mut Json<'_>) -> Result<Name, FormatError> {
         .string()?
         .unescape(&mut buffer)
         .map_err(|_| crate::PathError::TooDeep)?;
-    Name::new(&buffer[..len])
+    Ok(Name::new(&buffer[..len])?)
 }
 
 /// The text without escapes: as it lies in the payload if it has none, else in scratch.

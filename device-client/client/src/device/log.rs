@@ -6,10 +6,8 @@ use crate::event::Event;
 const EVENTS: usize = 16;
 
 pub(crate) struct Log {
-    /// A ring.
+    /// The oldest first.
     events: [Option<Event>; EVENTS],
-    /// Place of the oldest event.
-    first: u8,
     /// Counts changes of which it is not known what they are of.
     pub(crate) changes: u32,
     /// Counts changes at paths that were named.
@@ -22,7 +20,6 @@ impl Log {
     pub(crate) const fn new() -> Self {
         Self {
             events: [None; EVENTS],
-            first: 0,
             changes: 0,
             named: 0,
             instances: 0,
@@ -40,20 +37,19 @@ impl Log {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        let first = usize::from(self.first);
-        let mut places = (0..EVENTS).map(|i| (first + i) % EVENTS);
-        let free = places.find(|place| self.events[*place].is_none());
-        let place = free.unwrap_or_else(|| {
-            self.first = (first + 1) as u8 % EVENTS as u8;
-            first
+        let free = self.events.iter().position(Option::is_none);
+        let free = free.unwrap_or_else(|| {
+            self.take();
+            EVENTS - 1
         });
-        self.events[place] = Some(event);
+        self.events[free] = Some(event);
     }
 
     pub(crate) fn take(&mut self) -> Option<Event> {
-        let oldest = usize::from(self.first);
-        let event = self.events.get_mut(oldest)?.take()?;
-        self.first = (oldest + 1) as u8 % EVENTS as u8;
-        Some(event)
+        let event = self.events[0].take();
+        for i in 1..EVENTS {
+            self.events.swap(i - 1, i);
+        }
+        event
     }
 }
