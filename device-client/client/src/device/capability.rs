@@ -12,11 +12,11 @@ use crate::config::{Config, ConfigError};
 const MAX_KERNELS: usize = 32;
 
 /// Hz, for a board that does not say.
-const DEFAULT_CLOCK: u64 = 64_000_000;
+const DEFAULT_CLOCK: u32 = 64_000_000;
 /// Seconds that a self test may take at one step of its inner loops per clock cycle.
 const SELF_TEST_S: u64 = 60;
 /// Steps in a second of what runs in the arena, at one step of its inner loops per clock cycle.
-const STEP_HZ: u64 = 100;
+const STEP_HZ: u32 = 100;
 
 /// 27300, 27301 and 27302: what the board says, and as 27301/0/10 the kernels that the client has.
 #[derive(Clone, Copy)]
@@ -105,7 +105,7 @@ pub(crate) struct Facts {
     abi: u32,
     pub(crate) arena_total: u32,
     /// Core clock, Hz.
-    clock: u64,
+    clock: u32,
     pub(crate) digest: [u8; DIGEST_LEN],
 }
 
@@ -140,7 +140,7 @@ impl Facts {
         let small = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
         self.abi = small(abi).ok_or(ConfigError::Capability)?;
         self.arena_total = small(arena).ok_or(ConfigError::Capability)?;
-        self.clock = clock.unwrap_or(DEFAULT_CLOCK);
+        self.clock = clock.map_or(DEFAULT_CLOCK, |hz| u32::try_from(hz).unwrap_or(u32::MAX));
         self.digest = capability::digest(&records);
         Ok(())
     }
@@ -164,12 +164,12 @@ impl Facts {
     /// Steps of inner loops that a self test may take: a plan that is well-formed may still be one
     /// that runs for years.
     pub(crate) fn work(&self) -> u64 {
-        self.clock.saturating_mul(SELF_TEST_S)
+        u64::from(self.clock) * SELF_TEST_S
     }
 
     /// Steps of inner loops between two looks at the network. A row of a result is never divided.
     pub(crate) fn step(&self) -> u64 {
-        self.clock / STEP_HZ
+        u64::from(self.clock / STEP_HZ)
     }
 
     /// What a package may ask for.

@@ -196,8 +196,9 @@ fn accept(
     entry.digest = head.digest;
     entry.source = head.source_digest;
     entry.built_for = facts.digest;
-    entry.name.set(head.model_name);
-    entry.version.set(head.model_version);
-    entry.compiler.set(head.compiler);
+    // The head's texts are no longer than there is place for.
+    let _ = entry.name.set(head.model_name);
+    let _ = entry.version.set(head.model_version);
+    let _ = entry.compiler.set(head.compiler);
     Ok(())
 }

@@ -259,7 +259,7 @@ impl Receiver {
             return None;
         }
         let tag = if r.u8()? == 1 {
-            Some(r.short_bytes()?)
+            Some(Bytes::new(r.short()?)?)
         } else {
             None
         };

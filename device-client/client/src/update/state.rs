@@ -281,9 +281,9 @@ impl UpdateState {
             w.bytes(&s.digest);
             w.bytes(&s.source);
             w.bytes(&s.built_for);
-            w.short(s.name.as_str().as_bytes());
-            w.short(s.version.as_str().as_bytes());
-            w.short(s.compiler.as_str().as_bytes());
+            w.short(s.name.as_bytes());
+            w.short(s.version.as_bytes());
+            w.short(s.compiler.as_bytes());
         }
         w.finish()
     }
@@ -311,20 +311,18 @@ impl UpdateState {
         self.previous = slot(r.u8()?);
         self.floor = r.u64()?;
         for s in &mut self.slots {
-            *s = Slot {
-                state: SlotState::from_number(r.u8()?.into())?,
-                result: ModelResult::from_number(r.u8()?.into())?,
-                size: r.u32()?,
-                sequence: r.u64()?,
-                arena: r.u32()?,
-                trial_s: r.u32()?,
-                digest: r.array()?,
-                source: r.array()?,
-                built_for: r.array()?,
-                name: r.text()?,
-                version: r.text()?,
-                compiler: r.text()?,
-            };
+            s.state = SlotState::from_number(r.u8()?.into())?;
+            s.result = ModelResult::from_number(r.u8()?.into())?;
+            s.size = r.u32()?;
+            s.sequence = r.u64()?;
+            s.arena = r.u32()?;
+            s.trial_s = r.u32()?;
+            r.fill(&mut s.digest)?;
+            r.fill(&mut s.source)?;
+            r.fill(&mut s.built_for)?;
+            s.name.set(r.text()?)?;
+            s.version.set(r.text()?)?;
+            s.compiler.set(r.text()?)?;
         }
         Some(())
     }

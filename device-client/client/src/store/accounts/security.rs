@@ -39,14 +39,14 @@ impl Security {
 
     pub(super) fn set(&mut self, resource: u16, value: Value<'_>) -> Option<()> {
         match resource {
-            ids::LWM2M_SERVER_URI => self.uri = Text::new(value.as_str()?)?,
+            ids::LWM2M_SERVER_URI => self.uri.set(value.as_str()?)?,
             ids::BOOTSTRAP_SERVER => self.bootstrap = value.as_bool()?.into(),
             ids::SECURITY_MODE => {
                 self.mode = u8::try_from(value.as_i64()?).ok().filter(|m| *m <= 4)?;
             }
-            ids::PUBLIC_KEY_OR_IDENTITY => self.identity = Bytes::new(value.as_bytes()?)?,
-            ids::SERVER_PUBLIC_KEY => self.server_key = Bytes::new(value.as_bytes()?)?,
-            ids::SECRET_KEY => self.secret = Bytes::new(value.as_bytes()?)?,
+            ids::PUBLIC_KEY_OR_IDENTITY => self.identity.set(value.as_bytes()?)?,
+            ids::SERVER_PUBLIC_KEY => self.server_key.set(value.as_bytes()?)?,
+            ids::SECRET_KEY => self.secret.set(value.as_bytes()?)?,
             ids::SHORT_SERVER_ID => self.short_id = u16::try_from(value.as_i64()?).ok()?,
             ids::CLIENT_HOLD_OFF_TIME => self.hold_off = u32::try_from(value.as_i64()?).ok()?,
             // SMS, bootstrap account timeout, SNI, OSCORE: accepted, without a use yet.

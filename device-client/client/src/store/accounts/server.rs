@@ -56,7 +56,7 @@ impl Server {
             }
             ids::BINDING => {
                 let text = value.as_str().filter(|t| t.as_bytes().contains(&b'U'))?;
-                self.binding = Text::new(text)?;
+                self.binding.set(text)?;
             }
             // Priorities, retry timers, preferred transport: accepted, without a use yet.
             ids::APN_LINK..=LAST => {}

@@ -12,7 +12,7 @@ impl Accounts {
         w.u8(self.security.iter().flatten().count() as u8);
         for s in self.security.iter().flatten() {
             w.u16(s.id);
-            w.short(s.uri.as_str().as_bytes());
+            w.short(s.uri.as_bytes());
             w.u8(u8::from(s.bootstrap.is_yes()));
             w.u8(s.mode);
             w.short(s.identity.as_slice());
@@ -30,7 +30,7 @@ impl Accounts {
             w.u32(s.pmax);
             w.u32(s.disable_timeout);
             w.u8(u8::from(s.store_notifications.is_yes()));
-            w.short(s.binding.as_str().as_bytes());
+            w.short(s.binding.as_bytes());
         }
         w.finish()
     }
@@ -51,29 +51,27 @@ impl Accounts {
             return None;
         }
         for i in 0..usize::from(r.u8()?) {
-            *self.security.get_mut(i)? = Some(Security {
-                id: r.u16()?,
-                uri: r.text()?,
-                bootstrap: (r.u8()? != 0).into(),
-                mode: r.u8()?,
-                identity: r.short_bytes()?,
-                server_key: r.short_bytes()?,
-                secret: r.short_bytes()?,
-                short_id: r.u16()?,
-                hold_off: r.u32()?,
-            });
+            let place = self.security.get_mut(i)?;
+            let s = place.insert(Security::new(r.u16()?));
+            s.uri.set(r.text()?)?;
+            s.bootstrap = (r.u8()? != 0).into();
+            s.mode = r.u8()?;
+            s.identity.set(r.short()?)?;
+            s.server_key.set(r.short()?)?;
+            s.secret.set(r.short()?)?;
+            s.short_id = r.u16()?;
+            s.hold_off = r.u32()?;
         }
         for i in 0..usize::from(r.u8()?) {
-            *self.server.get_mut(i)? = Some(Server {
-                id: r.u16()?,
-                short_id: r.u16()?,
-                lifetime: r.u32()?,
-                pmin: r.u32()?,
-                pmax: r.u32()?,
-                disable_timeout: r.u32()?,
-                store_notifications: (r.u8()? != 0).into(),
-                binding: r.text()?,
-            });
+            let place = self.server.get_mut(i)?;
+            let s = place.insert(Server::new(r.u16()?));
+            s.short_id = r.u16()?;
+            s.lifetime = r.u32()?;
+            s.pmin = r.u32()?;
+            s.pmax = r.u32()?;
+            s.disable_timeout = r.u32()?;
+            s.store_notifications = (r.u8()? != 0).into();
+            s.binding.set(r.text()?)?;
         }
         Some(())
     }
