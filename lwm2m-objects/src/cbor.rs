@@ -63,6 +63,53 @@ pub fn text(sink: &mut dyn Sink, text: &[u8]) {
     sink.write(text);
 }
 
+/// The start of an item (RFC 8949 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) major: u8,
+    pub(crate) info: u8,
+    pub(crate) argument: u64,
+    /// Bytes of the head.
+    pub(crate) len: usize,
+}
+
+impl Head {
+    /// The head that `input` begins with.
+    pub(crate) fn parse(input: &[u8]) -> Result<Self> {
+        let (&first, rest) = input.split_first().ok_or(CborError::Truncated)?;
+        let (major, info) = (first >> 5, first & 0x1f);
+        let len = match info {
+            24..28 => 1 << (info - 24),
+            28..31 => return Err(CborError::Malformed),
+            _ => 0,
+        };
+        let argument = match rest.get(..len).ok_or(CborError::Truncated)? {
+            [] => info.into(),
+            bytes => bytes.iter().fold(0, |n, &byte| n << 8 | u64::from(byte)),
+        };
+        Ok(Self {
+            major,
+            info,
+            argument,
+            len: 1 + len,
+        })
+    }
+
+    /// Instead of a length, a break says where the item ends.
+    pub(crate) const fn is_open(self) -> bool {
+        self.info == 31
+    }
+
+    /// The least argument that needs a head of this length.
+    const fn least(self) -> u64 {
+        match self.len {
+            1 => 0,
+            2 => 24,
+            len => 1 << (4 * (len - 1)),
+        }
+    }
+}
+
 /// A cursor over deterministic CBOR.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -164,30 +211,12 @@ impl<'a> Reader<'a> {
 
     /// Major type and argument; the cursor moves only if the whole head is there.
     fn head(&mut self) -> Result<(u8, u64)> {
-        let rest = &self.input[self.position..];
-        let (&first, rest) = rest.split_first().ok_or(CborError::Truncated)?;
-        let (major, info) = (first >> 5, first & 0x1f);
-        let len = match info {
-            0..24 => 0,
-            24..28 => 1 << (info - 24),
-            _ => return Err(CborError::Malformed),
-        };
-        let argument = rest.get(..len).ok_or(CborError::Truncated)?;
-        let value = argument
-            .iter()
-            .fold(0, |value, &byte| value << 8 | u64::from(byte));
-        let least = match len {
-            0 => 0,
-            1 => 24,
-            2 => 1 << 8,
-            4 => 1 << 16,
-            _ => 1 << 32,
-        };
-        if value < least {
+        let head = Head::parse(self.input.get(self.position..).unwrap_or_default())?;
+        if head.is_open() || head.argument < head.least() {
             return Err(CborError::Malformed);
         }
-        self.position += 1 + len;
-        Ok((major, if len == 0 { u64::from(info) } else { value }))
+        self.position += head.len;
+        Ok((head.major, head.argument))
     }
 }
 

@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod capability;
 pub mod cbor;
 pub mod compute;
+pub mod decimal;
 mod define;
 pub mod firmware;
 pub mod format;

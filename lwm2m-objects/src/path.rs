@@ -1,7 +1,10 @@
 //! Paths of objects, instances, resources and resource instances.
 
+mod text;
+
 use core::fmt;
-use core::str::FromStr;
+
+pub use text::{MAX_PATH_LEN, PathText};
 
 /// A path of zero to four ids: `/`, `/3`, `/3/0`, `/3/0/1`, `/3/0/11/0`.
 ///
@@ -17,9 +20,6 @@ pub struct Path {
 
 /// The id that names no object and no object instance; in an object link it means "none".
 pub const MAX_ID: u16 = u16::MAX;
-
-/// Longest text of a path: `/65535/65535/65535/65535`.
-pub const MAX_PATH_LEN: usize = 24;
 
 /// Why a text, or a list of segments, is no path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,33 +245,6 @@ impl Path {
         })?;
         Ok(())
     }
-
-    /// The text of the path in a buffer of its own.
-    #[must_use]
-    pub fn text(&self) -> PathText {
-        self.text_with(false)
-    }
-
-    /// The text with a slash at the end, the base name of everything below (RFC 8428 §4.5.1).
-    #[must_use]
-    pub fn base_name(&self) -> PathText {
-        self.text_with(!self.is_root())
-    }
-
-    fn text_with(&self, slash: bool) -> PathText {
-        let mut text = PathText {
-            bytes: [0; MAX_PATH_LEN + 1],
-            len: 0,
-        };
-        for &id in self.ids() {
-            text.push(b'/');
-            text.push_number(id);
-        }
-        if slash || self.is_root() {
-            text.push(b'/');
-        }
-        text
-    }
 }
 
 fn parse_id(segment: &[u8]) -> Result<u16, PathError> {
@@ -348,175 +321,6 @@ impl PathParser {
     }
 }
 
-/// The text of a path, kept on the stack.
-#[derive(Clone, Copy)]
-pub struct PathText {
-    bytes: [u8; MAX_PATH_LEN + 1],
-    len: u8,
-}
-
-impl PathText {
-    fn push(&mut self, byte: u8) {
-        self.bytes[usize::from(self.len)] = byte;
-        self.len += 1;
-    }
-
-    fn push_number(&mut self, number: u16) {
-        let mut divisor = 10_000;
-        while divisor > 1 && number / divisor == 0 {
-            divisor /= 10;
-        }
-        while divisor > 0 {
-            self.push(b'0' + (number / divisor % 10) as u8);
-            divisor /= 10;
-        }
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or("")
-    }
-
-    /// The text as bytes; ASCII only.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.text().as_str())
-    }
-}
-
-impl fmt::Debug for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text().as_str())
-    }
-}
-
-impl FromStr for Path {
-    type Err = PathError;
-
-    fn from_str(text: &str) -> Result<Self, PathError> {
-        Self::from_bytes(text.as_bytes())
-    }
-}
-
-#[cfg(feature = "std")]
-impl serde::Serialize for Path {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.text().as_str())
-    }
-}
-
-#[cfg(feature = "std")]
-impl<'de> serde::Deserialize<'de> for Path {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_round_trip() {
-        for text in [
-            "/",
-            "/3",
-            "/3/0",
-            "/3/0/1",
-            "/3/0/11/0",
-            "/65534/65534/65535/65535",
-        ] {
-            let path: Path = text.parse().unwrap();
-            assert_eq!(path.text().as_str(), text);
-            assert_eq!(std::format!("{path}"), text);
-        }
-    }
-
-    #[test]
-    fn refused() {
-        let cases = [
-            ("", PathError::NoLeadingSlash),
-            ("3", PathError::NoLeadingSlash),
-            ("3/0", PathError::NoLeadingSlash),
-            ("//", PathError::EmptySegment),
-            ("/3/", PathError::EmptySegment),
-            ("/3//1", PathError::EmptySegment),
-            ("/03", PathError::NotANumber),
-            ("/00", PathError::NotANumber),
-            ("/+3", PathError::NotANumber),
-            ("/3/a", PathError::NotANumber),
-            ("/65536", PathError::TooLarge),
-            ("/99999999", PathError::TooLarge),
-            ("/65535", PathError::Reserved),
-            ("/3/65535", PathError::Reserved),
-            ("/1/2/3/4/5", PathError::TooDeep),
-        ];
-        for (text, error) in cases {
-            assert_eq!(text.parse::<Path>(), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn segments() {
-        assert_eq!(
-            Path::from_segments(["3", "0", "1"]),
-            Ok(Path::resource(3, 0, 1))
-        );
-        assert_eq!(Path::from_segments::<[&str; 0]>([]), Ok(Path::ROOT));
-        assert_eq!(Path::from_segments([""]), Ok(Path::ROOT));
-        assert_eq!(Path::from_segments(["", "3"]), Err(PathError::EmptySegment));
-        assert_eq!(Path::from_segments(["3", ""]), Err(PathError::EmptySegment));
-        assert_eq!(
-            Path::from_segments([&b"3"[..], b"\xff"]),
-            Err(PathError::NotANumber)
-        );
-    }
-
-    #[test]
-    fn senml_names() {
-        let path = Path::resource(3, 0, 1);
-        assert_eq!(Path::from_senml(b"/3/0/", b"1"), Ok(path));
-        assert_eq!(Path::from_senml(b"/3/0/1", b""), Ok(path));
-        assert_eq!(Path::from_senml(b"", b"/3/0/1"), Ok(path));
-        assert_eq!(Path::from_senml(b"/3/0", b"/1"), Ok(path));
-        assert_eq!(
-            Path::from_senml(b"/3/0/", b"12"),
-            Ok(Path::resource(3, 0, 12))
-        );
-        assert_eq!(Path::from_senml(b"", b""), Err(PathError::NoLeadingSlash));
-        assert_eq!(Path::instance(3, 0).base_name().as_str(), "/3/0/");
-        assert_eq!(Path::ROOT.base_name().as_str(), "/");
-    }
-
-    #[test]
-    fn order_is_the_walk_of_the_tree() {
-        let walk = [
-            "/", "/0", "/0/0", "/0/0/0", "/0/0/0/0", "/0/0/1", "/0/1", "/1", "/1/0/5",
-        ];
-        let paths: std::vec::Vec<Path> = walk.iter().map(|text| text.parse().unwrap()).collect();
-        assert!(paths.is_sorted());
-    }
-
-    #[test]
-    fn up_and_down() {
-        let path = Path::resource_instance(3, 0, 7, 1);
-        assert_eq!(path.parent(), Some(Path::resource(3, 0, 7)));
-        assert_eq!(path.parent().and_then(|parent| parent.child(1)), Some(path));
-        assert_eq!(path.child(0), None);
-        assert_eq!(Path::ROOT.parent(), None);
-        assert_eq!(Path::ROOT.child(MAX_ID), None);
-        assert_eq!(path.truncated(2), Path::instance(3, 0));
-        assert!(path.starts_with(&Path::ROOT));
-        assert!(path.starts_with(&Path::instance(3, 0)));
-        assert!(!path.starts_with(&Path::instance(3, 1)));
-        assert!(!Path::object(3).starts_with(&Path::instance(3, 0)));
-    }
-}
+#[path = "path_tests.rs"]
+mod tests;

@@ -5,6 +5,9 @@ use core::fmt;
 #[cfg(feature = "alloc")]
 use alloc::{string::String, vec::Vec};
 
+use crate::Sink;
+use crate::decimal::{parse_u16, write_u64};
+
 /// The data type of a resource (LwM2M TS 1.1 §C).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
@@ -52,20 +55,20 @@ impl Objlnk {
     /// Parses `object:instance` in decimal without leading zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (object, instance) = text.split_once(':')?;
-        Some(Self {
-            object: link_id(object)?,
-            instance: link_id(instance)?,
-        })
+        let mut ids = text.as_bytes().split(|byte| *byte == b':');
+        let link = Self {
+            object: parse_u16(ids.next()?)?,
+            instance: parse_u16(ids.next()?)?,
+        };
+        ids.next().is_none().then_some(link)
     }
-}
 
-fn link_id(text: &str) -> Option<u16> {
-    let leading_zero = text.len() > 1 && text.starts_with('0');
-    if leading_zero || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+    /// Writes `object:instance`.
+    pub fn write(self, sink: &mut dyn Sink) {
+        write_u64(self.object.into(), sink);
+        sink.write(b":");
+        write_u64(self.instance.into(), sink);
     }
-    text.parse().ok()
 }
 
 impl fmt::Display for Objlnk {
@@ -135,14 +138,13 @@ impl<'a> Value<'a> {
     /// The value as a signed integer, if it is a number that is one.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
-        const LIMIT: f64 = 9_223_372_036_854_775_808.0;
         match *self {
             Self::Integer(value) | Self::Time(value) => Some(value),
             Self::UnsignedInteger(value) => i64::try_from(value).ok(),
-            Self::Float(value) if (-LIMIT..LIMIT).contains(&value) => {
-                let integer = value as i64;
-                (integer as f64 == value).then_some(integer)
-            }
+            Self::Float(value) => match integral(value)? {
+                (true, magnitude) => 0i64.checked_sub_unsigned(magnitude),
+                (false, magnitude) => i64::try_from(magnitude).ok(),
+            },
             _ => None,
         }
     }
@@ -150,14 +152,13 @@ impl<'a> Value<'a> {
     /// The value as an unsigned integer, if it is a number that is one.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        const LIMIT: f64 = 18_446_744_073_709_551_616.0;
         match *self {
             Self::UnsignedInteger(value) => Some(value),
             Self::Integer(value) | Self::Time(value) => u64::try_from(value).ok(),
-            Self::Float(value) if (0.0..LIMIT).contains(&value) => {
-                let integer = value as u64;
-                (integer as f64 == value).then_some(integer)
-            }
+            Self::Float(value) => match integral(value)? {
+                (true, 1..) => None,
+                (_, magnitude) => Some(magnitude),
+            },
             _ => None,
         }
     }
@@ -208,6 +209,22 @@ impl<'a> Value<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether it is negative, and the magnitude, of a float that is an integer of at most 64 bits.
+fn integral(value: f64) -> Option<(bool, u64)> {
+    const FRACTION: u64 = 1 << 52;
+    let bits = value.to_bits();
+    let fraction = bits & (FRACTION - 1) | FRACTION;
+    // Of the last bit of the fraction.
+    let exponent = (bits >> 52 & 0x7ff) as i32 - 1075;
+    let magnitude = match exponent {
+        0..=11 => fraction << exponent,
+        -52..0 if fraction.trailing_zeros() >= exponent.unsigned_abs() => fraction >> -exponent,
+        _ if value == 0.0 => 0,
+        _ => return None,
+    };
+    Some((value.is_sign_negative(), magnitude))
 }
 
 /// A value that owns its text and bytes.
@@ -331,6 +348,36 @@ impl<'a> From<&'a OwnedValue> for Value<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn floats_are_integers_as_conversion_says(
+            bits in any::<u64>(), integer in any::<i64>(), shift in 0u32..64, part in 0u32..4,
+        ) {
+            let near = (integer >> shift) as f64 + f64::from(part) * 0.25;
+            for float in [f64::from_bits(bits), near, near * 2.0, -near] {
+                let value = Value::Float(float);
+                let signed = Some(float as i64).filter(|n| *n as f64 == float && *n < i64::MAX);
+                prop_assert_eq!(value.as_i64(), signed, "{}", float);
+                let unsigned = Some(float as u64).filter(|n| *n as f64 == float && *n < u64::MAX);
+                prop_assert_eq!(value.as_u64(), unsigned, "{}", float);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_of_the_integers_as_floats() {
+        let float = |x: f64| (Value::Float(x).as_i64(), Value::Float(x).as_u64());
+        let two63 = 9_223_372_036_854_775_808.0;
+        assert_eq!(float(two63), (None, Some(1 << 63)));
+        assert_eq!(float(-two63), (Some(i64::MIN), None));
+        assert_eq!(float(two63 * 2.0), (None, None));
+        assert_eq!(float(-0.0), (Some(0), Some(0)));
+        assert_eq!(float(f64::MIN_POSITIVE), (None, None));
+        assert_eq!(float(f64::INFINITY), (None, None));
+        assert_eq!(float(f64::NAN), (None, None));
+    }
 
     #[test]
     fn coercions_lose_nothing() {

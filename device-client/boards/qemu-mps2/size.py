@@ -127,7 +127,7 @@ def build(feature: str | None = None, module_level: str | int = "z") -> pathlib.
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / "size"
     level = f"profile.release.package.tinsmith-module.opt-level={json.dumps(module_level)}"
     command = ["cargo", "build", "--quiet", "--locked", "--release", "--bin", "bare",
-               "--features", ",".join(["quiet", *([feature] if feature else [])]),
+               "--no-default-features", "--features", ",".join(["quiet", *([feature] if feature else [])]),
                "--target-dir", str(target), "--config", level,
                "--config", 'profile.release.opt-level="z"']
     subprocess.run(command, check=True, cwd=HERE)

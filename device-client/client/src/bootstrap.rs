@@ -12,18 +12,20 @@ mod write;
 use core::net::SocketAddr;
 
 use lwm2m_objects::format::ContentFormat;
-use lwm2m_objects::{Path, ids};
+use lwm2m_objects::format::link::LinkWriter;
+use lwm2m_objects::{Path, Sink, ids};
 use tinsmith_coap::{BuildError, Builder, Code, Message, OptionNumber, Token};
 
-use crate::device::Device;
-use crate::manage::{Answer, Turn, with_body};
-use crate::object::Origin;
-use crate::platform::{BootstrapError, Event, Now, Platform};
-use crate::registration::add_query;
-use crate::session::{Held, Session, Until, back_off, token};
-use crate::storage::ACCOUNTS;
+use crate::answer::{Answer, Outcome, Until};
+use crate::device::{ACCOUNTS, Device};
+use crate::event::{BootstrapError, Event};
+use crate::handler::Origin;
+use crate::manage::write::{bootstrap_write, delete};
+use crate::objects::Tree;
+use crate::platform::{Now, Platform, back_off, token};
+use crate::session::{Session, add_query, add_text};
 use crate::store::accounts::Accounts;
-use crate::text::Line;
+use crate::turn::{Turn, with_body};
 
 /// Milliseconds that the bootstrap server may be silent (EXCHANGE_LIFETIME).
 const SILENCE_MS: u64 = 247_000;
@@ -136,15 +138,15 @@ impl<'a> Bootstrap<'a> {
         let link = session.link_mut()?;
         let sent = link.request(now, Code::POST, token, out, &mut |b| {
             b.option(OptionNumber::URI_PATH, b"bs")?;
-            add_query(b, format_args!("ep={endpoint}"))?;
-            add_query(b, format_args!("pct=112"))
+            add_query(b, b"ep=", endpoint.as_bytes())?;
+            add_query(b, b"pct=", b"112")
         });
         let Ok(sent) = sent else {
             let until = now.mono + 1_000;
             self.phase = Phase::Waiting { until };
             return None;
         };
-        *self.staged = *device.accounts;
+        self.staged.copy_from(device.accounts);
         self.phase = Phase::Requested { token };
         device.log.event(Event::Bootstrapping);
         Some(sent)
@@ -201,7 +203,7 @@ impl<'a> Bootstrap<'a> {
         session: &mut Session<'_>,
         turn: &mut Turn<'_, 'a>,
         message: &Message<'_>,
-    ) -> Answer {
+    ) -> Outcome {
         let code = message.code();
         let mut segments = message.uri_path();
         let finish = segments.next() == Some(b"bs") && segments.next().is_none();
@@ -209,89 +211,81 @@ impl<'a> Bootstrap<'a> {
             return self.finish(turn);
         }
         let Ok(path) = Path::from_segments(message.uri_path()) else {
-            return Answer::Code(Code::BAD_REQUEST);
+            return Code::BAD_REQUEST.into();
         };
         match code {
             Code::DELETE => self.delete(session, turn, &path),
             Code::PUT if path.depth() > 0 => self.write(session, turn, path, message),
-            Code::GET if !self.goes_on(turn.now) => Answer::Code(Code::METHOD_NOT_ALLOWED),
+            Code::GET if !self.goes_on(turn.now) => Code::METHOD_NOT_ALLOWED.into(),
             // Bootstrap-Read asks for another format.
             Code::GET if message.accept().is_some_and(|f| f != ContentFormat::LINK.0) => {
-                Answer::Code(Code::NOT_ACCEPTABLE)
+                Code::NOT_ACCEPTABLE.into()
             }
-            Code::GET => Answer::Discover(path),
-            _ => Answer::Code(Code::METHOD_NOT_ALLOWED),
+            Code::GET => Answer::Discover(path).into(),
+            _ => Code::METHOD_NOT_ALLOWED.into(),
         }
     }
 
     /// Bootstrap-Discover (LwM2M TS 1.1 §6.1.7.3).
     pub(crate) fn discover(
         &self,
-        device: &Device<'_>,
+        tree: &Tree<'_>,
         path: &Path,
         b: &mut Builder<'_>,
     ) -> Result<(), BuildError> {
         let format = u32::from(ContentFormat::LINK.0);
         b.uint(OptionNumber::CONTENT_FORMAT, format)?;
-        b.payload_with(usize::MAX, |place| {
-            let mut text = Line::new(place);
-            let written = self.write_links(device, path, &mut text);
-            written.map_err(|_| BuildError::Full)?;
-            Ok::<_, BuildError>(text.len())
-        })?;
-        Ok(())
+        add_text(b, &mut |sink| self.write_links(tree, path, sink))
     }
 
-    fn write_links(
-        &self,
-        device: &Device<'_>,
-        path: &Path,
-        text: &mut dyn core::fmt::Write,
-    ) -> core::fmt::Result {
+    fn write_links(&self, tree: &Tree<'_>, path: &Path, sink: &mut dyn Sink) {
         let accounts = match self.phase {
             Phase::Requested { .. } | Phase::Running { .. } => &*self.staged,
-            _ => &*device.accounts,
+            _ => &*tree.view.device.accounts,
         };
-        text.write_str("lwm2m=1.1")?;
+        let mut links = LinkWriter::after("lwm2m=1.1", sink);
         let wanted = |object| path.object_id().is_none_or(|id| id == object);
-        for s in accounts.security.iter().flatten().filter(|_| wanted(0)) {
-            write!(text, ",</0/{}>", s.id)?;
+        let security = accounts.security.iter().flatten();
+        for s in security.filter(|_| wanted(ids::LWM2M_SECURITY)) {
+            links.link(&Path::instance(ids::LWM2M_SECURITY, s.id));
             if !s.bootstrap.is_yes() {
-                write!(text, ";ssid={};uri=\"{}\"", s.short_id, s.uri.as_str())?;
+                links.number("ssid", s.short_id.into());
+                links.quoted("uri", s.uri.as_str());
             }
         }
-        for s in accounts.server.iter().flatten().filter(|_| wanted(1)) {
-            write!(text, ",</1/{}>;ssid={}", s.id, s.short_id)?;
+        let servers = accounts.server.iter().flatten();
+        for s in servers.filter(|_| wanted(ids::LWM2M_SERVER)) {
+            links
+                .link(&Path::instance(ids::LWM2M_SERVER, s.id))
+                .number("ssid", s.short_id.into());
         }
-        for (object, definition) in device.objects().ascending() {
+        for (object, definition) in tree.objects.ascending() {
             let id = definition.id();
             let shown = matches!(id, ids::DEVICE | ids::FIRMWARE_UPDATE);
             if wanted(id) && (shown || object.takes_bootstrap()) {
-                write!(text, ",</{id}/0>")?;
+                links.link(&Path::instance(id, 0));
             }
         }
-        Ok(())
     }
 
     /// Bootstrap-Delete.
-    fn delete(&mut self, session: &Session<'_>, turn: &mut Turn<'_, '_>, path: &Path) -> Answer {
+    fn delete(&mut self, session: &Session<'_>, turn: &mut Turn<'_, '_>, path: &Path) -> Outcome {
         if !self.goes_on(turn.now) {
-            return Answer::Code(Code::METHOD_NOT_ALLOWED);
+            return Code::METHOD_NOT_ALLOWED.into();
         }
         if self.staged.delete(path) {
-            return Answer::Code(Code::DELETED);
+            return Code::DELETED.into();
         }
-        let objects = turn.device.objects();
-        let object = path.object_id().and_then(|id| objects.find(id));
+        let object = path.object_id().and_then(|id| turn.objects.find(id));
         if let (Some((object, _)), [_, instance]) = (object, path.ids())
             && object.takes_bootstrap()
         {
-            let done = crate::write::delete(&mut turn.context(session), object, *instance);
+            let done = delete(&mut turn.context(session), object, *instance);
             return turn.done(done, Code::DELETED, None);
         }
         // Device and the bootstrap account can't be deleted (TS 6.1.7.6); the rest does not come
         // from a bootstrap.
-        Answer::Code(Code::BAD_REQUEST)
+        Code::BAD_REQUEST.into()
     }
 
     /// Bootstrap-Write of an object, an instance or a resource.
@@ -301,15 +295,15 @@ impl<'a> Bootstrap<'a> {
         turn: &mut Turn<'_, '_>,
         path: Path,
         message: &Message<'_>,
-    ) -> Answer {
+    ) -> Outcome {
         let entry = path.object_id().and_then(|id| match id {
             ids::LWM2M_SECURITY => None,
-            id => turn.device.objects().find(id),
+            id => turn.objects.find(id),
         });
         with_body(
             session,
             turn,
-            entry,
+            entry.map(|e| e.1),
             path,
             message,
             Code::CHANGED,
@@ -326,7 +320,7 @@ impl<'a> Bootstrap<'a> {
                         write::write_accounts(self.staged, context, &path, format, body)
                     }
                     Some(entry) if entry.0.takes_bootstrap() => {
-                        crate::write::bootstrap_write(context, entry, &path, format, body)
+                        bootstrap_write(context, entry, &path, format, body)
                     }
                     _ => Err(Code::NOT_FOUND),
                 }
@@ -335,14 +329,14 @@ impl<'a> Bootstrap<'a> {
     }
 
     /// Bootstrap-Finish.
-    fn finish(&mut self, turn: &mut Turn<'_, 'a>) -> Answer {
+    fn finish(&mut self, turn: &mut Turn<'_, 'a>) -> Outcome {
         if !self.goes_on(turn.now) {
-            return Answer::Code(Code::METHOD_NOT_ALLOWED);
+            return Code::METHOD_NOT_ALLOWED.into();
         }
         if !self.staged.is_consistent() {
             let at = turn.now.mono;
             self.phase = Phase::Refused { at };
-            return Answer::Code(Code::NOT_ACCEPTABLE);
+            return Code::NOT_ACCEPTABLE.into();
         }
         let device = &mut *turn.device;
         self.phase = Phase::Storing;
@@ -350,11 +344,11 @@ impl<'a> Bootstrap<'a> {
         device.storage.staged = true;
         device.storage.mark(ACCOUNTS);
         device.log.changed();
-        Answer::Wait {
+        Outcome::Wait {
             until: Until::Stored {
                 records: 1 << ACCOUNTS,
             },
-            held: Held::Finish { stored: true },
+            answer: Answer::Finish { stored: true },
             part: None,
         }
     }

@@ -4,17 +4,21 @@ use core::net::SocketAddr;
 
 use tinsmith_coap::{self as coap, Received, Sent};
 
-use crate::body::BodyBuffer;
 use crate::bootstrap::Bootstrap;
-use crate::device::Device;
+use crate::device::{Device, Op};
+use crate::event::Event;
 use crate::flash::FlashOp;
-use crate::platform::{DATAGRAM, Event, Input, Now, Output, Platform};
-use crate::session::{Session, instant};
-use crate::storage::Op;
+use crate::object::View;
+use crate::objects::{Objects, Tree};
+use crate::platform::{Now, Platform, instant};
+use crate::session::Session;
+use crate::shell::{DATAGRAM, Input, Output};
+use crate::upload::BodyBuffer;
 
 /// An LwM2M client.
 pub struct Client<'a> {
     pub(crate) device: Device<'a>,
+    pub(crate) objects: Objects<'a>,
     pub(crate) bootstrap: Bootstrap<'a>,
     /// The bootstrap server, then the management servers by instance of object 1.
     pub(crate) sessions: &'a mut [Session<'a>],
@@ -161,11 +165,11 @@ impl Client<'_> {
 
     /// Lets what runs in the arena go on, once between two inputs.
     fn step(&mut self, now: Now, platform: &dyn Platform) {
-        let running = self.device.engine.job.is_some();
+        let running = self.device.engine.is_running();
         if running && core::mem::take(&mut self.may_step) {
             self.device.step_job(now, platform);
             self.carry_out_wishes(now);
-            self.restless = self.device.engine.job.is_none();
+            self.restless = !self.device.engine.is_running();
         }
     }
 
@@ -217,16 +221,24 @@ impl Client<'_> {
         {
             return Some(sent);
         }
+        let objects = self.objects;
         if self.bootstrap.is_operational() {
             for session in self.sessions.iter_mut() {
-                let sent = session.poll_registration(now, self.stopping, device, buf, platform);
+                let stopping = self.stopping;
+                let sent = session.poll_registration(now, stopping, objects, device, buf, platform);
                 if sent.is_some() {
                     return sent;
                 }
             }
         }
+        let view = View {
+            now,
+            device,
+            platform,
+        };
+        let tree = Tree { objects, view };
         let mut sessions = self.sessions.iter_mut();
-        sessions.find_map(|s| s.poll_notifications(now, device, buf, platform))
+        sessions.find_map(|s| s.poll_notifications(&tree, buf))
     }
 
     fn poll_coap(
@@ -259,7 +271,7 @@ impl Client<'_> {
     ///
     /// While a model runs, that is at once.
     pub fn next_deadline(&self) -> Option<u64> {
-        if self.restless || self.device.engine.job.is_some() {
+        if self.restless || self.device.engine.is_running() {
             return Some(0);
         }
         let registers = self.bootstrap.is_operational() && !self.stopping;

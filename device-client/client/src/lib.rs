@@ -4,7 +4,7 @@
 //! [`Client`] has no socket, clock, flash driver or heap. A board's loop is:
 //!
 //! ```text
-//! let mut client = Client::new(config, memory);
+//! let mut client = Client::new(config, &[&sensor], memory);
 //! client.start(now(), &mut board)?;
 //! loop {
 //!     while let Some(output) = client.poll(now(), &mut buf, &mut board) {
@@ -20,60 +20,58 @@
 //! }
 //! ```
 //!
-//! An application brings objects of its own as [`Object`]s.
+//! An application brings objects of its own as [`Object`]s, here a sensor.
 //!
 //! Time, randomness and the memory-mapped flash come in with each call ([`Now`], [`Platform`]), so
 //! the same code runs on a board, on a host, and in tests with virtual time and power cuts.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 
-mod body;
+mod answer;
 mod bootstrap;
 mod client;
+mod config;
 mod device;
-mod engine;
-mod facts;
+mod event;
 mod flash;
-mod job;
-mod log;
+mod handler;
 mod manage;
 #[cfg(any(test, feature = "std"))]
 pub mod mem_flash;
 mod object;
 mod objects;
-mod observe;
-mod parts;
 mod platform;
 mod read;
-mod registration;
 mod request;
 #[cfg(test)]
 mod scenario;
 mod session;
+mod shell;
 mod start;
-mod storage;
 mod store;
 #[cfg(test)]
 mod testing;
 mod text;
+mod turn;
 mod update;
+mod upload;
 mod uri;
-mod write;
 mod zero;
 
 pub use client::Client;
+pub use config::{Config, ConfigError};
 #[cfg(any(test, feature = "std"))]
-pub use facts::module_class;
+pub use device::module_class;
+pub use event::{BootstrapError, Event};
 pub use flash::{
     FlashError, FlashLayout, FlashOp, FlashRead, LayoutError, MAX_WRITE_UNIT, MIN_JOURNAL_HALF,
     Region, SLOTS,
 };
-pub use object::{Body, Context, Done, Object, Origin, Part, Target, Ticket, Values, View};
-pub use observe::Observation;
-pub use platform::{
-    BootstrapError, Buffers, Config, ConfigError, Event, Input, Memory, Now, Output, Platform,
-};
-pub use session::Session;
+pub use handler::{Body, Done, Origin, Part, Target, Ticket};
+pub use lwm2m_objects::compute::{ModelResult, SlotState};
+pub use lwm2m_objects::firmware::{State as FirmwareState, UpdateResult};
+pub use object::{Context, Object, Values, View};
+pub use platform::{Now, Platform};
+pub use session::{Observation, Session};
+pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
-pub use update::firmware::{FirmwareState, UpdateResult};
-pub use update::slot::{ModelResult, SlotState};

@@ -2,15 +2,23 @@
 
 use core::net::SocketAddr;
 
-use tinsmith_coap::{Code, Message, OptionNumber, Parameters, RequestHandle, SendError};
+use lwm2m_objects::Path;
+use lwm2m_objects::decimal::Decimal;
+use tinsmith_coap::{
+    BuildError, Builder, Code, Message, OptionNumber, Parameters, RequestHandle, SendError,
+};
 
-use crate::bootstrap::End;
+use crate::answer::{Answer, Outcome, Until};
+use crate::bootstrap::{Bootstrap, End};
 use crate::client::Client;
-use crate::manage::{self, Answer, Turn};
-use crate::object::{Origin, Ticket, View};
-use crate::platform::{Event, Now, Platform};
-use crate::read;
-use crate::session::{Held, Until, Waiting, add_block1, add_location};
+use crate::event::Event;
+use crate::handler::{Origin, Ticket};
+use crate::manage;
+use crate::object::View;
+use crate::objects::Tree;
+use crate::platform::{Now, Platform};
+use crate::session::{Session, Waiting};
+use crate::turn::Turn;
 use crate::zero::Live;
 
 /// The critical options that we act on; any other makes a request 4.02 (RFC 7252 §5.4.1).
@@ -44,81 +52,56 @@ impl Client<'_> {
         let mut turn = Turn {
             now,
             session: index as u8,
+            objects: self.objects,
             device: &mut self.device,
             body: &mut self.body,
             platform: &mut *platform,
         };
-        let answer = if message.unrecognised_critical(&KNOWN).is_some() {
-            Answer::Code(Code::BAD_OPTION)
+        let outcome = if message.unrecognised_critical(&KNOWN).is_some() {
+            Code::BAD_OPTION.into()
         } else {
             match origin {
                 Origin::Bootstrap => self.bootstrap.request(session, &mut turn, message),
                 Origin::Server { .. } => manage::request(session, &mut turn, message),
             }
         };
-        if let Answer::Wait { until, held, part } = answer {
-            if let Some(link) = session.link_mut() {
-                link.waiting = Some(Waiting {
-                    _live: Live::Live,
+        match outcome {
+            Outcome::Now(answer) => {
+                let view = View {
+                    now,
+                    device: &self.device,
+                    platform,
+                };
+                let tree = Tree {
+                    objects: self.objects,
+                    view,
+                };
+                let made = respond(
+                    session,
+                    &self.bootstrap,
+                    &tree,
                     handle,
-                    until,
-                    held,
-                    part,
-                    ends: now.mono + REQUEST_LIFETIME_MS,
-                });
+                    &answer,
+                    self.answer,
+                );
+                self.answer_to = made.ok();
             }
-            return;
-        }
-        self.answer(now, index, handle, &answer, platform);
-    }
-
-    /// Sends the answer to the request that is being handled with the next poll.
-    fn answer(
-        &mut self,
-        now: Now,
-        index: usize,
-        handle: RequestHandle,
-        answer: &Answer,
-        platform: &dyn Platform,
-    ) {
-        let session = &mut self.sessions[index];
-        let device = &self.device;
-        let view = View {
-            now,
-            device,
-            platform,
-        };
-        let mut code = match answer {
-            Answer::Code(code) | Answer::Block { code, .. } => *code,
-            Answer::TooLarge { .. } => Code::REQUEST_ENTITY_TOO_LARGE,
-            Answer::Created(_) => Code::CREATED,
-            Answer::Read(_) | Answer::Discover(_) | Answer::Wait { .. } => Code::CONTENT,
-        };
-        let mut read = None;
-        if let Answer::Read(request) = answer {
-            match read::prepare(session, view, request) {
-                Ok(prepared) => read = Some(prepared),
-                Err(refusal) => code = refusal,
+            Outcome::Wait {
+                until,
+                answer,
+                part,
+            } => {
+                if let Some(link) = session.link_mut() {
+                    link.waiting = Some(Waiting {
+                        _live: Live::Live,
+                        handle,
+                        until,
+                        answer,
+                        part,
+                        ends: now.mono + REQUEST_LIFETIME_MS,
+                    });
+                }
             }
-        }
-        let tag = device.etag(now);
-        let bootstrap = &self.bootstrap;
-        let Some(link) = session.link_mut() else {
-            return;
-        };
-        let made = link.respond(now, handle, code, self.answer, &mut |b| match answer {
-            Answer::Block { block1, .. } => add_block1(b, *block1),
-            Answer::TooLarge { max } => b.uint(OptionNumber::SIZE1, *max).map(|_| ()),
-            Answer::Created(path) => add_location(b, path),
-            Answer::Discover(path) => bootstrap.discover(device, path, b),
-            Answer::Read(_) => match &read {
-                Some((read, sequence)) => read.write(view, &tag, *sequence, b),
-                None => Ok(()),
-            },
-            Answer::Code(_) | Answer::Wait { .. } => Ok(()),
-        });
-        if let Ok(len) = made {
-            self.answer_to = Some((link.address, len));
         }
     }
 
@@ -132,11 +115,11 @@ impl Client<'_> {
             return;
         };
         self.device.log.changed();
-        if let Held::Created(_) = waiting.held {
+        if let Answer::Created(_) = waiting.answer {
             self.device.log.instances_changed();
         }
         if let Err(code) = result {
-            waiting.held = Held::Code { code, block1: None };
+            waiting.answer = code.into();
         }
         waiting.until = match stored {
             true => Until::Stored {
@@ -190,10 +173,10 @@ impl Client<'_> {
             waiting.until = Until::Ready;
             if records & lost != 0 {
                 let code = Code::INTERNAL_SERVER_ERROR;
-                match &mut waiting.held {
-                    Held::Finish { stored } => *stored = false,
-                    Held::Code { code: promised, .. } => *promised = code,
-                    held => *held = Held::Code { code, block1: None },
+                match &mut waiting.answer {
+                    Answer::Finish { stored } => *stored = false,
+                    Answer::Code { code: promised, .. } => *promised = code,
+                    answer => *answer = code.into(),
                 }
             }
         }
@@ -213,46 +196,20 @@ impl Client<'_> {
             device: &self.device,
             platform,
         };
-        let mut read = None;
-        let code = match &waiting.held {
-            Held::Code { code, .. } => *code,
-            Held::Created(_) => Code::CREATED,
-            Held::Finish { stored: true } => Code::CHANGED,
-            Held::Finish { stored: false } => Code::INTERNAL_SERVER_ERROR,
-            Held::Read(request) => match read::prepare(session, view, request) {
-                Ok(prepared) => {
-                    read = Some(prepared);
-                    Code::CONTENT
-                }
-                Err(code) => code,
-            },
+        let tree = Tree {
+            objects: self.objects,
+            view,
         };
-        let tag = self.device.etag(now);
-        let link = session.link_mut()?;
-        let made = link.respond(
-            now,
-            waiting.handle,
-            code,
-            buf,
-            &mut |b| match &waiting.held {
-                Held::Code { block1, .. } => add_block1(b, *block1),
-                Held::Created(path) => add_location(b, path),
-                Held::Read(_) | Held::Finish { .. } => match &read {
-                    Some((read, sequence)) => read.write(view, &tag, *sequence, b),
-                    None => Ok(()),
-                },
-            },
-        );
-        let sent = match made {
-            Ok(len) => Some((link.address, len)),
+        let Waiting { handle, answer, .. } = &waiting;
+        let sent = match respond(session, &self.bootstrap, &tree, *handle, answer, buf) {
             // A notification is not acknowledged yet; its end wakes us.
             Err(SendError::Busy) => {
-                link.waiting = Some(waiting);
+                session.link_mut()?.waiting = Some(waiting);
                 return None;
             }
-            Err(_) => None,
+            sent => sent.ok(),
         };
-        if let Held::Finish { stored } = waiting.held {
+        if let Answer::Finish { stored } = waiting.answer {
             self.end_bootstrap(now, stored, platform);
         }
         sent
@@ -268,4 +225,63 @@ impl Client<'_> {
             None => {}
         }
     }
+}
+
+/// Writes an answer: where it goes and how long it is.
+fn respond(
+    session: &mut Session<'_>,
+    bootstrap: &Bootstrap<'_>,
+    tree: &Tree<'_>,
+    handle: RequestHandle,
+    answer: &Answer,
+    out: &mut [u8],
+) -> Result<(SocketAddr, usize), SendError> {
+    let mut read = None;
+    let code = match answer {
+        Answer::Code { code, .. } => *code,
+        Answer::TooLarge { .. } => Code::REQUEST_ENTITY_TOO_LARGE,
+        Answer::Created(_) => Code::CREATED,
+        Answer::Discover(_) => Code::CONTENT,
+        Answer::Finish { stored: true } => Code::CHANGED,
+        Answer::Finish { stored: false } => Code::INTERNAL_SERVER_ERROR,
+        Answer::Read(request) => match session.read(tree, request) {
+            Ok(found) => {
+                read = Some(found);
+                Code::CONTENT
+            }
+            Err(code) => code,
+        },
+    };
+    let link = session.link_mut().ok_or(SendError::Busy)?;
+    let len = link.respond(tree.view.now, handle, code, out, &mut |b| {
+        match (answer, &read) {
+            (_, Some((read, sequence))) => read.write(tree, *sequence, b)?,
+            (
+                Answer::Code {
+                    block1: Some(block),
+                    ..
+                },
+                _,
+            ) => {
+                b.block(OptionNumber::BLOCK1, *block)?;
+            }
+            (Answer::TooLarge { max }, _) => drop(b.uint(OptionNumber::SIZE1, *max)?),
+            (Answer::Created(path), _) => add_location(b, path)?,
+            (Answer::Discover(path), _) => bootstrap.discover(tree, path, b)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok((link.address, len))
+}
+
+/// Adds the path of an instance that was made.
+fn add_location(b: &mut Builder<'_>, path: &Path) -> Result<(), BuildError> {
+    for id in path.ids() {
+        b.option(
+            OptionNumber::LOCATION_PATH,
+            Decimal::of((*id).into()).as_bytes(),
+        )?;
+    }
+    Ok(())
 }

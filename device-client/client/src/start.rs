@@ -1,26 +1,24 @@
 //! How a client begins: from its memory, from its flash, with its servers.
 
-use crate::body::BodyBuffer;
 use crate::bootstrap::{Bootstrap, Phase};
 use crate::client::Client;
-use crate::device::{Device, Wishes};
-use crate::engine::Engine;
-use crate::facts::Facts;
-use crate::flash::FlashRead;
-use crate::log::Log;
-use crate::object::Origin;
+use crate::config::{Config, ConfigError};
+use crate::device::{Device, DeviceMemory};
+use crate::event::{BootstrapError, Event};
+use crate::handler::Origin;
+use crate::object::Object;
 use crate::objects::Objects;
-use crate::observe::Observation;
-use crate::platform::{BootstrapError, Config, ConfigError, Event, Memory, Now, Platform};
-use crate::session::Session;
-use crate::storage::{ACCOUNTS, PROGRESS, Storage, UPDATE};
-use crate::update::Update;
-use crate::update::receiver::Receiver;
+use crate::platform::{Now, Platform};
+use crate::session::{Observation, Session};
+use crate::shell::Memory;
+use crate::upload::BodyBuffer;
+
 impl<'a> Client<'a> {
-    /// A client that is not running yet. It is small and can be made in a `static`, see
+    /// A client that is not running yet, with the objects of the application: each id once, and none
+    /// that the client has itself. It is small and can be made in a `static`, see
     /// [`start`](Self::start).
     #[allow(clippy::needless_pass_by_value)]
-    pub fn new(config: Config<'a>, memory: Memory<'a>) -> Self {
+    pub fn new(config: Config<'a>, objects: &'a [&'a dyn Object], memory: Memory<'a>) -> Self {
         let Memory {
             sessions,
             observations,
@@ -28,21 +26,17 @@ impl<'a> Client<'a> {
             buffers,
         } = memory;
         share(sessions, observations);
+        let memory = DeviceMemory {
+            accounts: &mut buffers.accounts,
+            update: &mut buffers.update,
+            receive: &mut buffers.receive,
+            flash: &mut buffers.flash,
+            arena,
+            scratch: &buffers.scratch,
+        };
         Self {
-            device: Device {
-                config,
-                facts: Facts::NONE,
-                accounts: &mut buffers.accounts,
-                update: Update::new(&mut buffers.update, &mut buffers.receive),
-                engine: Engine::new(arena),
-                storage: Storage::new(&config.layout, &mut buffers.flash),
-                log: Log::new(),
-                wishes: Wishes::NONE,
-                scratch: &buffers.scratch,
-                wall_offset: 0,
-                error_code: 0,
-                tickets: 0,
-            },
+            device: Device::new(config, memory),
+            objects: Objects::new(objects),
             bootstrap: Bootstrap::new(&mut buffers.staged),
             sessions,
             body: BodyBuffer::new(&mut buffers.body),
@@ -60,51 +54,17 @@ impl<'a> Client<'a> {
     /// # Errors
     /// The board gave something that can't work.
     pub fn start(&mut self, now: Now, platform: &mut dyn Platform) -> Result<(), ConfigError> {
-        self.check()?;
-        let flash: &dyn FlashRead = platform;
-        let device = &mut self.device;
-        device.storage.journal.mount(flash);
-        let journal = &device.storage.journal;
-        let stored = journal.get(ACCOUNTS, flash);
-        if !stored.is_some_and(|stored| device.accounts.decode(stored))
-            && !device.accounts.reset(device.config.bootstrap_uri)
-        {
-            return Err(ConfigError::BootstrapUri);
-        }
-        device.update.state.decode(journal.get(UPDATE, flash));
-        let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
-        device.log.changes = platform.random() & 0xFFFF;
-        device.resume_update(receiver, platform);
-        // What follows from the journal is as good as written: a further reset finds the same.
-        device.update.shown = device.update.state.shown();
-        if device.accounts.is_consistent() {
-            self.connect_servers(now, platform);
-        } else {
-            self.start_bootstrap(now, platform);
-        }
-        Ok(())
-    }
-
-    /// Whether what the board gave can work.
-    fn check(&mut self) -> Result<(), ConfigError> {
-        let device = &mut self.device;
-        let config = &device.config;
-        config.layout.check()?;
-        if config.endpoint.is_empty() || config.endpoint.len() > 64 {
-            return Err(ConfigError::Endpoint);
-        }
-        crate::uri::parse(config.bootstrap_uri).ok_or(ConfigError::BootstrapUri)?;
         if self.sessions.len() < 2 || self.sessions.len() > usize::from(u8::MAX) {
             return Err(ConfigError::Sessions);
         }
-        if !Objects::new(config.objects).are_told_apart() {
+        if !self.objects.are_told_apart() {
             return Err(ConfigError::Objects);
         }
-        device.facts.read(config.capability)?;
-        let arena = &*device.engine.arena;
-        let aligned = arena.as_ptr().align_offset(32) == 0;
-        if arena.len() < device.facts.arena_total as usize || !aligned {
-            return Err(ConfigError::Arena);
+        self.device.start(platform)?;
+        if self.device.accounts.is_consistent() {
+            self.connect_servers(now, platform);
+        } else {
+            self.start_bootstrap(now, platform);
         }
         Ok(())
     }

@@ -1,5 +1,14 @@
 //! Text and bytes of bounded length, in place.
 
+/// Puts `bytes` at `start` of a place; its new end, none and nothing done if they don't fit.
+fn put(place: &mut [u8], start: u8, bytes: &[u8]) -> Option<u8> {
+    let start = usize::from(start);
+    let end = start + bytes.len();
+    let end_byte = u8::try_from(end).ok()?;
+    place.get_mut(start..end)?.copy_from_slice(bytes);
+    Some(end_byte)
+}
+
 /// UTF-8 text of at most `N` bytes (`N` <= 255).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text<const N: usize> {
@@ -16,63 +25,27 @@ impl<const N: usize> Text<N> {
     /// None if the text is too long.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let mut new = Self::EMPTY;
-        new.bytes
-            .get_mut(..text.len())?
-            .copy_from_slice(text.as_bytes());
-        new.len = u8::try_from(text.len()).ok()?;
-        Some(new)
+        new.set(text).map(|()| new)
     }
 
-    /// Becomes this text, empty if it is too long.
-    pub(crate) fn set(&mut self, text: &str) {
-        self.len = 0;
-        let place = self.bytes.get_mut(..text.len());
-        if let (Some(place), Ok(len)) = (place, u8::try_from(text.len())) {
-            place.copy_from_slice(text.as_bytes());
-            self.len = len;
-        }
+    /// Becomes this text; none, and what it was, if it is too long.
+    pub(crate) fn set(&mut self, text: &str) -> Option<()> {
+        self.len = put(&mut self.bytes, 0, text.as_bytes())?;
+        Some(())
+    }
+
+    /// Appends; none, and what it was, if that does not fit.
+    pub(crate) fn push(&mut self, text: &str) -> Option<()> {
+        self.len = put(&mut self.bytes, self.len, text.as_bytes())?;
+        Some(())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
-    }
-}
-
-/// Appends; what does not fit is an error and leaves the text as it was.
-impl<const N: usize> core::fmt::Write for Text<N> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        let start = usize::from(self.len);
-        let end = start + s.len();
-        let place = self.bytes.get_mut(start..end).ok_or(core::fmt::Error)?;
-        place.copy_from_slice(s.as_bytes());
-        self.len = u8::try_from(end).map_err(|_| core::fmt::Error)?;
-        Ok(())
-    }
-}
-
-/// Text in a buffer of the caller; too much is an error of `write!`.
-pub(crate) struct Line<'b> {
-    place: &'b mut [u8],
-    len: usize,
-}
-
-impl<'b> Line<'b> {
-    pub(crate) fn new(place: &'b mut [u8]) -> Self {
-        Self { place, len: 0 }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-}
-
-impl core::fmt::Write for Line<'_> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        let end = self.len + s.len();
-        let place = self.place.get_mut(self.len..end).ok_or(core::fmt::Error)?;
-        place.copy_from_slice(s.as_bytes());
-        self.len = end;
-        Ok(())
+        core::str::from_utf8(self.as_bytes()).unwrap_or("")
     }
 }
 
@@ -98,13 +71,17 @@ impl<const N: usize> Bytes<N> {
     /// None if there are too many.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         let mut new = Self::EMPTY;
-        new.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        new.len = u8::try_from(bytes.len()).ok()?;
-        Some(new)
+        new.set(bytes).map(|()| new)
+    }
+
+    /// Becomes these; none, and what it was, if there are too many.
+    pub(crate) fn set(&mut self, bytes: &[u8]) -> Option<()> {
+        self.len = put(&mut self.bytes, 0, bytes)?;
+        Some(())
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 

@@ -2,53 +2,50 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use lwm2m_objects::decimal::parse_u16;
+
 /// The address of `coap://ADDRESS[:PORT]`; names are not resolved on the device.
 pub(crate) fn parse(uri: &str) -> Option<SocketAddr> {
     const DEFAULT_PORT: u16 = 5683;
-    let rest = uri.strip_prefix("coap://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    let (address, rest) = match authority.strip_prefix('[') {
+    let rest = uri.as_bytes().strip_prefix(b"coap://")?;
+    let authority = rest.split(|byte| matches!(byte, b'/' | b'?')).next()?;
+    let end = |mark: u8, text: &[u8]| text.iter().position(|byte| *byte == mark);
+    let (address, rest) = match authority.strip_prefix(b"[") {
         Some(v6) => {
-            let (v6, rest) = v6.split_once(']')?;
-            (parse_v6(v6)?, rest)
+            let (v6, rest) = v6.split_at(end(b']', v6)?);
+            (parse_v6(v6)?, rest.strip_prefix(b"]")?)
         }
         None => {
-            let end = authority.find(':').unwrap_or(authority.len());
+            let end = end(b':', authority).unwrap_or(authority.len());
             let (v4, rest) = authority.split_at(end);
             (IpAddr::V4(parse_v4(v4)?), rest)
         }
     };
-    let port = match rest.strip_prefix(':') {
-        Some(port) => number(port).filter(|port| *port != 0)?,
-        None if rest.is_empty() => DEFAULT_PORT,
-        None => return None,
+    let port = match rest {
+        [] => DEFAULT_PORT,
+        [b':', port @ ..] => parse_u16(port).filter(|port| *port != 0)?,
+        _ => return None,
     };
     Some(SocketAddr::new(address, port))
 }
 
-/// Decimal digits without leading zeros.
-fn number(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let leading_zero = text.len() > 1 && text.starts_with('0');
-    text.parse().ok().filter(|_| plain && !leading_zero)
-}
-
-fn parse_v4(text: &str) -> Option<Ipv4Addr> {
+fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
     let mut bytes = [0; 4];
-    let mut parts = text.split('.');
+    let mut parts = text.split(|byte| *byte == b'.');
     for byte in &mut bytes {
-        *byte = u8::try_from(number(parts.next()?)?).ok()?;
+        *byte = u8::try_from(parse_u16(parts.next()?)?).ok()?;
     }
     parts.next().is_none().then(|| Ipv4Addr::from(bytes))
 }
 
 #[cfg(feature = "ipv6")]
-fn parse_v6(text: &str) -> Option<IpAddr> {
+fn parse_v6(text: &[u8]) -> Option<IpAddr> {
+    let text = core::str::from_utf8(text).ok()?;
     text.parse::<core::net::Ipv6Addr>().ok().map(IpAddr::V6)
 }
 
 #[cfg(not(feature = "ipv6"))]
-fn parse_v6(_: &str) -> Option<IpAddr> {
+fn parse_v6(_: &[u8]) -> Option<IpAddr> {
     None
 }
 

@@ -1,32 +1,14 @@
 //! CBOR, one value (content format 60; LwM2M TS 1.1 §7.4.4), and what SenML CBOR and the
 //! capability digest have in common with it.
 
-use minicbor::Decoder;
-use minicbor::data::{Tag, Type};
-use minicbor::decode::Error;
-
+use super::fault::Fault;
 use super::guard::{self, emit};
+use super::items::{ARRAY, BYTES, Items, SIMPLE, TAG, TEXT, str};
 use super::number::Number;
 use super::{FormatError, Visitor, float};
-use crate::cbor::{self, Major};
+use crate::cbor::{self, Head, Major};
 use crate::model::Models;
 use crate::{Objlnk, Path, Records, Sink, SliceSink, Value, ValueType};
-
-const TEXT: u8 = 3;
-const BYTES: u8 = 2;
-
-/// Deepest nesting of what is skipped.
-const MAX_DEPTH: u8 = 16;
-
-// By value, as map_err wants it.
-#[allow(clippy::needless_pass_by_value)]
-pub(super) fn syntax(error: Error) -> FormatError {
-    if error.is_end_of_input() {
-        FormatError::Truncated
-    } else {
-        FormatError::Syntax
-    }
-}
 
 /// Decimal fractions only if `DECIMALS`.
 pub(super) fn decode<const DECIMALS: bool>(
@@ -37,17 +19,17 @@ pub(super) fn decode<const DECIMALS: bool>(
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
     let expected = guard::type_of(models, base)?;
-    let mut decoder = Decoder::new(payload);
-    if peek(&decoder)? == Type::Tag && expected == Some(ValueType::Time) {
-        let epoch = decoder.tag().map_err(syntax)? == Tag::new(1);
-        if !epoch || peek(&decoder)? == Type::Tag {
+    let mut items = Items::new(payload);
+    if items.major()? == TAG && expected == Some(ValueType::Time) {
+        let epoch = items.head()?.argument == 1;
+        if !epoch || items.major()? == TAG {
             return Err(FormatError::Syntax);
         }
     }
-    let value = match peek(&decoder)? {
-        Type::Bool => Value::Boolean(decoder.bool().map_err(syntax)?),
-        Type::String | Type::StringIndef => {
-            let span = text(&mut decoder, scratch)?;
+    let value = match items.major()? {
+        SIMPLE if items.at_bool() => Value::Boolean(items.bool()?),
+        TEXT => {
+            let span = items.string(TEXT, scratch)?;
             let text = str(span.of(payload, scratch))?;
             if expected == Some(ValueType::Objlnk) {
                 Value::Objlnk(Objlnk::parse(text).ok_or(FormatError::BadObjectLink)?)
@@ -55,13 +37,13 @@ pub(super) fn decode<const DECIMALS: bool>(
                 Value::String(text)
             }
         }
-        Type::Bytes | Type::BytesIndef => {
-            let span = bytes(&mut decoder, scratch)?;
+        BYTES => {
+            let span = items.string(BYTES, scratch)?;
             Value::Opaque(span.of(payload, scratch))
         }
-        _ => number::<DECIMALS>(&mut decoder)?.value()?,
+        _ => number::<DECIMALS>(&mut items)?.value()?,
     };
-    if decoder.position() != payload.len() {
+    if !items.is_empty() {
         return Err(FormatError::TrailingBytes);
     }
     emit(models, *base, None, value, visit)
@@ -83,10 +65,9 @@ pub(super) fn encode(
 
 /// An object link as the text `object:instance`.
 pub(crate) fn write_link(sink: &mut dyn Sink, link: Objlnk) {
-    use core::fmt::Write as _;
     let mut buffer = [0; 11];
     let mut text = SliceSink::new(&mut buffer);
-    let _ = write!(super::number::Text(&mut text), "{link}");
+    link.write(&mut text);
     cbor::text(sink, text.finish().unwrap_or_default());
 }
 
@@ -116,145 +97,27 @@ pub(crate) fn write(sink: &mut dyn Sink, value: Value<'_>) {
     }
 }
 
-/// Where a text or a byte string lies: in the payload, or put together at the start of scratch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Span {
-    Payload { start: usize, end: usize },
-    Scratch { len: usize },
-}
-
-impl Span {
-    pub(super) fn of<'a>(self, payload: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
-        match self {
-            Self::Payload { start, end } => payload.get(start..end),
-            Self::Scratch { len } => scratch.get(..len),
-        }
-        .unwrap_or_default()
-    }
-}
-
-pub(super) fn str(bytes: &[u8]) -> Result<&str, FormatError> {
-    core::str::from_utf8(bytes).map_err(|_| FormatError::NotUtf8)
-}
-
-pub(super) fn peek(decoder: &Decoder<'_>) -> Result<Type, FormatError> {
-    decoder.datatype().map_err(syntax)
-}
-
-/// A text string; chunks of indefinite length are put together in scratch.
-pub(super) fn text(decoder: &mut Decoder<'_>, scratch: &mut [u8]) -> Result<Span, FormatError> {
-    string(decoder, scratch, TEXT)
-}
-
-/// A byte string; as [`text`].
-pub(super) fn bytes(decoder: &mut Decoder<'_>, scratch: &mut [u8]) -> Result<Span, FormatError> {
-    string(decoder, scratch, BYTES)
-}
-
-fn string(decoder: &mut Decoder<'_>, scratch: &mut [u8], major: u8) -> Result<Span, FormatError> {
-    let input = decoder.input();
-    let mut at = decoder.position();
-    let first = *input.get(at).ok_or(FormatError::Truncated)?;
-    if first != major << 5 | 31 {
-        let (start, end) = chunk(input, at, major)?;
-        decoder.set_position(end);
-        return Ok(Span::Payload { start, end });
-    }
-    at += 1;
-    let mut len = 0;
-    loop {
-        if *input.get(at).ok_or(FormatError::Truncated)? == 0xff {
-            decoder.set_position(at + 1);
-            return Ok(Span::Scratch { len });
-        }
-        let (start, end) = chunk(input, at, major)?;
-        let target = scratch.get_mut(len..len + (end - start));
-        target
-            .ok_or(FormatError::ScratchTooSmall)?
-            .copy_from_slice(&input[start..end]);
-        if major == TEXT {
-            str(&input[start..end])?;
-        }
-        len += end - start;
-        at = end;
-    }
-}
-
-/// Start and end of the content of a string of definite length.
-fn chunk(input: &[u8], at: usize, major: u8) -> Result<(usize, usize), FormatError> {
-    let first = *input.get(at).ok_or(FormatError::Truncated)?;
-    if first >> 5 != major {
-        return Err(FormatError::Syntax);
-    }
-    let extra = match first & 31 {
-        0..=23 => 0,
-        24 => 1,
-        25 => 2,
-        26 => 4,
-        27 => 8,
-        _ => return Err(FormatError::Syntax),
-    };
-    let start = at + 1 + extra;
-    let argument = input.get(at + 1..start).ok_or(FormatError::Truncated)?;
-    let len = match argument {
-        [] => u64::from(first & 31),
-        bytes => bytes
-            .iter()
-            .fold(0, |len, &byte| (len << 8) | u64::from(byte)),
-    };
-    let end = usize::try_from(len)
-        .ok()
-        .and_then(|len| start.checked_add(len));
-    let end = end
-        .filter(|end| *end <= input.len())
-        .ok_or(FormatError::Truncated)?;
-    Ok((start, end))
-}
-
 /// An integer, a float of any size, or, if `DECIMALS`, a decimal fraction (tag 4, RFC 8949 §3.4.4).
-pub(super) fn number<const DECIMALS: bool>(
-    decoder: &mut Decoder<'_>,
-) -> Result<Number, FormatError> {
-    Ok(match peek(decoder)? {
-        Type::F16 => {
-            let at = decoder.position() + 1;
-            let half = decoder
-                .input()
-                .get(at..at + 2)
-                .ok_or(FormatError::Truncated)?;
-            decoder.set_position(at + 2);
-            Number::Float(f64::from(single(u16::from_be_bytes([half[0], half[1]]))))
-        }
-        Type::F32 => Number::Float(f64::from(decoder.f32().map_err(syntax)?)),
-        Type::F64 => Number::Float(decoder.f64().map_err(syntax)?),
-        Type::Tag if DECIMALS => {
-            let fraction = decoder.tag().map_err(syntax)? == Tag::new(4);
-            if !fraction || decoder.array().map_err(syntax)? != Some(2) {
-                return Err(FormatError::Syntax);
+pub(super) fn number<const DECIMALS: bool>(items: &mut Items<'_>) -> Result<Number, Fault> {
+    let head = items.head()?;
+    let Head { info, argument, .. } = head;
+    Ok(match (head.major, info) {
+        (SIMPLE, 25) => Number::Float(f64::from(single(argument as u16))),
+        (SIMPLE, 26) => Number::Float(f64::from(f32::from_bits(argument as u32))),
+        (SIMPLE, 27) => Number::Float(f64::from_bits(argument)),
+        (TAG, _) if DECIMALS => {
+            if argument != 4 || items.head_of(ARRAY)?.count() != Some(2) {
+                return Err(Fault::Syntax);
             }
-            decimal(integer(decoder)?, integer(decoder)?)?
+            let exponent = items.head()?.integer()?;
+            decimal(exponent, items.head()?.integer()?)?
         }
-        _ => Number::Integer(integer(decoder)?),
+        _ => Number::Integer(head.integer()?),
     })
 }
 
-fn integer(decoder: &mut Decoder<'_>) -> Result<i128, FormatError> {
-    match peek(decoder)? {
-        Type::U8
-        | Type::U16
-        | Type::U32
-        | Type::U64
-        | Type::I8
-        | Type::I16
-        | Type::I32
-        | Type::I64
-        | Type::Int => decoder.int().map(i128::from).map_err(syntax),
-        _ => Err(FormatError::Syntax),
-    }
-}
-
-fn decimal(exponent: i128, mantissa: i128) -> Result<Number, FormatError> {
-    let bad = FormatError::BadNumber;
+fn decimal(exponent: i128, mantissa: i128) -> Result<Number, Fault> {
+    let bad = Fault::BadNumber;
     let power = i32::try_from(exponent).map_err(|_| bad)?;
     let magnitude = u64::try_from(mantissa.unsigned_abs()).map_err(|_| bad)?;
     let value = float::from_decimal(magnitude, power).ok_or(bad)?;
@@ -277,58 +140,6 @@ fn single(half: u16) -> f32 {
             _ => (exponent + 112) << 23 | mantissa << 13,
         },
     )
-}
-
-/// Passes over one item of any kind.
-pub(super) fn skip(decoder: &mut Decoder<'_>) -> Result<(), FormatError> {
-    skip_within(decoder, MAX_DEPTH)
-}
-
-fn skip_within(decoder: &mut Decoder<'_>, depth: u8) -> Result<(), FormatError> {
-    let inner = depth.checked_sub(1).ok_or(FormatError::TooDeep)?;
-    let (count, width) = match peek(decoder)? {
-        Type::Array | Type::ArrayIndef => (decoder.array().map_err(syntax)?, 1),
-        Type::Map | Type::MapIndef => (decoder.map().map_err(syntax)?, 2),
-        Type::Tag => {
-            decoder.tag().map_err(syntax)?;
-            (Some(1), 1)
-        }
-        Type::StringIndef => return skip_string(decoder, TEXT),
-        Type::BytesIndef => return skip_string(decoder, BYTES),
-        Type::Break => return Err(FormatError::Syntax),
-        _ => return decoder.skip().map_err(syntax),
-    };
-    let mut left = count;
-    while left != Some(0) {
-        if left.is_none() && at_break(decoder)? {
-            break;
-        }
-        for _ in 0..width {
-            skip_within(decoder, inner)?;
-        }
-        left = left.map(|left| left - 1);
-    }
-    Ok(())
-}
-
-fn skip_string(decoder: &mut Decoder<'_>, major: u8) -> Result<(), FormatError> {
-    let input = decoder.input();
-    let mut at = decoder.position() + 1;
-    while *input.get(at).ok_or(FormatError::Truncated)? != 0xff {
-        at = chunk(input, at, major)?.1;
-    }
-    decoder.set_position(at + 1);
-    Ok(())
-}
-
-/// Takes the end of an item of indefinite length, if it is next.
-pub(super) fn at_break(decoder: &mut Decoder<'_>) -> Result<bool, FormatError> {
-    let at = decoder.position();
-    let next = *decoder.input().get(at).ok_or(FormatError::Truncated)?;
-    if next == 0xff {
-        decoder.set_position(at + 1);
-    }
-    Ok(next == 0xff)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! middle between two floats.
 
 use crate::Sink;
+use crate::decimal::{Decimal, write_i64};
 
 /// `fraction * 2^exponent`; the top bit of the fraction is set.
 #[derive(Clone, Copy)]
@@ -158,15 +159,9 @@ pub(super) fn write(value: f64, sink: &mut dyn Sink) {
         sink.write(b"0");
         return;
     }
-    let (mut digits, power) = to_decimal(value.abs());
-    let mut text = [0; 20];
-    let mut start = text.len();
-    while digits > 0 {
-        start -= 1;
-        text[start] = b'0' + (digits % 10) as u8;
-        digits /= 10;
-    }
-    let text = &text[start..];
+    let (digits, power) = to_decimal(value.abs());
+    let digits = Decimal::of(digits);
+    let text = digits.as_bytes();
     let before_point = text.len() as i32 + power;
     let zeros = |sink: &mut dyn Sink, count: i32| (0..count).for_each(|_| sink.write(b"0"));
     match usize::try_from(before_point) {
@@ -190,7 +185,7 @@ pub(super) fn write(value: f64, sink: &mut dyn Sink) {
                 sink.write(&text[1..]);
             }
             sink.write(b"e");
-            super::number::write_i64(i64::from(before_point - 1), sink);
+            write_i64(i64::from(before_point - 1), sink);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! CoRE link format (content format 40; RFC 6690): what a Register carries and a Discover answers.
 
-use super::{ContentFormat, FormatError, number};
+use super::{ContentFormat, FormatError};
+use crate::decimal::write_u64;
 use crate::model::Version;
 use crate::{Path, Sink};
 
@@ -268,6 +269,12 @@ impl<'s> LinkWriter<'s> {
         Self { sink, first: true }
     }
 
+    /// A writer behind something else, which comes first.
+    pub fn after(first: &str, sink: &'s mut dyn Sink) -> Self {
+        sink.write(first.as_bytes());
+        Self { sink, first: false }
+    }
+
     /// Starts a link.
     pub fn link(&mut self, path: &Path) -> &mut Self {
         self.sink.write(if self.first { b"<" } else { b",<" });
@@ -278,18 +285,18 @@ impl<'s> LinkWriter<'s> {
     }
 
     /// Starts the link to the root of the objects, with the content formats the client has.
-    pub fn root(&mut self, formats: &[ContentFormat]) -> &mut Self {
+    pub fn root(&mut self, formats: impl ExactSizeIterator<Item = ContentFormat>) -> &mut Self {
         self.link(&Path::ROOT).quoted("rt", "oma.lwm2m");
         self.name("ct");
         let list = formats.len() != 1;
         if list {
             self.sink.write(b"\"");
         }
-        for (at, format) in formats.iter().enumerate() {
+        for (at, format) in formats.enumerate() {
             if at > 0 {
                 self.sink.write(b" ");
             }
-            number::write_u64(u64::from(format.0), self.sink);
+            write_u64(u64::from(format.0), self.sink);
         }
         if list {
             self.sink.write(b"\"");
@@ -314,13 +321,11 @@ impl<'s> LinkWriter<'s> {
     pub fn quoted(&mut self, name: &str, value: &str) -> &mut Self {
         self.name(name);
         self.sink.write(b"\"");
-        for part in value.split_inclusive(['"', '\\']) {
-            let plain = part.trim_end_matches(['"', '\\']);
-            self.sink.write(plain.as_bytes());
-            if plain.len() < part.len() {
+        for byte in value.bytes() {
+            if matches!(byte, b'"' | b'\\') {
                 self.sink.write(b"\\");
-                self.sink.write(&part.as_bytes()[plain.len()..]);
             }
+            self.sink.write(&[byte]);
         }
         self.sink.write(b"\"");
         self
@@ -329,7 +334,7 @@ impl<'s> LinkWriter<'s> {
     /// An attribute whose value is an integer.
     pub fn number(&mut self, name: &str, value: u64) -> &mut Self {
         self.name(name);
-        number::write_u64(value, self.sink);
+        write_u64(value, self.sink);
         self
     }
 
@@ -339,9 +344,9 @@ impl<'s> LinkWriter<'s> {
             return self;
         }
         self.name("ver");
-        number::write_u64(u64::from(version.major), self.sink);
+        write_u64(u64::from(version.major), self.sink);
         self.sink.write(b".");
-        number::write_u64(u64::from(version.minor), self.sink);
+        write_u64(u64::from(version.minor), self.sink);
         self
     }
 }

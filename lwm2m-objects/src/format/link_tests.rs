@@ -106,7 +106,7 @@ fn refused() {
 fn writing() {
     let mut out = Vec::new();
     let mut writer = LinkWriter::new(&mut out);
-    writer.root(&[ContentFormat::CBOR, ContentFormat::SENML_CBOR]);
+    writer.root([ContentFormat::CBOR, ContentFormat::SENML_CBOR].into_iter());
     writer.link(&Path::object(3)).version(Version::V1_1);
     writer
         .link(&Path::instance(3, 0))
@@ -130,7 +130,7 @@ fn writing() {
         ]
     );
     let mut out = Vec::new();
-    LinkWriter::new(&mut out).root(&[ContentFormat::TLV]);
+    LinkWriter::new(&mut out).root([ContentFormat::TLV].into_iter());
     assert_eq!(out, br#"</>;rt="oma.lwm2m";ct=11542"#);
 }
 

@@ -1,7 +1,5 @@
 //! Numbers as text.
 
-use core::fmt::{self, Write as _};
-
 use super::{FormatError, float};
 use crate::{Sink, Value};
 
@@ -116,24 +114,6 @@ fn exponent(text: &[u8]) -> Option<i32> {
     };
     let number = digits.iter().fold(0, add);
     Some(if negative { -number } else { number })
-}
-
-/// Text into a sink.
-pub(super) struct Text<'s>(pub(super) &'s mut dyn Sink);
-
-impl fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
-    }
-}
-
-pub(super) fn write_i64(value: i64, sink: &mut dyn Sink) {
-    let _ = write!(Text(sink), "{value}");
-}
-
-pub(super) fn write_u64(value: u64, sink: &mut dyn Sink) {
-    let _ = write!(Text(sink), "{value}");
 }
 
 /// The shortest text that reads as the same number, in JSON's grammar.

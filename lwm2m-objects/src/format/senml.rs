@@ -1,11 +1,12 @@
 //! What SenML in JSON and in CBOR have in common (RFC 8428; LwM2M TS 1.1 §7.4.5).
 
-use super::cbor::{Span, str};
+use super::fault::Fault;
 use super::guard::emit;
+use super::items::{Span, str};
 use super::number::Number;
 use super::{FormatError, Visitor};
 use crate::model::Models;
-use crate::{MAX_PATH_LEN, Objlnk, Path, PathError, Value};
+use crate::{MAX_PATH_LEN, Objlnk, Path, Value};
 
 /// The fields of a record (RFC 8428 §4.4; `vlo` is LwM2M's own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +83,12 @@ pub(super) struct Name {
 }
 
 impl Name {
-    pub(super) fn new(text: &[u8]) -> Result<Self, FormatError> {
+    pub(super) fn new(text: &[u8]) -> Result<Self, Fault> {
         let mut name = Self {
             len: text.len(),
             ..Self::default()
         };
-        let target = name.bytes.get_mut(..text.len()).ok_or(PathError::TooDeep)?;
+        let target = name.bytes.get_mut(..text.len()).ok_or(Fault::NameTooLong)?;
         target.copy_from_slice(text);
         Ok(name)
     }
@@ -121,14 +122,14 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Notes that a field is there.
-    pub(super) fn mark(&mut self, field: Field) -> Result<(), FormatError> {
+    pub(super) fn mark(&mut self, field: Field) -> Result<(), Fault> {
         let bit = 1 << field as u16;
         if self.seen & bit != 0 {
-            return Err(FormatError::DuplicateField);
+            return Err(Fault::DuplicateField);
         }
         self.seen |= bit;
         match field {
-            Field::Sum | Field::BaseSum => Err(FormatError::Sum),
+            Field::Sum | Field::BaseSum => Err(Fault::Sum),
             _ => Ok(()),
         }
     }
@@ -137,20 +138,20 @@ impl Fields {
         self.value.is_some()
     }
 
-    pub(super) fn set_value(&mut self, value: Raw) -> Result<(), FormatError> {
+    pub(super) fn set_value(&mut self, value: Raw) -> Result<(), Fault> {
         if self.value.is_some() {
-            return Err(FormatError::ManyValues);
+            return Err(Fault::ManyValues);
         }
         self.value = Some(value);
         Ok(())
     }
 
     /// Versions other than 10 may mean something else (RFC 8428 §4.4).
-    pub(super) fn check_version(version: Number) -> Result<(), FormatError> {
+    pub(super) fn check_version(version: Number) -> Result<(), Fault> {
         if version == Number::Integer(10) {
             Ok(())
         } else {
-            Err(FormatError::BadVersion)
+            Err(Fault::BadVersion)
         }
     }
 }

@@ -1,10 +1,9 @@
 //! SenML in CBOR (content format 112; RFC 8428 §6).
 
-use minicbor::Decoder;
-use minicbor::data::Type;
-
-use super::cbor::{self, at_break, peek, skip, syntax};
+use super::cbor;
+use super::fault::Fault;
 use super::guard::{self, Guard};
+use super::items::{ARRAY, BYTES, Items, MAP, TEXT, str};
 use super::senml::{self, Field, Fields, Name, Pack, Raw};
 use super::{FormatError, Visitor};
 use crate::cbor::{Major, head};
@@ -19,119 +18,112 @@ pub(super) fn decode<const DECIMALS: bool>(
     scratch: &mut [u8],
     visit: &mut Visitor<'_>,
 ) -> Result<(), FormatError> {
-    let mut decoder = Decoder::new(payload);
+    let mut items = Items::new(payload);
     let mut pack = Pack::new(base, models, visit);
-    let mut left = decoder.array().map_err(syntax)?;
-    while more(&mut decoder, &mut left)? {
-        let fields = record::<DECIMALS>(&mut decoder, scratch)?;
+    let mut left = items.head_of(ARRAY)?.count();
+    while items.more(&mut left)? {
+        let fields = record::<DECIMALS>(&mut items, scratch)?;
         pack.record(&fields, payload, scratch)?;
     }
-    if decoder.position() == payload.len() {
+    if items.is_empty() {
         Ok(())
     } else {
         Err(FormatError::TrailingBytes)
     }
 }
 
-/// Is there another item in a container that says its length, or is open?
-fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, FormatError> {
-    match left {
-        None => Ok(!at_break(decoder)?),
-        Some(0) => Ok(false),
-        Some(left) => {
-            *left -= 1;
-            Ok(true)
-        }
-    }
-}
-
 fn record<const DECIMALS: bool>(
-    decoder: &mut Decoder<'_>,
+    items: &mut Items<'_>,
     scratch: &mut [u8],
-) -> Result<Fields, FormatError> {
+) -> Result<Fields, Fault> {
     let mut fields = Fields::default();
-    let mut left = decoder.map().map_err(syntax)?;
-    while more(decoder, &mut left)? {
-        match label(decoder)? {
+    let mut left = items.head_of(MAP)?.count();
+    while items.more(&mut left)? {
+        match label(items)? {
             Some(field) => {
                 fields.mark(field)?;
-                read::<DECIMALS>(decoder, scratch, field, &mut fields)?;
+                read::<DECIMALS>(items, scratch, field, &mut fields)?;
             }
-            None => skip(decoder)?,
+            None => items.skip()?,
         }
     }
     Ok(fields)
 }
 
 /// The field of a label; nothing for one that is unknown and may be passed over.
-fn label(decoder: &mut Decoder<'_>) -> Result<Option<Field>, FormatError> {
-    match peek(decoder)? {
-        Type::U8
-        | Type::U16
-        | Type::U32
-        | Type::U64
-        | Type::I8
-        | Type::I16
-        | Type::I32
-        | Type::I64 => Ok(Field::from_number(decoder.i64().map_err(syntax)?)),
-        Type::String => {
-            let label = decoder.str().map_err(|_| FormatError::NotUtf8)?;
-            // Labels with a number are not written as text (RFC 8428 §6).
-            match Field::from_label(label.as_bytes()) {
-                Some(Field::LinkValue) => Ok(Some(Field::LinkValue)),
-                Some(_) => Err(FormatError::Syntax),
-                None if label.ends_with('_') => Err(FormatError::UnknownField),
-                None => Ok(None),
-            }
-        }
-        _ => Err(FormatError::Syntax),
+fn label(items: &mut Items<'_>) -> Result<Option<Field>, Fault> {
+    if items.major()? != TEXT {
+        let number = items.head()?.integer()?;
+        let number = i64::try_from(number).map_err(|_| Fault::Syntax)?;
+        return Ok(Field::from_number(number));
+    }
+    // In one piece: there is no place to put pieces together.
+    let span = items.string(TEXT, &mut []);
+    let span = span.map_err(|_| Fault::Syntax)?;
+    let label = str(span.of(items.input(), &[]))?.as_bytes();
+    // Labels with a number are not written as text (RFC 8428 §6).
+    match Field::from_label(label) {
+        Some(Field::LinkValue) => Ok(Some(Field::LinkValue)),
+        Some(_) => Err(Fault::Syntax),
+        None if label.ends_with(b"_") => Err(Fault::UnknownField),
+        None => Ok(None),
     }
 }
 
-fn name(decoder: &mut Decoder<'_>) -> Result<Name, FormatError> {
+fn name(items: &mut Items<'_>) -> Result<Name, Fault> {
     let mut buffer = [0; MAX_PATH_LEN + 1];
-    let span = match cbor::text(decoder, &mut buffer) {
-        Err(FormatError::ScratchTooSmall) => return Err(crate::PathError::TooDeep.into()),
+    let span = match items.string(TEXT, &mut buffer) {
+        Err(Fault::ScratchTooSmall) => return Err(Fault::NameTooLong),
         span => span?,
     };
-    Name::new(span.of(decoder.input(), &buffer))
+    Name::new(span.of(items.input(), &buffer))
 }
 
 fn read<const DECIMALS: bool>(
-    decoder: &mut Decoder<'_>,
+    items: &mut Items<'_>,
     scratch: &mut [u8],
     field: Field,
     fields: &mut Fields,
-) -> Result<(), FormatError> {
-    let input = decoder.input();
+) -> Result<(), Fault> {
     match field {
-        Field::BaseName => fields.base_name = Some(name(decoder)?),
-        Field::Name => fields.name = name(decoder)?,
-        Field::BaseTime => fields.base_time = Some(cbor::number::<DECIMALS>(decoder)?.float()),
-        Field::Time => fields.time = Some(cbor::number::<DECIMALS>(decoder)?.float()),
-        Field::BaseValue => fields.base_value = Some(cbor::number::<DECIMALS>(decoder)?),
-        Field::BaseVersion => Fields::check_version(cbor::number::<DECIMALS>(decoder)?)?,
-        Field::UpdateTime => {
-            cbor::number::<DECIMALS>(decoder)?;
-        }
-        Field::BaseUnit | Field::Unit => match peek(decoder)? {
-            Type::String | Type::StringIndef => skip(decoder)?,
-            _ => return Err(FormatError::Syntax),
+        Field::BaseName => fields.base_name = Some(name(items)?),
+        Field::Name => fields.name = name(items)?,
+        Field::BaseUnit | Field::Unit => match items.major()? {
+            TEXT => items.skip()?,
+            _ => return Err(Fault::Syntax),
         },
-        Field::Sum | Field::BaseSum => return Err(FormatError::Sum),
-        _ if fields.has_value() => return Err(FormatError::ManyValues),
-        Field::Value => fields.set_value(Raw::Number(cbor::number::<DECIMALS>(decoder)?))?,
-        Field::BooleanValue => {
-            fields.set_value(Raw::Boolean(decoder.bool().map_err(syntax)?))?;
+        Field::Sum | Field::BaseSum => return Err(Fault::Sum),
+        Field::BooleanValue | Field::StringValue | Field::DataValue | Field::LinkValue => {
+            let value = match field {
+                _ if fields.has_value() => return Err(Fault::ManyValues),
+                Field::BooleanValue => Raw::Boolean(items.bool()?),
+                Field::StringValue => Raw::Text(items.string(TEXT, scratch)?),
+                Field::DataValue => Raw::Data(items.string(BYTES, scratch)?),
+                _ => {
+                    let mut buffer = [0; 11];
+                    let span = items.string(TEXT, &mut buffer)?;
+                    let text = str(span.of(items.input(), &buffer))?;
+                    Raw::Link(Objlnk::parse(text).ok_or(Fault::BadObjectLink)?)
+                }
+            };
+            fields.set_value(value)?;
         }
-        Field::StringValue => fields.set_value(Raw::Text(cbor::text(decoder, scratch)?))?,
-        Field::DataValue => fields.set_value(Raw::Data(cbor::bytes(decoder, scratch)?))?,
-        Field::LinkValue => {
-            let mut buffer = [0; 11];
-            let span = cbor::text(decoder, &mut buffer)?;
-            let text = cbor::str(span.of(input, &buffer))?;
-            let link = Objlnk::parse(text).ok_or(FormatError::BadObjectLink)?;
-            fields.set_value(Raw::Link(link))?;
+        Field::Value if fields.has_value() => return Err(Fault::ManyValues),
+        Field::BaseTime
+        | Field::Time
+        | Field::BaseValue
+        | Field::BaseVersion
+        | Field::UpdateTime
+        | Field::Value => {
+            let number = cbor::number::<DECIMALS>(items)?;
+            match field {
+                Field::BaseTime => fields.base_time = Some(number.float()),
+                Field::Time => fields.time = Some(number.float()),
+                Field::BaseValue => fields.base_value = Some(number),
+                Field::BaseVersion => Fields::check_version(number)?,
+                Field::Value => fields.set_value(Raw::Number(number))?,
+                _ => {}
+            }
         }
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! SenML in JSON (content format 110; RFC 8428 §5).
 
-use super::cbor::{self, Span};
 use super::guard::{self, Guard};
+use super::items::{self, Span};
 use super::json::{Json, JsonString, escape};
 use super::number::{self, Number, parse_json};
 use super::senml::{self, Field, Fields, Name, Pack, Raw};
 use super::{FormatError, Visitor, base64};
+use crate::decimal::{write_i64, write_u64};
 use crate::model::Models;
 use crate::{MAX_PATH_LEN, Objlnk, Path, Records, Sink, Value};
 
@@ -53,7 +54,7 @@ fn record(json: &mut Json<'_>, scratch: &mut [u8]) -> Result<Fields, FormatError
 }
 
 fn number(json: &mut Json<'_>) -> Result<Number, FormatError> {
-    parse_json(cbor::str(json.number()?)?)
+    parse_json(items::str(json.number()?)?)
 }
 
 fn name(json: &mut Json<'_>) -> Result<Name, FormatError> {
@@ -62,7 +63,7 @@ fn name(json: &mut Json<'_>) -> Result<Name, FormatError> {
         .string()?
         .unescape(&mut buffer)
         .map_err(|_| crate::PathError::TooDeep)?;
-    Name::new(&buffer[..len])
+    Ok(Name::new(&buffer[..len])?)
 }
 
 /// The text without escapes: as it lies in the payload if it has none, else in scratch.
@@ -110,7 +111,7 @@ fn read(
                 .string()?
                 .unescape(&mut buffer)
                 .map_err(|_| FormatError::BadObjectLink)?;
-            let link = Objlnk::parse(cbor::str(&buffer[..len])?);
+            let link = Objlnk::parse(items::str(&buffer[..len])?);
             fields.set_value(Raw::Link(link.ok_or(FormatError::BadObjectLink)?))?;
         }
     }
@@ -158,11 +159,11 @@ fn write(value: Value<'_>, sink: &mut dyn Sink) -> Result<(), FormatError> {
         }
         Value::Integer(value) | Value::Time(value) => {
             sink.write(b"\"v\":");
-            number::write_i64(value, sink);
+            write_i64(value, sink);
         }
         Value::UnsignedInteger(value) => {
             sink.write(b"\"v\":");
-            number::write_u64(value, sink);
+            write_u64(value, sink);
         }
         Value::Float(value) => {
             sink.write(b"\"v\":");
@@ -176,8 +177,9 @@ fn write(value: Value<'_>, sink: &mut dyn Sink) -> Result<(), FormatError> {
             sink.write(b"\"");
         }
         Value::Objlnk(link) => {
-            use core::fmt::Write as _;
-            let _ = write!(number::Text(sink), "\"vlo\":\"{link}\"");
+            sink.write(b"\"vlo\":\"");
+            link.write(sink);
+            sink.write(b"\"");
         }
     }
     Ok(())

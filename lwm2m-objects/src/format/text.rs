@@ -1,11 +1,10 @@
 //! Plain text, one value (content format 0; LwM2M TS 1.1 §7.4.1 and appendix C).
 
-use core::fmt::Write as _;
-
 use super::base64::{self, Alphabet};
 use super::guard::{self, emit};
-use super::number::{self, Number, Text, parse_integer, parse_json};
+use super::number::{self, Number, parse_integer, parse_json};
 use super::{ContentFormat, FormatError, Visitor};
+use crate::decimal::{write_i64, write_u64};
 use crate::model::Models;
 use crate::{Objlnk, Path, Records, Sink, Value, ValueType};
 
@@ -66,15 +65,13 @@ pub(super) fn encode<const FLOATS: bool>(
     guard::single(base, records, &mut |_, value| {
         match value {
             Value::String(text) | Value::Corelnk(text) => sink.write(text.as_bytes()),
-            Value::Integer(value) | Value::Time(value) => number::write_i64(value, sink),
-            Value::UnsignedInteger(value) => number::write_u64(value, sink),
+            Value::Integer(value) | Value::Time(value) => write_i64(value, sink),
+            Value::UnsignedInteger(value) => write_u64(value, sink),
             Value::Float(value) if FLOATS => return number::write_f64(value, sink),
             Value::Float(_) => return Err(FormatError::UnsupportedFormat(ContentFormat::TEXT)),
             Value::Boolean(value) => sink.write(if value { b"1" } else { b"0" }),
             Value::Opaque(bytes) => base64::encode(bytes, Alphabet::Standard, sink),
-            Value::Objlnk(link) => {
-                let _ = write!(Text(sink), "{link}");
-            }
+            Value::Objlnk(link) => link.write(sink),
         }
         Ok(())
     })

@@ -73,16 +73,6 @@ const TWICE: &[(&str, &str)] = &[
 /// Dependencies that no source names and that stay: who has them, which, why.
 const UNNAMED: &[(&str, &str, &str)] = &[
     (
-        "tinsmith-client",
-        "minicbor",
-        "left over; the client is being taken apart",
-    ),
-    (
-        "tinsmith-client",
-        "serde_json",
-        "left over; the client is being taken apart",
-    ),
-    (
         "tinsmith-compiler",
         "serde_json",
         "left over; the compiler is being rebuilt",

@@ -9,20 +9,6 @@ use tinsmith_structure::none;
 /// Modules that know each other in a circle and may for now: crate, which, why.
 const KNOTS: &[(&str, &[&str], &str)] = &[
     (
-        "lwm2m-objects",
-        &["format::float", "format::number"],
-        "a float is written by the exact digits of number, which reads floats",
-    ),
-    (
-        "tinsmith-client",
-        &[
-            "body", "device", "engine", "facts", "job", "log", "manage", "object", "objects",
-            "observe", "parts", "platform", "read", "session", "storage", "update",
-        ],
-        "what an object is told (object) names the device, and what the caller gives (platform) \
-         names objects and sessions",
-    ),
-    (
         "tinsmith-module",
         &[
             "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",

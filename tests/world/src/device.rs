@@ -214,7 +214,7 @@ impl Device {
             arena: &mut arena.0,
             buffers: Box::leak(Box::new(Buffers::new())),
         };
-        let mut client = Client::new(config, memory);
+        let mut client = Client::new(config, &[], memory);
         if let Err(error) = client.start(self.clocks(now), &mut self.board) {
             panic!("{} does not boot: {error:?}", self.endpoint);
         }

@@ -13,6 +13,7 @@ use tinsmith_client::{
     Buffers, Client, Config as ClientConfig, ConfigError, Event, FlashRead, Input, Memory, Now,
     Object, Observation, Output, Platform, Session,
 };
+use tinsmith_module::kernels;
 
 use crate::flash::FileFlash;
 use crate::target::{Target, TargetError};
@@ -222,12 +223,11 @@ fn life(
         serial_number: &config.endpoint,
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &target.capability,
-        objects: application.objects,
         formats: lwm2m_objects::Codec::ALL,
-        kernels: tinsmith_module::kernels::ALL,
-        module_class: tinsmith_client::module_class(&target.capability),
+        kernels: kernels::ALL,
+        module_class: tinsmith_client::module_class(&target.capability, kernels::ALL),
         layout: target.layout,
-        stack_bytes: tinsmith_module::kernels::STACK_BYTES,
+        stack_bytes: kernels::STACK_BYTES,
         instruction_sets: 0,
     };
     let memory = Memory {
@@ -236,7 +236,7 @@ fn life(
         arena: &mut arena[aligned..aligned + arena_bytes],
         buffers: &mut buffers,
     };
-    let mut client = Client::new(client_config, memory);
+    let mut client = Client::new(client_config, application.objects, memory);
     client.start(board.now(), board).map_err(Error::Config)?;
     let mut datagram = [0; 2048];
     let mut stop_by: Option<Instant> = None;

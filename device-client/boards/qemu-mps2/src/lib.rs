@@ -8,24 +8,34 @@
 #[macro_use]
 mod uart;
 
+#[cfg(feature = "drivers")]
 pub mod clock;
+#[cfg(feature = "drivers")]
 pub mod executor;
 mod fault;
+#[cfg(feature = "drivers")]
 pub mod flash;
 mod irq;
+#[cfg(feature = "drivers")]
 pub mod lan9118;
+#[cfg(feature = "drivers")]
 pub mod launch;
 pub mod layout;
 mod mmio;
+#[cfg(feature = "drivers")]
 pub mod net;
+#[cfg(feature = "drivers")]
 pub mod random;
+#[cfg(feature = "drivers")]
 pub mod retained;
 pub mod semihosting;
+#[cfg(feature = "drivers")]
 pub mod stack;
 
 pub use uart::Uart;
 
 /// Brings up console and clock; the first thing a program does.
+#[cfg(feature = "drivers")]
 pub fn init() {
     uart::init();
     clock::init();

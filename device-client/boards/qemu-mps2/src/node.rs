@@ -16,8 +16,8 @@ use embassy_time::{Instant, Timer};
 use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
-    Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Observation, Output,
-    Platform, Region, SLOTS, Session,
+    Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Object, Observation,
+    Output, Platform, Region, SLOTS, Session,
 };
 use tinsmith_module::format::isa;
 use tinsmith_module::kernels;
@@ -96,9 +96,12 @@ fn memory() -> Memory<'static> {
 
 /// The client, made in its place.
 #[inline(never)]
-fn client(config: Config<'static>) -> &'static mut Client<'static> {
+fn client(
+    config: Config<'static>,
+    objects: &'static [&'static dyn Object],
+) -> &'static mut Client<'static> {
     static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
-    CLIENT.init_with(|| Client::new(config, memory()))
+    CLIENT.init_with(|| Client::new(config, objects, memory()))
 }
 
 fn now() -> Now {
@@ -125,7 +128,6 @@ pub(crate) async fn run(
         serial_number: launch.endpoint,
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
-        objects: application.objects(),
         formats: Codec::ALL,
         kernels: kernels::ALL,
         module_class: layout::MODULE_CLASS,
@@ -134,7 +136,7 @@ pub(crate) async fn run(
         instruction_sets: isa::THUMB | isa::THUMB2 | isa::DSP | isa::FP_SINGLE,
     };
     stack.wait_config_up().await;
-    let client = client(config);
+    let client = client(config, application.objects());
     if let Err(error) = client.start(now(), &mut node) {
         println!("this board's configuration: {error:?}");
         semihosting::exit(false)

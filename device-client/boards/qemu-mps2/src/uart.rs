@@ -9,18 +9,23 @@ const DATA: Register = unsafe { Register::at(0x4000_4000) };
 // SAFETY: as above.
 const STATE: Register = unsafe { Register::at(0x4000_4004) };
 // SAFETY: as above.
+#[cfg(feature = "drivers")]
 const CTRL: Register = unsafe { Register::at(0x4000_4008) };
 // SAFETY: as above.
+#[cfg(feature = "drivers")]
 const BAUDDIV: Register = unsafe { Register::at(0x4000_4010) };
 
 const STATE_TX_FULL: u32 = 1;
+#[cfg(feature = "drivers")]
 const CTRL_TX_ENABLE: u32 = 1;
 /// The smallest divider the device accepts; QEMU's back end has no line speed.
+#[cfg(feature = "drivers")]
 const FASTEST: u32 = 16;
 
 /// The console as a writer.
 pub struct Uart;
 
+#[cfg(feature = "drivers")]
 pub(crate) fn init() {
     BAUDDIV.write(FASTEST);
     CTRL.write(CTRL_TX_ENABLE);

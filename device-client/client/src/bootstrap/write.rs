@@ -5,9 +5,10 @@ use lwm2m_objects::model::{Subset, objects};
 use lwm2m_objects::{Path, Value};
 use tinsmith_coap::Code;
 
-use crate::object::{Context, Done};
+use crate::handler::Done;
+use crate::manage::write::format_code;
+use crate::object::Context;
 use crate::store::accounts::{AccountError, Accounts};
-use crate::write::format_code;
 
 /// Takes all values of a payload, or none: first all are checked.
 pub(super) fn write_accounts(

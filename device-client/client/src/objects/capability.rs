@@ -1,8 +1,9 @@
 //! Compute Platform (27300), Compute Unit (27301) and Memory Region (27302): what the board says,
 //! and what the client knows itself.
 
+use lwm2m_objects::ids::{self, compute_platform as platform};
 use lwm2m_objects::model::{ObjectModel, objects};
-use lwm2m_objects::{Path, Value, ids};
+use lwm2m_objects::{Path, Records as _, Value};
 
 use crate::object::{Object, Values, View};
 
@@ -28,7 +29,7 @@ impl Object for Unit {
     }
 
     fn instances(&self, view: &View<'_>, f: &mut dyn FnMut(u16)) {
-        crate::facts::instances(view.device.config.capability, ids::COMPUTE_UNIT, f);
+        view.device.capability().instances(ids::COMPUTE_UNIT, f);
     }
 
     fn read(&self, view: &View<'_>, instance: u16, values: &mut Values<'_>) {
@@ -42,7 +43,7 @@ impl Object for Region {
     }
 
     fn instances(&self, view: &View<'_>, f: &mut dyn FnMut(u16)) {
-        crate::facts::instances(view.device.config.capability, ids::MEMORY_REGION, f);
+        view.device.capability().instances(ids::MEMORY_REGION, f);
     }
 
     fn read(&self, view: &View<'_>, instance: u16, values: &mut Values<'_>) {
@@ -59,7 +60,7 @@ fn put(values: &mut Values<'_>, resource: u16, sub: Option<u16>, value: Value<'_
 
 fn board(view: &View<'_>, object: u16, instance: u16, values: &mut Values<'_>) {
     let below = Path::instance(object, instance);
-    view.device.config.capability.visit(&mut |path, value| {
+    view.device.capability().visit(&mut |path, value| {
         if let (true, Some(resource)) = (path.starts_with(&below), path.resource_id()) {
             put(values, resource, path.resource_instance_id(), value);
         }
@@ -67,7 +68,11 @@ fn board(view: &View<'_>, object: u16, instance: u16, values: &mut Values<'_>) {
 }
 
 /// Resources of 27300 that the client knows better than the board.
-const OWN: [u16; 3] = [6, 8, 13];
+const OWN: [u16; 3] = [
+    platform::ARENA_FREE,
+    platform::MODEL_STORAGE_FREE,
+    platform::CAPABILITY_DIGEST,
+];
 
 fn read_platform(view: &View<'_>, values: &mut Values<'_>) {
     let device = view.device;
@@ -83,12 +88,12 @@ fn read_platform(view: &View<'_>, values: &mut Values<'_>) {
     let arena = u64::from(device.facts.arena_total.saturating_sub(used));
     let mut own = OWN.iter().peekable();
     let tell = |values: &mut Values<'_>, resource: u16| match resource {
-        6 => values.put(6, Value::UnsignedInteger(arena)),
-        8 => values.put(8, Value::UnsignedInteger(storage)),
-        _ => values.put(13, Value::Opaque(&device.facts.digest)),
+        platform::ARENA_FREE => values.unsigned(resource, arena),
+        platform::MODEL_STORAGE_FREE => values.unsigned(resource, storage),
+        _ => values.put(resource, Value::Opaque(&device.facts.digest)),
     };
     let below = Path::instance(ids::COMPUTE_PLATFORM, 0);
-    device.config.capability.visit(&mut |path, value| {
+    device.capability().visit(&mut |path, value| {
         let (true, Some(resource)) = (path.starts_with(&below), path.resource_id()) else {
             return;
         };

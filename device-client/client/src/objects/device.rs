@@ -1,10 +1,12 @@
 //! Device (object 3).
 
 use lwm2m_objects::Value;
+use lwm2m_objects::ids::device as ids;
 use lwm2m_objects::model::{ObjectModel, objects};
 use tinsmith_coap::Code;
 
-use crate::object::{Context, Done, Object, Target, Values, View};
+use crate::handler::{Done, Target};
+use crate::object::{Context, Object, Values, View};
 
 pub(super) struct Device;
 
@@ -15,14 +17,14 @@ impl Object for Device {
 
     fn read(&self, view: &View<'_>, _: u16, values: &mut Values<'_>) {
         let config = &view.device.config;
-        values.put(0, Value::String(config.manufacturer));
-        values.put(1, Value::String(config.model_number));
-        values.put(2, Value::String(config.serial_number));
-        values.put(3, Value::String(config.firmware_version));
+        values.string(ids::MANUFACTURER, config.manufacturer);
+        values.string(ids::MODEL_NUMBER, config.model_number);
+        values.string(ids::SERIAL_NUMBER, config.serial_number);
+        values.string(ids::FIRMWARE_VERSION, config.firmware_version);
         let error = i64::from(view.device.error_code);
-        values.put_instance(11, 0, Value::Integer(error));
-        values.put(13, Value::Time(view.wall()));
-        values.put(16, Value::String("U"));
+        values.put_instance(ids::ERROR_CODE, 0, Value::Integer(error));
+        values.put(ids::CURRENT_TIME, Value::Time(view.wall()));
+        values.string(ids::SUPPORTED_BINDING_AND_MODES, "U");
     }
 
     fn write(
@@ -31,7 +33,7 @@ impl Object for Device {
         target: Target,
         value: Value<'_>,
     ) -> Result<Done, Code> {
-        if target.resource != 13 {
+        if target.resource != ids::CURRENT_TIME {
             return Err(Code::NOT_FOUND);
         }
         let time = value.as_i64().ok_or(Code::BAD_REQUEST)?;
@@ -46,8 +48,8 @@ impl Object for Device {
         _: &[u8],
     ) -> Result<Done, Code> {
         match target.resource {
-            4 => context.device.wishes.reboot = true,
-            12 => {
+            ids::REBOOT => context.device.wishes.reboot = true,
+            ids::RESET_ERROR_CODE => {
                 context.device.error_code = 0;
                 context.device.log.changed();
             }

@@ -1,17 +1,17 @@
 //! Firmware Update (object 5, version 1.1), by push. The package itself is a body that can go on
-//! after a reset, see [`crate::update::push`].
+//! after a reset.
 
 use lwm2m_objects::Value;
+use lwm2m_objects::ids::firmware_update as ids;
 use lwm2m_objects::model::{ObjectModel, objects};
 use tinsmith_coap::Code;
 
-use crate::object::{Body, Context, Done, Object, Part, Target, Values, View};
+use crate::handler::{Body, Done, Part, Target};
+use crate::object::{Context, Object, Values, View};
 use crate::update::firmware::Trigger;
 
 pub(super) struct Firmware;
 
-/// /5/0/0
-const PACKAGE: u16 = 0;
 /// /5/0/9: push only.
 const PUSH: i64 = 1;
 
@@ -24,20 +24,20 @@ impl Object for Firmware {
         let update = &view.device.update;
         let module = update.state.target.or(update.state.running());
         let module = module.map(|s| &update.state.slots[usize::from(s)]);
-        values.put(1, Value::String(""));
+        values.string(ids::PACKAGE_URI, "");
         let firmware = update.shown.firmware;
-        values.put(3, Value::Integer(firmware.state as i64));
-        values.put(5, Value::Integer(firmware.result as i64));
+        values.integer(ids::STATE, firmware.state as i64);
+        values.integer(ids::UPDATE_RESULT, firmware.result as i64);
         if let Some(module) = module {
-            values.put(6, Value::String(module.name.as_str()));
-            values.put(7, Value::String(module.version.as_str()));
+            values.string(ids::PKGNAME, module.name.as_str());
+            values.string(ids::PKGVERSION, module.version.as_str());
         }
-        values.put(9, Value::Integer(PUSH));
+        values.integer(ids::FIRMWARE_UPDATE_DELIVERY_METHOD, PUSH);
     }
 
     fn body(&self, _: &View<'_>, target: Target) -> Result<Body, Code> {
         Ok(match target.resource {
-            PACKAGE => Body::Resumable,
+            ids::PACKAGE => Body::Resumable,
             _ => Body::Value,
         })
     }
@@ -50,12 +50,12 @@ impl Object for Firmware {
     ) -> Result<Done, Code> {
         match (target.resource, value) {
             // NULL in a format other than opaque.
-            (PACKAGE, Value::Opaque([] | [0])) | (1, Value::String("")) => {
+            (ids::PACKAGE, Value::Opaque([] | [0])) | (ids::PACKAGE_URI, Value::String("")) => {
                 context.device.abandon(Trigger::Reset)
             }
-            (PACKAGE, _) => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
+            (ids::PACKAGE, _) => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
             // There is no pull.
-            (1, _) => Err(Code::BAD_REQUEST),
+            (ids::PACKAGE_URI, _) => Err(Code::BAD_REQUEST),
             _ => Err(Code::NOT_FOUND),
         }
     }
@@ -76,14 +76,14 @@ impl Object for Firmware {
         _: &[u8],
     ) -> Result<Done, Code> {
         match target.resource {
-            2 => {
+            ids::UPDATE => {
                 let update = &mut context.device.update.state;
                 let slot = update.start_update();
                 let slot = slot.map_err(|_| Code::METHOD_NOT_ALLOWED)?;
                 context.device.trial_started(context.now, slot);
                 Ok(Done::Stored)
             }
-            10 => context.device.abandon(Trigger::Cancel),
+            ids::CANCEL => context.device.abandon(Trigger::Cancel),
             _ => Err(Code::METHOD_NOT_ALLOWED),
         }
     }

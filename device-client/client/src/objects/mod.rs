@@ -5,8 +5,8 @@
 mod capability;
 mod device;
 mod firmware;
-pub(crate) mod inference;
-pub(crate) mod links;
+mod inference;
+mod links;
 mod model;
 mod server;
 
@@ -76,17 +76,32 @@ pub(crate) fn has_instance(object: &dyn Object, view: &View<'_>, id: u16) -> boo
     found
 }
 
-/// The part of the tree at or below a path.
+/// The objects, and what they are read from.
+#[derive(Clone, Copy)]
+pub(crate) struct Tree<'v> {
+    pub(crate) objects: Objects<'v>,
+    pub(crate) view: View<'v>,
+}
+
+impl<'v> Tree<'v> {
+    /// The part of it at or below a path.
+    pub(crate) const fn under(self, path: Path) -> Under<'v> {
+        Under { tree: self, path }
+    }
+}
+
+/// The part of a tree at or below a path.
 #[derive(Clone, Copy)]
 pub(crate) struct Under<'v> {
-    pub(crate) view: View<'v>,
-    pub(crate) path: Path,
+    tree: Tree<'v>,
+    path: Path,
 }
 
 impl Records for Under<'_> {
     fn visit(&self, f: &mut dyn FnMut(&Path, Value<'_>)) {
-        let Self { view, path: under } = self;
-        for (object, definition) in view.device.objects().ascending() {
+        let Self { tree, path: under } = self;
+        let view = &tree.view;
+        for (object, definition) in tree.objects.ascending() {
             if under.object_id().is_some_and(|id| id != definition.id()) {
                 continue;
             }

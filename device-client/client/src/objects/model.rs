@@ -1,12 +1,14 @@
 //! ML Model (27303): one instance for each slot.
 
+use lwm2m_objects::ids::{FIRMWARE_UPDATE, ML_MODEL, ml_model as ids};
 use lwm2m_objects::model::{ObjectModel, objects};
-use lwm2m_objects::{Objlnk, Value, ids};
+use lwm2m_objects::{Objlnk, Value};
 use tinsmith_coap::Code;
 use tinsmith_module::Module;
 
 use crate::flash::SLOTS;
-use crate::object::{Context, Done, Object, Target, Values, View};
+use crate::handler::{Done, Target};
+use crate::object::{Context, Object, Values, View};
 use crate::update::slot::{ModelResult, SlotState};
 
 pub(super) struct Model;
@@ -39,7 +41,7 @@ impl Object for Model {
 
 fn link(slot: Option<u8>) -> Value<'static> {
     Value::Objlnk(slot.map_or(Objlnk::NULL, |slot| Objlnk {
-        object: ids::ML_MODEL,
+        object: ML_MODEL,
         instance: u16::from(slot),
     }))
 }
@@ -50,48 +52,47 @@ fn read(view: &View<'_>, instance: u16, values: &mut Values<'_>) {
     let Some(slot) = update.slots.get(usize::from(instance)) else {
         return;
     };
-    let number = |n: u64| Value::UnsignedInteger(n);
     let filled = slot.state != SlotState::Empty;
-    let opaque = |bytes| Value::Opaque(if filled { bytes } else { &[] });
+    let opaque = |bytes| if filled { bytes } else { &[][..] };
     let module = device.module_in(instance as u8, view.platform);
-    values.put(0, Value::String(slot.name.as_str()));
-    values.put(1, Value::String(slot.version.as_str()));
-    values.put(2, opaque(&slot.source));
-    values.put(3, opaque(&slot.digest));
-    values.put(4, Value::String(slot.compiler.as_str()));
-    values.put(5, opaque(&slot.built_for));
+    values.string(ids::MODEL_NAME, slot.name.as_str());
+    values.string(ids::MODEL_VERSION, slot.version.as_str());
+    values.opaque(ids::SOURCE_DIGEST, opaque(&slot.source));
+    values.opaque(ids::MODULE_DIGEST, opaque(&slot.digest));
+    values.string(ids::COMPILER, slot.compiler.as_str());
+    values.opaque(ids::BUILT_FOR, opaque(&slot.built_for));
     let package = Objlnk {
-        object: ids::FIRMWARE_UPDATE,
+        object: FIRMWARE_UPDATE,
         instance: 0,
     };
     values.put(
-        6,
+        ids::PACKAGE_LINK,
         Value::Objlnk(if filled { package } else { Objlnk::NULL }),
     );
     let (state, result) = device.update.shown.slots[usize::from(instance)];
-    values.put(7, Value::Integer(state as i64));
-    values.put(8, Value::Integer(result as i64));
+    values.integer(ids::STATE, state as i64);
+    values.integer(ids::RESULT, result as i64);
     let on_trial = slot.state == SlotState::Trial;
     let left = if on_trial {
         device.update.trial_left(view.now)
     } else {
         0
     };
-    values.put(13, number(left));
-    values.put(14, number(u64::from(slot.arena)));
-    values.put(15, number(u64::from(slot.size)));
-    values.put(16, number(module.as_ref().map_or(0, Module::macs)));
-    values.put(
-        17,
-        Value::Opaque(module.as_ref().map_or(&[], Module::input_descriptor)),
+    values.unsigned(ids::TRIAL_REMAINING, left);
+    values.unsigned(ids::ARENA_REQUIRED, u64::from(slot.arena));
+    values.unsigned(ids::STORAGE_USED, u64::from(slot.size));
+    values.unsigned(ids::MACS, module.as_ref().map_or(0, Module::macs));
+    values.opaque(
+        ids::INPUTS,
+        module.as_ref().map_or(&[], Module::input_descriptor),
     );
-    values.put(
-        18,
-        Value::Opaque(module.as_ref().map_or(&[], Module::output_descriptor)),
+    values.opaque(
+        ids::OUTPUTS,
+        module.as_ref().map_or(&[], Module::output_descriptor),
     );
     if let Some(module) = &module {
         for (i, label) in module.labels().enumerate() {
-            values.put_instance(19, i as u16, Value::String(label));
+            values.put_instance(ids::LABELS, i as u16, Value::String(label));
         }
     }
     let previous = match slot.state {
@@ -99,14 +100,17 @@ fn read(view: &View<'_>, instance: u16, values: &mut Values<'_>) {
         SlotState::Active => update.previous,
         _ => None,
     };
-    values.put(20, link(previous));
+    values.put(ids::PREVIOUS_MODULE, link(previous));
     let receiver = device.update.receiver.as_ref();
     let receiver = receiver.filter(|_| slot.state == SlotState::Receiving);
     let tag = receiver
         .and_then(|r| r.tag.as_ref())
         .map_or(&[][..], |t| t.as_slice());
-    values.put(21, Value::Opaque(tag));
-    values.put(22, number(receiver.map_or(0, |r| u64::from(r.told()))));
+    values.opaque(ids::RECEIVING_PACKAGE, tag);
+    values.unsigned(
+        ids::RECEIVED_BYTES,
+        receiver.map_or(0, |r| u64::from(r.told())),
+    );
 }
 
 fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> Result<Done, Code> {
@@ -115,13 +119,13 @@ fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> R
     let device = &mut *context.device;
     let not_now = |_| Code::METHOD_NOT_ALLOWED;
     match target.resource {
-        9 => {
+        ids::ACTIVATE => {
             let seconds = seconds(arguments).ok_or(Code::BAD_REQUEST)?;
             let activated = device.update.state.activate(slot, Some(seconds));
             activated.map_err(not_now)?;
             device.trial_started(context.now, slot);
         }
-        10 => {
+        ids::COMMIT => {
             // What is committed has passed its self test.
             if device.update.self_test_due.is_some() {
                 return device.commit_later(slot, ticket);
@@ -130,13 +134,13 @@ fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> R
             device.update.trial_deadline = None;
             device.update_changed();
         }
-        11 => {
+        ids::ROLLBACK => {
             let rolled_back = device.update.state.roll_back(slot, ModelResult::None);
             rolled_back.map_err(not_now)?;
             device.trial_ended();
             device.update_changed();
         }
-        12 => {
+        ids::SELF_TEST => {
             let holds = device.update.state.slots.get(usize::from(slot));
             if !holds.is_some_and(|s| s.state.holds_module()) {
                 return Err(Code::METHOD_NOT_ALLOWED);

@@ -1,11 +1,13 @@
 //! LwM2M Server (object 1).
 
+use lwm2m_objects::Value;
+use lwm2m_objects::ids::lwm2m_server as ids;
 use lwm2m_objects::model::{ObjectModel, objects};
-use lwm2m_objects::{Value, ids};
 use tinsmith_coap::Code;
 
-use crate::object::{Context, Done, Object, Origin, Target, Values, View};
-use crate::storage::ACCOUNTS;
+use crate::device::ACCOUNTS;
+use crate::handler::{Done, Origin, Target};
+use crate::object::{Context, Object, Values, View};
 
 pub(super) struct Server;
 
@@ -37,17 +39,20 @@ impl Object for Server {
         let Some(s) = view.device.accounts.server(instance) else {
             return;
         };
-        values.put(0, Value::Integer(i64::from(s.short_id)));
-        values.put(1, Value::Integer(i64::from(s.lifetime)));
-        values.put(2, Value::Integer(i64::from(s.pmin)));
-        values.put(3, Value::Integer(i64::from(s.pmax)));
-        values.put(5, Value::Integer(i64::from(s.disable_timeout)));
-        values.put(6, Value::Boolean(s.store_notifications.is_yes()));
+        values.integer(ids::SHORT_SERVER_ID, i64::from(s.short_id));
+        values.integer(ids::LIFETIME, i64::from(s.lifetime));
+        values.integer(ids::DEFAULT_MINIMUM_PERIOD, i64::from(s.pmin));
+        values.integer(ids::DEFAULT_MAXIMUM_PERIOD, i64::from(s.pmax));
+        values.integer(ids::DISABLE_TIMEOUT, i64::from(s.disable_timeout));
+        values.put(
+            ids::NOTIFICATION_STORING_WHEN_DISABLED_OR_OFFLINE,
+            Value::Boolean(s.store_notifications.is_yes()),
+        );
         let binding = match s.binding.as_str() {
             "" => "U",
             binding => binding,
         };
-        values.put(7, Value::String(binding));
+        values.string(ids::BINDING, binding);
     }
 
     fn write(
@@ -62,7 +67,7 @@ impl Object for Server {
         let server = server.ok_or(Code::NOT_FOUND)?;
         let set = server.set(target.resource, value);
         set.ok_or(Code::BAD_REQUEST)?;
-        if target.resource == ids::lwm2m_server::LIFETIME {
+        if target.resource == ids::LIFETIME {
             device.wishes.update = Some(target.instance);
         }
         device.storage.mark(ACCOUNTS);
@@ -77,8 +82,10 @@ impl Object for Server {
     ) -> Result<Done, Code> {
         own(context, target.instance)?;
         match target.resource {
-            8 => context.device.wishes.update = Some(target.instance),
-            9 => context.device.wishes.bootstrap = true,
+            ids::REGISTRATION_UPDATE_TRIGGER => {
+                context.device.wishes.update = Some(target.instance);
+            }
+            ids::BOOTSTRAP_REQUEST_TRIGGER => context.device.wishes.bootstrap = true,
             _ => return Err(Code::METHOD_NOT_ALLOWED),
         }
         Ok(Done::Now)

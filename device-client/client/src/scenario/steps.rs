@@ -51,7 +51,7 @@ fn step(w: &mut World, ms: u64) {
 }
 
 fn runs(w: &World) -> bool {
-    w.client.device.engine.job.is_some()
+    w.client.device.engine.is_running()
 }
 
 /// Codes and kinds of what was sent.

@@ -84,7 +84,6 @@ pub(super) fn boot(
         serial_number: "1",
         firmware_version: "0.1",
         capability: records(),
-        objects,
         formats: board.formats,
         kernels: board.kernels,
         module_class: module_class(),
@@ -98,7 +97,7 @@ pub(super) fn boot(
         arena: &mut arena.0,
         buffers: Box::leak(Box::new(Buffers::new())),
     };
-    let mut client = Client::new(config, memory);
+    let mut client = Client::new(config, objects, memory);
     client.start(now, board).map(|()| client)
 }
 

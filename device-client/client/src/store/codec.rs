@@ -1,7 +1,5 @@
 //! Little-endian fields of the records in the journal.
 
-use crate::text::{Bytes, Text};
-
 pub(crate) struct Writer<'a> {
     buf: &'a mut [u8],
     at: usize,
@@ -27,20 +25,25 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The lowest `len` bytes of a number.
+    fn number(&mut self, n: u64, len: usize) {
+        self.bytes(n.to_le_bytes().get(..len).unwrap_or_default());
+    }
+
     pub(crate) fn u8(&mut self, n: u8) {
-        self.bytes(&[n]);
+        self.number(n.into(), 1);
     }
 
     pub(crate) fn u16(&mut self, n: u16) {
-        self.bytes(&n.to_le_bytes());
+        self.number(n.into(), 2);
     }
 
     pub(crate) fn u32(&mut self, n: u32) {
-        self.bytes(&n.to_le_bytes());
+        self.number(n.into(), 4);
     }
 
     pub(crate) fn u64(&mut self, n: u64) {
-        self.bytes(&n.to_le_bytes());
+        self.number(n, 8);
     }
 
     /// A length byte and the bytes.
@@ -65,40 +68,46 @@ impl<'a> Reader<'a> {
         Self { data }
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.data.split_first_chunk::<N>()?;
-        self.data = rest;
-        Some(*head)
-    }
-
-    pub(crate) fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    pub(crate) fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    pub(crate) fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(crate) fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn short(&mut self) -> Option<&'a [u8]> {
-        let len = usize::from(self.u8()?);
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.data.split_at_checked(len)?;
         self.data = rest;
         Some(head)
     }
 
-    pub(crate) fn text<const N: usize>(&mut self) -> Option<Text<N>> {
-        Text::new(core::str::from_utf8(self.short()?).ok()?)
+    fn number(&mut self, len: usize) -> Option<u64> {
+        let bytes = self.take(len)?.iter().rev();
+        Some(bytes.fold(0, |n, byte| n << 8 | u64::from(*byte)))
     }
 
-    pub(crate) fn short_bytes<const N: usize>(&mut self) -> Option<Bytes<N>> {
-        Bytes::new(self.short()?)
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        Some(self.number(1)? as u8)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        Some(self.number(2)? as u16)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        Some(self.number(4)? as u32)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.number(8)
+    }
+
+    /// As many bytes as there is place for.
+    pub(crate) fn fill(&mut self, place: &mut [u8]) -> Option<()> {
+        place.copy_from_slice(self.take(place.len())?);
+        Some(())
+    }
+
+    /// A length byte and the bytes.
+    pub(crate) fn short(&mut self) -> Option<&'a [u8]> {
+        let len = self.u8()?;
+        self.take(len.into())
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        core::str::from_utf8(self.short()?).ok()
     }
 }

@@ -11,7 +11,7 @@
 //!    +---------------------------------------------------------- RolledBack (8) -------+
 //! ```
 
-pub use lwm2m_objects::firmware::{State as FirmwareState, UpdateResult};
+pub(crate) use lwm2m_objects::firmware::{State as FirmwareState, UpdateResult};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {

@@ -13,7 +13,7 @@
 //!
 //! Receive is possible from EMPTY, VERIFIED, FAILED and ROLLED BACK, never from ACTIVE or TRIAL.
 
-pub use lwm2m_objects::compute::{ModelResult, SlotState};
+pub(crate) use lwm2m_objects::compute::{ModelResult, SlotState};
 
 use crate::text::Text;
 

@@ -137,7 +137,6 @@ pub(crate) fn run(data: &[u8]) {
         serial_number: "1",
         firmware_version: "1",
         capability: &target.capability,
-        objects: &[],
         formats: lwm2m_objects::Codec::ALL,
         kernels: tinsmith_module::kernels::ALL,
         module_class: tinsmith_package::module_class_id(&target.capability.digest()),
@@ -155,7 +154,7 @@ pub(crate) fn run(data: &[u8]) {
         mono: 0,
         wall: 1_700_000_000,
     };
-    let mut client = Client::new(config, memory);
+    let mut client = Client::new(config, &[], memory);
     if client.start(now, &mut board).is_err() {
         return;
     }

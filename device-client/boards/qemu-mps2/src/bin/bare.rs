@@ -150,7 +150,7 @@ fn memory() -> Memory<'static> {
 #[inline(never)]
 fn client(config: Config<'static>) -> &'static mut Client<'static> {
     static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
-    CLIENT.init_with(|| Client::new(config, memory()))
+    CLIENT.init_with(|| Client::new(config, &[], memory()))
 }
 
 #[cortex_m_rt::entry]
@@ -165,7 +165,6 @@ fn main() -> ! {
         serial_number: "1",
         firmware_version: env!("CARGO_PKG_VERSION"),
         capability: &CAPABILITY,
-        objects: &[],
         formats: FORMATS,
         kernels: KERNELS,
         module_class: layout::MODULE_CLASS,

@@ -2,10 +2,11 @@
 
 use lwm2m_objects::format::{ContentFormat, FormatError, codec};
 use lwm2m_objects::model::{ObjectModel, Subset};
-use lwm2m_objects::{Path, Value, ValueType};
+use lwm2m_objects::{Path, Value};
 use tinsmith_coap::Code;
 
-use crate::object::{Context, Done, Object, Origin, Target};
+use crate::handler::{Done, Origin, Target};
+use crate::object::{Context, Object};
 
 /// An object as the table has it.
 pub(crate) type Entry<'o> = (&'o dyn Object, &'static ObjectModel);
@@ -15,16 +16,6 @@ pub(crate) fn format_code(error: FormatError) -> Code {
     match error {
         FormatError::UnsupportedFormat(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
         _ => Code::BAD_REQUEST,
-    }
-}
-
-/// What a payload without Content-Format is taken for.
-pub(crate) fn default_format(path: &Path, definition: Option<&ObjectModel>) -> ContentFormat {
-    let resource = path.resource_id().and_then(|id| definition?.resource(id));
-    match resource.map(lwm2m_objects::model::ResourceModel::value_type) {
-        Some(ValueType::Opaque) => ContentFormat::OPAQUE,
-        Some(_) => ContentFormat::TEXT,
-        None => ContentFormat::TLV,
     }
 }
 

@@ -6,27 +6,11 @@ use core::task::Poll;
 use tinsmith_coap::Code;
 use tinsmith_module::{Class, Runner, SelfTest, SelfTestError};
 
-use crate::device::{Device, Finished};
-use crate::engine::Arena;
-use crate::object::{Context, Done, Ticket};
+use super::engine::{Arena, Job, Work};
+use super::{Device, Finished};
+use crate::handler::{Done, Ticket};
 use crate::platform::{Now, Platform};
 use crate::update::slot::ModelResult;
-
-/// A run of the module in a slot.
-pub(crate) struct Job {
-    slot: u8,
-    /// Sequence number of the module: another one is not run on.
-    sequence: u64,
-    /// Who waits for the end; nobody for a self test at the begin of a trial.
-    ticket: Option<Ticket>,
-    work: Work,
-}
-
-enum Work {
-    /// An inference, and the microseconds that it has run.
-    Inference(Runner, u64),
-    SelfTest(SelfTest),
-}
 
 enum End {
     /// The outcome, none if it could not run, and microseconds.
@@ -36,18 +20,16 @@ enum End {
 
 impl Device<'_> {
     /// Begins an inference on the input in the arena, which is lost.
-    pub(crate) fn start_inference(context: &mut Context<'_, '_>) -> Result<Done, Code> {
-        let ticket = context.ticket();
-        let device = &mut *context.device;
-        if device.is_busy() {
+    pub(crate) fn start_inference(&mut self, ticket: Ticket) -> Result<Done, Code> {
+        if self.is_busy() {
             return Err(Code::SERVICE_UNAVAILABLE);
         }
-        let slot = device.update.state.running();
-        let ready = device.engine.enabled && device.engine.content == Arena::Input;
+        let slot = self.update.state.running();
+        let ready = self.engine.enabled && self.engine.content == Arena::Input;
         // Only the same input written once more is an input again.
-        device.forget_input();
+        self.forget_input();
         let slot = slot.filter(|_| ready).ok_or(Code::METHOD_NOT_ALLOWED)?;
-        device.start_job(slot, Some(ticket), Work::Inference(Runner::new(), 0));
+        self.start_job(slot, Some(ticket), Work::Inference(Runner::new(), 0));
         Ok(Done::Later)
     }
 

@@ -1,12 +1,11 @@
 //! The engine: the arena, what is in it, what runs in it, and what came of it (shown by 27304).
 
 use lwm2m_objects::{Path, ids};
-use tinsmith_module::{Class, Module};
+use tinsmith_module::{Class, Module, Runner, SelfTest};
 
-use crate::device::Device;
+use super::Device;
 use crate::flash::FlashRead;
-use crate::job::Job;
-use crate::objects::inference::INPUT;
+use crate::handler::Ticket;
 
 /// Classes that are counted.
 const CLASSES: usize = 32;
@@ -20,6 +19,22 @@ pub(crate) enum Arena {
     Input,
     /// All output tensors of the last inference.
     Output,
+}
+
+/// A run of the module in a slot.
+pub(super) struct Job {
+    pub(super) slot: u8,
+    /// Sequence number of the module: another one is not run on.
+    pub(super) sequence: u64,
+    /// Who waits for the end; nobody for a self test at the begin of a trial.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) work: Work,
+}
+
+pub(super) enum Work {
+    /// An inference, and the microseconds that it has run.
+    Inference(Runner, u64),
+    SelfTest(SelfTest),
 }
 
 /// What /27304/0/22 resets.
@@ -50,7 +65,7 @@ impl Statistics {
 pub(crate) struct Engine<'a> {
     pub(crate) arena: &'a mut [u8],
     pub(crate) content: Arena,
-    pub(crate) job: Option<Job>,
+    pub(super) job: Option<Job>,
     pub(crate) enabled: bool,
     pub(crate) threshold: f64,
     pub(crate) class: Option<Class>,
@@ -77,6 +92,11 @@ impl<'a> Engine<'a> {
     pub(crate) fn is_doubtful(&self) -> bool {
         self.class
             .is_some_and(|c| f64::from(c.score) < self.threshold)
+    }
+
+    /// Something runs.
+    pub(crate) const fn is_running(&self) -> bool {
+        self.job.is_some()
     }
 
     /// Another module runs now.
@@ -113,7 +133,7 @@ impl Device<'_> {
         if self.engine.content == Arena::Input {
             self.engine.content = Arena::Undefined;
         }
-        self.wishes.forget_upload = Some(Path::resource(ids::INFERENCE, 0, INPUT));
+        self.wishes.forget_upload = Some(Path::resource(ids::INFERENCE, 0, ids::inference::INPUT));
     }
 
     /// Writes part of the inputs, which lie one behind the other, to the arena.

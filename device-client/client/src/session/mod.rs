@@ -1,20 +1,24 @@
 //! One server: its address, its CoAP conversation, its registration, what it observes, and the one
 //! request of it that waits for an answer. What one server does or refuses stays in its session.
 
+mod observe;
+mod registration;
+
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use lwm2m_objects::Path;
+use lwm2m_objects::{Path, Sink, SliceSink};
 use tinsmith_coap::{
-    Block, BuildError, Builder, Code, Endpoint, FixedBuffer, Instant, Numbering, OptionNumber,
-    Parameters, Reliability, Request, RequestHandle, SendError, Token,
+    BuildError, Builder, Code, Endpoint, FixedBuffer, Instant, Numbering, OptionNumber, Parameters,
+    Reliability, Request, RequestHandle, SendError, Token,
 };
 
-use crate::body::Upload;
-use crate::object::Origin;
-use crate::observe::Observation;
-use crate::platform::{Now, Platform};
-use crate::read::ReadRequest;
+pub use observe::Observation;
+
+use crate::answer::{Answer, Until};
+use crate::handler::Origin;
+use crate::platform::{Now, Platform, instant};
 use crate::text::Text;
+use crate::upload::Upload;
 use crate::zero::Live;
 
 /// Largest confirmable message that we send, in bytes: a Register, a notification of one block.
@@ -97,41 +101,13 @@ impl Default for Session<'_> {
     }
 }
 
-/// What a request that waits is answered with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Held {
-    Code {
-        code: Code,
-        block1: Option<Block>,
-    },
-    /// 2.01 with the path of the new instance.
-    Created(Path),
-    /// What is at a path then.
-    Read(ReadRequest),
-    /// 2.04 (5.00 if the accounts could not be stored), and the bootstrap is over.
-    Finish {
-        stored: bool,
-    },
-}
-
-/// What a request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// Everything on flash; bit n: the request relies on the record with key n.
-    Stored { records: u8 },
-    /// The handler says that it is done.
-    Told { serial: u32 },
-    /// Nothing any more.
-    Ready,
-}
-
 /// A request that is answered later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) _live: Live,
     pub(crate) handle: RequestHandle,
     pub(crate) until: Until,
-    pub(crate) held: Held,
+    pub(crate) answer: Answer,
     /// It is a part of a resumable body at this path, up to this offset.
     pub(crate) part: Option<(Path, u32)>,
     /// Monotonic milliseconds after which no handler is waited for: the server does not know the
@@ -146,7 +122,7 @@ pub(crate) struct Link {
     pub(crate) registration: Registration,
     /// Registrations that failed in a row.
     pub(crate) failures: u8,
-    /// [`Log::instances`](crate::log::Log::instances) as this server was told.
+    /// `Log::instances` as this server was told.
     pub(crate) told_instances: u32,
     pub(crate) waiting: Option<Waiting>,
     /// A body that arrives in blocks.
@@ -156,9 +132,9 @@ pub(crate) struct Link {
 /// Where a registration stands; times are monotonic milliseconds.
 ///
 /// ```text
-///  Due -> Registering -> Registered -> Updating -> Registered
-///   ^--- no or bad answer ---+            |  4.04, no answer: Due
-///                       Registered -> Leaving -> Gone
+///  Due -> Registering -> Registered, until its Update -> Updating -> until the next
+///   ^--- no or bad answer ---+                             |  4.04, no answer: Due
+///                        Registered, until its Update -> Leaving -> Gone
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Registration {
@@ -172,17 +148,23 @@ pub(crate) enum Registration {
     },
     Registered {
         location: Location,
-        update_at: u64,
+        next: Next,
     },
+    Gone,
+}
+
+/// What comes next for a registration that the server has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    UpdateAt(u64),
+    /// As [`Registration::Registering`].
     Updating {
         token: Token,
-        location: Location,
         lifetime: u32,
     },
     Leaving {
         token: Token,
     },
-    Gone,
 }
 
 /// Location-Path of a registration, segments joined by '/'.
@@ -261,7 +243,10 @@ impl Link {
     pub(crate) fn next_deadline(&self, registers: bool) -> Option<u64> {
         let registration = match self.registration {
             Registration::Due { at } => Some(at),
-            Registration::Registered { update_at, .. } => Some(update_at),
+            Registration::Registered {
+                next: Next::UpdateAt(at),
+                ..
+            } => Some(at),
             _ => None,
         };
         let registration = registration.filter(|_| registers);
@@ -272,61 +257,28 @@ impl Link {
     }
 }
 
-/// Adds Block1 of an answer.
-pub(crate) fn add_block1(b: &mut Builder<'_>, block1: Option<Block>) -> Result<(), BuildError> {
-    if let Some(block) = block1 {
-        b.block(OptionNumber::BLOCK1, block)?;
-    }
+/// Adds a Uri-Query of at most 68 bytes: `name`, up to the value, and the value.
+pub(crate) fn add_query(b: &mut Builder<'_>, name: &[u8], value: &[u8]) -> Result<(), BuildError> {
+    let mut place = [0; 68];
+    let mut query = SliceSink::new(&mut place);
+    query.write(name);
+    query.write(value);
+    let query = query.finish().map_err(|_| BuildError::Full)?;
+    b.option(OptionNumber::URI_QUERY, query)?;
     Ok(())
 }
 
-/// Adds the path of an instance that was made.
-pub(crate) fn add_location(b: &mut Builder<'_>, path: &Path) -> Result<(), BuildError> {
-    let text = path.text();
-    for segment in text.as_str().split('/').skip(1) {
-        b.option(OptionNumber::LOCATION_PATH, segment.as_bytes())?;
-    }
+/// Adds what `write` writes as the payload.
+pub(crate) fn add_text(
+    b: &mut Builder<'_>,
+    write: &mut dyn FnMut(&mut dyn Sink),
+) -> Result<(), BuildError> {
+    b.payload_with(usize::MAX, |place| {
+        let mut text = SliceSink::new(place);
+        write(&mut text);
+        text.finish()
+            .map(|text| text.len())
+            .map_err(|_| BuildError::Full)
+    })?;
     Ok(())
-}
-
-/// A fresh token.
-pub(crate) fn token(platform: &mut dyn Platform) -> Token {
-    let [a, b, c, d] = platform.random().to_be_bytes();
-    let [e, f, g, h] = platform.random().to_be_bytes();
-    Token::new(&[a, b, c, d, e, f, g, h]).unwrap_or_default()
-}
-
-/// CoAP's clock.
-pub(crate) const fn instant(now: Now) -> Instant {
-    Instant::from_millis(now.mono)
-}
-
-/// Milliseconds before attempt number `attempts`: doubling from 2 s to 5 min, the upper half of it
-/// random, so that a fleet does not come back at once.
-pub(crate) fn back_off(attempts: u8, platform: &mut dyn Platform) -> u64 {
-    let full = (2_000u64 << attempts.saturating_sub(1).min(8)).min(300_000);
-    full / 2 + u64::from(platform.random()) % (full / 2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Board;
-
-    #[test]
-    fn back_off_doubles_and_ends_at_five_minutes() {
-        let mut board = Board::small();
-        for (attempts, full) in [
-            (1, 2_000),
-            (2, 4_000),
-            (5, 32_000),
-            (9, 300_000),
-            (255, 300_000),
-        ] {
-            for _ in 0..100 {
-                let ms = back_off(attempts, &mut board);
-                assert!((full / 2..full).contains(&ms), "{attempts}: {ms}");
-            }
-        }
-    }
 }

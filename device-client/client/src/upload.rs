@@ -4,9 +4,9 @@ use lwm2m_objects::Path;
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
 use tinsmith_coap::{Block, Code, Message, Parameters, Szx};
 
-use crate::manage::Answer;
-use crate::platform::{BODY, Now};
-use crate::session::{Link, instant};
+use crate::answer::Answer;
+use crate::device::BODY;
+use crate::platform::{Now, instant};
 use crate::zero::Live;
 
 /// Milliseconds without a block after which a body is forgotten.
@@ -30,18 +30,18 @@ pub(crate) struct Chunk<'m> {
     pub(crate) reply: Option<Block>,
 }
 
-impl Link {
+impl Upload {
     /// The next part of the body that is written to `path`, at most `max` bytes of it.
-    pub(crate) fn next_chunk<'m>(
-        &mut self,
+    pub(crate) fn next<'m>(
+        this: &mut Option<Self>,
         now: Now,
         path: Path,
         message: &Message<'m>,
         max: u32,
     ) -> Result<Chunk<'m>, Answer> {
-        let incoming = Incoming::of(message).map_err(|e| Answer::Code(e.code()))?;
-        self.upload.take_if(|u| u.path != path || u.max != max);
-        let upload = self.upload.get_or_insert_with(|| Upload {
+        let incoming = Incoming::of(message).map_err(|e| e.code())?;
+        this.take_if(|u| u.path != path || u.max != max);
+        let upload = this.get_or_insert_with(|| Self {
             _live: Live::Live,
             path,
             max,
@@ -66,7 +66,7 @@ impl Link {
             } => {
                 assembler.advance(instant(now), &incoming);
                 if incoming.block1.is_none() {
-                    self.upload = None;
+                    *this = None;
                 }
                 Ok(Chunk {
                     offset,
@@ -77,16 +77,16 @@ impl Link {
             }
             Verdict::Duplicate { last, reply } => {
                 let code = if last { Code::CHANGED } else { Code::CONTINUE };
-                Err(Answer::Block {
+                Err(Answer::Code {
                     code,
                     block1: reply,
                 })
             }
             Verdict::Refuse(refusal) => Err(match refusal.size1() {
                 Some(max) => Answer::TooLarge { max },
-                None => Answer::Code(refusal.code()),
+                None => refusal.code().into(),
             }),
-            Verdict::Another => Err(Answer::Code(Code::REQUEST_ENTITY_INCOMPLETE)),
+            Verdict::Another => Err(Code::REQUEST_ENTITY_INCOMPLETE.into()),
         }
     }
 }
@@ -122,11 +122,11 @@ impl<'a> BodyBuffer<'a> {
         &mut self,
         now: Now,
         session: u8,
-        link: &mut Link,
+        upload: &mut Option<Upload>,
         path: Path,
         message: &Message<'m>,
     ) -> Result<(Whole<'m>, Option<Block>), Answer> {
-        let chunk = link.next_chunk(now, path, message, BODY as u32)?;
+        let chunk = Upload::next(upload, now, path, message, BODY as u32)?;
         if chunk.offset == 0 && chunk.last {
             return Ok((Whole::Message(chunk.bytes), chunk.reply));
         }
@@ -140,8 +140,8 @@ impl<'a> BodyBuffer<'a> {
             _ => None,
         };
         if let Some(code) = refusal {
-            link.upload = None;
-            return Err(Answer::Code(code));
+            *upload = None;
+            return Err(code.into());
         }
         let start = chunk.offset as usize;
         let end = start + chunk.bytes.len();
@@ -153,7 +153,7 @@ impl<'a> BodyBuffer<'a> {
         if chunk.last {
             return Ok((Whole::Buffer(end), chunk.reply));
         }
-        Err(Answer::Block {
+        Err(Answer::Code {
             code: Code::CONTINUE,
             block1: chunk.reply,
         })

@@ -1,11 +1,12 @@
 //! What the client tells its shell, and how often what it shows has changed.
 
-use crate::platform::Event;
+use crate::event::Event;
 
 /// Events that wait to be taken; the oldest gives way.
 const EVENTS: usize = 16;
 
 pub(crate) struct Log {
+    /// The oldest first.
     events: [Option<Event>; EVENTS],
     /// Counts changes of which it is not known what they are of.
     pub(crate) changes: u32,
@@ -36,20 +37,19 @@ impl Log {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        let free = self
-            .events
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or_else(|| {
-                self.events.rotate_left(1);
-                EVENTS - 1
-            });
+        let free = self.events.iter().position(Option::is_none);
+        let free = free.unwrap_or_else(|| {
+            self.take();
+            EVENTS - 1
+        });
         self.events[free] = Some(event);
     }
 
     pub(crate) fn take(&mut self) -> Option<Event> {
         let event = self.events[0].take();
-        self.events.rotate_left(1);
+        for i in 1..EVENTS {
+            self.events.swap(i - 1, i);
+        }
         event
     }
 }

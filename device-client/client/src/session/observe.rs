@@ -8,14 +8,14 @@ use core::net::SocketAddr;
 use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::{Path, Records, Value};
 use tinsmith_coap::observe::Observer;
-use tinsmith_coap::{BuildError, Builder, Code, MessageId, Reliability, Token};
+use tinsmith_coap::{Code, MessageId, Reliability, Token};
 
+use super::{Build, Link, MAX_CONFIRMABLE, Session};
 use crate::device::Device;
-use crate::object::{Origin, View};
-use crate::objects::Under;
-use crate::platform::{Now, Platform};
-use crate::read::{Read, read_format};
-use crate::session::{Build, Link, MAX_CONFIRMABLE, Session, instant};
+use crate::handler::Origin;
+use crate::objects::Tree;
+use crate::platform::{Now, instant};
+use crate::read::{BLOCK, Read, ReadRequest, read_format};
 use crate::zero::Live;
 
 /// Largest block of a notification, so that it fits the retransmission buffer.
@@ -89,14 +89,15 @@ fn hash(records: &dyn Records) -> u32 {
 impl Session<'_> {
     /// A GET with Observe 0. Gives the sequence for the answer, none if the table is full: then the
     /// answer is that of a plain read (RFC 7641 §4.1).
-    pub(crate) fn observe(
-        &mut self,
-        token: Token,
-        path: Path,
-        accept: Option<ContentFormat>,
-        view: View<'_>,
-    ) -> Option<u32> {
-        let told = hash(&Under { view, path });
+    fn observe(&mut self, request: &ReadRequest, tree: &Tree<'_>) -> Option<u32> {
+        let ReadRequest {
+            token,
+            path,
+            accept,
+            ..
+        } = *request;
+        let view = &tree.view;
+        let told = hash(&tree.under(path));
         let observer = Observer::new(instant(view.now), token);
         let entry = Entry {
             _live: Live::Live,
@@ -124,8 +125,30 @@ impl Session<'_> {
         Some(observer.sequence())
     }
 
+    /// Encodes what a GET asks for as options and payload of its answer, and begins or ends its
+    /// observation.
+    pub(crate) fn read(
+        &mut self,
+        tree: &Tree<'_>,
+        request: &ReadRequest,
+    ) -> Result<(Read, Option<u32>), Code> {
+        let path = request.path;
+        let format = read_format(tree, &path, request.accept)?;
+        let read = Read::measure(tree, path, format, request.asked, BLOCK)?;
+        let first = request.asked.is_none_or(|b| b.num == 0);
+        let mut sequence = None;
+        match request.observe {
+            Some(0) if first && format != ContentFormat::LINK => {
+                sequence = self.observe(request, tree);
+            }
+            Some(1) => self.stop_observing(request.token, &path),
+            _ => {}
+        }
+        Ok((read, sequence))
+    }
+
     /// A GET with Observe 1.
-    pub(crate) fn stop_observing(&mut self, token: Token, path: &Path) {
+    fn stop_observing(&mut self, token: Token, path: &Path) {
         self.forget(|e| e.observer.token() == token || e.path == *path);
     }
 
@@ -182,26 +205,19 @@ impl Session<'_> {
 
     pub(crate) fn poll_notifications(
         &mut self,
-        now: Now,
-        device: &Device<'_>,
+        tree: &Tree<'_>,
         out: &mut [u8],
-        platform: &dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
+        let (now, device) = (tree.view.now, tree.view.device);
         let (link, observations) = self.parts();
         let link = link?;
         let (pmin, pmax) = periods(Some(link), device);
-        let view = View {
-            now,
-            device,
-            platform,
-        };
         for observation in observations {
             let Some(entry) = observation.entry.as_mut() else {
                 continue;
             };
-            if (entry.stale || entry.seen != device.log.changes) && !is_quiet(&view, &entry.path) {
-                let path = entry.path;
-                entry.due = hash(&Under { view, path }) != entry.told;
+            if (entry.stale || entry.seen != device.log.changes) && !is_quiet(tree, &entry.path) {
+                entry.due = hash(&tree.under(entry.path)) != entry.told;
                 entry.seen = device.log.changes;
                 entry.stale = false;
             }
@@ -209,7 +225,7 @@ impl Session<'_> {
             if !(late || (entry.due && entry.told_at + pmin <= now.mono)) {
                 continue;
             }
-            let (sent, goes_on) = notify(link, entry, view, out);
+            let (sent, goes_on) = notify(link, entry, tree, out);
             if !goes_on {
                 observation.entry = None;
             }
@@ -232,48 +248,42 @@ fn periods(link: Option<&Link>, device: &Device<'_>) -> (u64, Option<u64>) {
     (pmin, (pmax > 0 && pmax >= pmin).then_some(pmax))
 }
 
-fn is_quiet(view: &View<'_>, path: &Path) -> bool {
-    let objects = view.device.objects();
-    let object = path.object_id().and_then(|id| objects.find(id));
-    object.is_some_and(|(object, _)| object.is_quiet(view, path))
+fn is_quiet(tree: &Tree<'_>, path: &Path) -> bool {
+    let object = path.object_id().and_then(|id| tree.objects.find(id));
+    object.is_some_and(|(object, _)| object.is_quiet(&tree.view, path))
 }
 
 /// Sends what is observed: the length of the datagram, and whether the observation goes on.
 fn notify(
     link: &mut Link,
     entry: &mut Entry,
-    view: View<'_>,
+    tree: &Tree<'_>,
     out: &mut [u8],
 ) -> (Option<usize>, bool) {
-    let (now, path) = (view.now, entry.path);
-    let read = read_format(&view, &path, entry.accept)
-        .and_then(|format| Read::measure(view, path, format, None, NOTIFY_BLOCK));
+    let (now, path) = (tree.view.now, entry.path);
+    let read = read_format(tree, &path, entry.accept)
+        .and_then(|format| Read::measure(tree, path, format, None, NOTIFY_BLOCK));
+    let mut observer = entry.observer;
+    let token = observer.token();
+    let mut send = |code, reliability, build: &mut Build<'_>| {
+        let sent = link
+            .coap
+            .notify(instant(now), token, code, reliability, out, build);
+        sent.ok()
+    };
     let Ok(read) = read else {
         // What was observed is gone: say so and end (RFC 7641 §3.2).
-        let reliability = Reliability::NonConfirmable;
         let sent = send(
-            link,
-            now,
-            entry,
             Code::NOT_FOUND,
-            reliability,
-            out,
+            Reliability::NonConfirmable,
             &mut |_| Ok(()),
         );
         return (sent.map(|(len, _)| len), false);
     };
-    let tag = view.device.etag(now);
-    let mut observer = entry.observer;
     let (sequence, reliability) = observer.next(instant(now), Reliability::Confirmable);
-    let sent = send(
-        link,
-        now,
-        entry,
-        Code::CONTENT,
-        reliability,
-        out,
-        &mut |b| read.write(view, &tag, Some(sequence), b),
-    );
+    let sent = send(Code::CONTENT, reliability, &mut |b| {
+        read.write(tree, Some(sequence), b)
+    });
     let Some((len, id)) = sent else {
         entry.blocked = true;
         return (None, true);
@@ -281,27 +291,10 @@ fn notify(
     entry.blocked = false;
     observer.sent(id);
     entry.observer = observer;
-    entry.told = hash(&Under { view, path });
+    entry.told = hash(&tree.under(path));
     entry.told_at = now.mono;
     entry.due = false;
-    entry.seen = view.device.log.changes;
+    entry.seen = tree.view.device.log.changes;
     entry.stale = false;
     (Some(len), true)
-}
-
-fn send(
-    link: &mut Link,
-    now: Now,
-    entry: &Entry,
-    code: Code,
-    reliability: Reliability,
-    out: &mut [u8],
-    build: &mut Build<'_>,
-) -> Option<(usize, MessageId)> {
-    let token = entry.observer.token();
-    let build = |b: &mut Builder<'_>| -> Result<(), BuildError> { build(b) };
-    let sent = link
-        .coap
-        .notify(instant(now), token, code, reliability, out, build);
-    sent.ok()
 }

@@ -4,10 +4,12 @@ use lwm2m_objects::Path;
 use lwm2m_objects::format::ContentFormat;
 use tinsmith_coap::{Block, Code, Message};
 
-use crate::manage::{Answer, Turn};
-use crate::object::{Body, Done, Part, Target};
+use super::write::Entry;
+use crate::answer::Outcome;
+use crate::handler::{Body, Done, Part, Target};
 use crate::session::{Link, Session};
-use crate::write::Entry;
+use crate::turn::Turn;
+use crate::upload::Upload;
 
 /// A body that its object takes part by part; none if it is to be taken as values.
 pub(crate) fn write_body(
@@ -17,14 +19,14 @@ pub(crate) fn write_body(
     path: Path,
     target: Target,
     message: &Message<'_>,
-) -> Option<Answer> {
+) -> Option<Outcome> {
     let writable = entry.1.resource(target.resource)?.operations().writable();
     if !writable {
         return None;
     }
     let body = match entry.0.body(&turn.view(), target) {
         Ok(body) => body,
-        Err(code) => return Some(Answer::Code(code)),
+        Err(code) => return Some(code.into()),
     };
     let opaque = ContentFormat::OPAQUE.0;
     let is_opaque = message.content_format().is_none_or(|f| f == opaque);
@@ -37,7 +39,7 @@ pub(crate) fn write_body(
             Some(resumable(session, turn, entry, path, target, message))
         }
         // In another format it would have to be held whole.
-        Body::Resumable if in_blocks => Some(Answer::Code(Code::UNSUPPORTED_CONTENT_FORMAT)),
+        Body::Resumable if in_blocks => Some(Code::UNSUPPORTED_CONTENT_FORMAT.into()),
         _ => None,
     }
 }
@@ -51,16 +53,16 @@ fn stream(
     target: Target,
     message: &Message<'_>,
     max: u32,
-) -> Answer {
+) -> Outcome {
     let Some(link) = session.link_mut() else {
-        return Answer::Code(Code::INTERNAL_SERVER_ERROR);
+        return Code::INTERNAL_SERVER_ERROR.into();
     };
     if link.waiting.is_some() {
-        return Answer::Code(Code::SERVICE_UNAVAILABLE);
+        return Code::SERVICE_UNAVAILABLE.into();
     }
-    let chunk = match link.next_chunk(turn.now, path, message, max) {
+    let chunk = match Upload::next(&mut link.upload, turn.now, path, message, max) {
         Ok(chunk) => chunk,
-        Err(answer) => return answer,
+        Err(answer) => return answer.into(),
     };
     let part = Part {
         offset: chunk.offset,
@@ -79,7 +81,7 @@ fn stream(
         // Its bytes were not taken: it may come again.
         Err(code) | Ok(Done::Refused(code)) => {
             session.forget_upload();
-            Answer::Code(code)
+            code.into()
         }
         done => turn.done(done, code, chunk.reply),
     }
@@ -93,9 +95,9 @@ fn resumable(
     path: Path,
     target: Target,
     message: &Message<'_>,
-) -> Answer {
+) -> Outcome {
     let Ok(block1) = message.block1() else {
-        return Answer::Code(Code::BAD_REQUEST);
+        return Code::BAD_REQUEST.into();
     };
     let payload = message.payload();
     let last = block1.is_none_or(|b| !b.more);
@@ -103,10 +105,10 @@ fn resumable(
     if block1
         .is_some_and(|b| payload.len() > b.szx.size() || (!last && payload.len() != b.szx.size()))
     {
-        return Answer::Code(Code::BAD_REQUEST);
+        return Code::BAD_REQUEST.into();
     }
     let Some(end) = offset.checked_add(payload.len() as u32) else {
-        return Answer::Code(Code::BAD_REQUEST);
+        return Code::BAD_REQUEST.into();
     };
     // A part that comes again takes the place of the one that waits.
     let again = |link: &Link| match &link.waiting {
@@ -114,7 +116,7 @@ fn resumable(
         Some(w) => w.part.is_some_and(|(at, held)| at == path && end <= held),
     };
     if !session.link().is_some_and(again) {
-        return Answer::Code(Code::SERVICE_UNAVAILABLE);
+        return Code::SERVICE_UNAVAILABLE.into();
     }
     let part = Part {
         offset,
@@ -125,12 +127,9 @@ fn resumable(
     let code = if last { Code::CHANGED } else { Code::CONTINUE };
     let done = object.write_part(&mut turn.context(session), target, part);
     let block1 = block1.filter(|_| !matches!(done, Ok(Done::Refused(_)) | Err(_)));
-    match turn.done(done, code, block1) {
-        Answer::Wait { until, held, .. } => Answer::Wait {
-            until,
-            held,
-            part: Some((path, end)),
-        },
-        answer => answer,
+    let mut outcome = turn.done(done, code, block1);
+    if let Outcome::Wait { part, .. } = &mut outcome {
+        *part = Some((path, end));
     }
+    outcome
 }

@@ -4,12 +4,12 @@
 use tinsmith_coap::Code;
 use tinsmith_package::{Head, PackageError, Parsed, Refusal};
 
-use crate::device::Device;
-use crate::facts::Facts;
+use super::Device;
+use super::capability::Facts;
+use super::storage::PROGRESS;
+use crate::config::Config;
 use crate::flash::FlashRead;
-use crate::object::{Done, Part};
-use crate::platform::Config;
-use crate::storage::PROGRESS;
+use crate::handler::{Done, Part};
 use crate::text::Bytes;
 use crate::update::firmware::{FirmwareState, Trigger, UpdateResult};
 use crate::update::receiver::{self, Receiver, Tag};
@@ -196,8 +196,9 @@ fn accept(
     entry.digest = head.digest;
     entry.source = head.source_digest;
     entry.built_for = facts.digest;
-    entry.name.set(head.model_name);
-    entry.version.set(head.model_version);
-    entry.compiler.set(head.compiler);
+    // The head's texts are no longer than there is place for.
+    let _ = entry.name.set(head.model_name);
+    let _ = entry.version.set(head.model_version);
+    let _ = entry.compiler.set(head.compiler);
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use tinsmith_coap::Code;
 
-use crate::device::Device;
-use crate::object::{Done, Ticket};
+use super::Device;
+use crate::handler::{Done, Ticket};
 use crate::platform::Now;
 use crate::update::slot::ModelResult;
 

@@ -4,9 +4,9 @@
 use sha2::{Digest as _, Sha256};
 use tinsmith_module::Module;
 
-use crate::device::Device;
+use super::Device;
+use super::storage::{PROGRESS, UPDATE};
 use crate::flash::FlashRead;
-use crate::storage::{PROGRESS, UPDATE};
 use crate::update::firmware::{FirmwareState, UpdateResult};
 use crate::update::receiver::Receiver;
 use crate::update::slot::ModelResult;

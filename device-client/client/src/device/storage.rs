@@ -5,9 +5,9 @@
 //! begins, and one that promises something (a committed module, an account) before the answer
 //! leaves.
 
-use crate::device::Device;
+use super::Device;
+use crate::event::Event;
 use crate::flash::{FlashLayout, FlashRead};
-use crate::platform::Event;
 use crate::store::journal::{self, BUFFER, Journal};
 use crate::update::firmware::UpdateResult;
 use crate::update::receiver;

@@ -1,0 +1,68 @@
+//! What the client is told once, and what can be wrong with it.
+
+use lwm2m_objects::{Codec, Records};
+use tinsmith_module::Kernel;
+
+use crate::flash::{FlashLayout, LayoutError};
+
+/// What the client is told once.
+#[derive(Clone, Copy)]
+pub struct Config<'a> {
+    /// Endpoint name, at most 64 bytes.
+    pub endpoint: &'a str,
+    /// Factory bootstrap account: the URI of the bootstrap server, `coap://ADDRESS:PORT`.
+    pub bootstrap_uri: &'a str,
+    /// /3/0/0
+    pub manufacturer: &'a str,
+    /// /3/0/1
+    pub model_number: &'a str,
+    /// /3/0/2
+    pub serial_number: &'a str,
+    /// /3/0/3
+    pub firmware_version: &'a str,
+    /// The constant resources of 27300, 27301 and 27302, in the order of their paths.
+    ///
+    /// The client adds what it knows itself: 27300/0/6, /8 and /13, and 27301/0/10.
+    pub capability: &'a dyn Records,
+    /// The content formats that it reads and writes, [`Codec::ALL`] or less.
+    pub formats: &'static [Codec],
+    /// The kernels that modules run on, [`tinsmith_module::kernels::ALL`] or less: 27301/0/10.
+    pub kernels: &'static [&'static Kernel],
+    /// Class identifier of its modules, made of the digest of its capability
+    /// (`module_class` on a host).
+    pub module_class: [u8; 16],
+    /// Where the flash is.
+    pub layout: FlashLayout,
+    /// Bytes of stack that a module may use.
+    pub stack_bytes: u32,
+    /// Instruction sets that a module may use, bits of `tinsmith_module::format::isa`.
+    pub instruction_sets: u32,
+}
+
+/// Why a client can't be made: the board's mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The flash layout.
+    Layout(LayoutError),
+    /// The endpoint name is empty or longer than 64 bytes.
+    Endpoint,
+    /// The bootstrap URI is not `coap://ADDRESS:PORT` with an IP address.
+    BootstrapUri,
+    /// Fewer than two sessions, or more than 255.
+    Sessions,
+    /// Two objects have the same id, or the application has one that is the client's.
+    Objects,
+    /// 27300 lacks a resource that the client needs itself: the ABI version or the arena's size.
+    Capability,
+    /// The arena is smaller than 27300/0/5 says, or not aligned to 32.
+    Arena,
+    /// More than 32 kernels.
+    Kernels,
+}
+
+impl From<LayoutError> for ConfigError {
+    fn from(e: LayoutError) -> Self {
+        Self::Layout(e)
+    }
+}

@@ -1,0 +1,59 @@
+//! Accounts: one instance of LwM2M Security (0).
+
+use lwm2m_objects::Value;
+use lwm2m_objects::ids::lwm2m_security as ids;
+
+use crate::text::{Bytes, Text};
+use crate::zero::Flag;
+
+/// One instance of object 0 (LwM2M TS 1.1 §E.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Security {
+    pub(crate) id: u16,
+    pub(crate) uri: Text<96>,
+    pub(crate) bootstrap: Flag,
+    /// 3: NoSec. Other modes are kept for the layer that knows them.
+    pub(crate) mode: u8,
+    pub(crate) identity: Bytes<64>,
+    pub(crate) server_key: Bytes<64>,
+    pub(crate) secret: Bytes<64>,
+    pub(crate) short_id: u16,
+    /// Seconds before a Bootstrap-Request.
+    pub(crate) hold_off: u32,
+}
+
+impl Security {
+    pub(crate) const fn new(id: u16) -> Self {
+        Self {
+            id,
+            uri: Text::EMPTY,
+            bootstrap: Flag::No,
+            mode: 3,
+            identity: Bytes::EMPTY,
+            server_key: Bytes::EMPTY,
+            secret: Bytes::EMPTY,
+            short_id: 0,
+            hold_off: 0,
+        }
+    }
+
+    pub(super) fn set(&mut self, resource: u16, value: Value<'_>) -> Option<()> {
+        match resource {
+            ids::LWM2M_SERVER_URI => self.uri.set(value.as_str()?)?,
+            ids::BOOTSTRAP_SERVER => self.bootstrap = value.as_bool()?.into(),
+            ids::SECURITY_MODE => {
+                self.mode = u8::try_from(value.as_i64()?).ok().filter(|m| *m <= 4)?;
+            }
+            ids::PUBLIC_KEY_OR_IDENTITY => self.identity.set(value.as_bytes()?)?,
+            ids::SERVER_PUBLIC_KEY => self.server_key.set(value.as_bytes()?)?,
+            ids::SECRET_KEY => self.secret.set(value.as_bytes()?)?,
+            ids::SHORT_SERVER_ID => self.short_id = u16::try_from(value.as_i64()?).ok()?,
+            ids::CLIENT_HOLD_OFF_TIME => self.hold_off = u32::try_from(value.as_i64()?).ok()?,
+            // SMS, bootstrap account timeout, SNI, OSCORE: accepted, without a use yet.
+            ids::SMS_SECURITY_MODE..=ids::LWM2M_SERVER_SMS_NUMBER
+            | ids::BOOTSTRAP_SERVER_ACCOUNT_TIMEOUT..=ids::OSCORE_SECURITY_MODE => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}
