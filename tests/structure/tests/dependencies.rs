@@ -83,16 +83,6 @@ const UNNAMED: &[(&str, &str, &str)] = &[
         "left over; the client is being taken apart",
     ),
     (
-        "tinsmith-compiler",
-        "serde_json",
-        "left over; the compiler is being rebuilt",
-    ),
-    (
-        "tinsmith-compiler",
-        "sha2",
-        "left over; the compiler is being rebuilt",
-    ),
-    (
         "tinsmith-store",
         "futures-executor",
         "left over; the store's joints are being moved",

@@ -29,14 +29,6 @@ const KNOTS: &[(&str, &[&str], &str)] = &[
          use it",
     ),
     (
-        "tinsmith-module",
-        &[
-            "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",
-        ],
-        "the writer of an operator's record stands beside its reader, both name ModuleBuilder and \
-         Module, and a Module names the Arena that it fits",
-    ),
-    (
         "tinsmith-update",
         &["ask", "reconcile"],
         "what is asked of the reconciler names its jobs, and it takes what is asked",
