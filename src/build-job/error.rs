@@ -261,10 +261,8 @@ pub enum Problem {
     /// Nodes that need each other's outputs.
     #[error("the graph has a cycle through this node; only feed-forward graphs can be compiled")]
     Cyclic,
-    /// The graph has not exactly one input and one output.
-    #[error(
-        "the graph has {inputs} inputs and {outputs} outputs; exactly one of each is supported"
-    )]
+    /// The graph has no input or no output, or too many.
+    #[error("the graph has {inputs} inputs and {outputs} outputs; 1 to 16 of each are supported")]
     Endpoints {
         /// Graph inputs that are not initializers.
         inputs: u64,

@@ -15,8 +15,8 @@ mod task;
 
 pub use error::{ChildFailure, CompileError, ModelError, Problem};
 pub use misfit::Misfit;
-pub use report::{Compiled, FloatCheck, LayerReport, MEASURE, Progress, Report};
+pub use report::{Compiled, FloatCheck, LayerReport, MEASURE, PortReport, Progress, Report};
 pub use request::{Options, Request, build_key, choices};
-pub use samples::{Samples, TestSet};
+pub use samples::{Array, Samples, TestSet};
 pub use task::{Task, squared_error};
 pub use tinsmith_module::NUMERICS_VERSION;

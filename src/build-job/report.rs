@@ -68,8 +68,23 @@ pub struct Report {
     /// What the float model was compared with before it was quantized.
     #[serde(default)]
     pub float_check: FloatCheck,
+    /// The model's inputs.
+    #[serde(default)]
+    pub inputs: Vec<PortReport>,
+    /// The model's outputs.
+    #[serde(default)]
+    pub outputs: Vec<PortReport>,
     /// One row per record of the plan.
     pub layers: Vec<LayerReport>,
+}
+
+/// An input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortReport {
+    /// Name in the ONNX file.
+    pub name: String,
+    /// Shape in the ONNX file, with batch.
+    pub shape: Vec<usize>,
 }
 
 /// Who else computed the float model.
@@ -118,4 +133,7 @@ pub struct LayerReport {
     /// Who does its work on the device.
     #[serde(default)]
     pub backend: String,
+    /// Cycles that it takes by the backend's reckoning, if it has one.
+    #[serde(default)]
+    pub cycles: Option<u64>,
 }

@@ -33,9 +33,24 @@ impl Options {
         let mut hash = Sha256::new();
         hash.update(b"tinsmith-options-1");
         hash.update([self.golden_seeds.min(2), u8::from(self.golden_sample)]);
-        hash.update((self.calibration.shape.len() as u64).to_le_bytes());
-        for &extent in &self.calibration.shape {
-            hash.update((extent as u64).to_le_bytes());
+        let shape = |hash: &mut Sha256, shape: &[usize]| {
+            hash.update((shape.len() as u64).to_le_bytes());
+            for &extent in shape {
+                hash.update((extent as u64).to_le_bytes());
+            }
+        };
+        match self.calibration.arrays.as_slice() {
+            // Its name is not looked at.
+            [only] => shape(&mut hash, &only.shape),
+            arrays => {
+                hash.update(u64::MAX.to_le_bytes());
+                hash.update((arrays.len() as u64).to_le_bytes());
+                for array in arrays {
+                    hash.update((array.name.len() as u64).to_le_bytes());
+                    hash.update(array.name.as_bytes());
+                    shape(&mut hash, &array.shape);
+                }
+            }
         }
         for value in &self.calibration.data {
             hash.update(value.to_le_bytes());

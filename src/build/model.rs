@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use lwm2m_objects::capability::Capability;
-use tinsmith_build_job::{NUMERICS_VERSION, Options, Request, Samples, Task, TestSet};
+use tinsmith_build_job::{Array, NUMERICS_VERSION, Options, Request, Samples, Task, TestSet};
 use tinsmith_build_job::{build_key, choices};
 use tinsmith_digest::Digest;
 use tinsmith_samples::{self as samples, SamplesError};
@@ -38,14 +38,23 @@ impl Model {
         card.check()?;
         let test = test.map(Into::into);
         let model = Self::unchecked(card, onnx.into(), calibration.into(), test);
-        let expected = &model.card.inputs[0].shape;
+        // A card has one input.
+        let input = &model.card.inputs[0];
+        let expected = &input.shape;
         let test = model.test()?.map(|test| ("test", test.x));
         for (file, samples) in [("calibration", model.calibration()?)]
             .into_iter()
             .chain(test)
         {
-            if samples.shape != *expected {
-                let found = &samples.shape;
+            let found = match samples.arrays.as_slice() {
+                [only] => Some(only),
+                arrays => [input.name.as_str(), "x"].iter().find_map(|name| {
+                    let named = |array: &&Array| array.name == *name;
+                    arrays.iter().find(named)
+                }),
+            };
+            let found = found.map_or(&[][..], |array| array.shape.as_slice());
+            if found != *expected {
                 let text = format!("its samples have shape {found:?}, the card says {expected:?}");
                 return Err(ZooError::Data {
                     file,

@@ -184,12 +184,12 @@ mod tests {
         for model in zoo.list() {
             let calibration = model.calibration().unwrap();
             assert_eq!(
-                calibration.shape, model.card.inputs[0].shape,
+                calibration.arrays[0].shape, model.card.inputs[0].shape,
                 "{}",
                 model.card.name
             );
             let test = model.test().unwrap().unwrap();
-            assert_eq!(test.x.shape, calibration.shape);
+            assert_eq!(test.x.arrays, calibration.arrays);
             assert!(test.x.len() >= 800);
         }
     }

@@ -8,7 +8,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::table::table;
 use lwm2m_objects::capability::Capability;
 use tinsmith_build::Zoo;
-use tinsmith_build_job::{FloatCheck, Options, Progress, Report, Request, Samples, Task, child};
+use tinsmith_build_job::{
+    FloatCheck, Options, PortReport, Progress, Report, Request, Samples, Task, child,
+};
 use tinsmith_samples as samples;
 
 /// Compile a model for a target; needs no server.
@@ -23,10 +25,11 @@ pub(super) struct Compile {
     /// device-client/boards/targets.
     #[arg(long, value_name = "NAME|FILE")]
     target: String,
-    /// Calibration samples: .npz with array x, or .npy. A shipped model has its own.
+    /// Calibration samples: .npz with array x (or one for each input, by its name), or .npy. A
+    /// shipped model has its own.
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
-    /// Labelled samples to measure float and int8 on: .npz with arrays x and y. A shipped model
+    /// Labelled samples to measure float and int8 on: .npz with such arrays and y. A shipped model
     /// has its own.
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
@@ -102,7 +105,7 @@ impl Compile {
             let calibration = self.calibration.as_ref().ok_or_else(|| {
                 anyhow!(
                     "--calibration is missing: the int8 scales of {} are measured on samples of \
-                     its input (.npz with array x, or .npy)",
+                     its input (.npz with array x, or one for each input, or .npy)",
                     self.model
                 )
             })?;
@@ -179,6 +182,11 @@ fn capability(target: &str) -> Result<Capability> {
     )
 }
 
+fn shape(extents: &[usize]) -> String {
+    let extents: Vec<String> = extents.iter().map(ToString::to_string).collect();
+    extents.join("x")
+}
+
 fn text(report: &Report) -> String {
     let mut out = String::new();
     let mut line = |name: &str, text: String| out.push_str(&format!("{name:<10} {text}\n"));
@@ -191,6 +199,12 @@ fn text(report: &Report) -> String {
             report.module_bytes, report.weights_bytes
         ),
     );
+    for (what, ports) in [("inputs", &report.inputs), ("outputs", &report.outputs)] {
+        if ports.len() > 1 {
+            let port = |port: &PortReport| format!("{} {}", port.name, shape(&port.shape));
+            line(what, ports.iter().map(port).collect::<Vec<_>>().join(", "));
+        }
+    }
     line("arena", format!("{} B", report.arena_bytes));
     line("MACs", report.macs.to_string());
     line(
@@ -224,10 +238,9 @@ fn text(report: &Report) -> String {
         .layers
         .iter()
         .map(|layer| {
-            let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
             vec![
                 layer.op.clone(),
-                shape.join("x"),
+                shape(&layer.shape),
                 layer.macs.to_string(),
                 layer.weights_bytes.to_string(),
                 layer.arena_bytes.to_string(),

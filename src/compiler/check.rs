@@ -50,6 +50,7 @@ pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
     }
     ports::check(&at, graph)?;
     order::sort(&at, graph)?;
+    ports::all_read(&at, graph)?;
     Ok(Checked {
         model: proto,
         opset,

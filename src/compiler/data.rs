@@ -1,7 +1,9 @@
 //! Whether calibration samples, test set and labels belong to the model, and whether the model is
 //! small enough to work on.
 
-use tinsmith_build_job::{CompileError, ModelError, Problem, Request, Task};
+use std::borrow::Cow;
+
+use tinsmith_build_job::{Array, CompileError, ModelError, Problem, Request, Samples, Task};
 
 use super::ir::{self, Graph, Port};
 
@@ -32,55 +34,116 @@ pub(crate) fn check_size(request: &Request, graph: &Graph) -> Result<(), Compile
     })))
 }
 
-/// Calibration, test set and labels belong to the model.
-pub(crate) fn check_data(request: &Request, graph: &Graph) -> Result<(), CompileError> {
-    let wrong = |problem: String| {
-        Err(CompileError::Data {
-            model: request.name.clone(),
-            problem,
-        })
+/// The request with its samples in the order of the graph's inputs, if calibration, test set and
+/// labels belong to the model.
+pub(crate) fn arranged<'r>(
+    request: &'r Request,
+    graph: &Graph,
+) -> Result<Cow<'r, Request>, CompileError> {
+    let wrong = |problem| CompileError::Data {
+        model: request.name.clone(),
+        problem,
     };
     if graph.inputs.is_empty() || graph.outputs.is_empty() {
-        return wrong("the model has no input or no output".into());
+        return Err(wrong("the model has no input or no output".into()));
     }
-    let elements = graph.sample_size();
-    let sets = [("calibration", Some(&request.options.calibration))]
-        .into_iter()
-        .chain([("test", request.test.as_ref().map(|test| &test.x))]);
-    for (what, samples) in sets {
-        let Some(samples) = samples else { continue };
-        if samples.is_empty() {
-            return wrong(format!("the {what} set is empty; give at least one sample"));
-        }
-        if samples.size() != elements || samples.data.len() % elements != 0 {
-            let inputs = graph.inputs.iter();
-            let inputs: Vec<String> = inputs
-                .map(|input| format!("'{}' has {:?}", input.name, input.shape))
-                .collect();
-            return wrong(format!(
-                "the {what} samples have shape {:?}, the model's input {}",
-                samples.shape,
-                inputs.join(", ")
-            ));
-        }
+    let calibration = inputs("calibration", &request.options.calibration, graph).map_err(wrong)?;
+    let test = request.test.as_ref();
+    let test = test.map(|test| inputs("test", &test.x, graph));
+    let test = test.transpose().map_err(wrong)?;
+    let mut request = Cow::Borrowed(request);
+    if let Cow::Owned(samples) = calibration {
+        request.to_mut().options.calibration = samples;
     }
-    let outputs: usize = graph.outputs.iter().map(|port| port.order.len()).sum();
-    if !request.labels.is_empty() && request.labels.len() != outputs {
-        return wrong(format!(
-            "there are {} labels but the output {} has {outputs} elements",
-            request.labels.len(),
-            names(&graph.outputs)
+    if let Some(Cow::Owned(samples)) = test
+        && let Some(test) = &mut request.to_mut().test
+    {
+        test.x = samples;
+    }
+    check_answers(&request, graph).map_err(wrong)?;
+    Ok(request)
+}
+
+/// The samples with an array for each input of the graph, in their order.
+pub(crate) fn inputs<'s>(
+    what: &str,
+    samples: &'s Samples,
+    graph: &Graph,
+) -> Result<Cow<'s, Samples>, String> {
+    if samples.is_empty() {
+        return Err(format!("the {what} set is empty; give at least one sample"));
+    }
+    let arrays = &samples.arrays;
+    let named = |name: &str| arrays.iter().position(|array| array.name == name);
+    let order: Vec<usize> = match (graph.inputs.as_slice(), arrays.len()) {
+        ([_], 1) => vec![0],
+        ([only], _) => named(&only.name)
+            .or_else(|| named("x"))
+            .into_iter()
+            .collect(),
+        (inputs, _) => {
+            let none = |a: &&Array| !inputs.iter().any(|input| input.name == a.name);
+            if let Some(array) = arrays.iter().find(none) {
+                let name = &array.name;
+                return Err(format!(
+                    "array '{name}' of the {what} set is for no input of the model, which has {}",
+                    names(inputs)
+                ));
+            }
+            inputs
+                .iter()
+                .filter_map(|input| named(&input.name))
+                .collect()
+        }
+    };
+    if order.len() != graph.inputs.len() {
+        let list: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
+        return Err(format!(
+            "the {what} set has the arrays {}, the model the inputs {}; give an .npz with an array \
+             for each",
+            list.join(", "),
+            names(&graph.inputs)
         ));
     }
+    let mut ports = graph.inputs.iter().zip(&order);
+    let other = |(port, index): &(&Port, &usize)| arrays[**index].size() != port.order.len();
+    if let Some((port, &index)) = ports.find(other) {
+        return Err(format!(
+            "the {what} samples have shape {:?}, the model's input '{}' has {:?}",
+            arrays[index].shape, port.name, port.shape
+        ));
+    }
+    if samples.data.len() % samples.size() != 0 {
+        return Err(format!("the last sample of the {what} set is not complete"));
+    }
+    match order.len() == arrays.len() && order.is_sorted() {
+        true => Ok(Cow::Borrowed(samples)),
+        false => Ok(Cow::Owned(samples.select(&order))),
+    }
+}
+
+/// Labels, task and the test set's answers belong to the first output, that of a reconstruction to
+/// all.
+fn check_answers(request: &Request, graph: &Graph) -> Result<(), String> {
+    let outputs = graph.outputs.iter().map(|port| port.order.len());
+    let first = outputs.clone().next().unwrap_or(0);
+    if !request.labels.is_empty() && request.labels.len() != first {
+        return Err(format!(
+            "there are {} labels but the output {} has {first} elements",
+            request.labels.len(),
+            names(graph.outputs.get(..1).unwrap_or_default())
+        ));
+    }
+    let (outputs, elements) = (outputs.sum::<usize>(), graph.sample_size());
     if request.task == Task::Reconstruct && outputs != elements {
-        return wrong(format!(
+        return Err(format!(
             "its task is to reconstruct {elements} values but its output has {outputs}"
         ));
     }
     if let Some(test) = &request.test
         && test.y.len() != test.x.len()
     {
-        return wrong(format!(
+        return Err(format!(
             "{} test samples but {} labels",
             test.x.len(),
             test.y.len()

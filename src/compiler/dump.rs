@@ -83,7 +83,7 @@ fn port(graph: &Graph, plan: &Plan, what: &str, port: &Port) -> String {
     )
 }
 
-fn text(build: &Build) -> String {
+fn text(build: &Build<'_>) -> String {
     let Build {
         graph, plan, built, ..
     } = build;
@@ -181,7 +181,7 @@ fn small_graphs() {
             task: Task::Regress,
             labels: Vec::new(),
             capability: tinsmith_targets::find("nrf52840").unwrap(),
-            options: Options::new(Samples { shape, data }),
+            options: Options::new(Samples::new(shape, data)),
             test: None,
         };
         check(&request, "nrf52840");

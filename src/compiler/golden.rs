@@ -7,29 +7,34 @@ use tinsmith_module::numerics;
 use super::ir::{Graph, Port, Quantization};
 use super::plan::ALIGN;
 
+/// Runs of a golden input where a run depends on those before it.
+const SEQUENCE: u16 = 4;
 /// Seeds of the golden inputs that every module carries.
 const GOLDEN_SEEDS: [u32; 2] = [0x7473_6d31, 0x7473_6d32];
 /// A raw sample up to this many bytes is a golden input too.
 const MAX_RAW_GOLDEN: usize = 2048;
 
-/// Seeds, and a calibration sample that is small enough. None for a model with states: a module does
-/// not say what they hold at reset.
-pub(crate) fn inputs(request: &Request, graph: &Graph) -> Vec<GoldenInput> {
-    if !graph.states.is_empty() {
-        return Vec::new();
+/// Runs of each golden input.
+pub(crate) fn steps(graph: &Graph) -> u16 {
+    match graph.states.is_empty() {
+        true => 1,
+        false => SEQUENCE,
     }
+}
+
+/// Seeds, and calibration samples for [`steps`] runs if they are small enough.
+pub(crate) fn inputs(request: &Request, graph: &Graph) -> Vec<GoldenInput> {
     let seeds = usize::from(request.options.golden_seeds);
     let mut golden: Vec<GoldenInput> = GOLDEN_SEEDS
         .iter()
         .take(seeds)
         .map(|&seed| GoldenInput::Seed(seed))
         .collect();
-    if let (true, Some(sample)) = (
-        request.options.golden_sample,
-        request.options.calibration.iter().next(),
-    ) && sample.len() <= MAX_RAW_GOLDEN
-    {
-        let parts = graph.parts(sample).into_iter();
+    let steps = usize::from(steps(graph));
+    let samples = request.options.calibration.iter().take(steps);
+    let small = steps * graph.sample_size() <= MAX_RAW_GOLDEN;
+    if request.options.golden_sample && small && samples.len() == steps {
+        let parts = samples.flat_map(|sample| graph.parts(sample));
         let bytes = parts.flat_map(|(port, part)| stored(graph, port, part));
         golden.push(GoldenInput::Raw(bytes.collect()));
     }
@@ -47,7 +52,7 @@ pub(crate) fn stored(graph: &Graph, port: &Port, values: &[f32]) -> Vec<u8> {
         .collect()
 }
 
-/// The bytes of the state segment before the first run.
+/// The bytes of the state segment at reset.
 pub(crate) fn reset(graph: &Graph) -> Vec<u8> {
     let mut bytes = Vec::new();
     for state in &graph.states {

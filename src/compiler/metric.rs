@@ -63,6 +63,8 @@ fn outcomes(
     samples: &[f32],
     elements: usize,
 ) -> Result<Vec<Outcome>, String> {
+    // Of the first output, a reconstruction is of all.
+    let first = float.outputs.first().map_or(0, |port| port.order.len());
     let mut evaluator = Evaluator::new(float);
     let mut running = runner.start();
     let mut outcomes = Vec::new();
@@ -70,12 +72,14 @@ fn outcomes(
         evaluator.run(sample);
         let real = evaluator.output();
         let answer = running.run(sample)?;
-        let reduce = |output: &[f32], class: Option<u32>| match (task, output) {
-            // A single score is that of the second of two classes.
-            (Task::Classify, [score]) => f64::from(u8::from(*score > 0.5)),
-            (Task::Classify, scores) => f64::from(class.unwrap_or_else(|| argmax(scores))),
-            (Task::Regress, values) => values.first().map_or(0.0, |&v| f64::from(v)),
-            (Task::Reconstruct, values) => squared_error(sample, values),
+        let reduce = |output: &[f32], class: Option<u32>| {
+            match (task, output.get(..first).unwrap_or(output)) {
+                // A single score is that of the second of two classes.
+                (Task::Classify, [score]) => f64::from(u8::from(*score > 0.5)),
+                (Task::Classify, scores) => f64::from(class.unwrap_or_else(|| argmax(scores))),
+                (Task::Regress, values) => values.first().map_or(0.0, |&v| f64::from(v)),
+                (Task::Reconstruct, _) => squared_error(sample, output),
+            }
         };
         outcomes.push(Outcome {
             float: reduce(&real, None),

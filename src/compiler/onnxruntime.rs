@@ -21,7 +21,7 @@ fn request(name: &str, onnx: Vec<u8>, shape: &[usize]) -> Request {
         task: Task::Regress,
         labels: Vec::new(),
         capability: tinsmith_targets::find("nrf52840").unwrap(),
-        options: Options::new(Samples { shape, data }),
+        options: Options::new(Samples::new(shape, data)),
         test: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The stages of a build, in their order.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use tinsmith_build_job::{
@@ -18,7 +19,9 @@ use super::{
 };
 
 /// What a model became before its module is verified.
-pub(crate) struct Build {
+pub(crate) struct Build<'r> {
+    /// What was asked, with samples in the order of the graph's inputs.
+    pub request: Cow<'r, Request>,
     /// The rewritten graph in floats.
     pub float: Graph,
     /// The same graph, quantized.
@@ -47,6 +50,7 @@ pub fn compile(
         });
     };
     let Build {
+        request: arranged,
         float,
         graph,
         plan,
@@ -58,16 +62,17 @@ pub fn compile(
         Module::parse(&built.image).map_err(|e| internal(request, "write", e.to_string()))?;
     fit::fit(&request.name, &request.capability, &module)?;
     stage("verify", 0.6);
-    let reset = golden::reset(&graph);
-    let kernels = Kernels::new(&module, &reset);
-    let samples = &request.options.calibration;
-    verify::verify(&graph, &kernels, &Spec::new(&module, &reset), samples)
+    let reference =
+        Module::parse(&built.reference).map_err(|e| internal(request, "write", e.to_string()))?;
+    let kernels = Kernels::new(&module);
+    let samples = &arranged.options.calibration;
+    verify::verify(&graph, &kernels, &Spec::new(&reference), samples)
         .map_err(|e| internal(request, "verify", e))?;
     let sqnr = verify::noise(&graph, &kernels, &built.layers, &float, samples);
     let runner = Runner::new(&graph, &kernels);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     stage(MEASURE, 0.75);
-    let measured = match &request.test {
+    let measured = match &arranged.test {
         Some(test) => Some(
             metric::measure(request.task, &float, &runner, test)
                 .map_err(|e| internal(request, "measure", e))?,
@@ -94,10 +99,10 @@ pub fn compile(
 }
 
 /// From the file to the module's bytes.
-pub(crate) fn build(
-    request: &Request,
+pub(crate) fn build<'r>(
+    request: &'r Request,
     stage: &mut dyn FnMut(&str, f32),
-) -> Result<Build, CompileError> {
+) -> Result<Build<'r>, CompileError> {
     stage("check", 0.0);
     let checked = check::check(&request.name, &request.onnx)?;
     stage("import", 0.05);
@@ -105,7 +110,8 @@ pub(crate) fn build(
     let typed = typed.as_ref().map_err(String::as_str);
     let imported = import::import(&request.name, &checked, typed.ok(), &operators::find)?;
     data::check_size(request, &imported.graph)?;
-    data::check_data(request, &imported.graph)?;
+    let arranged = data::arranged(request, &imported.graph)?;
+    let request = &*arranged;
     stage("compare", 0.1);
     compare::check_values(request, &imported)?;
     let float_check =
@@ -140,6 +146,7 @@ pub(crate) fn build(
     };
     let built = write(&graph, &plan, &extras).map_err(|e| refused(request, e))?;
     Ok(Build {
+        request: arranged,
         float,
         graph,
         plan,

@@ -1,11 +1,11 @@
 //! Fills the report of a build.
 
 use tinsmith_build_job::metric::Measured;
-use tinsmith_build_job::{FloatCheck, LayerReport, Report, Request};
+use tinsmith_build_job::{FloatCheck, LayerReport, PortReport, Report, Request};
 use tinsmith_digest::Digest;
 use tinsmith_module::Module;
 
-use super::ir::{Graph, Node};
+use super::ir::{Graph, Node, Port};
 use super::plan::Plan;
 use super::write::{Built, weight_bytes};
 use crate::COMPILER_VERSION;
@@ -53,6 +53,11 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
                 weights_bytes: if first { weight_bytes(graph, node) } else { 0 },
                 arena_bytes: plan.live_bytes.get(layer.step).copied().unwrap_or(0) as u64,
                 sqnr_db: parts.sqnr.get(index).copied().flatten(),
+                cycles: plan
+                    .steps
+                    .get(layer.step)
+                    .filter(|_| first)
+                    .and_then(|step| step.backend.cycles(graph, node)),
                 backend: plan
                     .steps
                     .get(layer.step)
@@ -81,8 +86,18 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         compiler: COMPILER_VERSION.into(),
         kernels: module.kernels().collect(),
         float_check: parts.float_check.clone(),
+        inputs: ports(&graph.inputs),
+        outputs: ports(&graph.outputs),
         layers,
     }
+}
+
+fn ports(ports: &[Port]) -> Vec<PortReport> {
+    let report = |port: &Port| PortReport {
+        name: port.name.clone(),
+        shape: port.shape.clone(),
+    };
+    ports.iter().map(report).collect()
 }
 
 /// Multiply-accumulates of a graph.

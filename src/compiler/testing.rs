@@ -77,6 +77,12 @@ impl Onnx {
         Self { graph, opset: 13 }
     }
 
+    /// Another input.
+    pub(crate) fn input(mut self, name: &str, shape: &[usize]) -> Self {
+        self.graph.input.push(port(name, shape));
+        self
+    }
+
     /// A constant with values from [`values`], called `name`.
     pub(crate) fn weights(mut self, name: &str, shape: &[usize]) -> Self {
         let seed = name.bytes().map(u32::from).sum::<u32>() + 7;

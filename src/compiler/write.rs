@@ -6,6 +6,7 @@ use tinsmith_module::kernels::STACK_BYTES;
 
 use super::backend::context::number;
 use super::backend::{BackendError, Context, Place};
+use super::golden;
 use super::ir::{self, Graph, Node, NodeId, Port, Quantization, TensorId};
 use super::passes;
 use super::plan::{ALIGN, Plan, Space};
@@ -17,7 +18,7 @@ pub(crate) struct Extras<'a> {
     pub task: Task,
     /// Class names.
     pub labels: &'a [String],
-    /// Golden inputs.
+    /// Golden inputs, of [`golden::steps`] runs each.
     pub golden: &'a [GoldenInput],
     /// Multiply-accumulates of one inference.
     pub macs: u64,
@@ -39,6 +40,8 @@ pub(crate) struct Layer {
 pub(crate) struct Built {
     /// The image.
     pub image: Vec<u8>,
+    /// The same with the record that each call stands for in its place: what the specification runs.
+    pub reference: Vec<u8>,
     /// Its records.
     pub layers: Vec<Layer>,
     /// Bytes of weights and biases in it.
@@ -64,6 +67,7 @@ pub(crate) fn write(
         0 => None,
         bytes => Some(segment(bytes, SegmentKind::State)?),
     };
+    builder.reset(golden::reset(graph));
     let in_module = |space, offset| {
         let segment = match space {
             Space::Scratch => Some(scratch),
@@ -99,8 +103,10 @@ pub(crate) fn write(
     for port in &graph.inputs {
         builder.input(descriptor(&cx, port, None)?);
     }
-    for port in &graph.outputs {
-        builder.output(descriptor(&cx, port, Some(extras.task))?);
+    // The task is that of the first output, a reconstruction is of all.
+    for (index, port) in graph.outputs.iter().enumerate() {
+        let told = index == 0 || extras.task == Task::Reconstruct;
+        builder.output(descriptor(&cx, port, told.then_some(extras.task))?);
     }
     for label in extras.labels {
         builder.label(label.as_str());
@@ -108,10 +114,11 @@ pub(crate) fn write(
     builder.stack_bytes(STACK_BYTES);
     builder.macs(extras.macs);
     for golden in extras.golden {
-        builder.golden_from_spec(golden.clone())?;
+        builder.golden_sequence_from_spec(golden.clone(), golden::steps(graph))?;
     }
     Ok(Built {
         image: builder.finish()?,
+        reference: builder.without_calls().finish()?,
         layers,
         weights_bytes,
     })

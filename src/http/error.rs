@@ -141,7 +141,7 @@ impl From<InferenceError> for ApiError {
             InferenceError::Size(_) => ApiError::bad_request(error.to_string()),
             InferenceError::NoModel => ApiError::conflict(error.to_string()),
             InferenceError::Descriptor(_)
-            | InferenceError::Tensors(_)
+            | InferenceError::Tensors { .. }
             | InferenceError::Missing(_) => ApiError::device(Outcome::Malformed(error.to_string())),
         }
     }

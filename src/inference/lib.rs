@@ -68,9 +68,14 @@ pub enum InferenceError {
     /// The descriptors can't be understood.
     #[error("the device describes its model wrongly: {0}")]
     Descriptor(#[from] DescriptorError),
-    /// Several inputs or outputs.
-    #[error("the model has {0} inputs or outputs; expected 1")]
-    Tensors(usize),
+    /// A device takes and gives all tensors of a model, but samples and answers here are of one.
+    #[error("the model has {count} {what}; a sample is run by the server on a model with one")]
+    Tensors {
+        /// Inputs or outputs.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+    },
     /// The sample does not fit the model.
     #[error(transparent)]
     Size(#[from] WrongLength),
@@ -97,7 +102,7 @@ impl Session {
             .find_map(|found| found.value.as_objlnk())
             .filter(|link| link.object == ids::ML_MODEL)
             .ok_or(InferenceError::NoModel)?;
-        let descriptor = async |resource| {
+        let descriptor = async |what, resource| {
             let path = Path::resource(ids::ML_MODEL, model.instance, resource);
             let values = content(read(path).await?)?;
             let bytes = values
@@ -108,12 +113,13 @@ impl Session {
                 .ok_or(InferenceError::NoModel)?;
             let mut all = read_descriptors(&bytes)?;
             if all.len() != 1 {
-                return Err(InferenceError::Tensors(all.len()));
+                let count = all.len();
+                return Err(InferenceError::Tensors { what, count });
             }
             Ok(all.remove(0))
         };
-        let input = descriptor(ml_model::INPUTS).await?;
-        let output = descriptor(ml_model::OUTPUTS).await?;
+        let input = descriptor("inputs", ml_model::INPUTS).await?;
+        let output = descriptor("outputs", ml_model::OUTPUTS).await?;
         Ok(Self {
             server: server.clone(),
             endpoint: endpoint.to_owned(),

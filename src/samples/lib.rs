@@ -4,10 +4,12 @@ use std::io::{Cursor, Read};
 
 use ndarray::{ArrayD, Axis};
 use ndarray_npy::ReadNpyExt;
-use tinsmith_build_job::{Samples, TestSet};
+use tinsmith_build_job::{Array, Samples, TestSet};
 
-/// The most bytes an array may have when it is unpacked.
+/// The most bytes an array, and all that are used together, may have when they are unpacked.
 const MAX_BYTES: u64 = 512 << 20;
+/// The most arrays of an .npz file that are used.
+const MAX_ARRAYS: usize = 16;
 
 /// Why a data file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +21,7 @@ pub enum SamplesError {
     #[error("the .npz has no array '{name}'; it has: {found}")]
     NoArray {
         /// What was looked for.
-        name: &'static str,
+        name: String,
         /// What is there.
         found: String,
     },
@@ -27,7 +29,7 @@ pub enum SamplesError {
     #[error("array '{name}' has type {found}; expected {expected}")]
     Type {
         /// The array.
-        name: &'static str,
+        name: String,
         /// As the file has it.
         found: String,
         /// What would do.
@@ -37,7 +39,7 @@ pub enum SamplesError {
     #[error("array '{name}' would need {bytes} bytes; the limit is {MAX_BYTES}")]
     TooBig {
         /// The array.
-        name: &'static str,
+        name: String,
         /// As the file says.
         bytes: u64,
     },
@@ -48,44 +50,114 @@ pub enum SamplesError {
     #[error("array '{name}', sample {sample}: a value is not finite")]
     NotFinite {
         /// The array.
-        name: &'static str,
+        name: String,
         /// Index of the sample.
         sample: usize,
     },
 }
 
-/// The samples in array `x` of an .npz file, or in an .npy file.
+/// The samples in an .npy file, or in the arrays of an .npz file, each of which is for the input of
+/// its name. An array `y` is for labels. If there is an array `x`, others that are no samples beside
+/// it don't count.
 pub fn samples(bytes: &[u8]) -> Result<Samples, SamplesError> {
-    let npy = if bytes.starts_with(b"\x93NUMPY") {
-        bytes.to_vec()
-    } else {
-        entry(bytes, "x")?
+    if bytes.starts_with(b"\x93NUMPY") {
+        let array = input("x", bytes)?;
+        let shape = array.shape()[1..].to_vec();
+        return Ok(Samples::new(shape, array.iter().copied().collect()));
+    }
+    let mut archive = open(bytes)?;
+    let names = names(&archive);
+    let mut inputs: Vec<(&str, ArrayD<f32>)> = Vec::new();
+    let x = names.iter().any(|name| name == "x");
+    if x {
+        inputs.push(("x", input("x", &entry(&mut archive, "x")?)?));
+    }
+    let others = || {
+        names
+            .iter()
+            .filter(|name| !["x", "y"].contains(&name.as_str()))
     };
-    let array = floats("x", &npy)?;
+    if !x && others().count() > MAX_ARRAYS {
+        let text = format!("the .npz has more than {MAX_ARRAYS} arrays");
+        return Err(SamplesError::Shape(text));
+    }
+    let mut bytes = 0;
+    for name in others().take(MAX_ARRAYS) {
+        match entry(&mut archive, name).and_then(|npy| input(name, &npy)) {
+            Ok(array) if !x || count(&array) == count(&inputs[0].1) => {
+                bytes += 4 * array.len() as u64;
+                inputs.push((name, array));
+            }
+            Err(error) if !x => return Err(error),
+            _ => {}
+        }
+        if bytes > MAX_BYTES {
+            let name = name.clone();
+            return Err(SamplesError::TooBig { name, bytes });
+        }
+    }
+    join(&inputs, &names)
+}
+
+/// Number of samples.
+fn count(array: &ArrayD<f32>) -> usize {
+    array.len_of(Axis(0))
+}
+
+/// Sample by sample, the values of all arrays.
+fn join(inputs: &[(&str, ArrayD<f32>)], names: &[String]) -> Result<Samples, SamplesError> {
+    let Some((first, array)) = inputs.first() else {
+        let (name, found) = ("x".into(), names.join(", "));
+        return Err(SamplesError::NoArray { name, found });
+    };
+    let samples = count(array);
+    if let Some((name, other)) = inputs.iter().find(|(_, a)| count(a) != samples) {
+        let other = count(other);
+        let text = format!("'{first}' has {samples} samples, '{name}' has {other}");
+        return Err(SamplesError::Shape(text));
+    }
+    let mut data = Vec::new();
+    for sample in 0..samples {
+        for (_, array) in inputs {
+            data.extend(array.index_axis(Axis(0), sample).iter());
+        }
+    }
+    let array = |(name, array): &(&str, ArrayD<f32>)| Array {
+        name: (*name).to_owned(),
+        shape: array.shape()[1..].to_vec(),
+    };
+    Ok(Samples {
+        arrays: inputs.iter().map(array).collect(),
+        data,
+    })
+}
+
+/// An array of samples.
+fn input(name: &str, npy: &[u8]) -> Result<ArrayD<f32>, SamplesError> {
+    let array = floats(name, npy)?;
     if array.ndim() < 2 || array.is_empty() {
         let text = format!(
-            "array 'x' has shape {:?}; expected [samples, input ...]",
+            "array '{name}' has shape {:?}; expected [samples, input ...]",
             array.shape()
         );
         return Err(SamplesError::Shape(text));
     }
-    let shape = array.shape()[1..].to_vec();
-    if let Some(sample) = array
+    match array
         .axis_iter(Axis(0))
         .position(|sample| sample.iter().any(|v| !v.is_finite()))
     {
-        return Err(SamplesError::NotFinite { name: "x", sample });
+        None => Ok(array),
+        Some(sample) => Err(SamplesError::NotFinite {
+            name: name.into(),
+            sample,
+        }),
     }
-    Ok(Samples {
-        shape,
-        data: array.iter().copied().collect(),
-    })
 }
 
-/// The samples in array `x` and their labels in array `y` of an .npz file.
+/// The samples in an .npz file, as [`samples`] reads them, and their labels in array `y`.
 pub fn test_set(bytes: &[u8]) -> Result<TestSet, SamplesError> {
     let x = samples(bytes)?;
-    let npy = entry(bytes, "y")?;
+    let npy = entry(&mut open(bytes)?, "y")?;
     let y: Vec<f64> = match header("y", &npy)?.0.as_str() {
         "<i8" => array::<i64>("y", &npy)?.iter().map(|v| *v as f64).collect(),
         "<i4" => array::<i32>("y", &npy)?
@@ -105,17 +177,30 @@ pub fn test_set(bytes: &[u8]) -> Result<TestSet, SamplesError> {
     Ok(TestSet { x, y })
 }
 
-fn entry(bytes: &[u8], name: &'static str) -> Result<Vec<u8>, SamplesError> {
-    let format = |error: &dyn std::fmt::Display| SamplesError::Format(error.to_string());
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| format(&e))?;
+type Archive<'a> = zip::ZipArchive<Cursor<&'a [u8]>>;
+
+fn format(error: &dyn std::fmt::Display) -> SamplesError {
+    SamplesError::Format(error.to_string())
+}
+
+fn open(bytes: &[u8]) -> Result<Archive<'_>, SamplesError> {
+    zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| format(&e))
+}
+
+/// The names of the arrays, in order.
+fn names(archive: &Archive<'_>) -> Vec<String> {
+    let names = archive.file_names().filter_map(|n| n.strip_suffix(".npy"));
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+fn entry(archive: &mut Archive<'_>, name: &str) -> Result<Vec<u8>, SamplesError> {
     let file = format!("{name}.npy");
     let Some(index) = archive.index_for_name(&file) else {
-        let found = archive
-            .file_names()
-            .take(16)
-            .map(|n| n.trim_end_matches(".npy"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let mut found = names(archive);
+        found.truncate(16);
+        let (name, found) = (name.into(), found.join(", "));
         return Err(SamplesError::NoArray { name, found });
     };
     let entry = archive.by_index(index).map_err(|e| format(&e))?;
@@ -126,20 +211,20 @@ fn entry(bytes: &[u8], name: &'static str) -> Result<Vec<u8>, SamplesError> {
         .map_err(|e| format(&e))?;
     if npy.len() as u64 > MAX_BYTES {
         return Err(SamplesError::TooBig {
-            name,
+            name: name.into(),
             bytes: npy.len() as u64,
         });
     }
     Ok(npy)
 }
 
-fn floats(name: &'static str, npy: &[u8]) -> Result<ArrayD<f32>, SamplesError> {
+fn floats(name: &str, npy: &[u8]) -> Result<ArrayD<f32>, SamplesError> {
     let (descr, _) = header(name, npy)?;
     match descr.as_str() {
         "<f4" => array::<f32>(name, npy),
         "<f8" => Ok(array::<f64>(name, npy)?.mapv(|v| v as f32)),
         _ => Err(SamplesError::Type {
-            name,
+            name: name.into(),
             found: descr,
             expected: "float32",
         }),
@@ -147,7 +232,7 @@ fn floats(name: &'static str, npy: &[u8]) -> Result<ArrayD<f32>, SamplesError> {
 }
 
 fn array<T: ndarray_npy::ReadableElement>(
-    name: &'static str,
+    name: &str,
     npy: &[u8],
 ) -> Result<ArrayD<T>, SamplesError> {
     let (_, elements) = header(name, npy)?;
@@ -160,7 +245,7 @@ fn array<T: ndarray_npy::ReadableElement>(
 }
 
 /// The type and the number of elements that a .npy header claims (NEP 1).
-fn header(name: &'static str, npy: &[u8]) -> Result<(String, u64), SamplesError> {
+fn header(name: &str, npy: &[u8]) -> Result<(String, u64), SamplesError> {
     let wrong = || SamplesError::Format(format!("array '{name}' has no .npy header"));
     let length = match npy.get(6) {
         Some(1) => npy
@@ -253,12 +338,58 @@ mod tests {
         let file = npz(&[("x", x(&[0., 1., 2., 3., 4., 5.], "(2, 1, 3)")), ("y", y)]);
         let set = test_set(&file).unwrap();
         assert_eq!(
-            (set.x.shape.as_slice(), set.x.len(), set.x.size()),
+            (set.x.arrays[0].shape.as_slice(), set.x.len(), set.x.size()),
             (&[1, 3][..], 2, 3)
         );
         assert_eq!(set.x.iter().nth(1).unwrap(), [3., 4., 5.]);
         assert_eq!(set.y, [1., 5.]);
         assert_eq!(samples(&x(&[1., 2.], "(2, 1)")).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_array_for_each_input() {
+        let (a, b) = (x(&[0., 1., 2., 3.], "(2, 2)"), x(&[8., 9.], "(2, 1, 1)"));
+        let file = npz(&[
+            ("b", b.clone()),
+            ("a", a.clone()),
+            ("y", x(&[1., 0.], "(2,)")),
+        ]);
+        let set = test_set(&file).unwrap();
+        let arrays = set.x.arrays.iter();
+        let arrays: Vec<_> = arrays.map(|a| (a.name.as_str(), &a.shape[..])).collect();
+        assert_eq!(arrays, [("a", &[2][..]), ("b", &[1, 1][..])]);
+        assert_eq!(set.x.data, [0., 1., 8., 2., 3., 9.]);
+        // Beside an x only what has as many samples.
+        let three = x(&[0.; 3], "(3, 1)");
+        let others = [
+            ("x", a.clone()),
+            ("mean", three.clone()),
+            ("odd", npy("|O", "(2, 1)", b"")),
+        ];
+        assert_eq!(samples(&npz(&others)).unwrap().arrays.len(), 1);
+        assert_eq!(
+            samples(&npz(&[("x", a.clone()), ("b", b)])).unwrap().size(),
+            3
+        );
+        let error = samples(&npz(&[("a", a), ("c", three)])).unwrap_err();
+        assert_eq!(error.to_string(), "'a' has 2 samples, 'c' has 3");
+        assert!(
+            samples(&npz(&[]))
+                .unwrap_err()
+                .to_string()
+                .contains("no array 'x'")
+        );
+        let many: Vec<String> = (0..=MAX_ARRAYS).map(|i| format!("in{i}")).collect();
+        let many: Vec<_> = many
+            .iter()
+            .map(|n| (n.as_str(), x(&[1.], "(1, 1)")))
+            .collect();
+        assert!(
+            samples(&npz(&many))
+                .unwrap_err()
+                .to_string()
+                .contains("more than 16")
+        );
     }
 
     #[test]

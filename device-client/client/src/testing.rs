@@ -95,7 +95,7 @@ pub(crate) fn records() -> &'static Vec<(Path, OwnedValue)> {
     Box::leak(Box::new(capability().records()))
 }
 
-fn tensor(name: &str, offset: u32, task: Option<Task>) -> TensorSpec {
+pub(crate) fn tensor(name: &str, offset: u32, task: Option<Task>) -> TensorSpec {
     TensorSpec {
         descriptor: TensorDescriptor {
             name: name.into(),

@@ -1,10 +1,41 @@
 //! The memory of a run.
 
+use core::fmt;
+
 use crate::format::Tensor;
-use crate::format::header::MAX_SEGMENTS;
-use crate::loader::Module;
+use crate::format::header::{MAX_SEGMENTS, Segments};
 use crate::plan::Span;
-use crate::run::RunError;
+
+/// Why a run could not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The arena has fewer bytes than all segments take.
+    ArenaTooSmall {
+        /// Bytes needed.
+        needed: usize,
+    },
+    /// A segment has fewer bytes than the module says, or is missing.
+    SegmentTooSmall {
+        /// Index of the segment.
+        segment: usize,
+        /// Bytes needed.
+        needed: usize,
+    },
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::ArenaTooSmall { needed } => write!(f, "the model needs {needed} B of arena"),
+            RunError::SegmentTooSmall { segment, needed } => {
+                write!(f, "the model needs {needed} B of arena segment {segment}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
 
 /// A slice for each arena segment of a module; segments may lie in different memories.
 #[derive(Debug)]
@@ -22,12 +53,12 @@ impl<'a> Arena<'a> {
     /// # Errors
     /// A segment is shorter than the module says, or missing.
     pub fn new(
-        module: &Module<'_>,
+        places: Segments<'_>,
         memories: impl IntoIterator<Item = &'a mut [u8]>,
     ) -> Result<Self, RunError> {
         let mut memories = memories.into_iter();
         let mut segments = none();
-        for (segment, (place, slot)) in (0..).zip(module.segments().zip(&mut segments)) {
+        for (segment, (place, slot)) in (0..).zip(places.iter().zip(&mut segments)) {
             let needed = place.size as usize;
             let memory = memories.next().and_then(|memory| memory.get_mut(..needed));
             *slot = memory.ok_or(RunError::SegmentTooSmall { segment, needed })?;
@@ -35,17 +66,17 @@ impl<'a> Arena<'a> {
         Ok(Arena { segments })
     }
 
-    /// All segments in one memory, where [`Module::range`] says.
+    /// All segments in one memory.
     ///
     /// # Errors
-    /// The memory has fewer bytes than [`Module::arena_bytes`].
-    pub fn in_one(module: &Module<'_>, memory: &'a mut [u8]) -> Result<Self, RunError> {
-        let needed = module.arena_bytes();
+    /// The memory is too small.
+    pub fn in_one(places: Segments<'_>, memory: &'a mut [u8]) -> Result<Self, RunError> {
+        let needed = places.total();
         let small = RunError::ArenaTooSmall { needed };
         let mut rest = memory.get_mut(..needed).ok_or(small)?;
         let mut segments = none();
         let mut end = 0;
-        for (place, slot) in module.segments().zip(&mut segments) {
+        for (place, slot) in places.iter().zip(&mut segments) {
             let gap = (place.base as usize).checked_sub(end).ok_or(small)?;
             let (_, behind) = rest.split_at_mut_checked(gap).ok_or(small)?;
             let (segment, behind) = behind
@@ -71,6 +102,20 @@ impl<'a> Arena<'a> {
         self.segment_mut(tensor.segment)
             .get_mut(tensor.offset as usize..)
             .and_then(|rest| rest.get_mut(..tensor.bytes as usize))
+            .unwrap_or_default()
+    }
+
+    /// The bytes of a view, from its first to its last.
+    pub fn span(&self, span: &Span) -> &[u8] {
+        self.segment(span.segment)
+            .get(span.start..span.end())
+            .unwrap_or_default()
+    }
+
+    /// As [`span`](Self::span).
+    pub fn span_mut(&mut self, span: &Span) -> &mut [u8] {
+        self.segment_mut(span.segment)
+            .get_mut(span.start..span.end())
             .unwrap_or_default()
     }
 

@@ -1,36 +1,21 @@
 //! Reading an image that nobody vouches for.
 
-mod error;
+mod host;
 
-pub use error::{ModuleError, Refusal};
+pub use host::{Host, Refusal};
 
 use core::ops::Range;
 
 use lwm2m_objects::compute::Task;
 
 use crate::arena::Arena;
-use crate::format::Tensor;
 use crate::format::golden::{Golden, Goldens};
-use crate::format::header::{Header, MUST_UNDERSTAND, Place, section, u16_at, u32_at};
+use crate::format::header::{Header, MUST_UNDERSTAND, Place, Segments, section, u16_at, u32_at};
 use crate::format::io::{self, Io};
 use crate::format::labels::Labels;
-use crate::kernels::{self, Kernel};
-use crate::plan::{self, Ask, Facts, Reader, Record, Span};
-
-/// What the machine that a module is to run on offers.
-#[derive(Debug, Clone, Copy)]
-pub struct Host<'a> {
-    /// ABI version of the client, 27300/x/3.
-    pub abi: u16,
-    /// Resident kernels as (id, version), 27301/x/10; see [`kernels::runs`].
-    pub kernels: &'a [(u16, u16)],
-    /// Instruction sets for native code, bits of [`crate::format::isa`].
-    pub instruction_sets: u32,
-    /// Bytes of the arena.
-    pub arena_bytes: usize,
-    /// Bytes of stack that a run may use.
-    pub stack_bytes: usize,
-}
+use crate::format::{ModuleError, SegmentKind, Tensor, record};
+use crate::kernels::{self, Ask, Kernel};
+use crate::plan::{Context, Facts, Reader, Record, Span};
 
 /// A checked image.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +24,8 @@ pub struct Module<'m> {
     header: Header<'m>,
     records: &'m [u8],
     layers: u16,
-    consts: &'m [u8],
+    context: Context<'m>,
+    reset: &'m [u8],
     io: Io<'m>,
     labels: Labels<'m>,
     goldens: Goldens<'m>,
@@ -86,19 +72,21 @@ impl Step<'_> {
     }
 }
 
-/// The sections that this version uses.
-#[derive(Default)]
-struct Sections<'m> {
-    plan: Option<&'m [u8]>,
-    consts: Option<&'m [u8]>,
-    io: Option<&'m [u8]>,
-    labels: Option<&'m [u8]>,
-    golden: Option<&'m [u8]>,
-}
+/// The sections that this version uses, by their kinds.
+struct Sections<'m>([Option<&'m [u8]>; section::RESET as usize + 1]);
 
 impl<'m> Sections<'m> {
-    fn parse(image: &'m [u8], header: &Header<'m>) -> Result<Self, ModuleError> {
-        let mut sections = Sections::default();
+    const USED: u16 = 1 << section::PLAN
+        | 1 << section::CONST
+        | 1 << section::IO
+        | 1 << section::LABELS
+        | 1 << section::GOLDEN
+        | 1 << section::RESET;
+
+    /// Without `calls`, CODE is a section that is not known.
+    fn parse(image: &'m [u8], header: &Header<'m>, calls: bool) -> Result<Self, ModuleError> {
+        let used = Self::USED | u16::from(calls) << section::CODE;
+        let mut sections = Sections([None; _]);
         let mut last = header.end;
         for entry in header.sections {
             let kind = u16_at(entry, 0).unwrap_or(0);
@@ -111,16 +99,12 @@ impl<'m> Sections<'m> {
                 .filter(|_| start >= last)
                 .ok_or(ModuleError::SectionBounds(number))?;
             last = start + length;
-            let slot = match number {
-                section::PLAN => &mut sections.plan,
-                section::CONST => &mut sections.consts,
-                section::IO => &mut sections.io,
-                section::LABELS => &mut sections.labels,
-                section::GOLDEN => &mut sections.golden,
-                _ if kind & MUST_UNDERSTAND != 0 => {
+            let slot = sections.0.get_mut(usize::from(number));
+            let Some(slot) = slot.filter(|_| used >> number & 1 == 1) else {
+                if kind & MUST_UNDERSTAND != 0 {
                     return Err(ModuleError::UnknownSection(number));
                 }
-                _ => continue,
+                continue;
             };
             if u16_at(entry, 2) != Some(0) {
                 return Err(ModuleError::Reserved);
@@ -130,6 +114,14 @@ impl<'m> Sections<'m> {
             }
         }
         Ok(sections)
+    }
+
+    fn find(&self, number: u16) -> Option<&'m [u8]> {
+        self.0.get(usize::from(number)).copied().flatten()
+    }
+
+    fn need(&self, number: u16) -> Result<&'m [u8], ModuleError> {
+        self.find(number).ok_or(ModuleError::MissingSection(number))
     }
 }
 
@@ -145,13 +137,10 @@ impl<'m> Module<'m> {
     pub fn parse_for(image: &'m [u8], table: &'m [&'m Kernel]) -> Result<Module<'m>, ModuleError> {
         let header = Header::parse(image)?;
         let image = image.get(..header.length).ok_or(ModuleError::Truncated)?;
-        let sections = Sections::parse(image, &header)?;
-        let plan = sections
-            .plan
-            .ok_or(ModuleError::MissingSection(section::PLAN))?;
-        let io = sections
-            .io
-            .ok_or(ModuleError::MissingSection(section::IO))?;
+        let calls = table.iter().any(|kernel| kernel.id == record::CALL);
+        let sections = Sections::parse(image, &header, calls)?;
+        let plan = sections.need(section::PLAN)?;
+        let io = sections.need(section::IO)?;
         let layers = u16_at(plan, 0).ok_or(ModuleError::PlanLength)?;
         if u16_at(plan, 2) != Some(0) {
             return Err(ModuleError::Reserved);
@@ -161,17 +150,29 @@ impl<'m> Module<'m> {
             header,
             records: plan.get(4..).ok_or(ModuleError::PlanLength)?,
             layers,
-            consts: sections.consts.unwrap_or(&[]),
+            context: Context {
+                segments: header.segments,
+                consts: sections.find(section::CONST).unwrap_or(&[]),
+                code: sections.find(section::CODE).unwrap_or(&[]),
+            },
+            reset: sections.find(section::RESET).unwrap_or(&[]),
             io: Io::parse(io, &header.segments)?,
             labels: Labels::default(),
             goldens: Goldens::default(),
             table,
         };
+        if let Some(reset) = sections.find(section::RESET) {
+            let states = module.segments().filter(|s| s.kind == SegmentKind::State);
+            let states: u32 = states.map(|s| s.size).sum();
+            if reset.len() != states as usize {
+                return Err(ModuleError::Reset);
+            }
+        }
         module.check_plan()?;
-        if let Some(bytes) = sections.labels {
+        if let Some(bytes) = sections.find(section::LABELS) {
             module.labels = Labels::parse(bytes).ok_or(ModuleError::Labels)?;
         }
-        if let Some(bytes) = sections.golden {
+        if let Some(bytes) = sections.find(section::GOLDEN) {
             // Inputs lie in segments whose sum fits 31 bits, but may overlap.
             let input_bytes = module
                 .inputs()
@@ -190,8 +191,8 @@ impl<'m> Module<'m> {
                 split_record(rest).ok_or(ModuleError::PlanLength)?;
             rest = next;
             let Some(kernel) = self.kernel(operator, version) else {
-                if operator & plan::MUST_UNDERSTAND != 0 {
-                    let operator = operator & !plan::MUST_UNDERSTAND;
+                if operator & record::MUST_UNDERSTAND != 0 {
+                    let operator = operator & !record::MUST_UNDERSTAND;
                     return Err(ModuleError::UnknownRecord {
                         layer,
                         operator,
@@ -212,13 +213,13 @@ impl<'m> Module<'m> {
 
     /// The kernel that runs records of this operator and version.
     fn kernel(&self, operator: u16, version: u16) -> Option<&'m Kernel> {
-        let operator = operator & !plan::MUST_UNDERSTAND;
+        let operator = operator & !record::MUST_UNDERSTAND;
         let runs = |k: &&Kernel| k.id == operator && (1..=k.version).contains(&version);
         self.table.iter().copied().find(runs)
     }
 
-    fn reader(&self, version: u16, payload: &'m [u8]) -> Reader<'m> {
-        Reader::new(payload, self.consts, self.header.segments, version)
+    fn reader<'s>(&'s self, version: u16, payload: &'s [u8]) -> Reader<'s> {
+        Reader::new(payload, &self.context, version)
     }
 
     /// Operator, version and payload of each record with its index.
@@ -232,7 +233,7 @@ impl<'m> Module<'m> {
     }
 
     /// The steps of a run in order, without the records that may be skipped.
-    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + '_ {
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         self.entries()
             .filter_map(|(layer, operator, version, payload)| {
                 Some(Step {
@@ -244,46 +245,12 @@ impl<'m> Module<'m> {
     }
 
     /// The records of the plan in order, without those that this crate may skip.
-    pub fn records(&self) -> impl Iterator<Item = (usize, Record<'m>)> + '_ {
+    pub fn records(&self) -> impl Iterator<Item = (usize, Record<'_>)> {
         self.entries()
             .filter_map(|(layer, operator, version, payload)| {
                 let record = Record::decode(operator, version, self.reader(version, payload));
                 Some((layer, record.ok()??))
             })
-    }
-
-    /// Whether this host can run the module; the first reason why not, ABI first.
-    pub fn check_host(&self, host: &Host<'_>) -> Result<(), Refusal> {
-        if self.header.abi != host.abi {
-            return Err(Refusal::Abi {
-                module: self.header.abi,
-                host: host.abi,
-            });
-        }
-        for (id, version) in self.kernels() {
-            if !kernels::runs(host.kernels, (id, version)) {
-                return Err(Refusal::Kernel { id, version });
-            }
-        }
-        let missing = self.header.instruction_sets & !host.instruction_sets;
-        if missing != 0 {
-            return Err(Refusal::InstructionSets { missing });
-        }
-        let needed = self.arena_bytes();
-        if needed > host.arena_bytes {
-            return Err(Refusal::Arena {
-                needed,
-                missing: needed - host.arena_bytes,
-            });
-        }
-        let needed = self.stack_bytes() as usize;
-        if needed > host.stack_bytes {
-            return Err(Refusal::Stack {
-                needed,
-                missing: needed - host.stack_bytes,
-            });
-        }
-        Ok(())
     }
 
     /// The image without what follows it.
@@ -303,7 +270,7 @@ impl<'m> Module<'m> {
 
     /// Bytes of arena that a run needs: all segments one after the other.
     pub fn arena_bytes(&self) -> usize {
-        self.header.segments.total() as usize
+        self.header.segments.total()
     }
 
     /// Bytes of stack that a run needs at most.
@@ -334,7 +301,7 @@ impl<'m> Module<'m> {
 
     /// Bytes of weights and tables.
     pub fn const_bytes(&self) -> usize {
-        self.consts.len()
+        self.context.consts.len()
     }
 
     /// Records in the plan.
@@ -355,6 +322,16 @@ impl<'m> Module<'m> {
     /// The arena segments in order, and where they lie if all are in one memory.
     pub fn segments(&self) -> impl Iterator<Item = Place> + 'm {
         self.header.segments.iter()
+    }
+
+    /// What an [`Arena`] is made of.
+    pub fn arena(&self) -> Segments<'m> {
+        self.header.segments
+    }
+
+    /// What the state segments hold at reset, one after another; empty where that is zeros.
+    pub fn states_at_reset(&self) -> &'m [u8] {
+        self.reset
     }
 
     /// Bytes of a tensor in an arena that is one memory.

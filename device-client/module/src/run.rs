@@ -7,9 +7,9 @@ pub use self_test::SelfTest;
 use core::fmt;
 use core::task::Poll;
 
-use crate::arena::Arena;
-use crate::format::Tensor;
+use crate::arena::{Arena, RunError};
 use crate::format::golden::{Source, Xorshift32};
+use crate::format::{SegmentKind, Tensor};
 use crate::loader::Module;
 use crate::numerics::dequantize;
 use crate::plan::{Facts, Span};
@@ -22,37 +22,6 @@ pub struct Class {
     /// The output of that index, dequantized.
     pub score: f32,
 }
-
-/// Why a run could not start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The arena has fewer bytes than [`Module::arena_bytes`].
-    ArenaTooSmall {
-        /// Bytes needed.
-        needed: usize,
-    },
-    /// A segment has fewer bytes than the module says, or is missing.
-    SegmentTooSmall {
-        /// Index of the segment.
-        segment: usize,
-        /// Bytes needed.
-        needed: usize,
-    },
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::ArenaTooSmall { needed } => write!(f, "the model needs {needed} B of arena"),
-            RunError::SegmentTooSmall { segment, needed } => {
-                write!(f, "the model needs {needed} B of arena segment {segment}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for RunError {}
 
 /// Which golden input gave another result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +134,7 @@ impl Runner {
         budget: u64,
         trace: Option<&mut Trace<'_>>,
     ) -> Result<Poll<Option<Class>>, RunError> {
-        let mut arena = Arena::in_one(module, arena)?;
+        let mut arena = Arena::in_one(module.arena(), arena)?;
         Ok(self.step_in(module, &mut arena, budget, trace))
     }
 
@@ -231,6 +200,14 @@ impl Runner {
     }
 }
 
+/// Fills the memory of states from what is left of the bytes at reset, then with zeros.
+fn reset(memory: &mut [u8], rest: &mut &[u8]) {
+    for byte in memory {
+        let (first, behind) = rest.split_first().unwrap_or((&0, rest));
+        (*byte, *rest) = (*first, behind);
+    }
+}
+
 /// How many rows from `row` on fit the budget that is left, of which they are taken; at least one
 /// if nothing has run (`first`).
 fn affordable(facts: &Facts, row: usize, left: &mut u64, first: bool) -> usize {
@@ -255,6 +232,33 @@ fn show(trace: &mut Trace<'_>, layer: usize, memory: &[u8], span: &Span) {
 }
 
 impl Module<'_> {
+    /// Gives the states in the arena, which is one memory, what they hold at reset: before the first
+    /// run, and whenever what was before is to be forgotten.
+    ///
+    /// # Errors
+    /// The arena is too small.
+    #[inline(never)]
+    pub fn reset(&self, arena: &mut [u8]) -> Result<(), RunError> {
+        let mut rest = self.states_at_reset();
+        for place in self.segments().filter(|s| s.kind == SegmentKind::State) {
+            let memory = arena.get_mut(place.base as usize..);
+            let memory = memory.and_then(|memory| memory.get_mut(..place.size as usize));
+            let needed = self.arena_bytes();
+            reset(memory.ok_or(RunError::ArenaTooSmall { needed })?, &mut rest);
+        }
+        Ok(())
+    }
+
+    /// As [`reset`](Self::reset), of segments wherever they lie.
+    pub fn reset_in(&self, arena: &mut Arena<'_>) {
+        let mut rest = self.states_at_reset();
+        for (segment, place) in (0..).zip(self.segments()) {
+            if place.kind == SegmentKind::State {
+                reset(arena.segment_mut(segment), &mut rest);
+            }
+        }
+    }
+
     /// Runs the plan on the inputs in the arena, which is one memory. Returns the class if the model
     /// is a classifier. Afterwards only the outputs and state segments are defined.
     pub fn run(&self, arena: &mut [u8]) -> Result<Option<Class>, RunError> {
@@ -284,7 +288,7 @@ impl Module<'_> {
         arena: &mut [u8],
         trace: Option<&mut Trace<'_>>,
     ) -> Result<Option<Class>, RunError> {
-        Ok(self.run_in(&mut Arena::in_one(self, arena)?, trace))
+        Ok(self.run_in(&mut Arena::in_one(self.arena(), arena)?, trace))
     }
 
     /// Runs every golden input and compares.

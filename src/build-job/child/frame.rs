@@ -5,9 +5,9 @@ use std::io::Read;
 use lwm2m_objects::capability::Capability;
 use serde::{Deserialize, Serialize};
 
-use crate::{CompileError, Compiled, Options, Report, Request, Samples, Task, TestSet};
+use crate::{Array, CompileError, Compiled, Options, Report, Request, Samples, Task, TestSet};
 
-const REQUEST: &[u8; 8] = b"TSMreq01";
+const REQUEST: &[u8; 8] = b"TSMreq02";
 const ANSWER: &[u8; 8] = b"TSMans01";
 /// Most bytes of the JSON head of a request.
 const MAX_HEAD: usize = 1 << 20;
@@ -24,16 +24,38 @@ struct Head {
     golden_seeds: u8,
     golden_sample: bool,
     onnx_bytes: u64,
-    calibration_shape: Vec<usize>,
-    calibration_values: u64,
+    calibration: SamplesHead,
     test: Option<TestHead>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct TestHead {
-    shape: Vec<usize>,
+struct SamplesHead {
+    arrays: Vec<(String, Vec<usize>)>,
     values: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TestHead {
+    x: SamplesHead,
     labels: u64,
+}
+
+impl SamplesHead {
+    fn new(samples: &Samples) -> Self {
+        let array = |array: &Array| (array.name.clone(), array.shape.clone());
+        Self {
+            arrays: samples.arrays.iter().map(array).collect(),
+            values: samples.data.len() as u64,
+        }
+    }
+
+    fn read(self, input: &mut dyn Read) -> Result<Samples, String> {
+        let array = |(name, shape)| Array { name, shape };
+        Ok(Samples {
+            arrays: self.arrays.into_iter().map(array).collect(),
+            data: floats(input, self.values)?,
+        })
+    }
 }
 
 fn frame(magic: &[u8; 8], head: &[u8]) -> Result<Vec<u8>, String> {
@@ -55,11 +77,9 @@ pub(super) fn request(request: &Request) -> Result<Vec<u8>, String> {
         golden_seeds: request.options.golden_seeds,
         golden_sample: request.options.golden_sample,
         onnx_bytes: request.onnx.len() as u64,
-        calibration_shape: request.options.calibration.shape.clone(),
-        calibration_values: request.options.calibration.data.len() as u64,
+        calibration: SamplesHead::new(&request.options.calibration),
         test: request.test.as_ref().map(|test| TestHead {
-            shape: test.x.shape.clone(),
-            values: test.x.data.len() as u64,
+            x: SamplesHead::new(&test.x),
             labels: test.y.len() as u64,
         }),
     };
@@ -120,14 +140,11 @@ pub(super) fn read_request(input: &mut dyn Read) -> Result<Request, String> {
     let json = part(input, length as u64, 1)?;
     let head: Head = serde_json::from_slice(&json).map_err(|e| e.to_string())?;
     let onnx = part(input, head.onnx_bytes, 1)?;
-    let data = floats(input, head.calibration_values)?;
+    let calibration = head.calibration.read(input)?;
     let test = match head.test {
         None => None,
         Some(test) => {
-            let x = Samples {
-                shape: test.shape,
-                data: floats(input, test.values)?,
-            };
+            let x = test.x.read(input)?;
             let y = part(input, test.labels, 8)?;
             let y = y
                 .as_chunks::<8>()
@@ -146,10 +163,7 @@ pub(super) fn read_request(input: &mut dyn Read) -> Result<Request, String> {
         labels: head.labels,
         capability: head.capability,
         options: Options {
-            calibration: Samples {
-                shape: head.calibration_shape,
-                data,
-            },
+            calibration,
             golden_seeds: head.golden_seeds,
             golden_sample: head.golden_sample,
         },

@@ -50,10 +50,7 @@ fn small(onnx: &[u8]) -> Request {
         task: Task::Classify,
         labels: vec!["a".into()],
         capability: tinsmith_targets::find("nrf52840").unwrap(),
-        options: Options::new(Samples {
-            shape: vec![1],
-            data: vec![1.0],
-        }),
+        options: Options::new(Samples::new(vec![1], vec![1.0])),
         test: None,
     }
 }

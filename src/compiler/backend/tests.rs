@@ -1,5 +1,8 @@
 //! Plans that mix backends, nodes with several outputs, states, long tensors.
 
+mod calls;
+mod four_bits;
+
 use tinsmith_build_job::{Problem, Samples, Task};
 use tinsmith_module::Module;
 use tinsmith_module::build::{self, GoldenInput};
@@ -173,23 +176,16 @@ struct Compiled {
 
 fn compile(mut graph: Graph, backends: &[&'static dyn Backend]) -> Result<Compiled, BackendError> {
     let size = graph.sample_size();
-    let samples = Samples {
-        shape: vec![size],
-        data: values(size * 8, 5),
-    };
+    let samples = Samples::new(vec![size], values(size * 8, 5));
     crate::passes::optimize(&mut graph, &mut |_| Ok(())).unwrap();
     let float = graph.clone();
     let ranges = quantize::calibrate(&graph, &samples).unwrap();
     quantize::quantize(&mut graph, &ranges).unwrap();
     let plan = plan::plan(&graph, backends)?;
-    let golden = match graph.states.is_empty() {
-        true => vec![GoldenInput::Seed(1)],
-        false => Vec::new(),
-    };
     let extras = Extras {
         task: Task::Regress,
         labels: &[],
-        golden: &golden,
+        golden: &[GoldenInput::Seed(1)],
         macs: 0,
     };
     let built = write(&graph, &plan, &extras)?;
@@ -206,9 +202,9 @@ impl Compiled {
     /// Signal to noise of each record against the float graph, after comparing both engines.
     fn verified(&self) -> Vec<Option<f64>> {
         let module = Module::parse(&self.built.image).unwrap();
-        let reset = golden::reset(&self.graph);
-        let kernels = Kernels::new(&module, &reset);
-        let spec = Spec::new(&module, &reset);
+        let reference = Module::parse(&self.built.reference).unwrap();
+        let kernels = Kernels::new(&module);
+        let spec = Spec::new(&reference);
         verify(&self.graph, &kernels, &spec, &self.samples).unwrap();
         noise(
             &self.graph,
@@ -247,7 +243,7 @@ fn a_plan_may_mix_backends() {
     }
     let run = |c: &Compiled| {
         let module = Module::parse(&c.built.image).unwrap();
-        let kernels = Kernels::new(&module, &[]);
+        let kernels = Kernels::new(&module);
         let mut running = Runner::new(&c.graph, &kernels).start();
         let answers = c.samples.iter().map(|sample| running.run(sample).unwrap());
         answers.collect::<Vec<_>>()
@@ -353,8 +349,8 @@ fn states_live_from_run_to_run() {
     let module = Module::parse(&built.image).unwrap();
     assert_eq!(module.arena_bytes(), plan.arena_bytes + plan.state_bytes);
     // Without its state the second run would be 1 off.
-    let reset = golden::reset(graph);
-    let kernels = Kernels::new(&module, &reset);
+    assert_eq!(module.states_at_reset(), golden::reset(graph));
+    let kernels = Kernels::new(&module);
     for _ in 0..2 {
         let mut running = Runner::new(graph, &kernels).start();
         let mut evaluator = Evaluator::new(&compiled.float);

@@ -8,21 +8,41 @@ use tract_onnx::pb::{self, tensor_proto::DataType, tensor_shape_proto::dimension
 use super::At;
 use crate::onnx::{MAX_ELEMENTS, MAX_RANK, clip, type_name};
 
-/// One input and one output with static shapes. A batch that is left open becomes 1.
+/// Most inputs, and most outputs, of a graph.
+pub(super) const MAX_PORTS: usize = 16;
+
+/// Inputs that are read and outputs, each with a name of its own, with static shapes. A batch that is
+/// left open becomes 1.
 pub(super) fn check(at: &At<'_>, graph: &mut pb::GraphProto) -> Result<(), CompileError> {
     let constants: HashMap<&str, ()> = graph
         .initializer
         .iter()
         .map(|tensor| (tensor.name.as_str(), ()))
         .collect();
-    let inputs = graph
+    let inputs: Vec<&str> = graph
         .input
         .iter()
-        .filter(|input| !constants.contains_key(input.name.as_str()))
-        .count();
-    if inputs != 1 || graph.output.len() != 1 {
-        let (inputs, outputs) = (inputs as u64, graph.output.len() as u64);
+        .map(|input| input.name.as_str())
+        .filter(|name| !constants.contains_key(name))
+        .collect();
+    let few = 1..=MAX_PORTS;
+    if !few.contains(&inputs.len()) || !few.contains(&graph.output.len()) {
+        let (inputs, outputs) = (inputs.len() as u64, graph.output.len() as u64);
         return Err(at.file(Problem::Endpoints { inputs, outputs }));
+    }
+    for (index, output) in graph.output.iter().enumerate() {
+        if graph
+            .output
+            .iter()
+            .take(index)
+            .any(|o| o.name == output.name)
+        {
+            let what = format!(
+                "{} is its output twice; export it again",
+                clip(&output.name)
+            );
+            return Err(at.file(Problem::Unsupported { what }));
+        }
     }
     let mut open_batch = false;
     let constants: Vec<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
@@ -40,6 +60,24 @@ pub(super) fn check(at: &At<'_>, graph: &mut pb::GraphProto) -> Result<(), Compi
         }
     }
     Ok(())
+}
+
+/// Something reads each input.
+pub(super) fn all_read(at: &At<'_>, graph: &pb::GraphProto) -> Result<(), CompileError> {
+    let known = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let read = |name: &String| graph.node.iter().any(|node| node.input.contains(name));
+    match graph
+        .input
+        .iter()
+        .find(|i| !known(&i.name) && !read(&i.name))
+    {
+        None => Ok(()),
+        Some(input) => {
+            let name = clip(&input.name);
+            let what = format!("nothing reads its input {name}; remove it from the model");
+            Err(at.file(Problem::Unsupported { what }))
+        }
+    }
 }
 
 fn check_input(input: &mut pb::ValueInfoProto) -> Result<bool, Problem> {

@@ -361,13 +361,28 @@ fn damaged_graphs() {
     let error = refuse(|g| g.node[1].input.clear());
     assert!(matches!(error.problem, Problem::Arity { .. }));
     let error = refuse(|g| g.input.push(value("second", vec![dim(1)])));
+    assert!(
+        error
+            .problem
+            .to_string()
+            .contains("nothing reads its input second")
+    );
+    let error = refuse(|g| {
+        let more = (0..16).map(|i| value(&format!("in{i}"), vec![dim(1)]));
+        g.input.extend(more);
+    });
     assert_eq!(
         error.problem,
         Problem::Endpoints {
-            inputs: 2,
+            inputs: 17,
             outputs: 1
         }
     );
+    let error = refuse(|g| {
+        let again = g.output[0].clone();
+        g.output.push(again);
+    });
+    assert!(error.problem.to_string().contains("is its output twice"));
 }
 
 #[test]

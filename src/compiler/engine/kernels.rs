@@ -7,22 +7,12 @@ use super::{Engine, Outcome, Session, Trace};
 /// See the module.
 pub(crate) struct Kernels<'a> {
     module: &'a Module<'a>,
-    reset: &'a [u8],
 }
 
 impl<'a> Kernels<'a> {
-    /// An engine for a module whose state segment, the last, holds `reset` at first.
-    pub(crate) fn new(module: &'a Module<'a>, reset: &'a [u8]) -> Self {
-        Self { module, reset }
-    }
-
-    fn arena(&self) -> Vec<u8> {
-        let mut arena = vec![0; self.module.arena_bytes()];
-        let state = arena.len().saturating_sub(self.reset.len());
-        if let Some(state) = arena.get_mut(state..) {
-            state.copy_from_slice(self.reset);
-        }
-        arena
+    /// An engine for a module.
+    pub(crate) fn new(module: &'a Module<'a>) -> Self {
+        Self { module }
     }
 }
 
@@ -32,9 +22,12 @@ impl Engine for Kernels<'_> {
     }
 
     fn start(&self) -> Box<dyn Session + '_> {
+        let mut arena = vec![0; self.module.arena_bytes()];
+        // The arena is large enough.
+        let _ = self.module.reset(&mut arena);
         Box::new(Memory {
             module: self.module,
-            arena: self.arena(),
+            arena,
         })
     }
 
@@ -43,7 +36,8 @@ impl Engine for Kernels<'_> {
         if self.module.golden_count() == 0 {
             return Ok(());
         }
-        let tested = self.module.self_test(&mut self.arena());
+        let mut arena = vec![0; self.module.arena_bytes()];
+        let tested = self.module.self_test(&mut arena);
         tested.map_err(|e| format!("self test: {e}"))
     }
 }

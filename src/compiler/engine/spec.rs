@@ -8,13 +8,12 @@ use super::{Engine, Outcome, Session, Trace};
 /// See the module.
 pub(crate) struct Spec<'a> {
     module: &'a Module<'a>,
-    reset: &'a [u8],
 }
 
 impl<'a> Spec<'a> {
-    /// An engine for a module whose state segment, the last, holds `reset` at first.
-    pub(crate) fn new(module: &'a Module<'a>, reset: &'a [u8]) -> Self {
-        Self { module, reset }
+    /// An engine for a module without calls.
+    pub(crate) fn new(module: &'a Module<'a>) -> Self {
+        Self { module }
     }
 }
 
@@ -24,14 +23,7 @@ impl Engine for Spec<'_> {
     }
 
     fn start(&self) -> Box<dyn Session + '_> {
-        let mut interpreter = Interpreter::new(self.module);
-        let last = self.module.segments().count().saturating_sub(1);
-        if let Some(state) = interpreter.segment_mut(last)
-            && state.len() == self.reset.len()
-        {
-            state.copy_from_slice(self.reset);
-        }
-        Box::new(Memory(interpreter))
+        Box::new(Memory(Interpreter::new(self.module)))
     }
 }
 

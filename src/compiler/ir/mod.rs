@@ -11,6 +11,7 @@ pub(crate) mod eval;
 mod graph;
 mod operator;
 mod patch;
+mod range;
 mod tensor;
 mod window;
 
@@ -20,5 +21,6 @@ pub(crate) use graph::State;
 pub(crate) use graph::{Graph, Node, NodeId, Port, TensorId};
 pub(crate) use operator::{Filters, Move, Op, Operands, Operator, Prepared, ScaleRule};
 pub(crate) use patch::{Patch, Rule, rewrite};
+pub(crate) use range::Range;
 pub(crate) use tensor::{DType, Data, Layout, Origin, Quantization, Role, Tensor};
 pub(crate) use window::Window;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tinsmith_build_job::Problem;
 
-use super::{Clamp, Layout};
+use super::{Clamp, Layout, Range};
 
 /// An operation of the intermediate representation. It knows no backend.
 pub(crate) trait Operator: Any + fmt::Debug + Send + Sync + Same {
@@ -45,6 +45,11 @@ pub(crate) trait Operator: Any + fmt::Debug + Send + Sync + Same {
     /// Where the scales of the outputs come from.
     fn scale_rule(&self) -> ScaleRule {
         ScaleRule::Calibrated
+    }
+
+    /// The range of an output with a scale of its own, given what calibration saw of it.
+    fn range(&self, _output: usize, seen: Range) -> Range {
+        seen
     }
 
     /// The function, of an operation that maps each element of its only input alike.
@@ -249,6 +254,13 @@ impl Op {
     pub(crate) fn get<T: Operator>(&self) -> Option<&T> {
         let any: &dyn Any = &*self.0;
         any.downcast_ref()
+    }
+
+    /// The operation with a change.
+    pub(crate) fn changed<T: Operator + Clone>(operator: &T, change: impl FnOnce(&mut T)) -> Self {
+        let mut operator = operator.clone();
+        change(&mut operator);
+        operator.into()
     }
 
     /// Whether the operation is a `T`.

@@ -163,24 +163,12 @@ impl Operator for Conv {
     }
 
     fn with_clamp(&self, clamp: Clamp) -> Option<Op> {
-        Some(
-            Self {
-                clamp,
-                ..self.clone()
-            }
-            .into(),
-        )
+        Some(Op::changed(self, |op| op.clamp = clamp))
     }
 
     fn with_padding(&self, before: [usize; 2], after: [usize; 2]) -> Option<Op> {
         let window = self.window.grown(before, after);
-        Some(
-            Self {
-                window,
-                ..self.clone()
-            }
-            .into(),
-        )
+        Some(Op::changed(self, |op| op.window = window))
     }
 
     fn is_padded(&self) -> bool {

@@ -5,7 +5,7 @@ use tinsmith_build_job::Problem;
 
 use super::elementwise;
 use crate::import::{Importer, NodeView, OnnxOperator, known};
-use crate::ir::{Move, Op, Operands, Operator, Prepared};
+use crate::ir::{Move, Op, Operands, Operator, Prepared, Range};
 
 pub(super) const ONNX: &[OnnxOperator] = &[known("MadeUp", 1..=1, import)];
 
@@ -36,6 +36,10 @@ impl Operator for MadeUp {
         Some(1.0 / (1.0 + x * x))
     }
 
+    fn range(&self, _: usize, _: Range) -> Range {
+        Range { lo: 0.0, hi: 1.0 }
+    }
+
     fn in_place(&self) -> &'static [usize] {
         &[0]
     }
@@ -61,10 +65,7 @@ mod tests {
             .node("MadeUp", &["c"], "m", &[])
             .node("Conv", &["m", "w2"], "y", &[])
             .file(&["y"]);
-        let samples = |count: usize, seed| Samples {
-            shape: vec![2, 5, 5],
-            data: values(count * 50, seed),
-        };
+        let samples = |count: usize, seed| Samples::new(vec![2, 5, 5], values(count * 50, seed));
         let request = Request {
             name: "made-up".into(),
             version: "1".into(),

@@ -1,7 +1,7 @@
 //! Moves disappear into the order of weights and into the stored order of inputs and outputs.
 
 use super::{is_move, permutation, trace_moves};
-use crate::ir::{Graph, Move, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
+use crate::ir::{Graph, Move, Node, NodeId, Op, Patch, Port, Rule, Tensor, TensorId};
 use crate::operators::{FullyConnected, Reshape, Transpose};
 
 /// A transposition of the graph's input becomes the order in which the input is stored.
@@ -42,45 +42,48 @@ impl Rule for AbsorbInput {
     }
 
     fn rewrite(&self, graph: &Graph, _: NodeId, node: &Node) -> Option<Patch> {
-        let (index, port) = graph
-            .inputs
-            .iter()
-            .enumerate()
-            .find(|(_, port)| node.inputs.contains(&port.tensor))?;
-        // Once is enough, and absorbing the inverse again would never end.
-        if !port.order.is_sorted() {
-            return None;
-        }
-        let perm = transposition_below(graph, port.tensor, 0)?;
-        let input = graph.tensor(port.tensor);
-        if perm.len() != input.shape.len() {
-            return None;
-        }
-        let shape: Vec<usize> = perm.iter().map(|&p| input.shape[p]).collect();
-        let op = Op::from(Transpose { perm: perm.clone() });
-        let map = trace_moves(&[&op], &input.shape, &[&shape]);
-        if map.is_sorted() {
-            return None;
-        }
-        let order: Vec<u32> = map.iter().map(|&k| port.order[k as usize]).collect();
-        let mut inverse = vec![0; perm.len()];
-        for (to, &from) in perm.iter().enumerate() {
-            inverse[from] = to;
-        }
-        let mut patch = Patch::new(graph);
-        let stored = patch.tensor(Tensor {
-            shape,
-            ..input.clone()
-        });
-        patch.input(index, stored, order.into());
-        patch.node(Node {
-            op: Transpose { perm: inverse }.into(),
-            inputs: vec![stored],
-            outputs: vec![port.tensor],
-            sources: Vec::new(),
-        });
-        Some(patch)
+        let mut ports = graph.inputs.iter().enumerate();
+        ports.find_map(|(index, port)| {
+            let read = node.inputs.contains(&port.tensor);
+            read.then(|| absorb_input(graph, index, port)).flatten()
+        })
     }
+}
+
+fn absorb_input(graph: &Graph, index: usize, port: &Port) -> Option<Patch> {
+    // Once is enough, and absorbing the inverse again would never end.
+    if !port.order.is_sorted() {
+        return None;
+    }
+    let perm = transposition_below(graph, port.tensor, 0)?;
+    let input = graph.tensor(port.tensor);
+    if perm.len() != input.shape.len() {
+        return None;
+    }
+    let shape: Vec<usize> = perm.iter().map(|&p| input.shape[p]).collect();
+    let op = Op::from(Transpose { perm: perm.clone() });
+    let map = trace_moves(&[&op], &input.shape, &[&shape]);
+    if map.is_sorted() {
+        return None;
+    }
+    let order: Vec<u32> = map.iter().map(|&k| port.order[k as usize]).collect();
+    let mut inverse = vec![0; perm.len()];
+    for (to, &from) in perm.iter().enumerate() {
+        inverse[from] = to;
+    }
+    let mut patch = Patch::new(graph);
+    let stored = patch.tensor(Tensor {
+        shape,
+        ..input.clone()
+    });
+    patch.input(index, stored, order.into());
+    patch.node(Node {
+        op: Transpose { perm: inverse }.into(),
+        inputs: vec![stored],
+        outputs: vec![port.tensor],
+        sources: Vec::new(),
+    });
+    Some(patch)
 }
 
 /// A move of the graph's output becomes the order in which the output is stored.

@@ -1,17 +1,8 @@
 //! The range of every activation over the calibration samples.
 
 use crate::ir::eval::Evaluator;
-use crate::ir::{Graph, TensorId};
+use crate::ir::{Graph, Range, TensorId};
 use tinsmith_build_job::Samples;
-
-/// Smallest and largest value seen.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Range {
-    /// Smallest.
-    pub lo: f32,
-    /// Largest.
-    pub hi: f32,
-}
 
 /// Runs all samples. The error names a tensor that became NaN or infinite, and the sample.
 pub(crate) fn calibrate(graph: &Graph, samples: &Samples) -> Result<Vec<Option<Range>>, String> {

@@ -3,8 +3,8 @@
 mod calibrate;
 mod weights;
 
-use crate::ir::{DType, Graph, Node, Origin, Quantization, ScaleRule, TensorId};
-pub(crate) use calibrate::{Range, calibrate, threads};
+use crate::ir::{DType, Graph, Node, Op, Origin, Quantization, Range, ScaleRule, TensorId};
+pub(crate) use calibrate::{calibrate, threads};
 
 /// Scale and zero point of an activation whose values were in `range` (numerics N4).
 pub(crate) fn activation(range: Range) -> (f32, i32) {
@@ -28,7 +28,7 @@ pub(crate) fn quantize(graph: &mut Graph, ranges: &[Option<Range>]) -> Result<()
     let given = graph.inputs.iter().map(|port| port.tensor);
     let states = graph.states.iter().map(|state| state.tensor);
     for id in given.chain(states).collect::<Vec<_>>() {
-        let quantization = calibrated(graph, ranges, id)?;
+        let quantization = calibrated(graph, ranges, id, None)?;
         store(graph, id, quantization);
     }
     for node_id in graph.order() {
@@ -38,7 +38,11 @@ pub(crate) fn quantize(graph: &mut Graph, ranges: &[Option<Range>]) -> Result<()
         let found: Vec<(TensorId, Quantization)> = node
             .outputs
             .iter()
-            .map(|&output| Ok((output, quantization(graph, ranges, node, output)?)))
+            .enumerate()
+            .map(|(index, &output)| {
+                let quantization = quantization(graph, ranges, node, (index, output))?;
+                Ok((output, quantization))
+            })
             .collect::<Result<_, String>>()?;
         for (output, quantization) in found {
             store(graph, output, quantization);
@@ -62,7 +66,7 @@ fn quantization(
     graph: &Graph,
     ranges: &[Option<Range>],
     node: &Node,
-    output: TensorId,
+    (index, output): (usize, TensorId),
 ) -> Result<Quantization, String> {
     match node.op.scale_rule() {
         ScaleRule::Fixed { scale, zero } => {
@@ -73,24 +77,27 @@ fn quantization(
             let found = input.and_then(|tensor| tensor.quantization.clone());
             found.ok_or_else(|| format!("the input of {} is not quantized", node.op.name()))
         }
-        ScaleRule::Calibrated => calibrated(graph, ranges, output),
+        ScaleRule::Calibrated => calibrated(graph, ranges, output, Some((&node.op, index))),
     }
 }
 
+/// From the range that calibration saw of a tensor, and what the operation that gives it says of it.
 fn calibrated(
     graph: &Graph,
     ranges: &[Option<Range>],
     id: TensorId,
+    of: Option<(&Op, usize)>,
 ) -> Result<Quantization, String> {
     if let Some(imported) = &graph.tensor(id).quantization {
         return Ok(imported.clone());
     }
-    let Some(range) = ranges.get(id.0).copied().flatten() else {
+    let Some(seen) = ranges.get(id.0).copied().flatten() else {
         return Err(format!(
             "tensor {} was not calibrated",
             graph.tensor(id).name
         ));
     };
+    let range = of.map_or(seen, |(op, index)| op.range(index, seen));
     let (scale, zero) = activation(range);
     Ok(Quantization::per_tensor(scale, zero, Origin::Calibrated))
 }
@@ -141,10 +148,7 @@ mod tests {
         graph.add_node(node(Limit { clamp }.into(), vec![y], limited));
         graph.inputs.push(Port::new("x", vec![1, 2], x));
         graph.outputs.push(Port::new("y", vec![1, 3], limited));
-        let samples = Samples {
-            shape: vec![2],
-            data: vec![1.0, 2.0, -1.0, 0.5],
-        };
+        let samples = Samples::new(vec![2], vec![1.0, 2.0, -1.0, 0.5]);
 
         let mut evaluator = Evaluator::new(&graph);
         evaluator.run(&[1.0, 2.0]);

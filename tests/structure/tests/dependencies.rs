@@ -70,20 +70,6 @@ const TWICE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Dependencies that no source names and that stay: who has them, which, why.
-const UNNAMED: &[(&str, &str, &str)] = &[
-    (
-        "tinsmith-compiler",
-        "serde_json",
-        "left over; the compiler is being rebuilt",
-    ),
-    (
-        "tinsmith-compiler",
-        "sha2",
-        "left over; the compiler is being rebuilt",
-    ),
-];
-
 fn workspaces() -> Vec<Metadata> {
     let host = "x86_64-unknown-linux-gnu";
     vec![
@@ -245,7 +231,6 @@ fn lines(file: &Path) -> String {
 #[test]
 fn dependencies_are_used() {
     let mut faults = Vec::new();
-    let mut used = BTreeSet::new();
     for workspace in workspaces() {
         for (name, package) in workspace.members() {
             let text = [Kind::Normal, Kind::Dev, Kind::Build].map(|kind| sources(package, kind));
@@ -256,22 +241,11 @@ fn dependencies_are_used() {
                     Kind::Build => &text[2],
                     _ => &text[1],
                 };
-                if has_word(text, &word) {
-                    continue;
-                }
-                let known =
-                    |entry: &&(&str, &str, &str)| entry.0 == name && entry.1 == declared.package;
-                match UNNAMED.iter().find(known) {
-                    Some(entry) => drop(used.insert(entry)),
-                    None => {
-                        faults.push(format!("{name} does not use {word} ({:?})", declared.kind));
-                    }
+                if !has_word(text, &word) {
+                    faults.push(format!("{name} does not use {word} ({:?})", declared.kind));
                 }
             }
         }
-    }
-    for entry in UNNAMED.iter().filter(|entry| !used.contains(entry)) {
-        faults.push(format!("UNNAMED lists what is gone or used: {entry:?}"));
     }
     none(&faults);
 }

@@ -1,22 +1,8 @@
 //! No two modules of a crate know each other, directly or around a corner.
 
-use std::collections::BTreeSet;
-
 use tinsmith_structure::metadata::Metadata;
-use tinsmith_structure::modules::{Edge, Modules, cycles};
+use tinsmith_structure::modules::{Modules, cycles};
 use tinsmith_structure::none;
-
-/// Modules that know each other in a circle and may for now: crate, which, why.
-const KNOTS: &[(&str, &[&str], &str)] = &[
-    (
-        "tinsmith-module",
-        &[
-            "arena", "build", "format", "kernels", "loader", "plan", "run", "spec",
-        ],
-        "the writer of an operator's record stands beside its reader, both name ModuleBuilder and \
-         Module, and a Module names the Arena that it fits",
-    ),
-];
 
 #[test]
 fn modules_of_a_crate_know_each_other_one_way_only() {
@@ -30,19 +16,7 @@ fn modules_of_a_crate_know_each_other_one_way_only() {
         // The crates below `src/` have their `lib.rs` beside `Cargo.toml`.
         let beside = package.folder.join("lib.rs").exists();
         let folder = if beside { &package.folder } else { &source };
-        let mut places = Modules::load(folder).edges();
-        for (_, modules, _) in KNOTS.iter().filter(|knot| knot.0 == name) {
-            let tied = |edge: &Edge| {
-                [&edge.from, &edge.to]
-                    .iter()
-                    .all(|m| modules.contains(&m.as_str()))
-            };
-            let knot: BTreeSet<Edge> = places.keys().filter(|edge| tied(edge)).cloned().collect();
-            if cycles(&knot).is_empty() {
-                faults.push(format!("{name}: KNOTS lists what is untied: {modules:?}"));
-            }
-            places.retain(|edge, _| !tied(edge));
-        }
+        let places = Modules::load(folder).edges();
         let edges = places.keys().cloned().collect();
         for cycle in cycles(&edges) {
             let steps = cycle.iter().map(|edge| {

@@ -66,6 +66,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) arena: &'a mut [u8],
     pub(crate) content: Arena,
     pub(super) job: Option<Job>,
+    /// Sequence number of the module whose states the arena holds; none if it holds none's.
+    pub(crate) states_of: Option<u64>,
     pub(crate) enabled: bool,
     pub(crate) threshold: f64,
     pub(crate) class: Option<Class>,
@@ -80,6 +82,7 @@ impl<'a> Engine<'a> {
             arena,
             content: Arena::Undefined,
             job: None,
+            states_of: None,
             enabled: true,
             threshold: 0.0,
             class: None,

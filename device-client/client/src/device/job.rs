@@ -37,6 +37,7 @@ impl Device<'_> {
     pub(crate) fn start_self_test(&mut self, slot: u8, ticket: Option<Ticket>) {
         self.forget_input();
         self.engine.content = Arena::Undefined;
+        self.engine.states_of = None;
         self.start_job(slot, ticket, Work::SelfTest(SelfTest::new()));
     }
 
@@ -94,10 +95,16 @@ impl Device<'_> {
             return;
         };
         let arena = &mut *self.engine.arena;
+        let states_of = &mut self.engine.states_of;
         let end = match &mut job.work {
             Work::Inference(runner, micros) => {
                 let begin = platform.micros();
-                let run = module.map(|m| runner.step(&m, arena, budget, None));
+                let run = module.map(|m| {
+                    if states_of.replace(sequence) != Some(sequence) {
+                        m.reset(arena)?;
+                    }
+                    runner.step(&m, arena, budget, None)
+                });
                 *micros += platform.micros().saturating_sub(begin);
                 match run {
                     Some(Ok(Poll::Pending)) => return,

@@ -9,6 +9,7 @@ mod odd_requests;
 mod power;
 mod sensor;
 mod servers;
+mod states;
 mod steps;
 mod update;
 mod world;

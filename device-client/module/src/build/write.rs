@@ -2,18 +2,36 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use lwm2m_objects::compute::write_descriptors;
 
-use super::{BuildError, GoldenInput, ModuleBuilder, TensorSpec};
+use super::writer::{Pools, Writer};
+use super::{BuildError, GoldenInput, ModuleBuilder, Op, TensorSpec};
+use crate::arena::Arena;
 use crate::format::header::{
     HEADER_BYTES, KERNEL_BYTES, MAGIC, MAX_SEGMENTS, MUST_UNDERSTAND, SECTION_BYTES, SEGMENT_BYTES,
     section,
 };
+use crate::format::record;
 use crate::format::{ABI_VERSION, CONTAINER_VERSION, IMAGE_ALIGN, NUMERICS_VERSION};
+use crate::kernels::{self, Kernel, Machine};
 use crate::loader::Module;
-use crate::plan;
-use crate::plan::writer::{Consts, Writer};
+use crate::plan::Problem;
+use crate::plan::call::CallRecord;
+
+/// Takes every call: whether a device can run it is not the writer's business.
+struct AnyCode;
+
+impl Machine for AnyCode {
+    fn check(_: &CallRecord<'_>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn run(_: &CallRecord<'_>, _: &mut Arena<'_>, _: Range<usize>) {}
+}
+
+static ANY_CODE: Kernel = Kernel::calls::<AnyCode>();
 
 fn u16_of(value: usize, what: &'static str) -> Result<[u8; 2], BuildError> {
     u16::try_from(value)
@@ -34,9 +52,9 @@ fn pad(bytes: &mut Vec<u8>, align: usize) {
 impl ModuleBuilder {
     /// Writes the module. The same calls give the same bytes, and the image loads.
     pub fn finish(&self) -> Result<Vec<u8>, BuildError> {
-        let mut consts = Consts::default();
+        let mut pools = Pools::default();
         let mut kernels = BTreeSet::new();
-        let plan = self.plan(&mut consts, &mut kernels)?;
+        let plan = self.plan(&mut pools, &mut kernels)?;
         let mut sections = Vec::new();
         sections.push((section::PLAN | MUST_UNDERSTAND, 4, plan));
         sections.push((section::IO | MUST_UNDERSTAND, 4, self.io()?));
@@ -46,9 +64,18 @@ impl ModuleBuilder {
         if !self.goldens.is_empty() {
             sections.push((section::GOLDEN, 4, self.golden_section()?));
         }
+        if self.reset.iter().any(|&byte| byte != 0) {
+            sections.push((section::RESET | MUST_UNDERSTAND, 4, self.reset.clone()));
+        }
+        let Pools { consts, code } = pools;
         sections.push((section::CONST | MUST_UNDERSTAND, IMAGE_ALIGN, consts.bytes));
+        if !code.bytes.is_empty() {
+            sections.push((section::CODE | MUST_UNDERSTAND, IMAGE_ALIGN, code.bytes));
+        }
         let image = self.image(&sections, &kernels)?;
-        Module::parse(&image).map_err(BuildError::Load)?;
+        let mut table = kernels::ALL.to_vec();
+        table.push(&ANY_CODE);
+        Module::parse_for(&image, &table).map_err(BuildError::Load)?;
         Ok(image)
     }
 
@@ -82,8 +109,11 @@ impl ModuleBuilder {
         // Entries reset and run.
         image.extend_from_slice(&[0; 8]);
         image.extend_from_slice(&self.macs.to_le_bytes());
-        // Instruction sets, for code only.
-        image.extend_from_slice(&[0; 4]);
+        let instruction_sets = self.ops.iter().fold(0, |all, op| match op {
+            Op::Call(call) => all | call.instruction_sets,
+            _ => all,
+        });
+        image.extend_from_slice(&instruction_sets.to_le_bytes());
         let counts = [
             self.segments.len() as u8,
             kernels.len() as u8,
@@ -122,20 +152,20 @@ impl ModuleBuilder {
     /// The section PLAN; the kernels it needs are added to `kernels`.
     fn plan(
         &self,
-        consts: &mut Consts,
+        pools: &mut Pools,
         kernels: &mut BTreeSet<(u16, u16)>,
     ) -> Result<Vec<u8>, BuildError> {
         let mut out = Vec::new();
         out.extend_from_slice(&u16_of(self.ops.len(), "the number of records")?);
         out.extend_from_slice(&[0; 2]);
         for op in &self.ops {
-            let mut writer = Writer::new(consts);
+            let mut writer = Writer::new(pools);
             op.encode(&mut writer)?;
             let (id, version) = (op.id(), writer.version);
             let mut payload = writer.bytes;
             pad(&mut payload, 4);
             kernels.insert((id, version));
-            out.extend_from_slice(&(id | plan::MUST_UNDERSTAND).to_le_bytes());
+            out.extend_from_slice(&(id | record::MUST_UNDERSTAND).to_le_bytes());
             out.extend_from_slice(&version.to_le_bytes());
             out.extend_from_slice(&u32_of(payload.len(), "a record")?);
             out.extend_from_slice(&payload);
@@ -182,8 +212,8 @@ impl ModuleBuilder {
                 GoldenInput::Raw(bytes) => (0, u32_of(bytes.len(), "a golden input")?),
                 GoldenInput::Seed(seed) => (1, seed.to_le_bytes()),
             };
-            // One step.
-            out.extend_from_slice(&[kind, 0, 1, 0]);
+            out.extend_from_slice(&[kind, 0]);
+            out.extend_from_slice(&golden.steps.to_le_bytes());
             out.extend_from_slice(&number);
             out.extend_from_slice(&golden.digest);
             out.extend_from_slice(&u16_of(golden.crcs.len(), "the number of records")?);

@@ -1,7 +1,6 @@
 //! The fixed header, the arena segments, the required kernels and the table of sections.
 
-use super::{CONTAINER_VERSION, NUMERICS_VERSION, SegmentKind};
-use crate::loader::ModuleError;
+use super::{CONTAINER_VERSION, ModuleError, NUMERICS_VERSION, SegmentKind};
 
 /// First bytes of an image.
 pub const MAGIC: [u8; 4] = *b"TNSM";
@@ -36,11 +35,13 @@ pub mod section {
     pub const GOLDEN: u16 = 6;
     /// Reserved for work on the input before the plan.
     pub const PREPROCESS: u16 = 7;
+    /// What the state segments hold at reset.
+    pub const RESET: u16 = 8;
 }
 
-/// The checked table of arena segments.
+/// The arena segments of a module.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Segments<'m> {
+pub struct Segments<'m> {
     table: &'m [[u8; SEGMENT_BYTES]],
 }
 
@@ -73,8 +74,9 @@ impl<'m> Segments<'m> {
         Some(u32::from_le_bytes([a, b, c, d]))
     }
 
-    /// The segments in order, up to the first that is wrong.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Place> + 'm {
+    /// The segments in order, and where they lie if all are in one memory.
+    pub fn iter(&self) -> impl Iterator<Item = Place> + 'm {
+        // Up to the first that is wrong, of which a module has none.
         let mut end = 0u32;
         self.table.iter().map_while(move |entry| {
             let [a, b, c, d, kind, align_log2, 0, 0] = *entry else {
@@ -100,8 +102,9 @@ impl<'m> Segments<'m> {
     }
 
     /// Bytes of all in one memory.
-    pub(crate) fn total(&self) -> u32 {
-        self.iter().last().map_or(0, |last| last.base + last.size)
+    pub fn total(&self) -> usize {
+        let ends = self.iter().map(|place| place.base + place.size);
+        ends.fold(0, |_, end| end) as usize
     }
 }
 

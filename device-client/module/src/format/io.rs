@@ -7,9 +7,8 @@ use core::ops::Range;
 
 use lwm2m_objects::compute::{DType, Task};
 
-use super::Tensor;
 use super::header::{Segments, u16_at, u32_at};
-use crate::loader::ModuleError;
+use super::{ModuleError, Tensor};
 
 pub(crate) const HEAD_BYTES: usize = 12;
 pub(crate) const ENTRY_BYTES: usize = 20;

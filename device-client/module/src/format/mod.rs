@@ -1,9 +1,16 @@
-//! The container: header, sections, tensors, golden inputs (`docs/module-format.md`).
+//! The bytes of a module: header, sections, tensors, golden inputs, what records are made of
+//! (`docs/module-format.md`).
 
+mod error;
 pub mod golden;
 pub mod header;
 pub(crate) mod io;
 pub(crate) mod labels;
+mod problem;
+pub mod record;
+
+pub use error::ModuleError;
+pub use problem::Problem;
 
 use lwm2m_objects::compute::{DType, Task};
 

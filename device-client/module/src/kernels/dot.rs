@@ -30,6 +30,32 @@ pub(crate) fn dot4(sums: &mut [i32; 4], x: &[u8], w: &[&[u8]; 4], at: usize) {
     *sums = [s0, s1, s2, s3];
 }
 
+/// As [`dot4`], of whole rows of weights, which may be long.
+#[inline]
+pub(crate) fn dot4_rows(sums: &mut [i32; 4], x: &[u8], w: &[&[u8]; 4]) {
+    if cfg!(target_arch = "arm") {
+        // Pointers into four rows with their sums are more than the registers hold.
+        let [s0, s1, s2, s3] = *sums;
+        let [s0, s1] = dot2([s0, s1], x, w[0], w[1]);
+        let [s2, s3] = dot2([s2, s3], x, w[2], w[3]);
+        *sums = [s0, s1, s2, s3];
+    } else {
+        dot4(sums, x, w, 0);
+    }
+}
+
+#[inline]
+fn dot2(sums: [i32; 2], x: &[u8], w0: &[u8], w1: &[u8]) -> [i32; 2] {
+    let each = x.iter().zip(w0).zip(w1);
+    each.fold(sums, |[s0, s1], ((&x, &w0), &w1)| {
+        let x = i32::from(x as i8);
+        [
+            s0.wrapping_add(x.wrapping_mul(i32::from(w0 as i8))),
+            s1.wrapping_add(x.wrapping_mul(i32::from(w1 as i8))),
+        ]
+    })
+}
+
 /// Sum of `w`.
 #[inline]
 pub(crate) fn sum(w: &[u8]) -> i32 {

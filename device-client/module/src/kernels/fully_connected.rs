@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::dot::{dot, dot4};
+use super::dot::{dot, dot4_rows};
 use crate::arena::Arena;
 use crate::plan::fully_connected::FullyConnectedRecord;
 use crate::plan::{Channels, Clamp};
@@ -39,7 +39,7 @@ pub(crate) fn matrix_vector(
         let (w0, w1) = low.split_at(n);
         let (w2, w3) = high.split_at(n);
         let mut sums = channels.biases(c);
-        dot4(&mut sums, input, &[w0, w1, w2, w3], 0);
+        dot4_rows(&mut sums, input, &[w0, w1, w2, w3]);
         channels.requantize(c, &sums, clamp, out);
         c += 4;
     }

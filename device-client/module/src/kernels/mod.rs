@@ -9,6 +9,7 @@
 
 mod add;
 mod average_pool;
+mod call;
 mod concat;
 mod conv2d;
 mod copy;
@@ -24,14 +25,26 @@ mod requantize;
 mod softmax;
 
 pub use average_pool::average_pool;
+pub use call::Machine;
 pub use conv2d::conv2d;
 pub use depthwise_conv::depthwise_conv;
 pub use max_pool::max_pool;
 
 use core::fmt;
+use core::ops::Range;
 
-pub use crate::plan::table;
-use crate::plan::{Ask, Facts, Problem, Reader};
+use crate::arena::Arena;
+use crate::plan::{Facts, Operator, Problem, Reader, decode, operators};
+
+/// What is wanted of a record.
+pub(crate) enum Ask<'r, 'a> {
+    /// Its facts.
+    Facts,
+    /// The checks that need to be made once only, too.
+    Verify,
+    /// Some rows of its result, too.
+    Run(&'r mut Arena<'a>, Range<usize>),
+}
 
 /// What loader and run need of one operator.
 ///
@@ -67,6 +80,48 @@ impl fmt::Debug for Kernel {
         write!(f, "{} {}", self.name, self.version)
     }
 }
+
+macro_rules! kernels {
+    ($($id:literal $version:literal $module:ident $kernel:ident $name:ident
+       $record:ident $(<$life:lifetime>)?;)*) => {
+        /// The kernels one by one, for the list of a product.
+        pub mod table {
+            use super::*;
+
+            $(
+                #[doc = concat!("Kernel ", $id, ", `", stringify!($module), "`.")]
+                pub static $kernel: Kernel = {
+                    type Record<'m> = crate::plan::$module::$record $(<$life>)?;
+
+                    fn call(reader: Reader<'_>, ask: Ask<'_, '_>) -> Result<Facts, Problem> {
+                        let record = decode::<Record<'_>>(reader)?;
+                        match ask {
+                            Ask::Facts => {}
+                            Ask::Verify => record.verify()?,
+                            Ask::Run(arena, rows) => {
+                                let end = rows.end.min(record.output().height);
+                                record.run(arena, rows.start.min(end)..end);
+                            }
+                        }
+                        Ok(Facts::of(&record))
+                    }
+
+                    Kernel {
+                        id: $id,
+                        version: $version,
+                        name: stringify!($module),
+                        scores: <Record<'_>>::SCORES,
+                        call,
+                    }
+                };
+            )*
+
+            pub(crate) static ALL: &[&Kernel] = &[$(&$kernel,)*];
+            pub(crate) const LIBRARY: &[(u16, u16)] = &[$(($id, $version),)*];
+        }
+    };
+}
+operators!(kernels);
 
 /// All kernels of this library, by id.
 pub static ALL: &[&Kernel] = table::ALL;

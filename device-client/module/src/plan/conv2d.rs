@@ -1,8 +1,9 @@
 //! Convolution: record 1.
 
 use super::layer::LayerRecord;
-use super::reader::{Layout, Reader};
+use super::reader::Reader;
 use super::{Operator, Problem, Span, Window};
+use crate::format::record::Layout;
 
 /// Convolution as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -39,35 +40,3 @@ impl<'m> Operator<'m> for Conv2dRecord<'m> {
         self.layer.output
     }
 }
-
-#[cfg(feature = "build")]
-mod owned {
-    use super::Layout;
-    use crate::build::BuildError;
-    use crate::plan::writer::Writer;
-    use crate::plan::{Layer, Window};
-
-    /// Convolution (N5); 1-D is height 1, pointwise is a window of 1 x 1.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct Conv2d {
-        /// Window over the input.
-        pub window: Window,
-        /// Weights `[output channel][kernel row][kernel column][input channel]`.
-        pub layer: Layer,
-    }
-
-    impl Conv2d {
-        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
-            let patch = self.window.taps() * self.layer.input.channels as usize;
-            let sums = self
-                .layer
-                .sums(patch)
-                .ok_or(BuildError::Shape("weights of a convolution"))?;
-            self.layer
-                .encode(Some(&self.window), Layout::Ohwi, &sums, w)
-        }
-    }
-}
-
-#[cfg(feature = "build")]
-pub use owned::Conv2d;

@@ -1,8 +1,9 @@
 //! Depthwise convolution: record 2.
 
 use super::layer::LayerRecord;
-use super::reader::{Layout, Reader};
+use super::reader::Reader;
 use super::{Operator, Problem, Span, Window};
+use crate::format::record::Layout;
 
 /// Depthwise convolution as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -49,43 +50,3 @@ impl<'m> Operator<'m> for DepthwiseConvRecord<'m> {
         self.layer.output
     }
 }
-
-#[cfg(feature = "build")]
-mod owned {
-    use alloc::vec;
-
-    use super::Layout;
-    use crate::build::BuildError;
-    use crate::plan::writer::Writer;
-    use crate::plan::{Layer, Window};
-
-    /// Depthwise convolution (N5): output channel `c` reads input channel
-    /// `c / (output channels / input channels)`.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct DepthwiseConv {
-        /// Window over the input.
-        pub window: Window,
-        /// Weights `[kernel row][kernel column][output channel]`; the output's channels are a
-        /// multiple of the input's.
-        pub layer: Layer,
-    }
-
-    impl DepthwiseConv {
-        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
-            let channels = self.layer.output.channels as usize;
-            if channels == 0 || self.layer.weights.len() != self.window.taps() * channels {
-                return Err(BuildError::Shape("weights of a depthwise convolution"));
-            }
-            let mut sums = vec![0i64; channels];
-            for tap in self.layer.weights.chunks_exact(channels) {
-                for (sum, &w) in sums.iter_mut().zip(tap) {
-                    *sum += i64::from(w);
-                }
-            }
-            self.layer.encode(Some(&self.window), Layout::Hwo, &sums, w)
-        }
-    }
-}
-
-#[cfg(feature = "build")]
-pub use owned::DepthwiseConv;

@@ -1,8 +1,9 @@
 //! Fully connected layer: record 3.
 
 use super::layer::LayerRecord;
-use super::reader::{Layout, Reader};
+use super::reader::Reader;
 use super::{Operator, Problem, Span};
+use crate::format::record::Layout;
 
 /// Fully connected layer as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -37,31 +38,3 @@ impl<'m> Operator<'m> for FullyConnectedRecord<'m> {
         self.layer.output
     }
 }
-
-#[cfg(feature = "build")]
-mod owned {
-    use super::Layout;
-    use crate::build::BuildError;
-    use crate::plan::Layer;
-    use crate::plan::writer::Writer;
-
-    /// Fully connected layer (N5) over all elements of a dense input in stored order.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct FullyConnected {
-        /// Weights `[output channel][input element]`; the output's height and width are 1.
-        pub layer: Layer,
-    }
-
-    impl FullyConnected {
-        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
-            let sums = self
-                .layer
-                .sums(self.layer.input.bytes())
-                .ok_or(BuildError::Shape("weights of a fully connected layer"))?;
-            self.layer.encode(None, Layout::Ohwi, &sums, w)
-        }
-    }
-}
-
-#[cfg(feature = "build")]
-pub use owned::FullyConnected;

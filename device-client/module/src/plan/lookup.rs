@@ -1,7 +1,8 @@
 //! Elementwise function as a table: record 9.
 
-use super::reader::{Layout, Reader};
+use super::reader::Reader;
 use super::{Operator, Problem, Span};
+use crate::format::record::Layout;
 
 /// Elementwise function as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -44,33 +45,3 @@ impl<'m> Operator<'m> for LookupRecord<'m> {
         self.output
     }
 }
-
-#[cfg(feature = "build")]
-mod owned {
-    use super::Layout;
-    use crate::build::BuildError;
-    use crate::plan::View;
-    use crate::plan::writer::Writer;
-
-    /// Elementwise function as a table (N10).
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct Lookup {
-        /// Input tensor.
-        pub input: View,
-        /// Output tensor; may be the input.
-        pub output: View,
-        /// Result for each stored value, from -128 to 127.
-        pub table: [i8; 256],
-    }
-
-    impl Lookup {
-        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
-            w.view(&self.input)?;
-            w.view(&self.output)?;
-            w.weights(Layout::Table, &self.table)
-        }
-    }
-}
-
-#[cfg(feature = "build")]
-pub use owned::Lookup;

@@ -1,7 +1,8 @@
 //! The second operand of an elementwise operator.
 
-use super::reader::{Layout, Reader};
+use super::reader::Reader;
 use super::{Problem, Span};
+use crate::format::record::Layout;
 
 /// The second operand of an elementwise operator as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -73,51 +74,3 @@ impl<'m> OperandRecord<'m> {
         }
     }
 }
-
-#[cfg(feature = "build")]
-mod owned {
-    use alloc::vec::Vec;
-
-    use super::Layout;
-    use crate::build::BuildError;
-    use crate::plan::View;
-    use crate::plan::writer::Writer;
-
-    /// The second operand of an elementwise operator. Each of its dimensions is the first
-    /// operand's, or 1.
-    #[derive(Debug, Clone, PartialEq)]
-    pub enum Operand {
-        /// A tensor in the arena.
-        Arena(View),
-        /// A constant.
-        Const {
-            /// Elements, channels last.
-            values: Vec<i8>,
-            /// Height, width, channels.
-            shape: [u32; 3],
-        },
-    }
-
-    impl Operand {
-        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
-            match self {
-                Operand::Arena(view) => {
-                    w.view(view)?;
-                    w.zeros(8);
-                    Ok(())
-                }
-                Operand::Const { values, shape } => {
-                    if values.len() as u64 != shape.iter().map(|&d| u64::from(d)).product::<u64>() {
-                        return Err(BuildError::Shape("a constant operand"));
-                    }
-                    w.weights(Layout::Hwc, values)?;
-                    w.dimensions(shape);
-                    Ok(())
-                }
-            }
-        }
-    }
-}
-
-#[cfg(feature = "build")]
-pub use owned::Operand;

@@ -2,31 +2,8 @@
 
 use super::{Problem, Span, Window};
 use crate::format::header::Segments;
+use crate::format::record::{CONST, HWO_4, Layout, OHWI_4, STRIDED, WIDE};
 use crate::numerics::Multiplier;
-
-/// Segment number of a constant in a record.
-pub(crate) const CONST: u8 = 0xff;
-
-/// Flag of a view: a row stride and a ring follow.
-pub(crate) const STRIDED: u8 = 1 << 0;
-/// Flag of a view, from version 2 of a record on: dimensions have 32 bits.
-pub(crate) const WIDE: u8 = 1 << 1;
-
-/// What the bytes of a constant are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Layout {
-    /// Plain table, as the operator says.
-    Table = 0,
-    /// int8, output channel, kernel row, kernel column, input channel.
-    Ohwi = 1,
-    /// int8, kernel row, kernel column, output channel.
-    Hwo = 2,
-    /// For C channels: folded bias i32[C], mantissa i32[C], shift u8[C].
-    Channels = 3,
-    /// int8, channels-last tensor.
-    Hwc = 4,
-}
 
 /// Zero point and clamp of an output tensor (N2, N6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,27 +104,31 @@ impl<'m> Channels<'m> {
     }
 }
 
+/// What records refer to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'m> {
+    /// Segments of the arena.
+    pub(crate) segments: Segments<'m>,
+    /// The section CONST.
+    pub(crate) consts: &'m [u8],
+    /// The section CODE.
+    pub(crate) code: &'m [u8],
+}
+
 /// A cursor over the payload of a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'m> {
     bytes: &'m [u8],
-    consts: &'m [u8],
-    segments: Segments<'m>,
+    context: &'m Context<'m>,
     version: u16,
 }
 
 impl<'m> Reader<'m> {
     /// A cursor over a record of this version.
-    pub(crate) fn new(
-        bytes: &'m [u8],
-        consts: &'m [u8],
-        segments: Segments<'m>,
-        version: u16,
-    ) -> Self {
+    pub(crate) fn new(bytes: &'m [u8], context: &'m Context<'m>, version: u16) -> Self {
         Reader {
             bytes,
-            consts,
-            segments,
+            context,
             version,
         }
     }
@@ -254,7 +235,11 @@ impl<'m> Reader<'m> {
         if stride < row {
             return Err(Problem::RowStride);
         }
-        let size = self.segments.size(segment).ok_or(Problem::NoSegment)?;
+        let size = self
+            .context
+            .segments
+            .size(segment)
+            .ok_or(Problem::NoSegment)?;
         let end = (height as u64 - 1)
             .checked_mul(stride)
             .and_then(|rows| rows.checked_add(row))
@@ -275,16 +260,30 @@ impl<'m> Reader<'m> {
 
     /// A constant of `length` bytes.
     pub(crate) fn constant(&mut self, layout: Layout, length: u64) -> Result<&'m [u8], Problem> {
-        if self.u8()? != CONST || self.u8()? != layout as u8 {
+        if self.u8()? != CONST {
             return Err(Problem::Layout);
+        }
+        match self.u8()? {
+            stored if stored == layout as u8 => {}
+            OHWI_4 | HWO_4 => return Err(Problem::FourBits),
+            _ => return Err(Problem::Layout),
         }
         self.zeros(2)?;
         let start = self.u32()? as usize;
         let length = usize::try_from(length).map_err(|_| Problem::OutsideConst)?;
-        self.consts
+        self.context
+            .consts
             .get(start..)
             .and_then(|rest| rest.get(..length))
             .ok_or(Problem::OutsideConst)
+    }
+
+    /// What of the section CODE lies at an offset and behind it.
+    pub(crate) fn code(&mut self) -> Result<&'m [u8], Problem> {
+        let start = self.u32()? as usize;
+        let code = self.context.code.get(start..);
+        code.filter(|code| !code.is_empty())
+            .ok_or(Problem::OutsideCode)
     }
 
     pub(crate) fn channels(&mut self, count: usize) -> Result<Channels<'m>, Problem> {

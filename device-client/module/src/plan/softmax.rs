@@ -1,7 +1,8 @@
 //! Softmax: record 8.
 
-use super::reader::{Layout, Reader};
+use super::reader::Reader;
 use super::{Operator, Problem, Span};
+use crate::format::record::Layout;
 
 /// Softmax over the channels of each element as the device reads it.
 #[derive(Debug, Clone, Copy)]
@@ -66,37 +67,3 @@ impl<'m> Operator<'m> for SoftmaxRecord<'m> {
         Some(self.input)
     }
 }
-
-#[cfg(feature = "build")]
-mod owned {
-    use super::Layout;
-    use crate::build::BuildError;
-    use crate::plan::View;
-    use crate::plan::writer::Writer;
-
-    /// Softmax over the channels of each element (N11); the output has scale 1/256, zero point
-    /// -128.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct Softmax {
-        /// Input tensor.
-        pub input: View,
-        /// Output tensor; may be the input.
-        pub output: View,
-        /// `T[d] = rint(exp(-s_in * d) * 2^k)` of N11.
-        pub table: [u32; 256],
-    }
-
-    impl Softmax {
-        pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
-            w.view(&self.input)?;
-            w.view(&self.output)?;
-            w.constant(
-                Layout::Table,
-                self.table.iter().flat_map(|e| e.to_le_bytes()).collect(),
-            )
-        }
-    }
-}
-
-#[cfg(feature = "build")]
-pub use owned::Softmax;

@@ -9,6 +9,7 @@ use crate::format::golden::{Crc32, Golden, Source, Xorshift32};
 use crate::loader::Module;
 
 /// The golden inputs of a module, run one after the other and compared; in steps, as a [`Runner`].
+/// States are reset before each of them; before the next run they have to be once more.
 #[derive(Debug, Clone)]
 pub struct SelfTest {
     /// Index of the golden input.
@@ -90,6 +91,9 @@ impl Runs {
         let mut runner = match self.runner {
             Some(runner) => runner,
             None => {
+                if self.done == 0 {
+                    module.reset(arena)?;
+                }
                 for tensor in module.inputs() {
                     let place = arena.get_mut(module.range(&tensor));
                     self.feed(golden, place.unwrap_or_default());

@@ -35,6 +35,7 @@ pub use tensor::Tensor;
 
 use std::fmt;
 
+use crate::format::SegmentKind;
 use crate::loader::Module;
 use crate::numerics::Multiplier;
 use crate::plan::layer::LayerRecord;
@@ -126,18 +127,22 @@ pub struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    /// A memory of zeros.
+    /// A memory with states as they are at reset, zeros elsewhere.
     pub fn new(module: &'a Module<'a>) -> Self {
-        let segments = module.segments();
+        let mut states = module.states_at_reset().iter();
+        let memory = module.segments().map(|place| {
+            let mut bytes = vec![0; place.size as usize];
+            if place.kind == SegmentKind::State {
+                for (byte, &state) in bytes.iter_mut().zip(&mut states) {
+                    *byte = state;
+                }
+            }
+            bytes
+        });
         Interpreter {
             module,
-            memory: segments.map(|place| vec![0; place.size as usize]).collect(),
+            memory: memory.collect(),
         }
-    }
-
-    /// The bytes of an arena segment.
-    pub fn segment_mut(&mut self, segment: usize) -> Option<&mut [u8]> {
-        self.memory.get_mut(segment).map(Vec::as_mut_slice)
     }
 
     /// Interprets the plan.

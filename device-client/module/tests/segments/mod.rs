@@ -96,17 +96,17 @@ pub fn check(rng: &mut Rng, op: Op) {
     };
 
     let mut apart = inputs.clone();
-    let mut arena = Arena::new(&module, apart.iter_mut().map(Vec::as_mut_slice)).unwrap();
+    let mut arena = Arena::new(module.arena(), apart.iter_mut().map(Vec::as_mut_slice)).unwrap();
     module.run_in(&mut arena, None);
     assert_eq!(outputs(&arena), expected, "apart");
 
     let mut apart = inputs.clone();
-    let mut arena = Arena::new(&module, apart.iter_mut().map(Vec::as_mut_slice)).unwrap();
+    let mut arena = Arena::new(module.arena(), apart.iter_mut().map(Vec::as_mut_slice)).unwrap();
     run_in_parts(rng, &module, &mut arena);
     assert_eq!(outputs(&arena), expected, "apart, in parts");
 
     let mut memory = vec![0; module.arena_bytes()];
-    let mut arena = Arena::in_one(&module, &mut memory).unwrap();
+    let mut arena = Arena::in_one(module.arena(), &mut memory).unwrap();
     for (tensor, bytes) in module.inputs().zip(&inputs) {
         arena.tensor_mut(&tensor).copy_from_slice(bytes);
     }

@@ -2,7 +2,7 @@
 
 use tinsmith_module::build;
 
-use super::{Lowered, Portable};
+use super::{Lowered, layer};
 use crate::backend::context::window;
 use crate::backend::{BackendError, Context, Piece};
 use crate::ir::Node;
@@ -17,15 +17,8 @@ fn records(cx: &Context<'_>, node: &Node) -> Result<Vec<Piece>, BackendError> {
     let Some(op) = node.op.get::<Conv>() else {
         return Ok(Vec::new());
     };
-    let input = cx.operand(node, &node.inputs, 0)?;
-    let output = cx.operand(node, &node.outputs, 0)?;
-    let layer = cx.layer(
-        node,
-        &Portable,
-        cx.spatial(input)?,
-        cx.spatial(output)?,
-        &op.clamp,
-    )?;
-    let window = window(&op.window)?;
-    Ok(vec![Piece::of(output, build::Conv2d { window, layer })])
+    layer::records(cx, node, [Context::spatial; 2], |layer| {
+        let window = window(&op.window)?;
+        Ok(build::Conv2d { window, layer }.into())
+    })
 }

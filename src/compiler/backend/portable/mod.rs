@@ -7,6 +7,7 @@ mod conv;
 mod copy;
 mod depthwise_conv;
 mod fully_connected;
+mod layer;
 mod lookup;
 mod max_pool;
 mod mul;

@@ -3,79 +3,85 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::reader::{CONST, Layout, STRIDED, WIDE};
-use super::{Clamp, View, Window};
-use crate::build::BuildError;
+use super::BuildError;
+use crate::format::record::{CONST, Layout, STRIDED, WIDE};
 use crate::numerics::Multiplier;
+use crate::plan::{Clamp, View, Window};
 
-/// The section CONST; equal constants are stored once.
+/// The section CONST or CODE; equal parts are stored once.
 #[derive(Debug, Default)]
-pub(crate) struct Consts {
-    pub(crate) bytes: Vec<u8>,
+pub(super) struct Pool {
+    pub(super) bytes: Vec<u8>,
     known: BTreeMap<Vec<u8>, u32>,
 }
 
-impl Consts {
+impl Pool {
     const ALIGN: usize = 4;
 
-    fn add(&mut self, constant: Vec<u8>) -> Result<u32, BuildError> {
-        if let Some(&at) = self.known.get(&constant) {
+    fn add(&mut self, part: &[u8], what: &'static str) -> Result<u32, BuildError> {
+        if let Some(&at) = self.known.get(part) {
             return Ok(at);
         }
         self.bytes
             .resize(self.bytes.len().next_multiple_of(Self::ALIGN), 0);
-        let at =
-            u32::try_from(self.bytes.len()).map_err(|_| BuildError::TooLarge("the constants"))?;
-        self.bytes.extend_from_slice(&constant);
-        self.known.insert(constant, at);
+        let at = u32::try_from(self.bytes.len()).map_err(|_| BuildError::TooLarge(what))?;
+        self.bytes.extend_from_slice(part);
+        self.known.insert(part.to_vec(), at);
         Ok(at)
     }
 }
 
+/// What records refer to.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    pub(super) consts: Pool,
+    pub(super) code: Pool,
+}
+
 /// The payload of a record.
-pub(crate) struct Writer<'c> {
-    pub(crate) bytes: Vec<u8>,
+pub(super) struct Writer<'c> {
+    pub(super) bytes: Vec<u8>,
     /// Version of the record: 2 if it has a dimension above 65,535.
-    pub(crate) version: u16,
-    consts: &'c mut Consts,
+    pub(super) version: u16,
+    pools: &'c mut Pools,
 }
 
 impl<'c> Writer<'c> {
-    pub(crate) fn new(consts: &'c mut Consts) -> Self {
+    pub(super) fn new(pools: &'c mut Pools) -> Self {
         Writer {
             bytes: Vec::new(),
             version: 1,
-            consts,
+            pools,
         }
     }
 
-    pub(crate) fn u8(&mut self, value: u8) {
+    pub(super) fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
-    pub(crate) fn i8(&mut self, value: i8) {
+    pub(super) fn i8(&mut self, value: i8) {
         self.bytes.push(value as u8);
     }
 
-    pub(crate) fn u16(&mut self, value: u32, what: &'static str) -> Result<(), BuildError> {
+    pub(super) fn u16(&mut self, value: u32, what: &'static str) -> Result<(), BuildError> {
         let value = u16::try_from(value).map_err(|_| BuildError::TooLarge(what))?;
         self.bytes.extend_from_slice(&value.to_le_bytes());
         Ok(())
     }
 
-    pub(crate) fn u32(&mut self, value: u32) {
+    pub(super) fn u32(&mut self, value: u32) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(crate) fn i32(&mut self, value: i32) {
+    pub(super) fn i32(&mut self, value: i32) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(crate) fn zeros(&mut self, count: usize) {
+    pub(super) fn zeros(&mut self, count: usize) {
         self.bytes.resize(self.bytes.len() + count, 0);
     }
 
-    pub(crate) fn view(&mut self, view: &View) -> Result<(), BuildError> {
+    pub(super) fn view(&mut self, view: &View) -> Result<(), BuildError> {
         let plain = view.row_stride as usize == view.row_bytes() && view.ring == view.height;
         let dimensions = [view.height, view.width, view.channels];
         let wide = dimensions.iter().any(|&d| d > u32::from(u16::MAX));
@@ -104,7 +110,7 @@ impl<'c> Writer<'c> {
     }
 
     /// Three dimensions: their lower halves, then their upper ones.
-    pub(crate) fn dimensions(&mut self, shape: &[u32; 3]) {
+    pub(super) fn dimensions(&mut self, shape: &[u32; 3]) {
         for half in [0, 16] {
             for &dimension in shape {
                 self.bytes
@@ -116,8 +122,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    pub(crate) fn constant(&mut self, layout: Layout, bytes: Vec<u8>) -> Result<(), BuildError> {
-        let at = self.consts.add(bytes)?;
+    pub(super) fn constant(&mut self, layout: Layout, bytes: Vec<u8>) -> Result<(), BuildError> {
+        let at = self.pools.consts.add(&bytes, "the constants")?;
         self.u8(CONST);
         self.u8(layout as u8);
         self.zeros(2);
@@ -125,13 +131,20 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    pub(crate) fn weights(&mut self, layout: Layout, weights: &[i8]) -> Result<(), BuildError> {
+    /// Where code lies in its section.
+    pub(super) fn code(&mut self, code: &[u8]) -> Result<(), BuildError> {
+        let at = self.pools.code.add(code, "the code")?;
+        self.u32(at);
+        Ok(())
+    }
+
+    pub(super) fn weights(&mut self, layout: Layout, weights: &[i8]) -> Result<(), BuildError> {
         self.constant(layout, weights.iter().map(|&w| w as u8).collect())
     }
 
     /// The channel table; `sums` are the sums of each channel's weights, which the bias is folded
     /// with (N5).
-    pub(crate) fn channels(
+    pub(super) fn channels(
         &mut self,
         bias: &[i32],
         multipliers: &[Multiplier],
@@ -157,7 +170,7 @@ impl<'c> Writer<'c> {
         self.constant(Layout::Channels, bytes)
     }
 
-    pub(crate) fn window(&mut self, window: &Window) -> Result<(), BuildError> {
+    pub(super) fn window(&mut self, window: &Window) -> Result<(), BuildError> {
         for value in [
             window.kernel_height,
             window.kernel_width,
@@ -173,13 +186,13 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    pub(crate) fn clamp(&mut self, clamp: &Clamp) {
+    pub(super) fn clamp(&mut self, clamp: &Clamp) {
         self.i8(clamp.zero_point);
         self.i8(clamp.low);
         self.i8(clamp.high);
     }
 
-    pub(crate) fn multiplier(&mut self, multiplier: Multiplier) {
+    pub(super) fn multiplier(&mut self, multiplier: Multiplier) {
         self.i32(multiplier.q);
         self.u8(multiplier.t);
         self.zeros(3);

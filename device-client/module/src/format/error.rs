@@ -1,8 +1,8 @@
-//! Why an image is refused.
+//! What can be wrong with an image.
 
 use core::fmt;
 
-use crate::plan::Problem;
+use super::Problem;
 
 /// What is wrong with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub enum ModuleError {
     Labels,
     /// The section GOLDEN is inconsistent.
     Golden,
+    /// The section RESET has not as many bytes as the state segments.
+    Reset,
 }
 
 impl fmt::Display for ModuleError {
@@ -103,80 +105,9 @@ impl fmt::Display for ModuleError {
             ModuleError::Io => f.write_str("the module's tensors are inconsistent"),
             ModuleError::Labels => f.write_str("the module's labels are inconsistent"),
             ModuleError::Golden => f.write_str("the module's golden inputs are inconsistent"),
+            ModuleError::Reset => f.write_str("the module's states at reset are inconsistent"),
         }
     }
 }
 
 impl core::error::Error for ModuleError {}
-
-/// Why a good module cannot run on a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// Built for another ABI.
-    Abi {
-        /// ABI version of the module.
-        module: u16,
-        /// ABI version of the host.
-        host: u16,
-    },
-    /// A kernel is not resident.
-    Kernel {
-        /// Kernel id.
-        id: u16,
-        /// Version the module needs.
-        version: u16,
-    },
-    /// Instruction sets that the host lacks.
-    InstructionSets {
-        /// Bits of [`crate::format::isa`].
-        missing: u32,
-    },
-    /// The arena is too small.
-    Arena {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes that are missing.
-        missing: usize,
-    },
-    /// The stack is too small.
-    Stack {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes that are missing.
-        missing: usize,
-    },
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Refusal::Abi { module, host } => {
-                write!(
-                    f,
-                    "the module is built for ABI {module}, the device has ABI {host}"
-                )
-            }
-            Refusal::Kernel { id, version } => {
-                write!(f, "the device has no kernel {id} version {version}")
-            }
-            Refusal::InstructionSets { missing } => {
-                write!(f, "the device lacks instruction sets {missing:#x}")
-            }
-            Refusal::Arena { needed, missing } => {
-                write!(
-                    f,
-                    "the module needs {needed} B of arena, {missing} B too many"
-                )
-            }
-            Refusal::Stack { needed, missing } => {
-                write!(
-                    f,
-                    "the module needs {needed} B of stack, {missing} B too many"
-                )
-            }
-        }
-    }
-}
-
-impl core::error::Error for Refusal {}

@@ -26,6 +26,10 @@ pub enum Problem {
     OutsideConst,
     /// A constant has a layout that the kernel cannot read.
     Layout,
+    /// Weights have 4 bits, for which there is no kernel.
+    FourBits,
+    /// A call leaves the section CODE.
+    OutsideCode,
     /// Shapes do not agree.
     Shape,
     /// A window leaves the range of coordinates, or starts outside of the input.
@@ -53,6 +57,8 @@ impl fmt::Display for Problem {
             Problem::Ring => "has a view that holds too few rows",
             Problem::OutsideConst => "has a constant that leaves the section CONST",
             Problem::Layout => "has a constant of an unknown layout",
+            Problem::FourBits => "has weights of 4 bits, for which there is no kernel",
+            Problem::OutsideCode => "has a call that leaves the section CODE",
             Problem::Shape => "has shapes that do not agree",
             Problem::Window => "has a window that leaves the input",
             Problem::Overlap => "has operands that share memory",
