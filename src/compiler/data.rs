@@ -113,7 +113,7 @@ pub(crate) fn inputs<'s>(
             arrays[index].shape, port.name, port.shape
         ));
     }
-    if samples.data.len() % samples.size() != 0 {
+    if !samples.data.len().is_multiple_of(samples.size()) {
         return Err(format!("the last sample of the {what} set is not complete"));
     }
     match order.len() == arrays.len() && order.is_sorted() {

@@ -80,6 +80,6 @@ impl AveragePool {
         w.clamp(&self.clamp);
         w.u16(u32::from(self.count_include_pad), "a flag")?;
         w.u16(means.len() as u32, "the means of a pool")?;
-        w.constant(Layout::Table, table)
+        w.constant(Layout::Table, &table)
     }
 }

@@ -44,7 +44,7 @@ impl Call {
         for constant in &self.constants {
             let length = u32::try_from(constant.len());
             w.u32(length.map_err(|_| BuildError::TooLarge("a constant"))?);
-            w.constant(Layout::Table, constant.clone())?;
+            w.constant(Layout::Table, constant)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Softmax, as the compiler gives it.
 
+use alloc::vec::Vec;
+
 use super::BuildError;
 use super::writer::Writer;
 use crate::format::record::Layout;
@@ -21,9 +23,7 @@ impl Softmax {
     pub(super) fn encode(&self, w: &mut Writer<'_>) -> Result<(), BuildError> {
         w.view(&self.input)?;
         w.view(&self.output)?;
-        w.constant(
-            Layout::Table,
-            self.table.iter().flat_map(|e| e.to_le_bytes()).collect(),
-        )
+        let table = self.table.iter().flat_map(|e| e.to_le_bytes());
+        w.constant(Layout::Table, &table.collect::<Vec<u8>>())
     }
 }

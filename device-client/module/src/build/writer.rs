@@ -122,8 +122,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    pub(super) fn constant(&mut self, layout: Layout, bytes: Vec<u8>) -> Result<(), BuildError> {
-        let at = self.pools.consts.add(&bytes, "the constants")?;
+    pub(super) fn constant(&mut self, layout: Layout, bytes: &[u8]) -> Result<(), BuildError> {
+        let at = self.pools.consts.add(bytes, "the constants")?;
         self.u8(CONST);
         self.u8(layout as u8);
         self.zeros(2);
@@ -139,7 +139,8 @@ impl<'c> Writer<'c> {
     }
 
     pub(super) fn weights(&mut self, layout: Layout, weights: &[i8]) -> Result<(), BuildError> {
-        self.constant(layout, weights.iter().map(|&w| w as u8).collect())
+        let bytes: Vec<u8> = weights.iter().map(|&w| w as u8).collect();
+        self.constant(layout, &bytes)
     }
 
     /// The channel table; `sums` are the sums of each channel's weights, which the bias is folded
@@ -167,7 +168,7 @@ impl<'c> Writer<'c> {
             bytes.extend_from_slice(&m.q.to_le_bytes());
         }
         bytes.extend(multipliers.iter().map(|m| m.t));
-        self.constant(Layout::Channels, bytes)
+        self.constant(Layout::Channels, &bytes)
     }
 
     pub(super) fn window(&mut self, window: &Window) -> Result<(), BuildError> {

@@ -14,6 +14,7 @@ pub enum OperandRecord<'m> {
 }
 
 impl<'m> OperandRecord<'m> {
+    #[inline(never)]
     pub(crate) fn decode(r: &mut Reader<'m>) -> Result<Self, Problem> {
         if !r.is_const() {
             let view = r.view()?;
