@@ -200,7 +200,6 @@ impl Device {
             serial_number: "1",
             firmware_version: "1",
             capability: &*RECORDS,
-            objects: Box::leak(Box::new([self.counter as &dyn Object])),
             formats: lwm2m_objects::Codec::ALL,
             kernels: tinsmith_module::kernels::ALL,
             module_class: *MODULE_CLASS,
@@ -208,13 +207,14 @@ impl Device {
             stack_bytes: 4096,
             instruction_sets: 0,
         };
+        let objects = Box::leak(Box::new([self.counter as &dyn Object]));
         let memory = Memory {
             sessions: Box::leak(Box::new([const { Session::new() }; 3])),
             observations: Box::leak(Box::new([Observation::EMPTY; 8])),
             arena: &mut arena.0,
             buffers: Box::leak(Box::new(Buffers::new())),
         };
-        let mut client = Client::new(config, &[], memory);
+        let mut client = Client::new(config, objects, memory);
         if let Err(error) = client.start(self.clocks(now), &mut self.board) {
             panic!("{} does not boot: {error:?}", self.endpoint);
         }
