@@ -12,7 +12,8 @@ pub(super) struct Link {
     pub(super) listener: ListenerId,
     pub(super) peer: Peer,
     pub(super) identity: Identity,
-    pub(super) coap: PeerCoap,
+    /// Boxed: a device moves from state to state.
+    pub(super) coap: Box<PeerCoap>,
 }
 
 impl Link {
@@ -22,7 +23,7 @@ impl Link {
             listener: from.listener,
             peer: from.peer,
             identity: from.identity.clone(),
-            coap: cx.coap(),
+            coap: Box::new(cx.coap()),
         }
     }
 
@@ -39,7 +40,7 @@ impl Link {
     pub(super) fn rebind(&mut self, cx: &mut Context<'_>, listener: ListenerId, peer: Peer) {
         self.listener = listener;
         self.peer = peer;
-        self.coap = cx.coap();
+        *self.coap = cx.coap();
     }
 
     /// Sends what is in the buffer.

@@ -224,7 +224,7 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Rest
             listener: ListenerId(record.listener),
             peer,
             identity: record.identity.into_owned(),
-            coap: cx.coap(),
+            coap: Box::new(cx.coap()),
         },
         observations,
         expires: record.expires,

@@ -1,14 +1,13 @@
 //! One device, an enum of its states.
 //!
 //! ```text
-//!            stored              leave             removed
-//! Entering ---------> Here -----------> Leaving ---------> (away)
-//!    ^  \              | ^                 |
-//!    |   \             | `-----------------'
-//!    |    \ not stored |     not removed
-//!    |     `-> (away)  |
-//!    `-----------------' enter: it registered again, in any state
+//! Entering --stored--> Here --leave--> Leaving
+//!                       ^                 |
+//!                       `------stay-------'
 //! ```
+//! It enters again from any state when it registers again. From any state it is gone when its
+//! registration expires, from `Entering` when that can't be stored, from `Leaving` when its removal
+//! is: what is durable of its requests waits by its name then.
 
 mod contact;
 mod session;

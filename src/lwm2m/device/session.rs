@@ -14,7 +14,8 @@ use tinsmith_store::Op;
 
 pub(crate) struct Session {
     pub(crate) contact: Contact,
-    open: Option<Open>,
+    /// Boxed, as it is large and mostly not there.
+    open: Option<Box<Open>>,
     /// A durable request was not answered: nothing is sent until the device is heard again.
     silent: bool,
     observations: Observations,
@@ -56,14 +57,14 @@ impl Session {
     /// True if a response with this token is this device's.
     pub(super) fn owns(&self, token: Token) -> bool {
         self.open
-            .as_ref()
+            .as_deref()
             .is_some_and(|open| open.token() == token || open.observes(token))
             || self.observations.owns(token)
     }
 
     /// Durable requests that are not over.
     pub(super) fn kept(&self) -> usize {
-        let open = self.open.as_ref();
+        let open = self.open.as_deref();
         let open = open.is_some_and(|open| open.job.keep != Keep::No);
         self.contact.queue.kept() + usize::from(open)
     }
@@ -74,7 +75,11 @@ impl Session {
     }
 
     pub(super) fn answered(&mut self, cx: &mut Context<'_>, token: Token, message: &Message<'_>) {
-        let Some(open) = self.open.as_mut().filter(|open| open.token() == token) else {
+        let Some(open) = self
+            .open
+            .as_deref_mut()
+            .filter(|open| open.token() == token)
+        else {
             return;
         };
         let mut facts = Facts {
@@ -106,7 +111,9 @@ impl Session {
     }
 
     fn is_open(&self, token: Token) -> bool {
-        self.open.as_ref().is_some_and(|open| open.token() == token)
+        self.open
+            .as_deref()
+            .is_some_and(|open| open.token() == token)
     }
 
     /// Takes a notification. False if nobody asked for it: the device is told to stop.
@@ -116,7 +123,11 @@ impl Session {
         token: Token,
         message: &Message<'_>,
     ) -> bool {
-        if self.open.as_ref().is_some_and(|open| open.observes(token)) {
+        if self
+            .open
+            .as_deref()
+            .is_some_and(|open| open.observes(token))
+        {
             // A newer value while the first is still being fetched; the next one will tell.
             return true;
         }
@@ -142,7 +153,7 @@ impl Session {
     }
 
     fn read_rest(&mut self, cx: &Context<'_>, target: Target) {
-        let open = self.open.as_ref().map(|open| &open.job);
+        let open = self.open.as_deref().map(|open| &open.job);
         let queue = &mut self.contact.queue;
         let is_rest = |job: &Job| job.is_rest_of(&target);
         let reading = queue.iter().any(is_rest) || open.is_some_and(is_rest);
@@ -165,7 +176,7 @@ impl Session {
         if self.postpone() {
             self.silent = true;
         } else {
-            let sent = self.open.as_ref().map_or(0, Open::acknowledged);
+            let sent = self.open.as_deref().map_or(0, Open::acknowledged);
             self.complete(cx, Outcome::TimedOut { sent });
         }
     }
@@ -219,7 +230,11 @@ impl Session {
 
     fn expire_requests(&mut self, cx: &mut Context<'_>) {
         let now = cx.now.mono;
-        if self.open.as_ref().is_some_and(|open| open.expires() <= now) {
+        if self
+            .open
+            .as_deref()
+            .is_some_and(|open| open.expires() <= now)
+        {
             self.complete(cx, Outcome::Expired);
         }
         self.contact.expire_requests(cx);
@@ -244,13 +259,13 @@ impl Session {
             refused: &mut self.refused,
         };
         match Open::begin(job, ended, &facts, cx.limits.answer) {
-            Ok(open) => self.open = Some(open),
+            Ok(open) => self.open = Some(Box::new(open)),
             Err((job, outcome)) => job.finish(cx, self.endpoint().clone(), outcome),
         }
     }
 
     fn send(&mut self, cx: &mut Context<'_>) {
-        let Some(open) = self.open.as_ref().filter(|open| open.waits_to_send()) else {
+        let Some(open) = self.open.as_deref().filter(|open| open.waits_to_send()) else {
             return;
         };
         if !self.contact.link.coap.can_request() {
@@ -289,7 +304,7 @@ impl Session {
 
     /// Takes the open request back. False if it is another.
     pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, id: RequestId) -> bool {
-        let open = self.open.as_ref();
+        let open = self.open.as_deref();
         let found = open.is_some_and(|open| open.job.id == Some(id));
         if found {
             self.complete(cx, Outcome::Cancelled("the request was withdrawn".into()));
@@ -316,7 +331,7 @@ impl Session {
 
     /// Monotonic, ms.
     pub(super) fn next_deadline(&self) -> u64 {
-        let open = self.open.as_ref().map_or(u64::MAX, Open::expires);
+        let open = self.open.as_deref().map_or(u64::MAX, Open::expires);
         self.contact.next_deadline().min(open)
     }
 

@@ -10,13 +10,6 @@ fn execute(resource: u16) -> Operation {
     }
 }
 
-fn registered() -> Sim {
-    let mut sim = Sim::new();
-    sim.register(peer(1), "dev1", 1);
-    sim.events.clear();
-    sim
-}
-
 /// The device answers what it was sent, until there is nothing more. Returns the resources.
 fn serve(sim: &mut Sim) -> Vec<String> {
     let mut asked = Vec::new();

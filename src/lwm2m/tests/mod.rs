@@ -5,6 +5,8 @@ mod crash;
 mod durable;
 mod hostile;
 mod leaving;
+mod observations;
+mod push;
 mod registration;
 mod requests;
 
@@ -290,6 +292,16 @@ impl Sim {
         self.drain();
     }
 
+    /// So that the registration outlives the test.
+    pub(crate) fn limit_lifetime(&mut self) {
+        let location = format!("rd/{}", self.shard.registration("dev1").unwrap().location);
+        let update = Msg::con(Code::POST, 900, b"lt")
+            .path(&location)
+            .query("lt=100000");
+        assert_eq!(code(&self.ask(peer(1), update)), Code::CHANGED);
+        self.events.clear();
+    }
+
     pub(crate) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         let mut found = Vec::new();
         self.events.retain(|event| match event {
@@ -334,4 +346,18 @@ pub(crate) fn path_of(request: &Message<'_>) -> String {
         .uri_path()
         .map(|s| format!("/{}", String::from_utf8_lossy(s)))
         .collect()
+}
+
+/// `dev1` at `peer(1)`.
+pub(crate) fn registered() -> Sim {
+    let mut sim = Sim::new();
+    sim.register(peer(1), "dev1", 1);
+    sim.events.clear();
+    sim
+}
+
+pub(crate) fn text(request: &Message<'_>, payload: &str) -> Msg {
+    Msg::ack(request, Code::CONTENT)
+        .uint(OptionNumber::CONTENT_FORMAT, 0)
+        .payload(payload.as_bytes())
 }
