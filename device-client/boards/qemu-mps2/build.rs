@@ -6,18 +6,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use lwm2m_objects::OwnedValue;
 use lwm2m_objects::capability::{Capability, Region};
-use lwm2m_objects::{OwnedValue, ids};
+use lwm2m_objects::compute::RegionRole;
+use lwm2m_objects::ids::{self, compute_platform as platform, compute_unit};
 
 const TARGET: &str = "../targets/qemu-mps2-an386.json";
-
-/// Roles of a Memory Region (27302/x/8).
-mod role {
-    pub(crate) const ACTIVE_IMAGE: i64 = 1;
-    pub(crate) const MODEL_STORE: i64 = 3;
-    pub(crate) const ARENA: i64 = 4;
-    pub(crate) const BOOT_STATE: i64 = 6;
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={TARGET}");
@@ -33,18 +27,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn region(capability: &Capability, role: i64) -> Result<&Region, Box<dyn Error>> {
+fn region(capability: &Capability, role: RegionRole) -> Result<&Region, Box<dyn Error>> {
     let found = capability
         .regions
         .iter()
-        .find(|region| region.roles.contains(&role));
-    found.ok_or_else(|| format!("{TARGET}: no memory region has role {role}").into())
+        .find(|region| region.roles.contains(&(role as i64)));
+    found.ok_or_else(|| format!("{TARGET}: no memory region has the role {role:?}").into())
 }
 
 /// The emulated flash is one range: the model store, then the boot state.
 fn flash(capability: &Capability) -> Result<(&Region, &Region), Box<dyn Error>> {
-    let models = region(capability, role::MODEL_STORE)?;
-    let state = region(capability, role::BOOT_STATE)?;
+    let models = region(capability, RegionRole::ModelStore)?;
+    let state = region(capability, RegionRole::BootState)?;
     if models.start + models.size != state.start || models.write_unit != state.write_unit {
         return Err(format!("{TARGET}: {} does not follow {}", state.name, models.name).into());
     }
@@ -52,8 +46,8 @@ fn flash(capability: &Capability) -> Result<(&Region, &Region), Box<dyn Error>> 
 }
 
 fn memory(capability: &Capability) -> Result<String, Box<dyn Error>> {
-    let code = region(capability, role::ACTIVE_IMAGE)?;
-    let ram = region(capability, role::ARENA)?;
+    let code = region(capability, RegionRole::ActiveImage)?;
+    let ram = region(capability, RegionRole::Arena)?;
     let (models, state) = flash(capability)?;
     let start = models.start;
     let size = models.size + state.size;
@@ -136,14 +130,23 @@ fn layout(capability: &Capability) -> Result<String, Box<dyn Error>> {
     Ok(text)
 }
 
-/// What the client finds out for itself: arena free, storage free, digest.
-const COMPUTED: [u16; 3] = [6, 8, 13];
+/// What the client knows for itself: arena free, storage free, digest and kernels.
+const fn is_computed(object: u16, resource: u16) -> bool {
+    match object {
+        ids::COMPUTE_PLATFORM => matches!(
+            resource,
+            platform::ARENA_FREE | platform::MODEL_STORAGE_FREE | platform::CAPABILITY_DIGEST
+        ),
+        ids::COMPUTE_UNIT => resource == compute_unit::OPERATORS,
+        _ => false,
+    }
+}
 
 fn records(capability: &Capability) -> Result<String, Box<dyn Error>> {
     let mut text = String::from("&[\n");
     for (path, value) in capability.records() {
-        if let &[ids::COMPUTE_PLATFORM, _, resource, ..] = path.ids()
-            && COMPUTED.contains(&resource)
+        if let &[object, _, resource, ..] = path.ids()
+            && is_computed(object, resource)
         {
             continue;
         }

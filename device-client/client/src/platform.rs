@@ -15,7 +15,7 @@ pub struct Now {
 
 /// The board, as the client uses it while it handles an input.
 ///
-/// Everything that takes long or may fail is an [`Output`] instead.
+/// Everything that takes long or may fail is an [`Output`](crate::Output) instead.
 pub trait Platform: FlashRead {
     /// Microseconds of a clock with any origin; only differences are used, for latencies.
     fn micros(&self) -> u64;

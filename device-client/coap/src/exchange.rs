@@ -99,7 +99,7 @@ impl<const N: usize> Exchanges<N> {
 
     /// Closes an exchange without a response, or because it came; returns whether it was open.
     pub fn close(&mut self, token: Token) -> bool {
-        self.take(|open| open.token == token).is_some()
+        self.take(&|open| open.token == token).is_some()
     }
 
     /// Whether one more can be opened.
@@ -123,8 +123,7 @@ impl<const N: usize> Exchanges<N> {
 
     /// Closes an exchange whose response did not come in time.
     pub fn expired(&mut self, now: Instant) -> Option<Token> {
-        self.take(|open| open.deadline.is_some_and(|at| at <= now))
-            .map(|exchange| exchange.token)
+        self.take(&|open| open.deadline.is_some_and(|at| at <= now))
     }
 
     /// Whether an exchange with this token can be opened.
@@ -168,19 +167,19 @@ impl<const N: usize> Exchanges<N> {
 
     /// A response came in the acknowledgement of the message.
     pub(crate) fn answered(&mut self, id: MessageId, token: Token) -> bool {
-        self.take(|open| open.id == Some(id) && open.token == token)
+        self.take(&|open| open.id == Some(id) && open.token == token)
             .is_some()
     }
 
     /// The message was rejected.
     pub(crate) fn rejected(&mut self, id: MessageId) -> Option<Token> {
-        self.take(|open| open.id == Some(id))
-            .map(|exchange| exchange.token)
+        self.take(&|open| open.id == Some(id))
     }
 
-    fn take(&mut self, wanted: impl Fn(&Exchange) -> bool) -> Option<Exchange> {
-        self.open
-            .iter_mut()
-            .find_map(|slot| slot.take_if(|exchange| wanted(exchange)))
+    /// Closes the first exchange that is wanted; its token.
+    fn take(&mut self, wanted: &dyn Fn(&Exchange) -> bool) -> Option<Token> {
+        let mut open = self.open.iter_mut();
+        let slot = open.find(|slot| slot.as_ref().is_some_and(wanted))?;
+        slot.take().map(|exchange| exchange.token)
     }
 }

@@ -56,13 +56,13 @@ pub struct Head<'a> {
     pub arena_bytes: u32,
     /// Seconds until a trial that nobody commits rolls back; 0: commit after a green self test.
     pub trial_s: u32,
-    /// Model name (27303/x/0), at most [`MAX_MODEL_NAME`] bytes.
+    /// Model name (27303/x/0), at most [`MAX_MODEL_NAME`](crate::MAX_MODEL_NAME) bytes.
     pub model_name: &'a str,
-    /// Model version (27303/x/1), at most [`MAX_MODEL_VERSION`] bytes.
+    /// Model version (27303/x/1), at most [`MAX_MODEL_VERSION`](crate::MAX_MODEL_VERSION) bytes.
     pub model_version: &'a str,
     /// SHA-256 of the source model (27303/x/2).
     pub source_digest: [u8; 32],
-    /// Name and version of the compiler (27303/x/4), at most [`MAX_COMPILER`] bytes.
+    /// Name and version of the compiler (27303/x/4), at most [`MAX_COMPILER`](crate::MAX_COMPILER) bytes.
     pub compiler: &'a str,
 }
 

@@ -3,11 +3,8 @@
 use std::fmt;
 
 use lwm2m_objects::capability::{Capability, Region as MemoryRegion};
+use lwm2m_objects::compute::RegionRole;
 use tinsmith_client::{FlashLayout, MIN_JOURNAL_HALF, Region, SLOTS};
-
-/// Roles of 27302/x/8.
-const ROLE_MODEL_STORE: i64 = 3;
-const ROLE_CREDENTIALS: i64 = 7;
 
 /// Bytes of a half of the journal, where the part has room for it.
 const JOURNAL_HALF: u64 = 4096;
@@ -78,9 +75,13 @@ impl Target {
         let capability =
             tinsmith_targets::parse(text).map_err(|e| TargetError::Syntax(name.to_string(), e))?;
         let unfit = |what| TargetError::Unfit(name.to_string(), what);
-        let by_role = |role| capability.regions.iter().find(|r| r.roles.contains(&role));
-        let state = by_role(ROLE_CREDENTIALS).ok_or_else(|| unfit("region for credentials"))?;
-        let store = by_role(ROLE_MODEL_STORE).ok_or_else(|| unfit("region for modules"))?;
+        let by_role = |role: RegionRole| {
+            let mut regions = capability.regions.iter();
+            regions.find(|r| r.roles.contains(&(role as i64)))
+        };
+        let state =
+            by_role(RegionRole::Credentials).ok_or_else(|| unfit("region for credentials"))?;
+        let store = by_role(RegionRole::ModelStore).ok_or_else(|| unfit("region for modules"))?;
         let units = |r: &MemoryRegion| r.erase_unit.zip(r.write_unit);
         let (state_erase, state_write) = units(state).ok_or_else(|| unfit("flash units"))?;
         let (store_erase, store_write) = units(store).ok_or_else(|| unfit("flash units"))?;

@@ -5,6 +5,7 @@ mod bad_input;
 mod flash_trouble;
 mod lifecycle;
 mod manage;
+mod object;
 mod odd_requests;
 mod power;
 mod sensor;

@@ -3,9 +3,11 @@
 mod build;
 mod option;
 mod parse;
+mod parse_error;
 mod types;
 
 pub use build::{BlockMark, BuildError, Builder};
 pub use option::{OptionNumber, content_format};
-pub use parse::{Message, OptionIter, OptionValue, ParseError, ReservedSzx, Segments};
+pub use parse::{Message, OptionIter, OptionValue, ReservedSzx, Segments};
+pub use parse_error::ParseError;
 pub use types::{Block, Code, MessageId, MessageType, Szx, Token};
