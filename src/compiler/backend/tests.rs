@@ -2,6 +2,7 @@
 
 mod calls;
 mod four_bits;
+mod states;
 
 use tinsmith_build_job::{Problem, Samples, Task};
 use tinsmith_module::Module;
@@ -10,11 +11,8 @@ use tinsmith_module::build::{self, GoldenInput};
 use super::context::window;
 use super::*;
 use crate::engine::{Kernels, Spec};
-use crate::golden;
 use crate::ir::eval::Evaluator;
-use crate::ir::{
-    Clamp, Data, Operands, Operator, Port, Prepared, Role, ScaleRule, State, Tensor, Window,
-};
+use crate::ir::{Clamp, Operands, Operator, Port, Prepared, ScaleRule, Tensor, Window};
 use crate::operators::{Add, FullyConnected, Limit, Mul};
 use crate::testing::values;
 use crate::verify::{Runner, noise, verify};
@@ -252,6 +250,23 @@ fn a_plan_may_mix_backends() {
 }
 
 #[test]
+fn the_portable_backend_tells_its_cycles() {
+    let cycles = |graph: &Graph| -> Vec<Option<u64>> {
+        let nodes = graph.order().into_iter();
+        let nodes = nodes.filter_map(|id| graph.node(id));
+        nodes
+            .map(|node| portable::Portable.cycles(graph, node))
+            .collect()
+    };
+    // Multiply-accumulates, and elements where there are none.
+    let cycles = cycles(&compile(states::leaky(), ALL).unwrap().graph);
+    assert_eq!(
+        cycles,
+        [(4 * 406, 10), (16 * 41, 10), (4 * 329, 10)].map(|(n, d): (u64, u64)| Some(n.div_ceil(d)))
+    );
+}
+
+#[test]
 fn what_nobody_takes_is_named() {
     let mut graph = Graph::default();
     let x = input(&mut graph, "x", 8);
@@ -304,74 +319,6 @@ fn several_inputs_and_outputs() {
         noise.iter().all(|db| db.is_none_or(|db| db > 30.0)),
         "{noise:?}"
     );
-}
-
-/// A running sum: y = state + x, the next state is half of y.
-fn leaky() -> Graph {
-    let mut graph = Graph::default();
-    let x = input(&mut graph, "x", 4);
-    let state = graph.add_tensor(Tensor {
-        role: Role::State(Data::F32([1.0, -1.0, 0.5, 0.0].into())),
-        ..Tensor::activation("state", vec![1, 4])
-    });
-    let clamp = Clamp::NONE;
-    let y = node(&mut graph, Add { clamp }, &[state, x], 4);
-    let diagonal = |i: usize| if i.is_multiple_of(5) { 0.5 } else { 0.0 };
-    let w = Tensor::constant("w", vec![4, 4], (0..16).map(diagonal).collect());
-    let b = Tensor::constant("b", vec![4], vec![0.0; 4]);
-    let (w, b) = (graph.add_tensor(w), graph.add_tensor(b));
-    let next = node(&mut graph, FullyConnected { clamp }, &[y, w, b], 4);
-    graph.states.push(State {
-        tensor: state,
-        next,
-    });
-    output(&mut graph, "y", y);
-    graph
-}
-
-#[test]
-fn states_live_from_run_to_run() {
-    let graph = leaky();
-    let mut evaluator = Evaluator::new(&graph);
-    evaluator.run(&[1.0; 4]);
-    assert_eq!(evaluator.output(), [2.0, 0.0, 1.5, 1.0]);
-    evaluator.run(&[1.0; 4]);
-    assert_eq!(evaluator.output(), [2.0, 1.0, 1.75, 1.5]);
-
-    let compiled = compile(leaky(), ALL).unwrap();
-    let Compiled {
-        graph, plan, built, ..
-    } = &compiled;
-    assert_eq!(plan.state_bytes, 4);
-    let place = plan.place(graph.states[0].tensor);
-    assert_eq!(place, Some((plan::Space::State, 0)));
-    assert_eq!(plan.place(graph.states[0].next), place);
-    let module = Module::parse(&built.image).unwrap();
-    assert_eq!(module.arena_bytes(), plan.arena_bytes + plan.state_bytes);
-    // Without its state the second run would be 1 off.
-    assert_eq!(module.states_at_reset(), golden::reset(graph));
-    let kernels = Kernels::new(&module);
-    for _ in 0..2 {
-        let mut running = Runner::new(graph, &kernels).start();
-        let mut evaluator = Evaluator::new(&compiled.float);
-        for sample in compiled.samples.iter() {
-            evaluator.run(sample);
-            let answer = running.run(sample).unwrap().output;
-            for (ours, real) in answer.iter().zip(evaluator.output()) {
-                assert!((ours - real).abs() < 0.05, "{ours} {real}");
-            }
-        }
-    }
-    let noise = compiled.verified();
-    assert!(noise.iter().all(|db| db.unwrap() > 25.0), "{noise:?}");
-}
-
-#[test]
-fn a_state_that_goes_on_unchanged_is_refused() {
-    let mut graph = leaky();
-    graph.states[0].next = graph.states[0].tensor;
-    let error = compile(graph, ALL).err().unwrap();
-    assert!(matches!(error, BackendError::Impossible(_)), "{error}");
 }
 
 /// More elements along an axis than 16 bits can tell, a prime number of them too.

@@ -52,6 +52,7 @@ impl Operator for MadeUp {
 mod tests {
     use tinsmith_build_job::{FloatCheck, Options, Request, Samples, Task, TestSet};
 
+    use crate::ir::TensorId;
     use crate::testing::{Onnx, values};
 
     /// From the file to a verified module between two convolutions, though no list of lowerings, of
@@ -79,6 +80,13 @@ mod tests {
                 y: vec![0.0; 16],
             }),
         };
+        let build = crate::pipeline::build(&request, &mut |_, _| {}).unwrap();
+        let tensors = (0..build.graph.tensor_count()).map(TensorId);
+        let mut tensors = tensors.map(|id| build.graph.tensor(id));
+        let m = tensors.find(|t| t.name == "m" && t.quantization.is_some());
+        // Its range is the operator's to tell, whatever calibration saw.
+        let scale = (1.0_f64 / 255.0) as f32;
+        assert_eq!(m.unwrap().quantization.as_ref().unwrap().scale, [scale]);
         let report = crate::compile(&request, &mut |_| {}).unwrap().report;
         let ops: Vec<&str> = report
             .layers
@@ -92,6 +100,7 @@ mod tests {
                 .iter()
                 .all(|layer| layer.backend == "portable")
         );
+        assert!(report.layers.iter().all(|layer| layer.cycles.is_some()));
         assert!(matches!(report.float_check, FloatCheck::None { .. }));
         let (float, int8) = (report.metric_float.unwrap(), report.metric_int8.unwrap());
         assert!((float - int8).abs() < 0.02 * float, "{float} {int8}");

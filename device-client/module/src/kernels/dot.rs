@@ -35,10 +35,10 @@ pub(crate) fn dot4(sums: &mut [i32; 4], x: &[u8], w: &[&[u8]; 4], at: usize) {
 pub(crate) fn dot4_rows(sums: &mut [i32; 4], x: &[u8], w: &[&[u8]; 4]) {
     if cfg!(target_arch = "arm") {
         // Pointers into four rows with their sums are more than the registers hold.
-        let [s0, s1, s2, s3] = *sums;
-        let [s0, s1] = dot2([s0, s1], x, w[0], w[1]);
-        let [s2, s3] = dot2([s2, s3], x, w[2], w[3]);
-        *sums = [s0, s1, s2, s3];
+        let pairs = sums.as_chunks_mut::<2>().0.iter_mut();
+        for (sums, [w0, w1]) in pairs.zip(w.as_chunks::<2>().0) {
+            *sums = dot2(*sums, x, w0, w1);
+        }
     } else {
         dot4(sums, x, w, 0);
     }

@@ -10,6 +10,7 @@ use crate::operators::Add;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Add>(),
+    tenths: 406,
     records: |cx, node| records(cx, node, SumFactors::add),
 };
 

@@ -10,6 +10,7 @@ use crate::operators::AveragePool;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<AveragePool>(),
+    tenths: 306,
     records,
 };
 

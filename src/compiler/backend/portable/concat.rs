@@ -10,6 +10,7 @@ use crate::operators::Concat;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Concat>(),
+    tenths: 51,
     records,
 };
 

@@ -10,6 +10,7 @@ use crate::operators::Conv;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Conv>(),
+    tenths: 44,
     records,
 };
 

@@ -10,6 +10,7 @@ use crate::operators::Transpose;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Transpose>(),
+    tenths: 87,
     records,
 };
 

@@ -10,6 +10,7 @@ use crate::operators::DepthwiseConv;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<DepthwiseConv>(),
+    tenths: 271,
     records,
 };
 

@@ -9,6 +9,7 @@ use crate::operators::FullyConnected;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<FullyConnected>(),
+    tenths: 41,
     records,
 };
 

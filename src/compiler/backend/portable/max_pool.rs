@@ -10,6 +10,7 @@ use crate::operators::MaxPool;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<MaxPool>(),
+    tenths: 159,
     records,
 };
 

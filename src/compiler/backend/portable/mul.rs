@@ -10,6 +10,7 @@ use crate::operators::Mul;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Mul>(),
+    tenths: 400,
     records,
 };
 

@@ -10,6 +10,7 @@ use crate::operators::Pad;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Pad>(),
+    tenths: 43,
     records,
 };
 

@@ -10,6 +10,7 @@ use crate::operators::Store;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Store>(),
+    tenths: 329,
     records,
 };
 

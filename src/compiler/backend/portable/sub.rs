@@ -7,5 +7,6 @@ use crate::operators::Sub;
 
 pub(super) const LOWERED: Lowered = Lowered {
     takes: |node| node.op.is::<Sub>(),
+    tenths: 406,
     records: |cx, node| add::records(cx, node, SumFactors::sub),
 };
