@@ -14,6 +14,9 @@ mod update;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tinsmith_build_job::{CompileError, Samples, Task, child};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 /// An LwM2M server with a model compiler inside.
 ///
@@ -86,16 +89,18 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
 /// Logs to standard error; quiet unless asked.
 pub fn log(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
+        0 => Level::WARN,
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+    let asked = std::env::var("RUST_LOG").ok();
+    let filter = asked
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .init();
 }
 
