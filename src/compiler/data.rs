@@ -98,9 +98,14 @@ pub(crate) fn inputs<'s>(
     };
     if order.len() != graph.inputs.len() {
         let list: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
+        let labels = graph.inputs.iter().any(|input| input.name == "y");
+        let labels = match labels && named("y").is_none() {
+            true => " (an array y is read as labels: give input y another name)",
+            false => "",
+        };
         return Err(format!(
             "the {what} set has the arrays {}, the model the inputs {}; give an .npz with an array \
-             for each",
+             for each{labels}",
             list.join(", "),
             names(&graph.inputs)
         ));

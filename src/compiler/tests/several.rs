@@ -203,6 +203,16 @@ fn wrong_arrays_are_named() {
 
 /// An autoencoder of two tensors gives both back.
 #[test]
+fn an_input_with_the_name_of_the_labels_is_told_so() {
+    let onnx = Onnx::new(&[1, 6])
+        .input("y", &[1, 6])
+        .node("Add", &["x", "y"], "sum", &[])
+        .file(&["sum"]);
+    let error = refused(&request(onnx, Task::Regress, samples(&[("x", &[6])], 4, 1)));
+    assert!(error.contains("give input y another name"), "{error}");
+}
+
+#[test]
 fn a_reconstruction_is_of_all_inputs() {
     let onnx = Onnx::new(&[1, 4])
         .input("z", &[1, 3])
