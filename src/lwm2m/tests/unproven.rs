@@ -134,7 +134,7 @@ fn a_restart_proves_nothing_and_forgets_no_proof() {
     // Not proven: it may be sent as much as before, and no more.
     let (mut sim, received) = stranger("dev1");
     sim.sent.clear();
-    let mut sim = far_restart(sim);
+    let mut sim = far_restart(&sim);
     sim.command(1, "dev1", long_write());
     sim.advance(400_000);
     let sent = bytes(&sim, far(1));
@@ -148,13 +148,13 @@ fn a_restart_proves_nothing_and_forgets_no_proof() {
     let request = Message::parse(&request).unwrap();
     let answer = Msg::ack(&request, Code::CONTENT).uint(OptionNumber::OBSERVE, 1);
     sim.give(far(1), answer.payload(b"0"));
-    let mut sim = far_restart(sim);
+    let mut sim = far_restart(&sim);
     sim.command(1, "dev1", long_write());
     assert!(sim.take_one().len() > 600);
 }
 
 /// With the limits of [`stranger`].
-fn far_restart(sim: Sim) -> Sim {
+fn far_restart(sim: &Sim) -> Sim {
     let records = sim.store.records(Kind::REGISTRATION);
     let mut sim = Sim::limited(Limits::default());
     assert_eq!(sim.shard.restore(sim.now, records), (1, 0));
