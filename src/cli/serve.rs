@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 
 use tinsmith_http::{self as http, App};
-use tinsmith_lwm2m::{BootstrapConfig, Rule};
+use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule};
 use tinsmith_server::{self as server, Config, ServerHandle};
 use tinsmith_store::{Files, SledStore, Store};
 use tinsmith_update::StartJob;
@@ -44,6 +44,16 @@ pub(super) struct Serve {
     /// Registration lifetime that devices get at bootstrap.
     #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     lifetime: u32,
+    /// Registrations that a shard keeps of senders that have not answered yet; who was not heard for
+    /// the longest time makes room.
+    #[arg(long, default_value_t = Limits::default().strangers, value_name = "N")]
+    max_unproven: usize,
+    /// The same of one IPv4 address or IPv6 /64.
+    #[arg(long, default_value_t = Limits::default().strangers_per_source, value_name = "N")]
+    max_unproven_per_source: usize,
+    /// Senders on this machine need not prove their address: for simulators and benchmarks.
+    #[arg(long)]
+    trust_loopback: bool,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -96,6 +106,12 @@ impl Serve {
             store: self.store,
             shards: self.shards,
             bootstrap: BootstrapConfig { rules },
+            limits: Limits {
+                strangers: self.max_unproven,
+                strangers_per_source: self.max_unproven_per_source,
+                exempt_loopback: self.trust_loopback,
+                ..Limits::default()
+            },
             ..Config::default()
         })
     }

@@ -79,6 +79,15 @@ impl ApiError {
                 };
                 (StatusCode::BAD_GATEWAY, "device_refused", text)
             }
+            Outcome::Unavailable { after, diagnostic } => {
+                let text = format!("the device can't do that now; ask again after {after} s");
+                let text = if diagnostic.is_empty() {
+                    text
+                } else {
+                    text + ": " + &diagnostic
+                };
+                (StatusCode::BAD_GATEWAY, "device_refused", text)
+            }
             Outcome::Malformed(text) => (
                 StatusCode::BAD_GATEWAY,
                 "device_malformed",

@@ -98,6 +98,15 @@ impl Shard {
         self.away.take(endpoint)
     }
 
+    /// Takes back all that waits for a device that is not registered.
+    pub(super) fn withdraw_all(&mut self, now: Now, endpoint: &Endpoint) {
+        let mut cx = self.shared.at(now);
+        for job in self.away.take(endpoint) {
+            let outcome = Outcome::Cancelled("the device was deleted".into());
+            job.finish(&mut cx, endpoint.clone(), outcome);
+        }
+    }
+
     pub(super) fn withdraw(&mut self, now: Now, id: RequestId) {
         let Some(endpoint) = self.shared.requests.get(&id).cloned() else {
             return;

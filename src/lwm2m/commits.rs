@@ -43,7 +43,7 @@ impl Shard {
         };
         if !durable {
             self.unavailable(now, index, handle);
-            if let Some(device) = self.registry.remove(index) {
+            if let Some(device) = self.remove(index) {
                 self.part(now, device, "the registration could not be stored");
             }
             return;
@@ -70,6 +70,7 @@ impl Shard {
             registration,
             new: true,
         });
+        self.question(now, index);
     }
 
     fn updated(&mut self, now: Now, promise: Promise, durable: bool) {
@@ -101,7 +102,7 @@ impl Shard {
             return self.unavailable(now, index, promise.handle);
         }
         self.respond(now, index, promise.handle, Code::DELETED, |_| Ok(()));
-        let Some(device) = self.registry.remove(index) else {
+        let Some(device) = self.remove(index) else {
             return;
         };
         let endpoint = device.endpoint().clone();

@@ -9,12 +9,26 @@ use super::rule::BootstrapConfig;
 pub struct Limits {
     /// Registered devices (5.03).
     pub registrations: usize,
+    /// Registered devices at addresses that are not proven: whoever was not heard for the longest
+    /// time is forgotten.
+    pub strangers: usize,
+    /// The same of one source: an IPv4 address or an IPv6 /64.
+    pub strangers_per_source: usize,
+    /// Milliseconds that a registration lives at most while its address is not proven; the device
+    /// is asked before it ends.
+    pub stranger_lifetime: u64,
+    /// Senders on this machine (127.0.0.0/8, ::1) count as proven: for simulators and benchmarks.
+    /// Not behind a proxy that runs on this machine.
+    pub exempt_loopback: bool,
     /// Bytes of a Register's or Update's payload, which may come block-wise (4.13).
     pub payload: u32,
     /// Object links in it (4.13).
     pub links: usize,
-    /// Block-wise Registers under way; the oldest is forgotten.
+    /// Block-wise Registers and Updates under way of peers that proved nothing, and as many of
+    /// others; the one whose last block is the oldest is forgotten.
     pub uploads: usize,
+    /// The same of one source: an IPv4 address or an IPv6 /64.
+    pub uploads_per_source: usize,
     /// Requests that wait for one device; one more ends as `Outcome::Cancelled`.
     pub queue: usize,
     /// Durable requests of one device, waiting or open; one more ends as `Outcome::Cancelled`.
@@ -26,8 +40,11 @@ pub struct Limits {
     pub observations: usize,
     /// Bytes of an answer that is read (`Outcome::Malformed`).
     pub answer: u32,
-    /// Devices that are bootstrapping (5.03).
+    /// Devices that are bootstrapping and have not answered yet, and as many that have; whoever was
+    /// not heard for the longest time is forgotten.
     pub bootstraps: usize,
+    /// The same of one source, of those that have not answered.
+    pub bootstraps_per_source: usize,
     /// Registered devices behind one address that answers without a token can be matched to.
     pub devices_per_peer: usize,
     /// Milliseconds that a device may take from its acknowledgement to its response.
@@ -41,15 +58,21 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             registrations: 200_000,
+            strangers: 20_000,
+            strangers_per_source: 256,
+            stranger_lifetime: 86_400_000,
+            exempt_loopback: false,
             payload: 16 * 1024,
             links: 512,
-            uploads: 64,
+            uploads: 2048,
+            uploads_per_source: 64,
             queue: 64,
             durable: 16,
             away: 100_000,
             observations: 64,
             answer: 256 * 1024,
             bootstraps: 4096,
+            bootstraps_per_source: 256,
             devices_per_peer: 64,
             response_timeout: 60_000,
             restart_grace: 120_000,

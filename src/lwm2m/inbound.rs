@@ -5,11 +5,12 @@ use tinsmith_coap::{
 };
 
 use super::device::Handled;
+use super::proof::is_too_much;
 use super::route::parse_location;
 use super::shard::Shard;
 use super::shared::{CRITICAL, Source};
 use super::types::Now;
-use super::uploads::Taken;
+use super::uploads::{Sender, Taken};
 use super::{Output, Role};
 
 impl Shard {
@@ -49,8 +50,11 @@ impl Shard {
         }
         if let Some(index) = chosen {
             self.with(now, index, |device, cx| {
-                if device.link().identity == *from.identity {
-                    device.handle(cx, message);
+                if device.link().identity == *from.identity
+                    && matches!(device.handle(cx, message, from.bytes), Handled::Unknown)
+                {
+                    // An answer of late is a sign of life.
+                    device.heard(from.bytes);
                 }
             });
             return;
@@ -60,7 +64,8 @@ impl Shard {
             for index in all {
                 let mut unknown = false;
                 self.with(now, index, |device, cx| {
-                    unknown = matches!(device.handle(cx, message), Handled::Unknown);
+                    let handled = device.handle(cx, message, from.bytes);
+                    unknown = matches!(handled, Handled::Unknown);
                 });
                 if !unknown {
                     return;
@@ -129,6 +134,10 @@ impl Shard {
         text: &str,
     ) {
         self.answer_with(from, message, code, |b| {
+            // To an address that may be forged: the code alone says it too.
+            if is_too_much(b.len() + 1 + text.len(), from.bytes) {
+                return Ok(());
+            }
             b.payload(text.as_bytes()).map(|_| ())
         });
     }
@@ -169,7 +178,13 @@ impl Shard {
         message: &Message<'_>,
     ) -> Option<(Option<Vec<u8>>, Option<Block>)> {
         let at = tinsmith_coap::Instant::from_millis(now.mono);
-        match self.uploads.take(at, from.listener, from.peer, message) {
+        let device = known.and_then(|(index, _)| self.registry.get(index));
+        let sender = Sender {
+            listener: from.listener,
+            peer: from.peer,
+            is_proven: device.is_some_and(|device| device.link().proof.is_proven()),
+        };
+        match self.uploads.take(at, sender, message) {
             Taken::Whole(body, block1) => Some((body, block1)),
             Taken::Answer(code, block1, size1) => {
                 let build = |b: &mut Builder<'_>| {
@@ -192,12 +207,14 @@ impl Shard {
     pub(super) fn take_request(
         &mut self,
         now: Now,
+        from: Source<'_>,
         index: u32,
         message: Message<'_>,
     ) -> Option<RequestHandle> {
         let device = self.registry.get_mut(index)?;
+        self.strangers.touch(&index);
         let mut cx = self.shared.at(now);
-        match device.handle(&mut cx, message) {
+        match device.handle(&mut cx, message, from.bytes) {
             Handled::Request(handle) => Some(handle),
             _ => {
                 self.settle(now, index);

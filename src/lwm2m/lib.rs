@@ -23,6 +23,8 @@ mod link;
 mod models;
 mod observation;
 mod peer;
+mod proof;
+mod quota;
 mod random;
 mod register;
 mod registration;
@@ -33,6 +35,7 @@ mod rule;
 mod shard;
 mod shared;
 mod stored;
+mod strangers;
 mod target;
 pub mod types;
 mod unreadable;
@@ -80,6 +83,8 @@ pub enum Input<'a> {
     Command(DeviceRequest),
     /// Forget a request; it ends with [`Outcome::Cancelled`].
     Withdraw(RequestId),
+    /// A device is deleted: its registration and what waits for it end.
+    Delete(Endpoint),
     /// A batch is durable.
     Persisted(PersistId, Version),
     /// A batch failed; what waited for it was dropped.

@@ -5,6 +5,7 @@ use tinsmith_coap::{
 };
 use tracing::warn;
 
+use super::proof::Proof;
 use super::shared::{Context, PeerCoap, Source};
 use super::{Identity, ListenerId, Peer};
 
@@ -14,7 +15,26 @@ pub(super) struct Link {
     pub(super) identity: Identity,
     /// Boxed: a device moves from state to state.
     pub(super) coap: Box<PeerCoap>,
+    /// That somebody is there.
+    pub(super) proof: Proof,
+    /// When it is left alone if it has proved nothing until then (monotonic, ms).
+    pub(super) until: u64,
 }
+
+/// Why something was not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotAsked {
+    Coap(SendError),
+    /// It is more than may be sent to an address that is not proven.
+    Unproven,
+}
+
+/// Type of a message in its first byte (RFC 7252 §3).
+const CONFIRMABLE: u8 = 0;
+
+/// How long before its end a stranger is asked, in milliseconds: longer than CoAP repeats a
+/// message.
+const LAST_QUESTION: u64 = 120_000;
 
 impl Link {
     /// To where a message came from.
@@ -24,6 +44,31 @@ impl Link {
             peer: from.peer,
             identity: from.identity.clone(),
             coap: Box::new(cx.coap()),
+            proof: proof(cx, from.peer, from.identity),
+            until: cx.now.mono.saturating_add(cx.limits.stranger_lifetime),
+        }
+    }
+
+    /// To where a device was before this process; an address that was not proven may be sent so
+    /// many bytes.
+    pub(super) fn restored(
+        cx: &mut Context<'_>,
+        (listener, peer): (ListenerId, Peer),
+        identity: Identity,
+        unproven: Option<u32>,
+    ) -> Self {
+        let proof = match (proof(cx, peer, &identity), unproven) {
+            (Proof::None { .. }, Some(left)) => Proof::None { left },
+            (Proof::None { .. }, None) => Proof::Answered,
+            (given, _) => given,
+        };
+        Link {
+            listener,
+            peer,
+            identity,
+            coap: Box::new(cx.coap()),
+            proof,
+            until: cx.now.mono.saturating_add(cx.limits.stranger_lifetime),
         }
     }
 
@@ -38,13 +83,41 @@ impl Link {
 
     /// The device sends from elsewhere now: nothing of the old conversation holds there.
     pub(super) fn rebind(&mut self, cx: &mut Context<'_>, listener: ListenerId, peer: Peer) {
+        if self.route() != (listener, peer) {
+            self.proof = proof(cx, peer, &self.identity);
+            self.until = cx.now.mono.saturating_add(cx.limits.stranger_lifetime);
+        }
         self.listener = listener;
         self.peer = peer;
         *self.coap = cx.coap();
     }
 
-    /// Sends what is in the buffer.
-    pub(super) fn transmit(&self, cx: &mut Context<'_>, len: usize) {
+    /// When it should be asked whether it is there, or be left alone if it was asked (monotonic,
+    /// ms); never if that is known.
+    pub(super) fn proof_due(&self, asked: bool) -> u64 {
+        match self.proof {
+            Proof::None { .. } if asked => self.until,
+            Proof::None { .. } => self.until.saturating_sub(LAST_QUESTION),
+            _ => u64::MAX,
+        }
+    }
+
+    /// Sends an answer that is in the buffer.
+    fn transmit(&mut self, cx: &mut Context<'_>, len: usize) {
+        self.proof.spend(len);
+        cx.transmit(self.route(), &self.identity, len);
+    }
+
+    /// Sends what the CoAP state gave: an answer, or a repetition of what was not answered, which
+    /// is lost if it is more than may be sent.
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>, len: usize) {
+        let is_ours = cx.buffer.first().is_some_and(|b| b >> 4 & 3 == CONFIRMABLE);
+        if is_ours && !self.proof.afford(len) {
+            return;
+        }
+        if !is_ours {
+            self.proof.spend(len);
+        }
         cx.transmit(self.route(), &self.identity, len);
     }
 
@@ -53,10 +126,15 @@ impl Link {
         cx: &mut Context<'_>,
         request: Request,
         build: impl FnOnce(&mut Builder<'_>) -> Result<(), BuildError>,
-    ) -> Result<(), SendError> {
-        let at = cx.at();
-        let len = self.coap.start_request(at, request, cx.buffer, build)?;
-        self.transmit(cx, len);
+    ) -> Result<(), NotAsked> {
+        let (at, token) = (cx.at(), request.token);
+        let started = self.coap.start_request(at, request, cx.buffer, build);
+        let len = started.map_err(NotAsked::Coap)?;
+        if !self.proof.afford(len) {
+            self.coap.cancel(token);
+            return Err(NotAsked::Unproven);
+        }
+        cx.transmit(self.route(), &self.identity, len);
         Ok(())
     }
 
@@ -85,5 +163,15 @@ impl Link {
         if let Some(len) = made {
             self.transmit(cx, len);
         }
+    }
+}
+
+/// What is known of an address from which something comes for the first time.
+fn proof(cx: &Context<'_>, peer: Peer, identity: &Identity) -> Proof {
+    let here = cx.limits.exempt_loopback && peer.address.ip().to_canonical().is_loopback();
+    if here || identity.is_authenticated() {
+        Proof::Given
+    } else {
+        Proof::NONE
     }
 }

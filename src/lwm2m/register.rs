@@ -8,7 +8,7 @@ use super::device::{Contact, Device};
 use super::entry::Entry;
 use super::link::Link;
 use super::observation::Observations;
-use super::registration::{Links, Parameters, RegisterError, check_binding, check_version};
+use super::registration::{Links, Parameters, RegisterError, check_binding, life, release};
 use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::Shard;
 use super::shared::{Promise, Source, Waiting};
@@ -54,7 +54,7 @@ impl Shard {
             device.rebind(&mut cx, from.listener, from.peer);
         }
         let handle = match here {
-            Some(index) => match self.take_request(now, index, message) {
+            Some(index) => match self.take_request(now, from, index, message) {
                 Some(handle) => Some((index, handle)),
                 None => return,
             },
@@ -66,6 +66,9 @@ impl Shard {
         let payload = body.as_deref().unwrap_or(message.payload());
         match (self.accept(now, from, known, &message, payload), handle) {
             (Ok((registration, links)), handle) => {
+                if known.is_none() {
+                    self.make_room(now);
+                }
                 let register = Register {
                     from,
                     message,
@@ -99,7 +102,7 @@ impl Shard {
             .endpoint
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
         let version = parameters.version.unwrap_or_else(|| "1.0".into());
-        check_version(&version).map_err(refuse)?;
+        let version = release(&version).map_err(refuse)?.to_owned();
         let binding = parameters.binding.unwrap_or_else(|| "U".into());
         check_binding(&version, &binding).map_err(refuse)?;
         if let Some(format) = message.content_format().filter(|format| *format != 40) {
@@ -114,7 +117,7 @@ impl Shard {
             {
                 return Err(refuse(RegisterError::Identity));
             }
-            None if self.registry.len() >= self.shared.limits.registrations => {
+            None if self.is_full() => {
                 return Err((Code::SERVICE_UNAVAILABLE, "too many registrations".into()));
             }
             _ => {}
@@ -132,7 +135,7 @@ impl Shard {
             parameters: parameters.other,
             registered: now.wall,
             seen: now.wall,
-            expires: now.wall.saturating_add(u64::from(lifetime) * 1000),
+            expires: now.wall.saturating_add(life(lifetime)),
         };
         Ok((registration, links))
     }
@@ -160,7 +163,7 @@ impl Shard {
             }
         };
         registration.location = location(bucket, place);
-        let lifetime = u64::from(registration.lifetime) * 1000;
+        let lifetime = life(registration.lifetime);
         let entry = Entry {
             models: self.shared.models.models(&registration),
             registration: Arc::new(registration),
@@ -175,14 +178,15 @@ impl Shard {
                 let mut cx = self.shared.at(now);
                 self.registry
                     .change(index, |device| device.enter(&mut cx, entry, from));
+                self.count(now, index);
                 index
             }
             None => {
                 let link = Link::new(&mut self.shared.at(now), from);
-                self.insert(Device::Entering(Contact::new(entry, link)))
+                self.insert(now, Device::Entering(Contact::new(entry, link)))
             }
         };
-        let handle = handle.or_else(|| self.take_request(now, index, message));
+        let handle = handle.or_else(|| self.take_request(now, from, index, message));
         let Some(handle) = handle else { return };
         let Some(device) = self.registry.get(index) else {
             return;

@@ -70,13 +70,7 @@ impl Parameters {
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             match name {
                 "ep" => set(&mut p.endpoint, "ep", Some(value.to_owned()))?,
-                "lt" => {
-                    set(
-                        &mut p.lifetime,
-                        "lt",
-                        value.parse().ok().filter(|lt| *lt > 0),
-                    )?;
-                }
+                "lt" => set(&mut p.lifetime, "lt", value.parse().ok())?,
                 "lwm2m" => set(&mut p.version, "lwm2m", Some(value.to_owned()))?,
                 "b" => set(&mut p.binding, "b", Some(value.to_owned()))?,
                 "pct" => set(&mut p.formats, "pct", value.parse().ok())?,
@@ -105,23 +99,40 @@ fn set<T>(
     Ok(())
 }
 
-/// 1.0, 1.1 or 1.2; patch releases have no number on the wire.
-pub(crate) fn check_version(version: &str) -> Result<(), RegisterError> {
-    match version {
-        "1.0" | "1.1" | "1.2" => Ok(()),
+/// 1.0, 1.1 or 1.2. Patch releases have no number on the wire; some devices say it all the same, and
+/// mean the release that it is of.
+pub(crate) fn release(version: &str) -> Result<&str, RegisterError> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let release = version.get(..3).filter(|_| match version.get(3..) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('.').is_some_and(is_number),
+        None => false,
+    });
+    match release {
+        Some(release @ ("1.0" | "1.1" | "1.2")) => Ok(release),
         _ => Err(RegisterError::Version(version.chars().take(16).collect())),
     }
 }
 
+/// Milliseconds that a registration lives: 0 means for ever (object 1, resource 1), a hundred
+/// years.
+pub(crate) fn life(lifetime: u32) -> u64 {
+    match lifetime {
+        0 => 3_155_760_000_000,
+        seconds => u64::from(seconds) * 1000,
+    }
+}
+
 /// LwM2M TS 1.0 §5.3.1.1 (a list of combinations, `Q` among the letters) and 1.1, 1.2 §6.2.1.2
-/// (a set of letters; queue mode is the parameter `Q`).
+/// (a set of letters; queue mode is the parameter `Q`, which some write among them as in 1.0).
 pub(crate) fn check_binding(version: &str, binding: &str) -> Result<(), RegisterError> {
     let fine = if version == "1.0" {
         matches!(binding, "U" | "UQ" | "S" | "SQ" | "US" | "UQS" | "USQ")
     } else {
         let letters = if version == "1.1" { "UTSN" } else { "UMHTSN" };
-        !binding.is_empty()
-            && binding.chars().all(|c| letters.contains(c))
+        let mut transports = binding.chars().filter(|c| *c != 'Q').peekable();
+        transports.peek().is_some()
+            && transports.all(|c| letters.contains(c))
             && binding.chars().all(|c| binding.matches(c).count() == 1)
     };
     if fine {
@@ -146,10 +157,7 @@ impl Links {
     pub(crate) fn parse(payload: &[u8], max: usize) -> Result<Self, RegisterError> {
         let text = std::str::from_utf8(payload).map_err(|_| RegisterError::Links)?;
         let mut found: Vec<Link<'_>> = Vec::new();
-        for link in split(text, ',') {
-            let Some(link) = Link::parse(link) else {
-                continue;
-            };
+        for link in Link::all(text) {
             if found.len() >= max {
                 return Err(RegisterError::TooMany("object links"));
             }
@@ -192,12 +200,18 @@ fn formats(list: &str) -> Vec<u16> {
         .collect()
 }
 
-struct Link<'a> {
+/// A link and its attributes (RFC 6690 §2).
+pub(crate) struct Link<'a> {
     target: &'a str,
     attributes: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Link<'a> {
+    /// Those of a list; what is none is left out.
+    pub(crate) fn all(text: &'a str) -> impl Iterator<Item = Link<'a>> {
+        split(text, ',').filter_map(Link::parse)
+    }
+
     fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim();
         let (target, rest) = text.strip_prefix('<')?.split_once('>')?;
@@ -212,14 +226,14 @@ impl<'a> Link<'a> {
         Some(Link { target, attributes })
     }
 
-    fn attribute(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&'a str> {
         self.attributes
             .iter()
             .find(|(n, _)| *n == name)
             .map(|(_, v)| *v)
     }
 
-    fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.target.split('/').filter(|s| !s.is_empty())
     }
 }
@@ -290,7 +304,7 @@ mod tests {
             all.other,
             [("Q".into(), "".into()), ("x".into(), "1".into())]
         );
-        assert_eq!(p(&["lt=0"]), Err(RegisterError::Parameter("lt")));
+        assert_eq!(p(&["lt=0"]).unwrap().lifetime, Some(0));
         assert_eq!(p(&["lt=x"]), Err(RegisterError::Parameter("lt")));
         assert_eq!(p(&["ep=a", "ep=b"]), Err(RegisterError::Parameter("ep")));
         assert_eq!(p(&["ep="]).unwrap().endpoint, None);
@@ -302,7 +316,9 @@ mod tests {
             ("1.0", "UQ", true),
             ("1.0", "UT", false),
             ("1.1", "UT", true),
-            ("1.1", "UQ", false),
+            ("1.1", "UQ", true),
+            ("1.1", "Q", false),
+            ("1.1", "UQQ", false),
             ("1.1", "UU", false),
             ("1.1", "", false),
             ("1.1", "M", false),
@@ -314,9 +330,21 @@ mod tests {
                 "{version} {binding}"
             );
         }
-        assert!(check_version("1.1").is_ok());
+        for (version, fine) in [
+            ("1.1", Some("1.1")),
+            ("1.0.2", Some("1.0")),
+            ("1.2.11", Some("1.2")),
+            ("1.0.", None),
+            ("1.0.x", None),
+            ("1.02", None),
+            ("2.0", None),
+            ("1", None),
+            ("", None),
+        ] {
+            assert_eq!(release(version).ok(), fine, "{version}");
+        }
         assert_eq!(
-            check_version("2.0").unwrap_err().code(),
+            release("2.0").unwrap_err().code(),
             Code::PRECONDITION_FAILED
         );
     }

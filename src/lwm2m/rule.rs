@@ -16,7 +16,8 @@ pub struct Rule {
     pub short_server_id: u16,
     /// Transports, e.g. `U`.
     pub binding: String,
-    /// Instance of Security that is written; the bootstrap account must be at another.
+    /// Instance of Security that is written, or the first free one if the bootstrap account is
+    /// there; a device that can't be asked for its instances must have that at another.
     pub security_instance: u16,
     /// Instance of Server that is written.
     pub server_instance: u16,

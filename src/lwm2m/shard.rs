@@ -11,6 +11,7 @@ use super::config::ShardConfig;
 use super::device::Device;
 use super::ends::Untold;
 use super::gone::Gone;
+use super::quota::{Bounds, Quota};
 use super::registry::Registry;
 use super::route::id_bits;
 use super::shared::{Context, Shared, Source, Waiting};
@@ -18,7 +19,7 @@ use super::types::{Event, Now, Registration};
 use super::unreadable::Unreadable;
 use super::uploads::Uploads;
 use super::{Input, Output, Role, request_record, stored};
-use tinsmith_store::{Key, Kind, Op, RecordError, Stored};
+use tinsmith_store::{Key, Kind, RecordError, Stored};
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
 pub struct Shard {
@@ -28,6 +29,8 @@ pub struct Shard {
     pub(super) away: Away,
     pub(super) untold: Untold,
     pub(super) uploads: Uploads,
+    /// Devices whose addresses are not proven.
+    pub(super) strangers: Quota<u32>,
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
@@ -50,8 +53,13 @@ impl Shard {
             roles: config.listeners,
             away: Away::default(),
             untold: Untold::default(),
-            uploads: Uploads::new(limits.uploads, limits.payload),
-            bootstrap: Bootstrap::new(config.bootstrap),
+            uploads: Uploads::new(&limits),
+            strangers: Quota::new(Bounds {
+                all: limits.strangers.max(1),
+                each: limits.strangers_per_source.max(1),
+                exempt_loopback: limits.exempt_loopback,
+            }),
+            bootstrap: Bootstrap::new(config.bootstrap, &limits),
             gone: Gone::default(),
             unreadable: Unreadable::default(),
         }
@@ -82,7 +90,7 @@ impl Shard {
                         registration,
                         new: false,
                     });
-                    let index = self.insert(Device::restored(found));
+                    let index = self.insert(now, Device::restored(found));
                     self.settle(now, index);
                 }
                 Err(error) => {
@@ -133,6 +141,7 @@ impl Shard {
                         peer,
                         identity: &identity,
                         management,
+                        bytes: bytes.len(),
                     },
                     bytes,
                 );
@@ -141,6 +150,7 @@ impl Shard {
             Input::Withdraw(id) => {
                 self.withdraw(now, id);
             }
+            Input::Delete(endpoint) => self.delete(now, &endpoint),
             Input::Persisted(id, _) => self.persisted(now, id, true),
             Input::PersistFailed(id, _) => self.persisted(now, id, false),
             Input::PeerGone(listener, peer) => {
@@ -196,28 +206,12 @@ impl Shard {
         }
         while let Some(index) = self.registry.due(now.mono) {
             match self.registry.get(index) {
-                Some(device) if device.entry().expires <= now.mono => self.expire(now, index),
+                Some(device) if device.is_over(now.mono) => {
+                    self.end(now, index, "the registration expired");
+                }
                 _ => self.settle(now, index),
             }
         }
-    }
-
-    fn expire(&mut self, now: Now, index: u32) {
-        let Some(device) = self.registry.remove(index) else {
-            return;
-        };
-        let endpoint = device.endpoint().clone();
-        let told = device.is_registered();
-        self.part(now, device, "the registration expired");
-        let mut cx = self.shared.at(now);
-        if told {
-            cx.event(Event::Deregistered {
-                endpoint: endpoint.clone(),
-                expired: true,
-            });
-        }
-        let op = Op::Delete(stored::key(&endpoint));
-        cx.persist(vec![op], Waiting::Background(endpoint));
     }
 
     /// Lets a device do something, then everything that follows.
@@ -241,6 +235,9 @@ impl Shard {
         };
         let mut cx = self.shared.at(now);
         device.pump(&mut cx);
+        if device.link().proof.is_proven() {
+            self.strangers.leave(&index);
+        }
         if let Device::Here(session) = device
             && session.is_dirty()
             && let Some(op) = session.record()
@@ -249,10 +246,5 @@ impl Shard {
             cx.persist(vec![op], Waiting::Background(endpoint));
         }
         self.registry.set_timer(index);
-    }
-
-    pub(super) fn insert(&mut self, mut device: Device) -> u32 {
-        device.contact_mut().queue = self.waited(&device.endpoint().clone());
-        self.registry.insert(device)
     }
 }

@@ -189,4 +189,6 @@ pub(super) struct Source<'i> {
     pub(super) peer: Peer,
     pub(super) identity: &'i Identity,
     pub(super) management: Option<SocketAddr>,
+    /// Of its datagram.
+    pub(super) bytes: usize,
 }

@@ -13,6 +13,7 @@ use tracing::warn;
 use super::entry::Entry;
 use super::link::Link;
 use super::observation::{Observation, Observations};
+use super::proof::Proof;
 use super::route::location;
 use super::shared::Context;
 use super::target::Target;
@@ -60,6 +61,9 @@ struct Record<'r> {
     expires: u64,
     #[serde(rename = "obs")]
     observations: Vec<Observed>,
+    /// Of an address that is not proven: bytes that it may be sent.
+    #[serde(rename = "un", default, skip_serializing_if = "Option::is_none")]
+    unproven: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,6 +126,10 @@ pub(super) fn write(entry: &Entry, link: &Link, observations: &Observations) -> 
         seen: r.seen,
         expires: r.expires,
         observations: observations.iter().map(observed).collect(),
+        unproven: match link.proof {
+            Proof::None { left } => Some(left),
+            _ => None,
+        },
     };
     match encode(SCHEMA, &record) {
         Ok(bytes) => Some(Op::Put(key(&r.endpoint), bytes)),
@@ -220,12 +228,12 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Rest
             register_id: None,
             expires: cx.now.mono.saturating_add(left),
         },
-        link: Link {
-            listener: ListenerId(record.listener),
-            peer,
-            identity: record.identity.into_owned(),
-            coap: Box::new(cx.coap()),
-        },
+        link: Link::restored(
+            cx,
+            (ListenerId(record.listener), peer),
+            record.identity.into_owned(),
+            record.unproven,
+        ),
         observations,
         expires: record.expires,
     })

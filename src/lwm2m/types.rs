@@ -180,6 +180,14 @@ pub enum Outcome {
         /// The diagnostic payload, if it is text.
         diagnostic: String,
     },
+    /// The device answered 5.03 and said when to ask again. That is done while the request lives,
+    /// so it would have expired before, or the device said so too often.
+    Unavailable {
+        /// Seconds until it may be asked again (Max-Age).
+        after: u32,
+        /// The diagnostic payload, if it is text.
+        diagnostic: String,
+    },
     /// The device answered with something that can't be understood.
     Malformed(String),
     /// No answer after all retransmissions, to a request that is not durable; `sent` bytes of a

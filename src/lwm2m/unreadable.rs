@@ -50,6 +50,11 @@ impl Unreadable {
         ))
     }
 
+    /// The device is deleted.
+    pub(super) fn forget(&mut self, endpoint: &str) {
+        self.0.remove(endpoint);
+    }
+
     /// Keeps the record of a registration that is about to be replaced.
     pub(super) fn set_aside(&self, endpoint: &str) -> Option<Op> {
         let (key, stored) = self.0.get(endpoint)?.registration.as_ref()?;

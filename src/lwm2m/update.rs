@@ -7,7 +7,7 @@ use tinsmith_coap::{Code, Message};
 use super::device::{Device, Session};
 use super::inbound::block_option;
 use super::models::ModelSource;
-use super::registration::{Links, MAX_OTHER, Parameters, RegisterError, check_binding};
+use super::registration::{Links, MAX_OTHER, Parameters, RegisterError, check_binding, life};
 use super::shard::Shard;
 use super::shared::{Promise, Source, Waiting};
 use super::stored;
@@ -17,7 +17,7 @@ use tinsmith_store::Op;
 impl Shard {
     pub(super) fn update(&mut self, now: Now, from: Source<'_>, index: u32, message: Message<'_>) {
         self.rebind(now, from, index);
-        let Some(handle) = self.take_request(now, index, message) else {
+        let Some(handle) = self.take_request(now, from, index, message) else {
             return;
         };
         let taken = self.payload(now, from, Some((index, handle)), &message);
@@ -55,7 +55,7 @@ impl Shard {
         }
         // A sign of life: answered at once; stored when a tenth of the lifetime has gone.
         let endpoint = registration.endpoint.clone();
-        if session.unstored() >= u64::from(registration.lifetime) * 100
+        if session.unstored() >= life(registration.lifetime) / 10
             && let Some(op) = session.record()
         {
             cx.persist(vec![op], Waiting::Background(endpoint.clone()));
@@ -81,6 +81,7 @@ impl Shard {
             device
         });
         cx.learned(route);
+        self.count(now, index);
     }
 
     pub(super) fn deregister(
@@ -91,7 +92,7 @@ impl Shard {
         message: Message<'_>,
     ) {
         self.rebind(now, from, index);
-        let Some(handle) = self.take_request(now, index, message) else {
+        let Some(handle) = self.take_request(now, from, index, message) else {
             return;
         };
         self.gone.add(from, &message);
@@ -168,7 +169,7 @@ impl Change<'_> {
         let address = self.from.peer.to_string();
         changed |= address != new.address;
         new.address = address;
-        let lifetime = u64::from(new.lifetime) * 1000;
+        let lifetime = life(new.lifetime);
         new.seen = self.now.wall;
         new.expires = self.now.wall.saturating_add(lifetime);
         entry.expires = self.now.mono.saturating_add(lifetime);

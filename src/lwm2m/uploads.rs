@@ -1,28 +1,42 @@
 //! Payloads of Registers and Updates that come block-wise (RFC 7959), before anybody is known.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Refusal, Verdict};
 use tinsmith_coap::{Block, Code, Instant, Message, OptionNumber, Szx};
 
-use super::{ListenerId, Peer};
+use super::quota::{Bounds, Quota};
+use super::{Limits, ListenerId, Peer};
 
 /// How long a device may take from block to block, in milliseconds.
 const LIFETIME: u32 = 120_000;
 
+/// Whose body, and for what.
+type Name = (ListenerId, Peer, Arc<[u8]>);
+
 struct Upload {
-    listener: ListenerId,
-    peer: Peer,
-    target: Vec<u8>,
     assembler: Assembler,
     body: Vec<u8>,
 }
 
-/// Bodies under way, the oldest first; bounded in number and size.
+/// Bodies under way, bounded in number and size.
 pub(super) struct Uploads {
-    list: VecDeque<Upload>,
-    max: usize,
+    bodies: HashMap<Name, Upload>,
+    /// Those of peers that proved nothing.
+    strangers: Quota<Name>,
+    /// Those of others.
+    known: Quota<Name>,
     limits: AssemblerLimits,
+}
+
+/// Who sends a block.
+#[derive(Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) listener: ListenerId,
+    pub(super) peer: Peer,
+    /// The address is proven.
+    pub(super) is_proven: bool,
 }
 
 /// What to do with a request that may be a block.
@@ -34,26 +48,25 @@ pub(super) enum Taken {
 }
 
 impl Uploads {
-    pub(super) fn new(max: usize, max_body: u32) -> Self {
-        let limits = AssemblerLimits {
-            max_body,
-            preferred: Szx::MAX,
-            lifetime_ms: Some(LIFETIME),
+    pub(super) fn new(limits: &Limits) -> Self {
+        let bounds = Bounds {
+            all: limits.uploads.max(1),
+            each: limits.uploads_per_source.max(1),
+            exempt_loopback: false,
         };
         Uploads {
-            list: VecDeque::new(),
-            max,
-            limits,
+            bodies: HashMap::new(),
+            strangers: Quota::new(bounds),
+            known: Quota::new(bounds),
+            limits: AssemblerLimits {
+                max_body: limits.payload,
+                preferred: Szx::MAX,
+                lifetime_ms: Some(LIFETIME),
+            },
         }
     }
 
-    pub(super) fn take(
-        &mut self,
-        now: Instant,
-        listener: ListenerId,
-        peer: Peer,
-        message: &Message<'_>,
-    ) -> Taken {
+    pub(super) fn take(&mut self, now: Instant, sender: Sender, message: &Message<'_>) -> Taken {
         let refuse = |r: Refusal, block| Taken::Answer(r.code(), block, r.size1());
         let incoming = match Incoming::of(message) {
             Ok(incoming) => incoming,
@@ -70,27 +83,20 @@ impl Uploads {
             }
             return Taken::Whole(None, None);
         }
-        let target = target(message);
-        let is_same = |u: &Upload| u.listener == listener && u.peer == peer && u.target == target;
-        let at = match self.list.iter().position(is_same) {
-            Some(at) => at,
-            None => {
-                if self.list.len() >= self.max {
-                    self.list.pop_front();
-                }
-                let assembler = Assembler::new(self.limits);
-                let body = Vec::new();
-                self.list.push_back(Upload {
-                    listener,
-                    peer,
-                    target,
-                    assembler,
-                    body,
-                });
-                self.list.len() - 1
-            }
+        let name: Name = (sender.listener, sender.peer, target(message).into());
+        let (quota, other) = match sender.is_proven {
+            true => (&mut self.known, &mut self.strangers),
+            false => (&mut self.strangers, &mut self.known),
         };
-        let upload = &mut self.list[at];
+        other.leave(&name);
+        // Whoever goes on comes behind those that do not.
+        if let Some(idle) = quota.enter(&name, sender.peer.address) {
+            self.bodies.remove(&idle);
+        }
+        let upload = self.bodies.entry(name.clone()).or_insert_with(|| Upload {
+            assembler: Assembler::new(self.limits),
+            body: Vec::new(),
+        });
         let mut verdict = upload.assembler.check(now, &incoming);
         if verdict == Verdict::Another {
             upload.assembler.reset();
@@ -109,17 +115,22 @@ impl Uploads {
                 if !last {
                     return Taken::Answer(Code::CONTINUE, reply, None);
                 }
-                let body = self.list.remove(at).map(|u| u.body);
-                Taken::Whole(body, reply)
+                Taken::Whole(self.remove(&name), reply)
             }
             Verdict::Duplicate { reply, .. } => Taken::Answer(Code::CONTINUE, reply, None),
             Verdict::Refuse(refusal) => {
                 let block = incoming.block1;
-                self.list.remove(at);
+                self.remove(&name);
                 refuse(refusal, block)
             }
             Verdict::Another => refuse(Refusal::BadRequest, incoming.block1),
         }
+    }
+
+    fn remove(&mut self, name: &Name) -> Option<Vec<u8>> {
+        self.strangers.leave(name);
+        self.known.leave(name);
+        self.bodies.remove(name).map(|upload| upload.body)
     }
 }
 

@@ -89,6 +89,18 @@ impl ServerHandle {
         rx.await.unwrap_or(Err(NoAnswer::Stopping))
     }
 
+    /// Deletes a device: what is wanted and was done, its registration, and what waits for it.
+    /// Whether anything was known of it. One that is there registers again, as a new one, when its
+    /// next Update is answered with 4.04. What is known of its kind stays.
+    pub async fn delete(&self, endpoint: &str) -> Result<bool, NoAnswer> {
+        let known = self.device(endpoint).await?.is_some();
+        let (tx, rx) = oneshot::channel();
+        self.send(endpoint, ToShard::Delete(Endpoint::from(endpoint), tx))
+            .await?;
+        rx.await.unwrap_or(Err(NoAnswer::Stopping))?;
+        Ok(known)
+    }
+
     /// Everything that happens from now on. Who falls behind by 4,096 loses the oldest and is
     /// told so by the channel.
     pub fn subscribe(&self) -> broadcast::Receiver<Told> {

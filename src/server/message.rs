@@ -88,6 +88,8 @@ pub(super) enum ToShard {
     Request(DeviceRequest, oneshot::Sender<Answer<Outcome>>),
     Submit(DeviceRequest),
     Ask(Endpoint, Ask, oneshot::Sender<Answer<Reply>>),
+    /// Everything of a device.
+    Delete(Endpoint, oneshot::Sender<Answer<Reply>>),
     /// One for each name, in their order.
     Describe(Vec<Endpoint>, oneshot::Sender<Vec<Known>>),
 }

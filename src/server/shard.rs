@@ -18,7 +18,7 @@ use tinsmith_lwm2m::{
 use tinsmith_store::{Batch, Store, StoreError, Version};
 use tinsmith_transport::{Listener, NotSent, Outgoing};
 use tinsmith_update::{
-    AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
+    Ask, AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
 };
 
 /// Commits that may be open before a shard stops taking datagrams.
@@ -152,15 +152,12 @@ impl ShardTask {
                 self.core.handle(now, Input::Command(request));
             }
             ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
-            ToShard::Ask(endpoint, ask, answer) => {
-                if state.asks.len() >= self.waiting {
-                    let _ = answer.send(Err(NoAnswer::Busy));
-                    return;
-                }
-                let id = AskId(state.next_ask);
-                state.next_ask += 1;
-                state.asks.insert(id, answer);
-                self.reconciler.ask(now, id, &endpoint, ask);
+            ToShard::Ask(endpoint, ask, answer) => self.ask(state, now, &endpoint, ask, answer),
+            ToShard::Delete(endpoint, answer) => {
+                self.core.handle(now, Input::Delete(endpoint.clone()));
+                // Batches are committed in their order: the answer waits for the core's too.
+                self.drain(state, now);
+                self.ask(state, now, &endpoint, Ask::Delete, answer);
             }
             ToShard::Describe(names, answer) => {
                 let known = names.into_iter().map(|name| self.describe(name));
@@ -168,6 +165,24 @@ impl ShardTask {
             }
         }
         self.drain(state, now);
+    }
+
+    fn ask(
+        &mut self,
+        state: &mut State,
+        now: Now,
+        endpoint: &Endpoint,
+        ask: Ask,
+        answer: oneshot::Sender<Answer<Reply>>,
+    ) {
+        if state.asks.len() >= self.waiting {
+            let _ = answer.send(Err(NoAnswer::Busy));
+            return;
+        }
+        let id = AskId(state.next_ask);
+        state.next_ask += 1;
+        state.asks.insert(id, answer);
+        self.reconciler.ask(now, id, endpoint, ask);
     }
 
     fn take_packets(&mut self, state: &mut State, now: Now, packets: Packets) {

@@ -35,6 +35,9 @@ pub enum Ask {
     /// Decide something about a device; answered with [`Reply::Stored`] when it is
     /// durable.
     Decide(Command),
+    /// Forget everything of a device, an unreadable record too; answered with [`Reply::Stored`]
+    /// when it is durable. One that is registered is read as a new one when it registers again.
+    Delete,
     /// How does the device stand?
     Status,
 }

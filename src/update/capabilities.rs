@@ -80,9 +80,11 @@ impl Capabilities {
         Ok(ops)
     }
 
-    /// Forgets those that `used` does not name.
-    pub(super) fn retain(&mut self, used: impl Fn(&CapabilityDigest) -> bool) {
-        self.known.retain(|digest, _| used(digest));
+    /// Forgets those that `used` does not name, and gives the changes of the store that do.
+    pub(super) fn retain(&mut self, used: impl Fn(&CapabilityDigest) -> bool) -> Vec<Op> {
+        let forgotten = self.known.extract_if(|digest, _| !used(digest));
+        let delete = |(digest, _)| Op::Delete(Key::new(Kind::CAPABILITY, digest));
+        forgotten.map(delete).collect()
     }
 }
 
@@ -114,6 +116,21 @@ mod tests {
         let mut restored = Capabilities::default();
         restored.restore(key, &stored(record.clone())).unwrap();
         assert_eq!(**restored.get(&digest).unwrap(), capability);
+    }
+
+    #[test]
+    fn what_is_not_used_leaves_the_store_too() {
+        let mut learnt = Capabilities::default();
+        let used = capability();
+        let mut unused = capability();
+        unused.platform.arena_total += 1;
+        for capability in [&used, &unused] {
+            learnt.learn(capability.clone()).unwrap();
+        }
+        let ops = learnt.retain(|digest| *digest == used.digest());
+        let key = Key::new(Kind::CAPABILITY, unused.digest());
+        assert_eq!(ops, [Op::Delete(key)]);
+        assert!(learnt.get(&used.digest()).is_some());
     }
 
     #[test]

@@ -187,6 +187,28 @@ pub struct Entry {
 }
 
 impl DeviceRecord {
+    /// True if something is wanted, is under way or was done: the rest is read again when the
+    /// device registers, and need not be stored.
+    pub fn is_worth_keeping(&self) -> bool {
+        let DeviceRecord {
+            desired,
+            attempt,
+            last,
+            sequence,
+            ..
+        } = self;
+        desired.is_some() || attempt.is_some() || last.is_some() || *sequence > 0
+    }
+
+    /// Adds a line to the timeline if the last one is another; whether it did.
+    pub(super) fn note_once(&mut self, at: u64, text: String) -> bool {
+        let is_new = self.timeline.back().is_none_or(|last| last.text != text);
+        if is_new {
+            self.note(at, text);
+        }
+        is_new
+    }
+
     /// Adds a line to the timeline, dropping the oldest one when it is full.
     pub fn note(&mut self, at: u64, text: impl Into<String>) {
         if self.timeline.len() == TIMELINE {

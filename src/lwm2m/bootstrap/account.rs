@@ -7,13 +7,16 @@ use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Code, Message};
 
 use super::step::BootstrapStep;
-use crate::registration::{Parameters, RegisterError};
+use crate::registration::{Link, Parameters, RegisterError};
 use crate::rule::{BootstrapConfig, Rule};
 use crate::shared::CRITICAL;
 use crate::types::Endpoint;
 
 /// Security Mode of an account without security (LwM2M TS 1.1 E.1).
 const NO_SECURITY: i64 = 3;
+
+/// Accounts that are looked at; a device with more loses those that are not.
+const MAX_ACCOUNTS: usize = 64;
 
 /// For one device.
 pub(super) struct Account {
@@ -22,6 +25,8 @@ pub(super) struct Account {
     /// If the device refuses the first.
     pub(super) other_format: Option<ContentFormat>,
     rule: Rule,
+    /// Instances of Security, with their Short Server IDs, before anything is deleted.
+    accounts: Vec<(u16, Option<u16>)>,
 }
 
 /// What a step sends.
@@ -83,16 +88,49 @@ impl Account {
             format,
             other_format,
             rule,
+            accounts: Vec::new(),
         })
+    }
+
+    /// What a Bootstrap-Discover of object 0 has found (LwM2M TS 1.1 §6.1.7.3): the bootstrap
+    /// account is the one without Short Server ID.
+    pub(super) fn discovered(&mut self, payload: &[u8]) {
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let accounts = Link::all(text).filter_map(|link| {
+            let path = Path::from_segments(link.segments().map(str::as_bytes)).ok()?;
+            let instance = path.instance_id().filter(|_| path.depth() == 2)?;
+            let server = link.attribute("ssid").and_then(|id| id.parse().ok());
+            (path.object_id() == Some(LWM2M_SECURITY)).then_some((instance, server))
+        });
+        self.accounts = accounts.take(MAX_ACCOUNTS).collect();
+    }
+
+    /// The instance of Security to write: never that of the bootstrap account, nor one of another
+    /// server that is not deleted.
+    fn security_instance(&self) -> u16 {
+        let delete = self.rule.delete;
+        let all_go = delete == Path::ROOT || delete == Path::object(LWM2M_SECURITY);
+        let ours = Some(self.rule.short_server_id);
+        if !all_go && let Some((id, _)) = self.accounts.iter().find(|(_, server)| *server == ours) {
+            return *id;
+        }
+        let is_taken = |id: u16| {
+            let mut accounts = self.accounts.iter();
+            accounts.any(|(taken, server)| *taken == id && (server.is_none() || !all_go))
+        };
+        let wanted = self.rule.security_instance;
+        let mut ids = std::iter::once(wanted).chain(0..u16::MAX);
+        ids.find(|id| !is_taken(*id)).unwrap_or(wanted)
     }
 
     /// Method, path and values of a step (LwM2M TS 1.1 §6.1.7).
     pub(super) fn message(&self, step: BootstrapStep) -> Request {
         let (code, path, values) = match step {
+            BootstrapStep::Discover => (Code::GET, Path::object(LWM2M_SECURITY), None),
             BootstrapStep::Delete => (Code::DELETE, self.rule.delete, None),
             BootstrapStep::Finish => (Code::POST, Path::ROOT, None),
             BootstrapStep::Security => {
-                let path = Path::instance(LWM2M_SECURITY, self.rule.security_instance);
+                let path = Path::instance(LWM2M_SECURITY, self.security_instance());
                 (Code::PUT, path, Some(self.security()))
             }
             BootstrapStep::Server => {
@@ -119,7 +157,7 @@ impl Account {
             (id::SECRET_KEY, nothing()),
             (id::SHORT_SERVER_ID, server_id),
         ];
-        let instance = self.rule.security_instance;
+        let instance = self.security_instance();
         let at = |(id, value)| (Path::resource(LWM2M_SECURITY, instance, id), value);
         values.into_iter().map(at).collect()
     }

@@ -1,10 +1,11 @@
 //! The bootstrap server, client-initiated (LwM2M TS 1.1 §6.1): one table of steps.
 //!
 //! ```text
-//! POST /bs?ep=.. -> 2.04     DELETE /     PUT /0/n     PUT /1/m     POST /bs
-//!        Delete ------------> Security --> Server -----> Finish ---> done
+//! POST /bs?ep=.. -> 2.04  GET /0       DELETE /    PUT /0/n     PUT /1/m     POST /bs
+//!                         Discover --> Delete ---> Security --> Server ----> Finish --> done
 //! ```
-//! Any error ends it; the device starts again when it wants.
+//! Errors of Discover, and 4.04 to Delete, don't matter; any other ends it: the device starts again
+//! when it wants.
 
 mod account;
 mod session;
@@ -15,9 +16,11 @@ use std::collections::{BTreeSet, HashMap};
 use tinsmith_coap::{Code, Message, MessageType, Received, Sent, stateless};
 
 use super::link::Link;
+use super::proof::is_too_much;
+use super::quota::{Bounds, Quota};
 use super::rule::BootstrapConfig;
 use super::shared::{Context, Source};
-use super::{ListenerId, Peer};
+use super::{Limits, ListenerId, Peer};
 use account::Account;
 use session::Session;
 
@@ -28,14 +31,27 @@ pub(super) struct Bootstrap {
     config: BootstrapConfig,
     sessions: HashMap<SessionKey, Session>,
     timers: BTreeSet<(u64, SessionKey)>,
+    /// Those that have not answered.
+    strangers: Quota<SessionKey>,
+    /// Those that have.
+    known: Quota<SessionKey>,
 }
 
 impl Bootstrap {
-    pub(super) fn new(config: BootstrapConfig) -> Self {
+    pub(super) fn new(config: BootstrapConfig, limits: &Limits) -> Self {
+        let quota = |each: usize| {
+            Quota::new(Bounds {
+                all: limits.bootstraps.max(1),
+                each: each.max(1),
+                exempt_loopback: false,
+            })
+        };
         Bootstrap {
             config,
             sessions: HashMap::new(),
             timers: BTreeSet::new(),
+            strangers: quota(limits.bootstraps_per_source),
+            known: quota(limits.bootstraps),
         }
     }
 
@@ -51,27 +67,35 @@ impl Bootstrap {
             self.timers.pop_first();
             if let Some(mut session) = self.sessions.remove(&key) {
                 session.timer = None;
-                self.settle(cx, key, session);
+                self.keep(cx, key, session);
             }
         }
     }
 
     pub(super) fn gone(&mut self, cx: &mut Context<'_>, key: SessionKey) {
-        if let Some(mut session) = self.sessions.remove(&key) {
-            if let Some(at) = session.timer.take() {
-                self.timers.remove(&(at, key));
-            }
-            session.end(cx, Some("the connection was lost".into()));
+        self.drop_session(cx, key, "the connection was lost");
+    }
+
+    fn drop_session(&mut self, cx: &mut Context<'_>, key: SessionKey, why: &str) {
+        if let Some(mut session) = self.take(key) {
+            session.end(cx, Some(why.into()));
         }
+    }
+
+    fn take(&mut self, key: SessionKey) -> Option<Session> {
+        self.strangers.leave(&key);
+        self.known.leave(&key);
+        let mut session = self.sessions.remove(&key)?;
+        if let Some(at) = session.timer.take() {
+            self.timers.remove(&(at, key));
+        }
+        Some(session)
     }
 
     pub(super) fn inbound(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
         let key = (from.listener, from.peer);
-        if let Some(mut session) = self.sessions.remove(&key) {
-            if let Some(at) = session.timer.take() {
-                self.timers.remove(&(at, key));
-            }
-            match session.link.coap.handle_message(cx.at(), message) {
+        if let Some(mut session) = self.take(key) {
+            match session.take(cx, message, from.bytes) {
                 Received::Request { .. } => {
                     // It starts anew; the old attempt is void.
                     session.end(cx, Some("the device started again".into()));
@@ -97,7 +121,7 @@ impl Bootstrap {
         let key = (from.listener, from.peer);
         match self.accept(cx, from, &message) {
             Ok(mut session) => {
-                let received = session.link.coap.handle_message(cx.at(), message);
+                let received = session.take(cx, message, from.bytes);
                 if let Received::Request { handle, .. } = received {
                     session.link.respond(cx, handle, Code::CHANGED, |_| Ok(()));
                     self.settle(cx, key, session);
@@ -106,6 +130,9 @@ impl Bootstrap {
             Err((code, text)) => {
                 let id = cx.random.next_u32() as u16;
                 let made = stateless::reply(&message, id, code, cx.buffer, |b| {
+                    if is_too_much(b.len() + 1 + text.len(), from.bytes) {
+                        return Ok(());
+                    }
                     b.payload(text.as_bytes()).map(|_| ())
                 });
                 if let Ok(len) = made {
@@ -122,19 +149,32 @@ impl Bootstrap {
         message: &Message<'_>,
     ) -> Result<Session, (Code, String)> {
         let account = Account::of(&self.config, from.management, message)?;
-        if self.sessions.len() >= cx.limits.bootstraps {
-            let why = "too many devices bootstrap";
-            return Err((Code::SERVICE_UNAVAILABLE, why.into()));
-        }
         Ok(Session::new(account, Link::new(cx, from)))
     }
 
-    fn settle(&mut self, cx: &mut Context<'_>, key: SessionKey, mut session: Session) {
+    /// After something of the device: whoever goes on comes behind those that do not.
+    fn settle(&mut self, cx: &mut Context<'_>, key: SessionKey, session: Session) {
+        let quota = match session.link.proof.is_proven() {
+            true => &mut self.known,
+            false => &mut self.strangers,
+        };
+        let idle = quota.enter(&key, key.1.address);
+        self.keep(cx, key, session);
+        if let Some(idle) = idle {
+            self.drop_session(cx, idle, "it made room for others");
+        }
+    }
+
+    /// Sends what can be sent; a session that is over goes.
+    fn keep(&mut self, cx: &mut Context<'_>, key: SessionKey, mut session: Session) {
         session.pump(cx);
         if let Some(at) = session.next_deadline(cx.now.mono) {
             session.timer = Some(at);
             self.timers.insert((at, key));
             self.sessions.insert(key, session);
+        } else {
+            self.strangers.leave(&key);
+            self.known.leave(&key);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One device that is bootstrapping.
 
-use lwm2m_objects::format;
+use lwm2m_objects::{ContentFormat, format};
 use tinsmith_coap::{
-    BuildError, Builder, Code, Message, OptionNumber, Output as CoapOutput, Reliability, Request,
-    Sent, Token,
+    BuildError, Builder, Code, Message, OptionNumber, Output as CoapOutput, Received, Reliability,
+    Request, Sent, Token,
 };
 
 use super::account::{self, Account};
@@ -42,7 +42,7 @@ impl Session {
             account,
             link,
             state: State::Sending {
-                step: BootstrapStep::Delete,
+                step: BootstrapStep::Discover,
             },
             timer: None,
         }
@@ -58,6 +58,21 @@ impl Session {
         }
     }
 
+    /// Takes a message of so many bytes.
+    pub(super) fn take<'m>(
+        &mut self,
+        cx: &Context<'_>,
+        message: Message<'m>,
+        bytes: usize,
+    ) -> Received<'m> {
+        let received = self.link.coap.handle_message(cx.at(), message);
+        self.link.proof.heard(bytes);
+        if let Received::Response { .. } = received {
+            self.link.proof.answered();
+        }
+        received
+    }
+
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
         loop {
             if let State::Sending { step } = self.state
@@ -66,7 +81,7 @@ impl Session {
                 self.send(cx, step);
             }
             match self.link.coap.poll(cx.at(), cx.buffer) {
-                Some(CoapOutput::Transmit(len)) => self.link.transmit(cx, len),
+                Some(CoapOutput::Transmit(len)) => self.link.pass(cx, len),
                 Some(CoapOutput::TimedOut(Sent::Request(_))) => {
                     self.failed(cx, "was not answered");
                 }
@@ -101,6 +116,9 @@ impl Session {
             for id in path.ids() {
                 b.option(OptionNumber::URI_PATH, id.to_string().as_bytes())?;
             }
+            if step == BootstrapStep::Discover {
+                b.uint(OptionNumber::ACCEPT, ContentFormat::LINK.0.into())?;
+            }
             if !payload.is_empty() {
                 b.uint(OptionNumber::CONTENT_FORMAT, format.0.into())?;
                 b.payload(&payload)?;
@@ -126,7 +144,16 @@ impl Session {
         }
         let code = message.code();
         let is_write = matches!(step, BootstrapStep::Security | BootstrapStep::Server);
-        if code.is_success() {
+        if code.is_success() && step == BootstrapStep::Discover {
+            self.account.discovered(message.payload());
+        }
+        // It can't look, or there is nothing to delete.
+        let is_fine = match step {
+            BootstrapStep::Discover => true,
+            BootstrapStep::Delete => code == Code::NOT_FOUND,
+            _ => false,
+        };
+        if code.is_success() || is_fine {
             match step.next() {
                 Some(step) => self.state = State::Sending { step },
                 None => self.end(cx, None),

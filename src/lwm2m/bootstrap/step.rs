@@ -3,6 +3,8 @@
 /// What the server does next to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BootstrapStep {
+    /// Which instances are taken; a device that can't tell is taken to have but its account.
+    Discover,
     Delete,
     Security,
     Server,
@@ -10,7 +12,8 @@ pub(super) enum BootstrapStep {
 }
 
 /// The transitions on success.
-pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 4] = [
+pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 5] = [
+    (BootstrapStep::Discover, Some(BootstrapStep::Delete)),
     (BootstrapStep::Delete, Some(BootstrapStep::Security)),
     (BootstrapStep::Security, Some(BootstrapStep::Server)),
     (BootstrapStep::Server, Some(BootstrapStep::Finish)),
@@ -27,6 +30,7 @@ impl BootstrapStep {
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            BootstrapStep::Discover => "Discover",
             BootstrapStep::Delete => "Delete",
             BootstrapStep::Security => "Write of Security",
             BootstrapStep::Server => "Write of Server",
@@ -41,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_table_walks_through_all_steps() {
-        let mut step = Some(BootstrapStep::Delete);
+        let mut step = Some(BootstrapStep::Discover);
         let mut walked = Vec::new();
         while let Some(s) = step {
             walked.push(s);

@@ -47,7 +47,7 @@ impl Contact {
         self.expire_requests(cx);
         while let Some(output) = self.link.coap.poll(cx.at(), cx.buffer) {
             if let CoapOutput::Transmit(len) = output {
-                self.link.transmit(cx, len);
+                self.link.pass(cx, len);
             }
         }
     }

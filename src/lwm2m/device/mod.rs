@@ -10,6 +10,7 @@
 //! is: what is durable of its requests waits by its name then.
 
 mod contact;
+mod question;
 mod session;
 
 use tinsmith_coap::{Dropped, Message, Received, RequestHandle, Sent, Token};
@@ -113,12 +114,22 @@ impl Device {
         self.session().is_some_and(|session| session.owns(token))
     }
 
-    pub(super) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Handled {
+    /// Takes a message of so many bytes that may be for it.
+    pub(super) fn handle(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Message<'_>,
+        bytes: usize,
+    ) -> Handled {
         let received = self.link_mut().coap.handle_message(cx.at(), message);
-        let mut session = self.session_mut();
-        if let Some(session) = &mut session {
-            session.heard();
+        if matches!(received, Received::Nothing(Dropped::Stale)) {
+            return Handled::Unknown;
         }
+        self.heard(bytes);
+        if let Received::Response { .. } = received {
+            self.proven();
+        }
+        let session = self.session_mut();
         match (received, session) {
             (Received::Request { handle, .. }, _) => return Handled::Request(handle),
             (Received::Response { token, message }, Some(session)) => {
@@ -133,14 +144,49 @@ impl Device {
                 session,
             ) => {
                 let known = session.is_some_and(|session| session.notified(cx, token, &message));
+                if known {
+                    self.proven();
+                }
                 self.link_mut().settle(cx, handle, known);
             }
             (Received::Reset(Sent::Request(token)), Some(session)) => session.reset(cx, token),
             (Received::Nothing(Dropped::Duplicate), _) => return Handled::Duplicate,
-            (Received::Nothing(Dropped::Stale), _) => return Handled::Unknown,
             _ => {}
         }
         Handled::Done
+    }
+
+    /// It answered something that only it can know; that is stored, so that a restarted server knows
+    /// it too.
+    fn proven(&mut self) {
+        let is_new = !self.link().proof.is_proven();
+        self.link_mut().proof.answered();
+        if is_new && let Some(session) = self.session_mut() {
+            session.touch();
+        }
+    }
+
+    /// A sign of life of so many bytes.
+    pub(super) fn heard(&mut self, bytes: usize) {
+        self.link_mut().proof.heard(bytes);
+        if let Some(session) = self.session_mut() {
+            session.heard();
+        }
+    }
+
+    /// True if it has lived too long for one whose address is not proven.
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        let link = self.link();
+        self.entry().expires <= now || (!link.proof.is_proven() && link.until <= now)
+    }
+
+    /// Its address is not proven, and nobody asks it anything: it is asked whether it is there. False
+    /// if that was done before.
+    pub(super) fn ask_for_proof(&mut self) -> bool {
+        match self {
+            Device::Here(session) => session.ask_for_proof(),
+            _ => false,
+        }
     }
 
     /// The transport lost the way.
@@ -197,7 +243,7 @@ impl Device {
     pub(super) fn rebind(&mut self, cx: &mut Context<'_>, listener: ListenerId, peer: Peer) {
         self.link_mut().rebind(cx, listener, peer);
         if let Some(session) = self.session_mut() {
-            session.resend();
+            session.moved();
         }
     }
 
@@ -225,10 +271,10 @@ impl Device {
     pub(super) fn enter(mut self, cx: &mut Context<'_>, entry: Entry, from: Source<'_>) -> Self {
         self.end_requests(cx, "the device registered again");
         let mut contact = self.into_contact();
+        contact.link.identity = from.identity.clone();
         if contact.link.route() != (from.listener, from.peer) {
             contact.link.rebind(cx, from.listener, from.peer);
         }
-        contact.link.identity = from.identity.clone();
         contact.entry = entry;
         Device::Entering(contact)
     }

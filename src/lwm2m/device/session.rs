@@ -1,10 +1,14 @@
 //! A device that is registered: what is asked of it, and what it is observed for.
 
-use tinsmith_coap::{Message, Output as CoapOutput, Reliability, Request, SendError, Sent, Token};
+use tinsmith_coap::{
+    Code, Message, Output as CoapOutput, Reliability, Request, SendError, Sent, Token,
+};
 
 use super::contact::Contact;
-use crate::exchange::{Facts, Open, Refused, Step};
+use super::question::Question;
+use crate::exchange::{Facts, Open, Refused, Step, diagnostic};
 use crate::job::{Job, Keep};
+use crate::link::NotAsked;
 use crate::observation::{Notified, Observations};
 use crate::shared::Context;
 use crate::stored;
@@ -12,12 +16,21 @@ use crate::target::Target;
 use crate::types::{Endpoint, Event, Operation, Outcome, RequestId};
 use tinsmith_store::Op;
 
+/// The longest that a device may ask to be left alone, in seconds.
+const LONGEST_WAIT: u32 = 86_400;
+
 pub(crate) struct Session {
     pub(crate) contact: Contact,
     /// Boxed, as it is large and mostly not there.
     open: Option<Box<Open>>,
-    /// A durable request was not answered: nothing is sent until the device is heard again.
+    /// A request was not answered: nothing is sent until the device is heard again.
     silent: bool,
+    /// Whether it is there.
+    question: Question,
+    /// It was asked that since it is at its present address.
+    questioned: bool,
+    /// The device can't answer until then (monotonic, ms).
+    busy_until: Option<u64>,
     observations: Observations,
     refused: Refused,
     /// The expiry as stored, wall time.
@@ -43,6 +56,9 @@ impl Session {
             contact,
             open: None,
             silent: false,
+            question: Question::None,
+            questioned: false,
+            busy_until: None,
             observations,
             refused: Refused::default(),
             stored_expires,
@@ -60,6 +76,7 @@ impl Session {
             .as_deref()
             .is_some_and(|open| open.token() == token || open.observes(token))
             || self.observations.owns(token)
+            || self.question.is(token)
     }
 
     /// Durable requests that are not over.
@@ -74,7 +91,22 @@ impl Session {
         self.silent = false;
     }
 
+    /// False if that was done before, or something else is asked.
+    pub(super) fn ask_for_proof(&mut self) -> bool {
+        let asked = self.open.is_some() || !self.contact.queue.is_empty();
+        if self.questioned || asked || self.contact.link.proof.is_proven() {
+            return false;
+        }
+        self.question = Question::Wanted;
+        self.questioned = true;
+        true
+    }
+
     pub(super) fn answered(&mut self, cx: &mut Context<'_>, token: Token, message: &Message<'_>) {
+        if self.question.is(token) {
+            self.question = Question::None;
+            return;
+        }
         let Some(open) = self
             .open
             .as_deref_mut()
@@ -82,6 +114,20 @@ impl Session {
         else {
             return;
         };
+        // RFC 7252 §5.9.3.4; one that does not say when is an error as others are.
+        if message.code() == Code::SERVICE_UNAVAILABLE
+            && let Some(after) = message.max_age()
+        {
+            let after = after.clamp(1, LONGEST_WAIT);
+            let until = cx.now.mono.saturating_add(u64::from(after) * 1000);
+            if open.job.deadline > until && open.wait() {
+                self.busy_until = Some(until);
+            } else {
+                let outcome = unavailable(after, message);
+                self.complete(cx, outcome);
+            }
+            return;
+        }
         let mut facts = Facts {
             registration: &self.contact.entry.registration,
             models: &self.contact.entry.models,
@@ -105,7 +151,10 @@ impl Session {
     }
 
     pub(super) fn reset(&mut self, cx: &mut Context<'_>, token: Token) {
-        if self.is_open(token) {
+        if self.question.is(token) {
+            self.question = Question::None;
+            self.complete(cx, Outcome::Reset);
+        } else if self.is_open(token) {
             self.complete(cx, Outcome::Reset);
         }
     }
@@ -171,6 +220,18 @@ impl Session {
         });
     }
 
+    /// A request was repeated as often as it may be, without an answer.
+    fn timed_out(&mut self, cx: &mut Context<'_>, token: Token) {
+        if self.question.is(token) {
+            self.question = Question::None;
+        } else if !self.is_open(token) {
+            return;
+        }
+        self.unanswered(cx);
+        self.silent = true;
+        self.contact.link.proof.lost();
+    }
+
     /// The open request gets no answer now. A durable one waits for a sign of life.
     pub(super) fn unanswered(&mut self, cx: &mut Context<'_>) {
         if self.postpone() {
@@ -208,6 +269,12 @@ impl Session {
 
     /// Sends what can be sent, and what the CoAP state asks for.
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.mono;
+        self.busy_until.take_if(|until| *until <= now);
+        if self.contact.link.proof_due(self.questioned) <= now {
+            self.ask_for_proof();
+            self.questioned = true;
+        }
         loop {
             self.expire_requests(cx);
             if self.can_begin() {
@@ -215,12 +282,8 @@ impl Session {
             }
             self.send(cx);
             match self.contact.link.coap.poll(cx.at(), cx.buffer) {
-                Some(CoapOutput::Transmit(len)) => self.contact.link.transmit(cx, len),
-                Some(CoapOutput::TimedOut(Sent::Request(token))) => {
-                    if self.is_open(token) {
-                        self.unanswered(cx);
-                    }
-                }
+                Some(CoapOutput::Transmit(len)) => self.contact.link.pass(cx, len),
+                Some(CoapOutput::TimedOut(Sent::Request(token))) => self.timed_out(cx, token),
                 Some(CoapOutput::TimedOut(_)) => {}
                 None if self.can_begin() => {}
                 None => return,
@@ -241,7 +304,8 @@ impl Session {
     }
 
     fn can_begin(&self) -> bool {
-        self.open.is_none() && !self.silent && self.contact.queue.is_ready()
+        let may = !self.silent && self.busy_until.is_none();
+        may && self.open.is_none() && self.contact.queue.is_ready()
     }
 
     fn begin(&mut self, cx: &mut Context<'_>) {
@@ -265,6 +329,17 @@ impl Session {
     }
 
     fn send(&mut self, cx: &mut Context<'_>) {
+        if self.silent {
+            return;
+        }
+        match self.question {
+            Question::Open(_) => return,
+            Question::Wanted => return self.send_question(cx),
+            Question::None => {}
+        }
+        if self.busy_until.is_some() {
+            return;
+        }
         let Some(open) = self.open.as_deref().filter(|open| open.waits_to_send()) else {
             return;
         };
@@ -286,9 +361,38 @@ impl Session {
                     open.sent(token);
                 }
             }
-            Err(SendError::Busy) => {}
-            Err(error) => {
+            Err(NotAsked::Coap(SendError::Busy)) => {}
+            Err(NotAsked::Unproven) => {
+                self.question = Question::Wanted;
+                self.questioned = true;
+                self.send_question(cx);
+            }
+            Err(NotAsked::Coap(error)) => {
                 self.complete(cx, Outcome::Malformed(format!("cannot be sent: {error:?}")));
+            }
+        }
+    }
+
+    /// Asks for something that every device has an answer to; which one does not matter.
+    fn send_question(&mut self, cx: &mut Context<'_>) {
+        if !self.contact.link.coap.can_request() {
+            return;
+        }
+        let token = self.fresh_token(cx);
+        let request = Request {
+            code: Code::GET,
+            token,
+            reliability: Reliability::Confirmable,
+            response_timeout_ms: None,
+        };
+        match self.contact.link.request(cx, request, |_| Ok(())) {
+            Ok(()) => self.question = Question::Open(token),
+            Err(NotAsked::Coap(_)) => {}
+            // Not even that: the next sign of life brings more.
+            Err(NotAsked::Unproven) => {
+                self.question = Question::None;
+                self.unanswered(cx);
+                self.silent = true;
             }
         }
     }
@@ -323,7 +427,9 @@ impl Session {
     }
 
     /// The device sends from elsewhere now: what was open is sent again there.
-    pub(super) fn resend(&mut self) {
+    pub(super) fn moved(&mut self) {
+        self.question = Question::None;
+        self.questioned = false;
         if let Some(open) = &mut self.open {
             open.resend();
         }
@@ -332,7 +438,10 @@ impl Session {
     /// Monotonic, ms.
     pub(super) fn next_deadline(&self) -> u64 {
         let open = self.open.as_deref().map_or(u64::MAX, Open::expires);
-        self.contact.next_deadline().min(open)
+        let proof = self.contact.link.proof_due(self.questioned);
+        let busy = self.busy_until.unwrap_or(u64::MAX);
+        let others = open.min(proof).min(busy);
+        self.contact.next_deadline().min(others)
     }
 
     /// Something that is stored with the registration has changed.
@@ -357,4 +466,9 @@ impl Session {
         let Contact { entry, link, .. } = &self.contact;
         stored::write(entry, link, &self.observations)
     }
+}
+
+fn unavailable(after: u32, message: &Message<'_>) -> Outcome {
+    let diagnostic = diagnostic(message);
+    Outcome::Unavailable { after, diagnostic }
 }

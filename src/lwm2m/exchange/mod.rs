@@ -44,7 +44,12 @@ pub(super) struct Open {
     waits: bool,
     /// Something was sent.
     begun: bool,
+    /// How often the device could not answer.
+    waited: u8,
 }
+
+/// Answers of 5.03 after which a request ends with it.
+const MAX_WAITS: u8 = 16;
 
 /// What a response leads to.
 pub(super) enum Step {
@@ -95,12 +100,21 @@ impl Open {
                 phase,
                 waits: true,
                 begun: false,
+                waited: 0,
             }),
             Err(outcome) => Err((job, outcome)),
         }
     }
 
     pub(super) fn waits_to_send(&self) -> bool {
+        self.waits
+    }
+
+    /// The device can't answer now: the last message is sent again. False if that was so often
+    /// enough.
+    pub(super) fn wait(&mut self) -> bool {
+        self.waited += 1;
+        self.waits = self.waited <= MAX_WAITS;
         self.waits
     }
 
@@ -207,10 +221,14 @@ impl Open {
 }
 
 fn rejected(message: &Message<'_>) -> Outcome {
-    let text = std::str::from_utf8(message.payload()).unwrap_or_default();
-    let diagnostic = text.chars().filter(|c| !c.is_control()).take(200).collect();
     Outcome::Rejected {
         code: message.code().byte(),
-        diagnostic,
+        diagnostic: diagnostic(message),
     }
+}
+
+/// What an error answer says, if it is text.
+pub(super) fn diagnostic(message: &Message<'_>) -> String {
+    let text = std::str::from_utf8(message.payload()).unwrap_or_default();
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -62,5 +62,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Record<'static>, RecordError> {
         seen: old.seen,
         expires: old.expires,
         observations: old.observations.into_iter().map(observed).collect(),
+        unproven: None,
     })
 }

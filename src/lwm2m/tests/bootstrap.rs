@@ -34,13 +34,20 @@ fn the_happy_path_in_both_formats() {
         let mut sim = Sim::new();
         let sent = start(&mut sim, &format!("ep=dev1{pct}"));
         assert_eq!(code(&sent[0]), Code::CHANGED);
-        let delete = Message::parse(&sent[1]).unwrap();
+        let discover = Message::parse(&sent[1]).unwrap();
+        assert_eq!(
+            (discover.code(), path_of(&discover).as_str()),
+            (Code::GET, "/0")
+        );
+
+        let sent = answer(&mut sim, &sent[1], Code::NOT_FOUND);
+        let delete = Message::parse(&sent[0]).unwrap();
         assert_eq!(
             (delete.code(), path_of(&delete).as_str()),
             (Code::DELETE, "")
         );
 
-        let sent = answer(&mut sim, &sent[1], Code::DELETED);
+        let sent = answer(&mut sim, &sent[0], Code::DELETED);
         let write = Message::parse(&sent[0]).unwrap();
         assert_eq!(
             (write.code(), path_of(&write).as_str()),
@@ -76,18 +83,26 @@ fn the_happy_path_in_both_formats() {
 
 #[test]
 fn each_step_that_fails_is_named() {
-    let names = ["Delete", "Write of Security", "Write of Server", "Finish"];
+    let names = [
+        "Discover",
+        "Delete",
+        "Write of Security",
+        "Write of Server",
+        "Finish",
+    ];
     for (fails, name) in names.iter().enumerate() {
         let mut sim = Sim::new();
         let mut request = start(&mut sim, "ep=dev1")[1].clone();
-        for _ in 0..fails {
+        for _ in 0..fails.max(1) {
             request = answer(&mut sim, &request, Code::CHANGED)[0].clone();
         }
+        let name = if fails == 0 { &"Delete" } else { name };
         assert!(answer(&mut sim, &request, Code::BAD_REQUEST).is_empty());
         let errors = ended(&sim);
         let text = errors[0].as_deref().unwrap();
         assert!(text.starts_with(name) && text.contains("4.00"), "{text}");
 
+        let name = names[fails];
         let mut sim = Sim::new();
         let mut request = start(&mut sim, "ep=dev1")[1].clone();
         for _ in 0..fails {
@@ -99,7 +114,8 @@ fn each_step_that_fails_is_named() {
         assert!(sim.sent.iter().all(|(_, _, bytes)| *bytes == request));
         let errors = ended(&sim);
         assert_eq!(errors.len(), 1);
-        assert!(errors[0].as_deref().unwrap().contains("was not answered"));
+        let text = errors[0].as_deref().unwrap();
+        assert!(text.starts_with(name) && text.contains("was not answered"));
     }
 }
 
@@ -107,7 +123,8 @@ fn each_step_that_fails_is_named() {
 fn another_format_is_tried_once() {
     let mut sim = Sim::new();
     let sent = start(&mut sim, "ep=dev1");
-    let sent = answer(&mut sim, &sent[1], Code::DELETED);
+    let sent = answer(&mut sim, &sent[1], Code::NOT_FOUND);
+    let sent = answer(&mut sim, &sent[0], Code::DELETED);
     let sent = answer(&mut sim, &sent[0], Code::UNSUPPORTED_CONTENT_FORMAT);
     let write = Message::parse(&sent[0]).unwrap();
     assert_eq!(write.content_format(), Some(112));
@@ -157,7 +174,8 @@ fn a_rule_without_uri_means_the_address_that_the_device_reaches() {
             return Err(code(&sent[0]));
         }
         sim.management = None;
-        let sent = answer(&mut sim, &sent[1], Code::DELETED);
+        let sent = answer(&mut sim, &sent[1], Code::NOT_FOUND);
+        let sent = answer(&mut sim, &sent[0], Code::DELETED);
         let write = Message::parse(&sent[0]).unwrap();
         let path = Path::instance(0, 1);
         let values = format::decode_all(ContentFormat::TLV, &path, write.payload(), &Builtin);
@@ -174,4 +192,56 @@ fn a_rule_without_uri_means_the_address_that_the_device_reaches() {
         assert_eq!(uri(Some(own)), Ok(OwnedValue::String(expected.into())));
     }
     assert_eq!(uri(None), Err(Code::SERVICE_UNAVAILABLE));
+}
+
+#[test]
+fn the_bootstrap_account_is_never_written_over() {
+    for (found, written) in [
+        (r#"</>;lwm2m=1.1,</0/0>,</0/1>;ssid=101"#, "/0/1"),
+        // Anjay's: the account is where the rule would write.
+        (r#"</>;lwm2m="1.1",</0>;ver=1.1,</0/1>"#, "/0/0"),
+        (r#"</0/0>;ssid=1,</0/1>;uri="coap://[::1]:5783""#, "/0/0"),
+        ("</0/0>,</0/1>,</0/2>,</1/0>", "/0/3"),
+        ("</0/1>;ssid=x,</0/0>", "/0/2"),
+        ("junk", "/0/1"),
+    ] {
+        let mut sim = Sim::new();
+        let sent = start(&mut sim, "ep=dev1");
+        let discover = Message::parse(&sent[1]).unwrap();
+        assert_eq!(discover.accept(), Some(40));
+        let content = Msg::ack(&discover, Code::CONTENT)
+            .uint(OptionNumber::CONTENT_FORMAT, 40)
+            .payload(found.as_bytes());
+        sim.inbound(BOOTSTRAP, peer(9), &content.bytes());
+        let delete = sim.take_one();
+        // Nothing to delete is fine.
+        let sent = answer(&mut sim, &delete, Code::NOT_FOUND);
+        let write = Message::parse(&sent[0]).unwrap();
+        assert_eq!(
+            (write.code(), path_of(&write).as_str()),
+            (Code::PUT, written)
+        );
+    }
+}
+
+#[test]
+fn accounts_of_other_servers_stay_if_they_are_not_deleted() {
+    for (found, written) in [
+        ("</0/0>,</0/1>;ssid=7,</0/2>;ssid=8", "/0/3"),
+        ("</0/0>,</0/1>;ssid=7,</0/2>;ssid=123", "/0/2"),
+        ("</0/0>,</0/3>;ssid=7", "/0/1"),
+    ] {
+        let mut sim = Sim::new();
+        let mut config = config();
+        config.bootstrap.rules[0].delete = Path::object(3303);
+        sim.shard = Shard::new(config);
+        let sent = start(&mut sim, "ep=dev1");
+        let discover = Message::parse(&sent[1]).unwrap();
+        let content = Msg::ack(&discover, Code::CONTENT).payload(found.as_bytes());
+        sim.inbound(BOOTSTRAP, peer(9), &content.bytes());
+        let delete = sim.take_one();
+        let sent = answer(&mut sim, &delete, Code::DELETED);
+        let write = Message::parse(&sent[0]).unwrap();
+        assert_eq!(path_of(&write), written);
+    }
 }

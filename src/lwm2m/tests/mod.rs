@@ -1,14 +1,18 @@
 //! The core in virtual time, with scripted datagrams.
 
 mod bootstrap;
+mod busy;
 mod crash;
 mod durable;
+mod floods;
 mod hostile;
 mod leaving;
 mod observations;
 mod push;
 mod registration;
 mod requests;
+mod strangers;
+mod unproven;
 
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
 
@@ -128,7 +132,10 @@ pub(crate) fn config() -> ShardConfig {
             }],
         },
         models: ModelSource::default(),
-        limits: Limits::default(),
+        limits: Limits {
+            exempt_loopback: true,
+            ..Limits::default()
+        },
         seed: [7; 32],
     }
 }
@@ -142,6 +149,14 @@ impl Sim {
                 wall: 1_700_000_000_000,
             },
         )
+    }
+
+    /// With other limits than those of [`config`].
+    pub(crate) fn limited(limits: Limits) -> Self {
+        let mut sim = Sim::new();
+        let config = config();
+        sim.shard = Shard::new(ShardConfig { limits, ..config });
+        sim
     }
 
     pub(crate) fn with(store: MemoryStore, now: Now) -> Self {

@@ -100,7 +100,7 @@ fn errors_have_their_codes() {
         (base("lt=60&lwm2m=1.1", LINKS), Code::FORBIDDEN),
         (base("ep=a&lt=x", LINKS), Code::BAD_REQUEST),
         (base("ep=a&lwm2m=9.9", LINKS), Code::PRECONDITION_FAILED),
-        (base("ep=a&lwm2m=1.1&b=UQ", LINKS), Code::BAD_REQUEST),
+        (base("ep=a&lwm2m=1.1&b=UX", LINKS), Code::BAD_REQUEST),
         (base("ep=a&lwm2m=1.1", b"nonsense"), Code::BAD_REQUEST),
         (base("ep=a&lwm2m=1.1", b""), Code::BAD_REQUEST),
         (
@@ -157,6 +157,28 @@ fn tolerated_quirks() {
     let answer = sim.ask(peer(2), message);
     created(&answer);
     assert_eq!(sim.shard.registration("n").unwrap().lifetime, 86_400);
+    // For ever; a patch release; queue mode as in 1.0.
+    let message = Msg::con(Code::POST, 1, b"t")
+        .path("rd")
+        .query("ep=ever&lt=0&lwm2m=1.1.1&b=UQ")
+        .payload(LINKS);
+    let location = created(&sim.ask(peer(4), message));
+    let registration = sim.shard.registration("ever").unwrap();
+    assert_eq!(
+        (registration.lifetime, registration.version.as_str()),
+        (0, "1.1")
+    );
+    let commits = sim.store.commits();
+    for id in 2..9 {
+        sim.advance(86_400_000 * 300);
+        let update = Msg::con(Code::POST, id, b"u").path(&location);
+        assert_eq!(code(&sim.ask(peer(4), update)), Code::CHANGED);
+    }
+    assert_eq!(sim.store.commits(), commits + 2, "the others expired");
+    let leave = Msg::con(Code::DELETE, 9, b"d").path(&location);
+    assert_eq!(code(&sim.ask(peer(4), leave)), Code::DELETED);
+    created(&sim.ask(peer(1), register("old", 9)));
+    created(&sim.ask(peer(2), register("n", 9)));
     // 1.2 first, then 1.1 from a new token 1 ms later.
     created(&sim.ask(peer(3), register("two", 10)));
     sim.advance(1);

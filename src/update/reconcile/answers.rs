@@ -3,8 +3,9 @@
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
-use super::device::{Asked, NO_PLATFORM};
-use super::{Reconciler, TRIES};
+use super::device::Asked;
+use super::fault::{Fault, Kind};
+use super::{LATER, Reconciler, TRIES};
 use crate::capabilities;
 use crate::firmware;
 use crate::firmware::State;
@@ -47,9 +48,11 @@ impl Reconciler {
                 device.view.slots = None;
                 self.pause(now, endpoint);
             }
-            Outcome::Rejected { .. } | Outcome::Reset | Outcome::Malformed(_) => {
-                let answer = describe(outcome);
-                self.refused(now, endpoint, &asked, answer);
+            Outcome::Rejected { .. }
+            | Outcome::Unavailable { .. }
+            | Outcome::Reset
+            | Outcome::Malformed(_) => {
+                self.refused(now, endpoint, &asked, Fault::of(outcome));
             }
         }
         self.advance(now, endpoint);
@@ -115,19 +118,23 @@ impl Reconciler {
             Asked::Observe(_) => return self.done(now, endpoint, asked),
             Asked::Reset | Asked::Push | Asked::Install | Asked::Commit => None,
         };
-        if let Some(answer) = problem {
-            self.refused(now, endpoint, asked, answer);
+        if let Some(problem) = problem {
+            self.refused(now, endpoint, asked, Fault::nonsense(problem));
         }
     }
 
     fn learn(&mut self, now: Now, endpoint: &Endpoint, capability: Capability) {
         if self.capabilities.is_full() {
             let devices = &self.devices;
-            self.capabilities.retain(|digest| {
+            let forgotten = self.capabilities.retain(|digest| {
                 devices
                     .values()
                     .any(|device| device.record.capability == Some(*digest))
             });
+            if let Some(device) = self.devices.get_mut(endpoint) {
+                device.beside.extend(forgotten);
+                device.dirty = true;
+            }
         }
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
@@ -181,26 +188,28 @@ impl Reconciler {
         device.view.slots = None;
     }
 
-    /// A request was answered with an error or with something that makes no sense.
-    pub(super) fn refused(&mut self, now: Now, endpoint: &Endpoint, asked: &Asked, answer: String) {
+    /// A request was answered with an error or with something that makes no sense. What may be
+    /// answered later is asked again, ever more rarely; what is refused or makes no sense three
+    /// times in a row is taken for the device's last word.
+    pub(super) fn refused(&mut self, now: Now, endpoint: &Endpoint, asked: &Asked, fault: Fault) {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
         };
-        device.record.note(now.wall, format!("{asked}: {answer}"));
-        device.dirty = true;
+        let Fault { kind, text: answer } = fault;
+        let request = asked.to_string();
+        device.dirty |= device
+            .record
+            .note_once(now.wall, format!("{request}: {answer}"));
         device.view.firmware = None;
         device.view.slots = None;
         match asked {
-            Asked::Digest => {
-                device.unsupported = Some(NO_PLATFORM.to_owned());
-            }
             Asked::Observe(path) => {
                 device.watching.retain(|p| p != path);
                 device.view.observed = device.watching.is_empty();
                 return;
             }
             // Errors of a Write are reported by the Update Result only (TS E.6.1).
-            Asked::Push => {}
+            Asked::Push | Asked::Digest => {}
             Asked::Capability(_)
             | Asked::Slots
             | Asked::Firmware
@@ -210,13 +219,18 @@ impl Reconciler {
                 device.view.digest = None;
             }
         }
-        let request = asked.to_string();
+        if let Kind::Later(after) = kind
+            && *asked != Asked::Push
+        {
+            let first = after.unwrap_or(0).max(LATER.0);
+            return self.back_off(now, endpoint, (first, first.max(LATER.1)));
+        }
         let Some(attempt) = &mut device.record.attempt else {
             device.strikes += 1;
             if device.strikes >= TRIES {
                 device.unsupported = Some(format!("{request} is answered with {answer}"));
             }
-            return self.pause(now, endpoint);
+            return self.back_off(now, endpoint, LATER);
         };
         if *asked == Asked::Push {
             attempt.pushed = true;
@@ -239,19 +253,5 @@ fn note_transfer(record: &mut DeviceRecord, now: Now, state: State) {
         && let Some(started) = attempt.transfer_started
     {
         attempt.transfer_ms = Some(now.wall.saturating_sub(started));
-    }
-}
-
-fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Rejected { code, diagnostic } if diagnostic.is_empty() => {
-            format!("{}.{:02}", code >> 5, code & 31)
-        }
-        Outcome::Rejected { code, diagnostic } => {
-            format!("{}.{:02} ({diagnostic})", code >> 5, code & 31)
-        }
-        Outcome::Reset => "Reset".into(),
-        Outcome::Malformed(text) => format!("something unreadable: {text}"),
-        other => format!("{other:?}"),
     }
 }

@@ -14,6 +14,7 @@ impl Reconciler {
                 Some(reason) => (Reply::Unreadable(reason.clone()), None),
                 None => (Reply::Stored, self.command(now, endpoint, command)),
             },
+            Ask::Delete => (Reply::Stored, Some(self.delete(endpoint))),
             Ask::Status => (Reply::Status(self.status(endpoint).map(Box::new)), None),
         };
         self.output.push_back(Output::Answer(id, reply, after));
@@ -86,6 +87,8 @@ impl Reconciler {
         self.unpause(endpoint);
         if let Some(device) = self.devices.get_mut(endpoint) {
             device.storing = None;
+            // A decision that leaves nothing to keep is stored too.
+            device.on_disk = true;
         }
         self.store(endpoint);
         let stored = self.devices.get(endpoint).and_then(|device| device.storing);

@@ -73,6 +73,10 @@ pub(super) struct Device {
     /// Differs from what is stored.
     pub(super) dirty: bool,
     pub(super) storing: Option<PersistId>,
+    /// What is being stored is that there is no record of it.
+    pub(super) deleting: bool,
+    /// There may be a record of it in the store.
+    pub(super) on_disk: bool,
     /// Monotonic time (ms) of the next try.
     pub(super) wake: Option<u64>,
     pub(super) pause: u64,
@@ -81,4 +85,24 @@ pub(super) struct Device {
     pub(super) gathered: Vec<(Path, OwnedValue)>,
     /// What is stored together with the record.
     pub(super) beside: Vec<Op>,
+}
+
+impl Device {
+    /// As an earlier process left it.
+    pub(super) fn restored(record: DeviceRecord) -> Self {
+        Device {
+            // What is not worth keeping is deleted.
+            dirty: !record.is_worth_keeping(),
+            record,
+            on_disk: true,
+            ..Device::default()
+        }
+    }
+
+    /// True if nothing is to be remembered of it, in memory or in the store.
+    pub(super) fn is_nothing(&self) -> bool {
+        let wanted = self.online || self.record.is_worth_keeping();
+        let written = self.dirty || self.on_disk || self.storing.is_some();
+        !wanted && !written
+    }
 }

@@ -97,6 +97,8 @@ impl Reconciler {
         device.progress = None;
         self.forget_request(endpoint);
         self.changed(endpoint);
+        self.store(endpoint);
+        self.sweep(endpoint);
     }
 
     fn progressed(&mut self, now: Now, endpoint: &Endpoint, id: RequestId, progress: (u32, u32)) {

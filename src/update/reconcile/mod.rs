@@ -4,7 +4,9 @@ mod answers;
 mod decide;
 mod device;
 mod events;
+mod fault;
 mod jobs;
+mod keep;
 mod requests;
 mod steps;
 
@@ -22,7 +24,10 @@ use tinsmith_store::{self as store, Batch, Key, Kind, Stored};
 
 /// First and longest pause between two polls (ms).
 const PAUSE: (u64, u64) = (100, 5_000);
-/// Transient failures after which an attempt is given up.
+/// The same while a device can't answer, or answers with something wrong (ms).
+const LATER: (u64, u64) = (1_000, 300_000);
+/// Transient failures after which an attempt is given up, and answers of a device without attempt
+/// that can't be used, after which it is left alone until it registers again.
 const TRIES: u8 = 3;
 
 /// What the reconciler asks for.
@@ -74,11 +79,13 @@ impl Reconciler {
     pub fn restore(&mut self, endpoint: &str, bytes: &[u8]) -> Result<(), store::RecordError> {
         match store::decode(1..=SCHEMA, bytes) {
             Ok(record) => {
-                let device = Device {
-                    record,
-                    ..Device::default()
-                };
-                self.devices.insert(endpoint.into(), device);
+                let mut device = Device::restored(record);
+                let endpoint = Endpoint::from(endpoint);
+                if device.dirty {
+                    device.wake = Some(0);
+                    self.wakes.insert((0, endpoint.clone()));
+                }
+                self.devices.insert(endpoint, device);
                 Ok(())
             }
             Err(error) => {
@@ -146,58 +153,6 @@ impl Reconciler {
         }
     }
 
-    /// A batch is durable.
-    pub fn persisted(&mut self, now: Now, id: PersistId) {
-        let Some(endpoint) = self.persists.remove(&id) else {
-            return;
-        };
-        if let Some(device) = self.devices.get_mut(&endpoint)
-            && device.storing == Some(id)
-        {
-            device.storing = None;
-        }
-        self.advance(now, &endpoint);
-    }
-
-    /// A batch could not be stored: nothing that depends on it is sent, and it is tried again.
-    pub fn persist_failed(&mut self, now: Now, id: PersistId) {
-        let Some(endpoint) = self.persists.remove(&id) else {
-            return;
-        };
-        if let Some(device) = self.devices.get_mut(&endpoint)
-            && device.storing == Some(id)
-        {
-            device.storing = None;
-            device.dirty = true;
-        }
-        self.pause(now, &endpoint);
-    }
-
-    fn store(&mut self, endpoint: &Endpoint) {
-        let Some(device) = self.devices.get_mut(endpoint) else {
-            return;
-        };
-        if !device.dirty || device.storing.is_some() {
-            return;
-        }
-        let record = match store::encode(SCHEMA, &device.record) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::error!(%endpoint, %error, "bug: a device record can't be encoded");
-                return;
-            }
-        };
-        self.count += 1;
-        let id = PersistId(self.count);
-        let mut batch = Batch::put(Self::key(endpoint), record);
-        batch.ops.append(&mut device.beside);
-        device.dirty = false;
-        device.storing = Some(id);
-        self.persists.insert(id, endpoint.clone());
-        self.output.push_back(Output::Persist(id, batch));
-        self.changed(endpoint);
-    }
-
     fn finish(&mut self, now: Now, endpoint: &Endpoint, failure: Option<Failure>) {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
@@ -241,10 +196,15 @@ impl Reconciler {
     }
 
     fn pause(&mut self, now: Now, endpoint: &Endpoint) {
+        self.back_off(now, endpoint, PAUSE);
+    }
+
+    /// Twice as long as the time before, from a first to a longest pause (ms).
+    fn back_off(&mut self, now: Now, endpoint: &Endpoint, (first, longest): (u64, u64)) {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
         };
-        device.pause = (device.pause * 2).clamp(PAUSE.0, PAUSE.1);
+        device.pause = (device.pause * 2).clamp(first, longest);
         let at = now.mono + device.pause;
         if let Some(old) = device.wake.replace(at) {
             self.wakes.remove(&(old, endpoint.clone()));

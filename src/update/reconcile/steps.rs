@@ -43,6 +43,7 @@ impl Reconciler {
             }
         }
         self.store(endpoint);
+        self.sweep(endpoint);
     }
 
     /// Does one step; true if the next one can be found at once.

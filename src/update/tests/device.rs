@@ -1,5 +1,7 @@
 //! A device as update-objects describe it: Object 5, two slots, capability.
 
+use std::collections::VecDeque;
+
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path, Records};
 
@@ -60,6 +62,8 @@ pub(super) struct SimDevice {
     pub(super) capability_reads: u32,
     /// Of its Register and its Updates.
     pub(super) registered_objects: Vec<u16>,
+    /// What it answers next, whatever it is asked.
+    pub(super) answers: VecDeque<Outcome>,
 }
 
 /// A package as the tests know it: the digest of the module, the model's name, the source.
@@ -103,6 +107,7 @@ impl SimDevice {
             requests: 0,
             capability_reads: 0,
             registered_objects: vec![1, 3, 5, 27300, 27301, 27302, 27303],
+            answers: VecDeque::new(),
         }
     }
 
@@ -164,6 +169,9 @@ impl SimDevice {
     /// Answers a request; `None`: the answer is lost. Blocks of a push are counted in `sent`.
     pub(super) fn answer(&mut self, operation: &Operation, sent: &mut Vec<u32>) -> Outcome {
         self.requests += 1;
+        if let Some(answer) = self.answers.pop_front() {
+            return answer;
+        }
         match operation {
             Operation::Read { target } => self.read(only(target)),
             Operation::Observe { .. } if self.refuse_observe => Outcome::Rejected {

@@ -24,9 +24,9 @@ enum Todo {
 pub(super) struct World {
     reconciler: Reconciler,
     pub(super) device: SimDevice,
-    disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) disk: BTreeMap<Vec<u8>, Vec<u8>>,
     todo: VecDeque<Todo>,
-    now: Now,
+    pub(super) now: Now,
     registered: bool,
     pub(super) builds: u32,
     pub(super) refuse: Option<String>,
@@ -53,6 +53,31 @@ impl World {
         self.registered = true;
         let objects = &self.device.registered_objects;
         self.todo.push_back(Todo::Event(registered(true, objects)));
+    }
+
+    pub(super) fn deregister(&mut self) {
+        self.registered = false;
+        let endpoint = endpoint();
+        let expired = false;
+        let event = Event::Deregistered { endpoint, expired };
+        self.todo.push_back(Todo::Event(event));
+    }
+
+    pub(super) fn delete(&mut self) {
+        let ask = crate::Ask::Delete;
+        self.reconciler
+            .ask(self.now, crate::AskId(1), &endpoint(), ask);
+    }
+
+    /// Kinds of all records.
+    pub(super) fn kinds(&self) -> Vec<tinsmith_store::Kind> {
+        let keys = self.disk.keys();
+        keys.filter_map(|key| Some(tinsmith_store::Key::from_bytes(key)?.kind))
+            .collect()
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.reconciler.status(EP).is_some()
     }
 
     /// An Update of the registration.

@@ -1,8 +1,10 @@
 //! The reconciler against a device that is a model of itself, in virtual time.
 
+mod answers;
 mod device;
 mod golden;
 mod harness;
+mod nothing;
 
 use super::*;
 use device::SimDevice;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Szx, Token, stateless};
-use tinsmith_lwm2m::{Identity, Peer};
+use tinsmith_lwm2m::{Identity, Limits, Peer};
 use tinsmith_server::{Config, ServerHandle, start};
 use tinsmith_store::{SledStore, Store};
 use tinsmith_transport::{Outgoing, ReceiveBatch, Received, UdpListener};
@@ -22,6 +22,10 @@ pub async fn serve(folder: &FilePath) -> ServerHandle {
     let config = Config {
         coap: loopback,
         bootstrap_listener: None,
+        limits: Limits {
+            exempt_loopback: true,
+            ..Limits::default()
+        },
         ..Config::default()
     };
     let store = SledStore::open(folder).unwrap_or_else(|e| panic!("store: {e}"));
