@@ -170,7 +170,7 @@ impl Reconciler {
             device.storing = None;
             device.dirty = true;
         }
-        self.pause(now, &endpoint);
+        self.wait(now, &endpoint);
     }
 
     fn store(&mut self, endpoint: &Endpoint) {
@@ -240,7 +240,14 @@ impl Reconciler {
         }));
     }
 
+    /// Stores what has changed, and waits.
     fn pause(&mut self, now: Now, endpoint: &Endpoint) {
+        self.wait(now, endpoint);
+        self.store(endpoint);
+    }
+
+    /// Longer each time.
+    fn wait(&mut self, now: Now, endpoint: &Endpoint) {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
         };
@@ -250,7 +257,6 @@ impl Reconciler {
             self.wakes.remove(&(old, endpoint.clone()));
         }
         self.wakes.insert((at, endpoint.clone()));
-        self.store(endpoint);
     }
 
     fn unpause(&mut self, endpoint: &Endpoint) {
