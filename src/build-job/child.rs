@@ -6,6 +6,7 @@
 //! all numbers are little endian.
 
 mod frame;
+mod limits;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -13,12 +14,14 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::{ChildFailure, CompileError, Compiled, MEASURE, Progress, Request};
+use crate::{
+    ChildFailure, CompileError, Compiled, Facts, MEASURE, Options, Progress, Request, Samples,
+    SamplesFacts, Sealed, TestSet,
+};
+use frame::{Answer, Asked};
 
-/// Address space of a child in bytes.
-const MAX_MEMORY: u64 = 1 << 30;
-/// How long a child may take from the file to the verified module.
-const MAX_SECONDS: u64 = 20;
+/// How long a child may take from the file to the verified module, if nobody says otherwise.
+pub const LIMIT: Duration = Duration::from_secs(20);
 /// How long it may then take to measure a test set.
 const MAX_MEASURE_SECONDS: u64 = 100;
 /// Most bytes of an answer that are kept.
@@ -32,27 +35,42 @@ pub const COMMAND: &str = "compile-child";
 /// Compiles a request in this process.
 pub type Compile = fn(&Request, &mut dyn FnMut(Progress)) -> Result<Compiled, CompileError>;
 
-/// The child's side: reads a request, compiles, answers. Nothing else may be printed on standard
-/// output.
-pub fn serve(compile: Compile) -> ExitCode {
-    use nix::sys::resource::{Resource, setrlimit};
-    // Where the limit can't be set, the parent's time limit remains.
-    if let Err(error) = setrlimit(Resource::RLIMIT_AS, MAX_MEMORY, MAX_MEMORY) {
-        eprintln!("no memory limit: {error}");
-    }
-    let request = match frame::read_request(&mut std::io::stdin().lock()) {
-        Ok(request) => request,
+/// How data files are read.
+#[derive(Clone, Copy)]
+pub struct Readers {
+    /// A file of samples.
+    pub samples: fn(&[u8]) -> Result<Samples, String>,
+    /// A file of labelled samples.
+    pub test: fn(&[u8]) -> Result<TestSet, String>,
+}
+
+/// The child's side: limits itself, reads a request, opens its files, compiles, answers. Nothing
+/// else may be printed on standard output.
+pub fn serve(compile: Compile, readers: Readers) -> ExitCode {
+    limits::apply();
+    let asked = match frame::read_request(&mut std::io::stdin().lock()) {
+        Ok((seconds, asked)) => {
+            limits::cpu(seconds);
+            asked
+        }
         Err(problem) => {
             eprintln!("not a request: {problem}");
             return ExitCode::FAILURE;
         }
     };
-    let result = compile(&request, &mut |progress| {
+    let mut progress = |progress: Progress| {
         if let Ok(line) = serde_json::to_string(&progress) {
             eprintln!("{line}");
         }
-    });
-    let answer = match frame::answer(&result) {
+    };
+    let answer = match asked {
+        Asked::Request(request) => Answer {
+            result: compile(&request, &mut progress).map(Some),
+            facts: None,
+        },
+        Asked::Sealed(sealed) => open(&sealed, compile, readers, &mut progress),
+    };
+    let answer = match frame::answer(&answer) {
         Ok(answer) => answer,
         Err(problem) => {
             eprintln!("no answer: {problem}");
@@ -66,15 +84,98 @@ pub fn serve(compile: Compile) -> ExitCode {
     }
 }
 
+fn open(
+    sealed: &Sealed,
+    compile: Compile,
+    readers: Readers,
+    progress: &mut dyn FnMut(Progress),
+) -> Answer {
+    let wrong = |file: &str, problem: String| Answer {
+        result: Err(CompileError::Data {
+            model: sealed.name.clone(),
+            problem: format!("the {file} file can't be used: {problem}"),
+        }),
+        facts: None,
+    };
+    let calibration = match (readers.samples)(&sealed.calibration) {
+        Ok(samples) => samples,
+        Err(problem) => return wrong("calibration", problem),
+    };
+    let test = match sealed.test.as_deref().map(readers.test).transpose() {
+        Ok(test) => test.map(|test| SamplesFacts::of(&test.x)),
+        Err(problem) => return wrong("test", problem),
+    };
+    let samples = SamplesFacts::of(&calibration);
+    let options = Options::new(calibration);
+    let facts = Facts {
+        options: options.digest(),
+        calibration: samples,
+        test,
+    };
+    let result = match &sealed.capability {
+        None => Ok(None),
+        Some(capability) => {
+            let request = Request {
+                name: sealed.name.clone(),
+                version: sealed.version.clone(),
+                onnx: sealed.onnx.to_vec(),
+                task: sealed.task,
+                labels: sealed.labels.clone(),
+                capability: capability.clone(),
+                options,
+                test: None,
+            };
+            compile(&request, progress).map(Some)
+        }
+    };
+    Answer {
+        result,
+        facts: Some(facts),
+    }
+}
+
+/// Opens the files of a build in a child process, and compiles if there is a device: `exe` is this
+/// program. The facts are told also if the model can't be compiled.
+///
+/// # Errors
+/// The data files can't be read, or the child did not answer.
+pub fn compile_sealed(
+    exe: &Path,
+    sealed: &Sealed,
+    limit: Duration,
+) -> Result<(Facts, Result<Option<Compiled>, CompileError>), CompileError> {
+    let mut command = Command::new(exe);
+    command.arg(COMMAND);
+    let input = frame::sealed(sealed, cpu_seconds(limit));
+    let answer = exchange(command, limit, &sealed.name, input, &mut |_| {})?;
+    match (answer.facts, answer.result) {
+        (Some(facts), result) => Ok((facts, result)),
+        (None, Err(error)) => Err(error),
+        (None, Ok(_)) => Err(CompileError::Child {
+            model: sealed.name.clone(),
+            reason: ChildFailure::Crashed {
+                how: "its answer has no facts".to_owned(),
+            },
+        }),
+    }
+}
+
+/// More than any honest build needs within its time.
+fn cpu_seconds(limit: Duration) -> u64 {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    (limit.as_secs() + MAX_MEASURE_SECONDS) * threads
+}
+
 /// Compiles in a child process: `exe` is this program.
 pub fn compile(
     exe: &Path,
     request: &Request,
+    limit: Duration,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Compiled, CompileError> {
     let mut command = Command::new(exe);
     command.arg(COMMAND);
-    run(command, Duration::from_secs(MAX_SECONDS), request, progress)
+    run(command, limit, request, progress)
 }
 
 /// Kills the child when the parent leaves early.
@@ -91,20 +192,37 @@ impl Drop for Reaper {
 /// Compiles in the child process that `command` starts and whose main ends in [`serve`], for at most
 /// `limit` up to the verified module.
 pub fn run(
-    mut command: Command,
+    command: Command,
     limit: Duration,
     request: &Request,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Compiled, CompileError> {
-    let fail = |reason| CompileError::Child {
+    let input = frame::request(request, cpu_seconds(limit));
+    let answer = exchange(command, limit, &request.name, input, progress)?;
+    answer.result?.ok_or_else(|| CompileError::Child {
         model: request.name.clone(),
+        reason: ChildFailure::Crashed {
+            how: "its answer has no module".to_owned(),
+        },
+    })
+}
+
+fn exchange(
+    mut command: Command,
+    limit: Duration,
+    name: &str,
+    input: Result<Vec<u8>, String>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Answer, CompileError> {
+    let fail = |reason| CompileError::Child {
+        model: name.to_owned(),
         reason,
     };
     let not_started = |why: String| fail(ChildFailure::NotStarted { why });
     let mut deadline = Instant::now() + limit;
     let mut seconds = limit.as_secs();
     let mut measuring = false;
-    let input = frame::request(request).map_err(not_started)?;
+    let input = input.map_err(not_started)?;
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -181,13 +299,13 @@ pub fn run(
         _ => Vec::new(),
     };
     if status.success()
-        && let Some(result) = frame::read_answer(&bytes)
+        && let Some(answer) = frame::read_answer(&bytes)
     {
-        return result;
+        return Ok(answer);
     }
     if last.contains("memory allocation of") {
         return Err(fail(ChildFailure::OutOfMemory {
-            mebibytes: MAX_MEMORY >> 20,
+            mebibytes: limits::MAX_MEMORY >> 20,
         }));
     }
     Err(fail(ChildFailure::Crashed {

@@ -11,6 +11,9 @@ pub enum CompileError {
     /// The ONNX file breaks a rule or asks for what the compiler can't do.
     #[error("{}", .0.sentence())]
     Model(Box<ModelError>),
+    /// Several nodes of the ONNX file have operators that the compiler doesn't know.
+    #[error("{}", sentences(.0))]
+    Nodes(Vec<ModelError>),
     /// Calibration or test data don't belong to the model.
     #[error("data for model '{model}': {problem}")]
     Data {
@@ -49,6 +52,22 @@ pub enum CompileError {
     },
 }
 
+/// Nodes that are named in a message.
+const MAX_NAMED: usize = 20;
+
+fn sentences(errors: &[ModelError]) -> String {
+    let model = errors.first().map_or("", |error| error.model.as_str());
+    let mut text = format!("model {model}: {} nodes can't be compiled", errors.len());
+    for (at, error) in errors.iter().take(MAX_NAMED).enumerate() {
+        text.push_str(if at == 0 { ": " } else { "; " });
+        text.push_str(&error.place_and_problem());
+    }
+    if errors.len() > MAX_NAMED {
+        text.push_str("; ...");
+    }
+    text
+}
+
 fn join(missing: &[Misfit]) -> String {
     missing
         .iter()
@@ -62,7 +81,10 @@ fn join(missing: &[Misfit]) -> String {
 #[serde(rename_all = "kebab-case")]
 pub enum ChildFailure {
     /// The time limit.
-    #[error("it took longer than {seconds} s; use a smaller model or fewer calibration samples")]
+    #[error(
+        "it took longer than {seconds} s; use a smaller model or fewer calibration samples, or \
+         raise the limit (compile --limit, serve --compile-limit)"
+    )]
     TimedOut {
         /// The limit in seconds.
         seconds: u64,
@@ -103,7 +125,11 @@ pub struct ModelError {
 impl ModelError {
     /// The message: where, what, and what to do.
     pub fn sentence(&self) -> String {
-        let mut text = format!("model {}: ", self.model);
+        format!("model {}: {}", self.model, self.place_and_problem())
+    }
+
+    fn place_and_problem(&self) -> String {
+        let mut text = String::new();
         match (&self.operator, &self.node) {
             (Some(op), Some(node)) => text.push_str(&format!("node {node} ({op}): ")),
             (None, Some(node)) => text.push_str(&format!("node {node}: ")),

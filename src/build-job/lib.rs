@@ -11,6 +11,7 @@ mod misfit;
 mod report;
 mod request;
 mod samples;
+mod sealed;
 mod task;
 
 pub use error::{ChildFailure, CompileError, ModelError, Problem};
@@ -18,5 +19,6 @@ pub use misfit::Misfit;
 pub use report::{Compiled, FloatCheck, LayerReport, MEASURE, PortReport, Progress, Report};
 pub use request::{Options, Request, build_key, choices};
 pub use samples::{Array, Samples, TestSet};
+pub use sealed::{Facts, SamplesFacts, Sealed};
 pub use task::{Task, squared_error};
 pub use tinsmith_module::NUMERICS_VERSION;

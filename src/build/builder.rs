@@ -1,14 +1,16 @@
 //! Builds modules and packages, each module once for equal models, capabilities and options.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use futures_channel::oneshot;
+use futures_executor::block_on;
 use lwm2m_objects::capability::Capability;
-use tinsmith_build_job::Request;
+use tinsmith_build_job::{Facts, Sealed};
 use tinsmith_digest::Digest;
 use tinsmith_order::{
     Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Unbuilt,
@@ -16,7 +18,7 @@ use tinsmith_order::{
 use tinsmith_store::{Files, Store};
 
 use crate::cache::Cache;
-use crate::compile::{self, fault};
+use crate::compile::{self, fault, later};
 use crate::{Model, Zoo, ZooError};
 
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
@@ -27,8 +29,10 @@ const MAX_COMPILERS: usize = 4;
 pub struct Compiler {
     /// Its file.
     pub exe: PathBuf,
-    /// Name and version of the compiler in it; part of every build key.
+    /// Name, version and digest of the compiler in it; part of every build key.
     pub version: String,
+    /// How long a build may take up to the verified module.
+    pub limit: Duration,
 }
 
 type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
@@ -46,12 +50,13 @@ enum Errand {
 
 /// What the threads that compile are asked.
 enum Heavy {
-    Compile(Digest, PathBuf, Box<Request>),
+    Compile(Digest, Compiler, Box<Sealed>),
     Check(
         Box<Model>,
         Compiler,
         oneshot::Sender<Result<Model, ZooError>>,
     ),
+    Facts(Arc<Model>, Compiler, oneshot::Sender<Result<(), ZooError>>),
 }
 
 /// Builds what devices need, on threads of its own. What waits is bounded by who asks: a device has
@@ -131,7 +136,7 @@ impl Builder {
             let ended = || "the build service has ended".to_owned();
             match refused.0 {
                 Errand::Build { done, .. } => done(Err(Unbuilt::Failed { reason: ended() })),
-                Errand::Package(_, done) => done(JobResult::Packaged(Err(ended()))),
+                Errand::Package(_, done) => done(JobResult::Packaged(Err(fault(&ended())))),
             }
         }
     }
@@ -156,6 +161,22 @@ impl Builder {
         let ended = || fault(&"the build service has ended");
         self.errands.send(errand).map_err(|_| ended())?;
         built.await.map_err(|_| ended())?
+    }
+
+    /// Has the data files of a model read, if they were not; without a compiler they stay closed.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub async fn read(&self, model: &Arc<Model>) -> Result<(), ZooError> {
+        let Some(compiler) = self.compiler.clone().filter(|_| model.facts().is_none()) else {
+            return Ok(());
+        };
+        let (answer, read) = oneshot::channel();
+        let ended = || ZooError::File("the build service has ended".to_owned());
+        self.heavy
+            .send(Heavy::Facts(model.clone(), compiler, answer))
+            .map_err(|_| ended())?;
+        read.await.map_err(|_| ended())?
     }
 
     /// Whether a model can be compiled at all; asked before it is added to the zoo.
@@ -187,16 +208,14 @@ fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy
             } => match shared.look_up(&model, source, &capability) {
                 Err(failure) => done(Err(failure)),
                 Ok(Found::Cached(artefact)) => done(Ok(artefact)),
-                Ok(Found::Needs(key, exe, model)) => {
+                Ok(Found::Needs(key, compiler, model)) => {
                     if !shared.join(key, done) {
                         continue;
                     }
-                    let passed_on = shared.request(&model, &capability).and_then(|request| {
-                        heavy
-                            .send(Heavy::Compile(key, exe, request))
-                            .map_err(|_| fault(&"the build service has ended"))
-                    });
-                    if let Err(failure) = passed_on {
+                    let sealed = model.sealed(Some((*capability).clone()), false);
+                    let work = Heavy::Compile(key, compiler, Box::new(sealed));
+                    if heavy.send(work).is_err() {
+                        let failure = fault(&"the build service has ended");
                         shared.finish(&key, &Err(failure));
                     }
                 }
@@ -211,13 +230,17 @@ fn compile_all(shared: &Shared, work: &Mutex<Receiver<Heavy>>) {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match next {
             Err(_) => return,
-            Ok(Heavy::Compile(key, exe, request)) => {
-                let built = shared.compile(&key, &exe, &request);
+            Ok(Heavy::Compile(key, compiler, sealed)) => {
+                let built = shared.compile(&key, &compiler, &sealed);
                 shared.finish(&key, &built);
             }
             Ok(Heavy::Check(model, compiler, answer)) => {
-                let checked = compile::check(&model, &compiler.exe).map(|()| *model);
+                let checked = compile::check(&model, &compiler).map(|()| *model);
                 let _ = answer.send(checked);
+            }
+            Ok(Heavy::Facts(model, compiler, answer)) => {
+                let read = shared.facts(&model, &compiler).map(|_| ());
+                let _ = answer.send(read);
             }
         }
     }
@@ -225,7 +248,7 @@ fn compile_all(shared: &Shared, work: &Mutex<Receiver<Heavy>>) {
 
 enum Found {
     Cached(Artefact),
-    Needs(Digest, PathBuf, Arc<Model>),
+    Needs(Digest, Compiler, Arc<Model>),
 }
 
 impl Shared {
@@ -241,18 +264,25 @@ impl Shared {
             ));
         };
         let model = self.zoo.by_source(model, &source).map_err(|e| fault(&e))?;
-        let key = model
-            .build_key(capability, &compiler.version)
-            .map_err(|e| fault(&e))?;
+        let facts = self.facts(&model, compiler).map_err(|e| fault(&e))?;
+        let key = model.build_key(&facts, capability, &compiler.version);
         Ok(match self.cache.get(&key) {
             Some(artefact) => Found::Cached(artefact),
-            None => Found::Needs(key, compiler.exe.clone(), model),
+            None => Found::Needs(key, compiler.clone(), model),
         })
     }
 
-    fn request(&self, model: &Model, capability: &Capability) -> Result<Box<Request>, Unbuilt> {
-        let request = model.request(capability.clone()).map_err(|e| fault(&e))?;
-        Ok(Box::new(request))
+    /// Those of a model that an older version has added are read once, and kept.
+    fn facts(&self, model: &Model, compiler: &Compiler) -> Result<Facts, ZooError> {
+        if let Some(facts) = model.facts() {
+            return Ok(facts.clone());
+        }
+        let facts = compile::facts(model, compiler)?;
+        model.learn(facts.clone());
+        if let Err(error) = block_on(self.zoo.keep(model)) {
+            tracing::warn!(%error, "what was read in the data of a model is not kept");
+        }
+        Ok(facts)
     }
 
     /// Waits for a build; true if it is the first to.
@@ -278,12 +308,17 @@ impl Shared {
         }
     }
 
-    fn compile(&self, key: &Digest, exe: &Path, request: &Request) -> Result<Artefact, Unbuilt> {
-        self.cache.put(key, compile::compile(exe, request)?)
+    fn compile(&self, key: &Digest, by: &Compiler, sealed: &Sealed) -> Result<Artefact, Unbuilt> {
+        self.cache.put(key, compile::compile(by, sealed)?)
     }
 
     /// The package of a module: the same bytes for the same job.
-    fn package(&self, job: &PackageJob) -> Result<Package, String> {
-        job.package(self.cache.module(&job.artefact.module)?)
+    fn package(&self, job: &PackageJob) -> Result<Package, Unbuilt> {
+        // A module that can't be read is built again.
+        let module = self
+            .cache
+            .module(&job.artefact.module)
+            .map_err(|e| later(&e))?;
+        job.package(module).map_err(|e| fault(&e))
     }
 }

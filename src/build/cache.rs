@@ -9,7 +9,7 @@ use tinsmith_digest::Digest;
 use tinsmith_order::{Artefact, Unbuilt};
 use tinsmith_store::{self as store, Batch, Files, Key, Kind, Op, RecordError, Store, Stored};
 
-use crate::compile::{Built, fault};
+use crate::compile::{Built, later};
 
 /// Version of [`Record`] as stored; schema 1 is read too.
 const SCHEMA: u16 = 2;
@@ -65,21 +65,21 @@ impl Cache {
             report,
             artefact,
         } = built;
-        self.files.put(&module).map_err(|e| fault(&e))?;
-        let report = self.files.put(&report).map_err(|e| fault(&e))?;
+        self.files.put(&module).map_err(|e| later(&e))?;
+        let report = self.files.put(&report).map_err(|e| later(&e))?;
         let record = Record {
             artefact: artefact.clone(),
             report,
         };
-        let bytes = store::encode(SCHEMA, &record).map_err(|e| fault(&e))?;
+        let bytes = store::encode(SCHEMA, &record).map_err(|e| later(&e))?;
         let key = record_key(key);
-        let old = block_on(self.store.get(&key)).map_err(|e| fault(&e))?;
+        let old = block_on(self.store.get(&key)).map_err(|e| later(&e))?;
         let mut batch = Batch::default();
         if let Some(old) = old.filter(|old| read(old).is_err()) {
             batch.ops.push(Op::set_aside(&key, &old));
         }
         batch.ops.push(Op::Put(key, bytes));
-        block_on(self.store.commit(batch)).map_err(|e| fault(&e))?;
+        block_on(self.store.commit(batch)).map_err(|e| later(&e))?;
         Ok(artefact)
     }
 

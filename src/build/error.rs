@@ -44,12 +44,23 @@ pub enum ZooError {
         /// Why not.
         reason: String,
     },
+    /// A file of it is gone or damaged.
+    #[error("model '{name}' is damaged: {reason}; add it again")]
+    Damaged {
+        /// Its name.
+        name: String,
+        /// How.
+        reason: String,
+    },
     /// Too many models.
     #[error("the zoo is full: it takes {MAX_MODELS} models")]
     Full,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The disk is full.
+    #[error("the disk of the server is full; make room and try again")]
+    NoRoom,
     /// A file of the zoo can't be read or written.
     #[error("a file of the zoo: {0}")]
     File(String),

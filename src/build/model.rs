@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use lwm2m_objects::capability::Capability;
-use tinsmith_build_job::{Array, NUMERICS_VERSION, Options, Request, Samples, Task, TestSet};
-use tinsmith_build_job::{build_key, choices};
+use tinsmith_build_job::{Facts, NUMERICS_VERSION, Options, Request, Samples, SamplesFacts};
+use tinsmith_build_job::{Sealed, Task, TestSet, build_key, choices};
 use tinsmith_digest::Digest;
 use tinsmith_samples::{self as samples, SamplesError};
 
@@ -23,12 +23,15 @@ pub struct Model {
     pub onnx: Arc<[u8]>,
     pub(crate) calibration: Arc<[u8]>,
     pub(crate) test: Option<Arc<[u8]>>,
-    /// Of [`Model::choices`], which unpacks the calibration samples.
-    choices: OnceLock<Digest>,
+    /// What is in the data files, once they were opened.
+    facts: OnceLock<Facts>,
 }
 
 impl Model {
-    /// Puts a model together and checks that its data can be read.
+    /// Puts a model together. Its data files are not opened: see [`crate::Builder::check`].
+    ///
+    /// # Errors
+    /// The card is wrong.
     pub fn new(
         card: Card,
         onnx: Vec<u8>,
@@ -37,32 +40,7 @@ impl Model {
     ) -> Result<Self, ZooError> {
         card.check()?;
         let test = test.map(Into::into);
-        let model = Self::unchecked(card, onnx.into(), calibration.into(), test);
-        // A card has one input.
-        let input = &model.card.inputs[0];
-        let expected = &input.shape;
-        let test = model.test()?.map(|test| ("test", test.x));
-        for (file, samples) in [("calibration", model.calibration()?)]
-            .into_iter()
-            .chain(test)
-        {
-            let found = match samples.arrays.as_slice() {
-                [only] => Some(only),
-                arrays => [input.name.as_str(), "x"].iter().find_map(|name| {
-                    let named = |array: &&Array| array.name == *name;
-                    arrays.iter().find(named)
-                }),
-            };
-            let found = found.map_or(&[][..], |array| array.shape.as_slice());
-            if found != *expected {
-                let text = format!("its samples have shape {found:?}, the card says {expected:?}");
-                return Err(ZooError::Data {
-                    file,
-                    error: SamplesError::Shape(text),
-                });
-            }
-        }
-        Ok(model)
+        Ok(Self::unchecked(card, onnx.into(), calibration.into(), test))
     }
 
     /// A model whose data were checked before, or are by a test.
@@ -79,7 +57,7 @@ impl Model {
             calibration,
             test,
             card,
-            choices: OnceLock::new(),
+            facts: OnceLock::new(),
         }
     }
 
@@ -93,7 +71,75 @@ impl Model {
         }
     }
 
-    /// The calibration samples.
+    /// What is in the data files, if that is known. Those of a shipped model are opened here.
+    pub fn facts(&self) -> Option<&Facts> {
+        if self.shipped && self.facts.get().is_none() {
+            let facts = self.read_facts().inspect_err(|error| {
+                tracing::error!(%error, "bug: the data of a shipped model");
+            });
+            self.learn(facts.ok()?);
+        }
+        self.facts.get()
+    }
+
+    /// Keeps what was read in the data files.
+    pub(crate) fn learn(&self, facts: Facts) {
+        let _ = self.facts.set(facts);
+    }
+
+    fn read_facts(&self) -> Result<Facts, ZooError> {
+        let calibration = self.calibration()?;
+        Ok(Facts {
+            calibration: SamplesFacts::of(&calibration),
+            options: Options::new(calibration).digest(),
+            test: self.test()?.map(|test| SamplesFacts::of(&test.x)),
+        })
+    }
+
+    /// Whether what is in the data files belongs to the card.
+    pub(crate) fn fits_card(&self, facts: &Facts) -> Result<(), ZooError> {
+        // A card has one input.
+        let input = &self.card.inputs[0];
+        let test = facts.test.as_ref().map(|test| ("test", test));
+        for (file, samples) in [("calibration", &facts.calibration)]
+            .into_iter()
+            .chain(test)
+        {
+            let found = match samples.arrays.as_slice() {
+                [only] => Some(only),
+                arrays => [input.name.as_str(), "x"]
+                    .iter()
+                    .find_map(|name| arrays.iter().find(|(of, _)| of == name)),
+            };
+            let found = found.map_or(&[][..], |(_, shape)| shape.as_slice());
+            if found != input.shape {
+                let expected = &input.shape;
+                let text = format!("its samples have shape {found:?}, the card says {expected:?}");
+                return Err(ZooError::Data {
+                    file,
+                    error: SamplesError::Shape(text),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the compiling child is asked: with a device to compile for, and with the test set if
+    /// that is to be read too.
+    pub(crate) fn sealed(&self, capability: Option<Capability>, test: bool) -> Sealed {
+        Sealed {
+            name: self.card.name.clone(),
+            version: self.card.version.clone(),
+            onnx: self.onnx.clone(),
+            task: self.card.task,
+            labels: self.classes(),
+            capability,
+            calibration: self.calibration.clone(),
+            test: self.test.clone().filter(|_| test),
+        }
+    }
+
+    /// The calibration samples, unpacked in this process: for models that are trusted.
     pub fn calibration(&self) -> Result<Samples, ZooError> {
         let data = |error| ZooError::Data {
             file: "calibration",
@@ -102,7 +148,7 @@ impl Model {
         samples::samples(&self.calibration).map_err(data)
     }
 
-    /// The held-out samples, if there are any.
+    /// The held-out samples, if there are any, unpacked in this process.
     pub fn test(&self) -> Result<Option<TestSet>, ZooError> {
         let data = |error| ZooError::Data {
             file: "test",
@@ -130,23 +176,16 @@ impl Model {
     }
 
     /// The key of that request, without making it; see [`Request::build_key`].
-    pub fn build_key(&self, capability: &Capability, compiler: &str) -> Result<Digest, ZooError> {
-        let choices = match self.choices.get() {
-            Some(choices) => *choices,
-            None => {
-                let options = Options::new(self.calibration()?).digest();
-                let choices = choices(&options, self.card.task, &self.classes());
-                *self.choices.get_or_init(|| choices)
-            }
-        };
+    pub fn build_key(&self, facts: &Facts, capability: &Capability, compiler: &str) -> Digest {
+        let choices = choices(&facts.options, self.card.task, &self.classes());
         let capability = capability.digest();
-        Ok(build_key(
+        build_key(
             &self.source,
             &capability,
             &choices,
             NUMERICS_VERSION,
             compiler,
-        ))
+        )
     }
 }
 
@@ -160,10 +199,10 @@ mod tests {
         let capability = tinsmith_targets::find("nrf52840").unwrap();
         let request = model.request(capability.clone()).unwrap();
         for _ in 0..2 {
-            let key = model.build_key(&capability, "tinsmith 1").unwrap();
+            let key = model.build_key(model.facts().unwrap(), &capability, "tinsmith 1");
             assert_eq!(key, request.build_key("tinsmith 1"));
         }
-        let other = model.build_key(&capability, "tinsmith 2").unwrap();
+        let other = model.build_key(model.facts().unwrap(), &capability, "tinsmith 2");
         assert_ne!(other, request.build_key("tinsmith 1"));
     }
 }

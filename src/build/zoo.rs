@@ -1,9 +1,10 @@
 //! All models by name: those shipped inside the program, and those added.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
+use tinsmith_build_job::Facts;
 use tinsmith_digest::Digest;
 use tinsmith_store::{self as store, Batch, Files, Key, Kind, RecordError, Store};
 
@@ -21,6 +22,8 @@ struct Record {
     onnx: Digest,
     calibration: Digest,
     test: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    facts: Option<Facts>,
 }
 
 fn restore(name: &str, record: &[u8], files: &Files) -> Result<Model, ZooError> {
@@ -33,7 +36,11 @@ fn restore(name: &str, record: &[u8], files: &Files) -> Result<Model, ZooError> 
     let get = |digest: &Digest| files.get(digest).map_err(|e| file(&e));
     let card = Card::parse(record.card.as_bytes())?;
     let test = record.test.as_ref().map(get).transpose()?;
-    Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)
+    let model = Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)?;
+    if let Some(facts) = record.facts {
+        model.learn(facts);
+    }
+    Ok(model)
 }
 
 /// All models by name.
@@ -41,6 +48,8 @@ pub struct Zoo {
     models: RwLock<BTreeMap<String, Arc<Model>>>,
     /// Added models whose records can't be read, and why.
     unreadable: BTreeMap<String, String>,
+    /// Added models whose files are gone or damaged, and how.
+    damaged: RwLock<BTreeMap<String, String>>,
     keep: Option<(Arc<dyn Store>, Files)>,
 }
 
@@ -54,6 +63,7 @@ impl Zoo {
         Self {
             models: RwLock::new(models),
             unreadable: BTreeMap::new(),
+            damaged: RwLock::default(),
             keep: None,
         }
     }
@@ -69,8 +79,13 @@ impl Zoo {
                 }
                 Err(error) => {
                     tracing::warn!(name, %error, "an added model can't be read");
-                    if let ZooError::Unreadable { name, reason } = error {
-                        zoo.unreadable.insert(name, reason);
+                    match error {
+                        ZooError::Unreadable { name, reason } => {
+                            zoo.unreadable.insert(name, reason);
+                        }
+                        error => {
+                            zoo.damaged_mut().insert(name, error.to_string());
+                        }
                     }
                 }
             }
@@ -82,6 +97,12 @@ impl Zoo {
     /// The model of that name.
     pub fn find(&self, name: &str) -> Result<Arc<Model>, ZooError> {
         self.check_readable(name)?;
+        if let Some(reason) = self.damaged().get(name) {
+            return Err(ZooError::Damaged {
+                name: name.to_owned(),
+                reason: reason.clone(),
+            });
+        }
         let models = self.lock();
         models.get(name).cloned().ok_or_else(|| ZooError::Unknown {
             name: name.chars().take(80).collect(),
@@ -117,6 +138,16 @@ impl Zoo {
         &self.unreadable
     }
 
+    /// Names of added models whose files are gone or damaged, and how; they can be added again.
+    pub fn damaged(&self) -> BTreeMap<String, String> {
+        let damaged = self.damaged.read();
+        damaged.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn damaged_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, String>> {
+        self.damaged.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check_readable(&self, name: &str) -> Result<(), ZooError> {
         match self.unreadable.get(name) {
             Some(reason) => Err(ZooError::Unreadable {
@@ -140,34 +171,43 @@ impl Zoo {
                 return Err(ZooError::Full);
             }
         }
+        self.keep(&model).await?;
+        let model = Arc::new(model);
+        self.damaged_mut().remove(&name);
+        self.lock_mut().insert(name, model.clone());
+        Ok(model)
+    }
+
+    /// Stores a model as it is now. Durable when this returns.
+    pub(crate) async fn keep(&self, model: &Model) -> Result<(), ZooError> {
         if let Some((store, files)) = &self.keep {
-            let put = |bytes: &[u8]| files.put(bytes).map_err(|e| ZooError::File(e.to_string()));
+            let put = |bytes: &[u8]| {
+                files.put(bytes).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::StorageFull => ZooError::NoRoom,
+                    _ => ZooError::File(error.to_string()),
+                })
+            };
             let record = Record {
                 card: model.card.to_json(),
                 onnx: put(&model.onnx)?,
                 calibration: put(&model.calibration)?,
                 test: model.test.as_deref().map(put).transpose()?,
+                facts: model.facts().cloned(),
             };
             let record =
                 store::encode(SCHEMA, &record).map_err(|e| ZooError::File(e.to_string()))?;
-            let batch = Batch::put(Key::new(Kind::MODEL, name.as_bytes()), record);
-            store.commit(batch).await?;
+            let key = Key::new(Kind::MODEL, model.card.name.as_bytes());
+            store.commit(Batch::put(key, record)).await?;
         }
-        let model = Arc::new(model);
-        self.lock_mut().insert(name, model.clone());
-        Ok(model)
+        Ok(())
     }
 
-    fn lock(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Model>>> {
-        self.models
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Model>>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Model>>> {
-        self.models
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Model>>> {
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -219,6 +259,7 @@ mod tests {
             onnx: Digest([1; 32]),
             calibration: Digest([2; 32]),
             test: None,
+            facts: None,
         };
         let bytes = store::encode(SCHEMA, &record).unwrap();
         assert_eq!(hex::encode(&bytes), NEW);
@@ -245,5 +286,34 @@ mod tests {
         assert_eq!(store.records(Kind::MODEL)[0].1.bytes, foreign);
         model.card.name = "other".into();
         block_on(zoo.add(model)).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_model_stays_listed_until_it_is_added_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path()).unwrap();
+        let store = Arc::new(store::MemoryStore::new());
+        let zoo = block_on(Zoo::open(store.clone(), files.clone())).unwrap();
+        let mut model = (*zoo.find("motion").unwrap()).clone();
+        model.card.name = "mine".into();
+        model.shipped = false;
+        block_on(zoo.add(model.clone())).unwrap();
+        // As long as before.
+        let path = files.path(&model.source);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+
+        let zoo = block_on(Zoo::open(store.clone(), files.clone())).unwrap();
+        assert!(
+            zoo.damaged()["mine"].contains("content"),
+            "{:?}",
+            zoo.damaged()
+        );
+        assert!(matches!(zoo.find("mine"), Err(ZooError::Damaged { .. })));
+        block_on(zoo.add(model)).unwrap();
+        assert!(zoo.damaged().is_empty());
+        let zoo = block_on(Zoo::open(store, files)).unwrap();
+        assert!(zoo.find("mine").is_ok());
     }
 }

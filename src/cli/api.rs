@@ -56,6 +56,24 @@ impl Server {
         )
     }
 
+    /// GET of something that is no JSON, of any size.
+    pub(super) fn download(&self, path: &str, to: &mut dyn std::io::Write) -> anyhow::Result<()> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_recv_response(Some(std::time::Duration::from_secs(120)))
+            .build()
+            .into();
+        let result = agent.get(self.url(path)).call();
+        let mut response = match result {
+            Ok(response) if response.status().is_success() => response,
+            other => return self.finish(other).map(|_| ()),
+        };
+        let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
+        std::io::copy(&mut reader, to)
+            .with_context(|| format!("{} stopped sending", self.server))?;
+        Ok(())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server.trim_end_matches('/'))
     }

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -36,6 +37,9 @@ pub(super) struct Compile {
     /// What the output of an ONNX file means; classify if not given. A shipped model has its own.
     #[arg(long, value_name = "TASK")]
     task: Option<TaskName>,
+    /// How long it may take up to the verified module.
+    #[arg(long, default_value_t = child::LIMIT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    limit: u64,
     /// Where to write the module.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -67,6 +71,7 @@ impl From<TaskName> for Task {
 impl Compile {
     pub(super) fn run(self) -> Result<()> {
         let request = self.request()?;
+        let limit = Duration::from_secs(self.limit);
         let exe = std::env::current_exe().context("cannot find this program's own file")?;
         let live = std::io::stderr().is_terminal() && !self.json;
         let mut progress = |progress: Progress| {
@@ -76,7 +81,7 @@ impl Compile {
                 let _ = std::io::stderr().flush();
             }
         };
-        let compiled = child::compile(&exe, &request, &mut progress);
+        let compiled = child::compile(&exe, &request, limit, &mut progress);
         if live {
             eprint!("\r\x1b[K");
         }

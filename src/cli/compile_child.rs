@@ -8,8 +8,10 @@ use crate::Compiler;
 
 /// Its exit code tells the parent how it went; nothing else may be printed.
 pub(super) fn run(compiler: Compiler) -> anyhow::Result<()> {
-    std::process::exit(match child::serve(compiler.compile) {
-        code if code == ExitCode::SUCCESS => 0,
-        _ => 1,
-    })
+    std::process::exit(
+        match child::serve(compiler.compile, tinsmith_samples::READERS) {
+            code if code == ExitCode::SUCCESS => 0,
+            _ => 1,
+        },
+    )
 }

@@ -8,6 +8,7 @@ mod device;
 mod host_device;
 mod model;
 mod serve;
+mod store;
 mod table;
 mod update;
 
@@ -42,6 +43,8 @@ enum Command {
     #[command(subcommand)]
     Model(model::Model),
     Compile(compile::Compile),
+    #[command(subcommand)]
+    Store(store::Keep),
     Update(update::Update),
     /// Be a device, to try a server by hand.
     HostDevice(host_device::HostDevice),
@@ -80,6 +83,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             needed(compiler)?;
             command.run()
         }
+        Command::Store(command) => command.run(),
         Command::Update(command) => command.run(),
         Command::HostDevice(command) => command.run(),
         Command::CompileChild => compile_child::run(needed(compiler)?),

@@ -103,11 +103,13 @@ impl Model {
 }
 
 fn list(value: &Value) -> String {
-    let unreadable = value["unreadable"].as_object().into_iter().flatten();
-    let unreadable = unreadable.map(|(name, reason)| {
-        let reason = format!("unreadable: {}", text(reason));
-        let empty = || "-".to_owned();
-        vec![name.clone(), empty(), empty(), empty(), reason]
+    let unusable = ["unreadable", "damaged"].into_iter().flat_map(|how| {
+        let names = value[how].as_object().into_iter().flatten();
+        names.map(move |(name, reason)| {
+            let reason = format!("{how}: {}", text(reason));
+            let empty = || "-".to_owned();
+            vec![name.clone(), empty(), empty(), empty(), reason]
+        })
     });
     let rows: Vec<Vec<String>> = value["models"]
         .as_array()
@@ -122,7 +124,7 @@ fn list(value: &Value) -> String {
                 text(&model["description"]),
             ]
         })
-        .chain(unreadable)
+        .chain(unusable)
         .collect();
     table(
         &["MODEL", "VERSION", "TASK", "FLOAT METRIC", "DESCRIPTION"],

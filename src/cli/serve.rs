@@ -3,17 +3,27 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use tinsmith_http::{self as http, App};
 use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule};
 use tinsmith_server::{self as server, Config, ServerHandle};
-use tinsmith_store::{Files, SledStore, Store};
+use tinsmith_store::{Files, Health, SledStore, Store};
 use tinsmith_update::StartJob;
 
 use crate::Compiler;
+use crate::store::problem;
 use tinsmith_build::{self as build, Builder, Zoo};
+use tinsmith_build_job::child;
+use tinsmith_digest::Digest;
+
+/// How often it is seen whether the store still works.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
+
+/// How long what is under way may take after a signal.
+const LAST_SECOND: Duration = Duration::from_secs(1);
 
 /// Run the server.
 ///
@@ -34,6 +44,12 @@ pub(super) struct Serve {
     /// Folder of the store.
     #[arg(long, default_value = "tinsmith-data", value_name = "DIR")]
     store: PathBuf,
+    /// Start also if the store has lost something that was durable, with what is there.
+    #[arg(long)]
+    accept_loss: bool,
+    /// How long a build may take up to the verified module.
+    #[arg(long, default_value_t = child::LIMIT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    compile_limit: u64,
     /// Threads that own devices, 1 to 16.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
     shards: usize,
@@ -59,6 +75,23 @@ pub(super) struct Serve {
     json: bool,
 }
 
+/// What is chosen about a start, beside the server's configuration.
+pub(super) struct Choices {
+    /// Whether a store that has lost something is opened.
+    pub(super) accept_loss: bool,
+    /// How long a build may take.
+    pub(super) limit: Duration,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            accept_loss: false,
+            limit: child::LIMIT,
+        }
+    }
+}
+
 /// A server with everything around it.
 pub(super) struct Running {
     pub(super) server: ServerHandle,
@@ -69,17 +102,29 @@ pub(super) struct Running {
 impl Serve {
     pub(super) fn run(self, compiler: Option<Compiler>) -> Result<()> {
         let json = self.json;
+        let choices = Choices {
+            accept_loss: self.accept_loss,
+            limit: Duration::from_secs(self.compile_limit),
+        };
         let store = self.store.clone();
         let config = self.config()?;
-        runtime()?.block_on(async {
-            let running = start(config, compiler).await?;
+        let runtime = runtime()?;
+        let ended = runtime.block_on(async {
+            let running = start(config, compiler, choices).await?;
             announce(&running, &store, json);
-            server::terminated()
-                .await
-                .context("cannot wait for signals")?;
-            running.server.shutdown().await;
-            Ok(())
-        })
+            let ended = tokio::select! {
+                signal = server::terminated() => signal.context("cannot wait for signals"),
+                reason = failed(running.server.store()) => Err(anyhow!(
+                    "the store in {} failed: {reason}", store.display()
+                )),
+            };
+            // What was promised is durable already.
+            let _ = tokio::time::timeout(LAST_SECOND, running.server.shutdown()).await;
+            ended
+        });
+        runtime.shutdown_timeout(LAST_SECOND / 2);
+        // Threads that compile for nobody end with the process, and children with them.
+        ended
     }
 
     fn config(self) -> Result<Config> {
@@ -117,26 +162,42 @@ impl Serve {
     }
 }
 
+/// Waits until the store can't be used in this process any more. Who supervises it starts another.
+async fn failed(store: &Arc<dyn Store>) -> String {
+    loop {
+        if let Health::Failed(reason) = store.health() {
+            return reason;
+        }
+        tokio::time::sleep(HEALTH_EVERY).await;
+    }
+}
+
 /// Starts a server with store, zoo, builder and HTTP.
-pub(super) async fn start(config: Config, compiler: Option<Compiler>) -> Result<Running> {
+pub(super) async fn start(
+    config: Config,
+    compiler: Option<Compiler>,
+    choices: Choices,
+) -> Result<Running> {
     let folder = config.store.clone();
     let open = || format!("cannot open the store in {}", folder.display());
-    let store: Arc<dyn Store> = match SledStore::open(&folder.join("records")) {
-        Err(error) if error.to_string().contains("acquire lock") => bail!(
-            "the store in {} belongs to a tinsmith that is running; stop that one, or name another \
-             folder with --store",
-            folder.display()
-        ),
-        opened => Arc::new(opened.with_context(open)?),
+    let opened = if choices.accept_loss {
+        SledStore::open_with_loss(&folder)
+    } else {
+        SledStore::open(&folder)
     };
+    let store: Arc<dyn Store> = Arc::new(opened.map_err(|error| problem(&folder, &error))?);
     let files = Files::open(&folder.join("files")).with_context(open)?;
     let zoo = Arc::new(Zoo::open(store.clone(), files.clone()).await?);
     let exe = std::env::current_exe().context("cannot find this program's own file")?;
+    // Two programs of one version may still compile differently.
+    let own = std::fs::read(&exe).context("cannot read this program's own file")?;
+    let own = Digest::of(&own);
     let compiler = compiler.map(|compiler| build::Compiler {
         exe,
-        version: compiler.version.to_owned(),
+        version: format!("{} {own}", compiler.version),
+        limit: choices.limit,
     });
-    let builder = Builder::new(compiler, zoo.clone(), store.clone(), files)
+    let builder = Builder::new(compiler, zoo.clone(), store.clone(), files.clone())
         .context("cannot start the build service")?;
     let jobs = builder.clone();
     let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
@@ -153,6 +214,7 @@ pub(super) async fn start(config: Config, compiler: Option<Compiler>) -> Result<
         server: server.clone(),
         zoo: zoo.clone(),
         builder,
+        files,
     };
     let http = http::serve(http, app)
         .await

@@ -45,8 +45,21 @@ pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
     for tensor in &graph.initializer {
         tensor::check(tensor).map_err(|problem| at.file(problem))?;
     }
+    let mut unknown = Vec::new();
     for node in &graph.node {
-        node::check(node).map_err(|problem| at.node(node, problem))?;
+        match node::check(node) {
+            Ok(()) => {}
+            // All of them are told at once.
+            Err(problem @ (Problem::UnknownOperator { .. } | Problem::ForeignDomain { .. })) => {
+                unknown.push(at.fault(node, problem))
+            }
+            Err(problem) => return Err(at.node(node, problem)),
+        }
+    }
+    match unknown.len() {
+        0 => {}
+        1 => return Err(CompileError::Model(Box::new(unknown.remove(0)))),
+        _ => return Err(CompileError::Nodes(unknown)),
     }
     ports::check(&at, graph)?;
     order::sort(&at, graph)?;
@@ -73,12 +86,16 @@ impl At<'_> {
     }
 
     fn node(&self, node: &pb::NodeProto, problem: Problem) -> CompileError {
-        CompileError::Model(Box::new(ModelError {
+        CompileError::Model(Box::new(self.fault(node, problem)))
+    }
+
+    fn fault(&self, node: &pb::NodeProto, problem: Problem) -> ModelError {
+        ModelError {
             model: self.model.into(),
             node: Some(node_name(node)),
             operator: Some(clip(&node.op_type)),
             problem,
-        }))
+        }
     }
 }
 

@@ -111,7 +111,10 @@ pub(crate) fn inputs<'s>(
         ));
     }
     let mut ports = graph.inputs.iter().zip(&order);
-    let other = |(port, index): &(&Port, &usize)| arrays[**index].size() != port.order.len();
+    let other = |(port, index): &(&Port, &usize)| {
+        let array = &arrays[**index];
+        array.size() != port.order.len() || !same_layout(&array.shape, &port.shape)
+    };
     if let Some((port, &index)) = ports.find(other) {
         return Err(format!(
             "the {what} samples have shape {:?}, the model's input '{}' has {:?}",
@@ -125,6 +128,20 @@ pub(crate) fn inputs<'s>(
         true => Ok(Cow::Borrowed(samples)),
         false => Ok(Cow::Owned(samples.select(&order))),
     }
+}
+
+/// Whether both have their axes in the same order, as far as that can be told: axes of one element
+/// don't count, and flat samples tell nothing.
+fn same_layout(sample: &[usize], input: &[usize]) -> bool {
+    let axes = |shape: &[usize]| -> Vec<usize> {
+        shape
+            .iter()
+            .copied()
+            .filter(|&extent| extent != 1)
+            .collect()
+    };
+    let sample = axes(sample);
+    sample.len() <= 1 || sample == axes(input)
 }
 
 /// Labels, task and the test set's answers belong to the first output, that of a reconstruction to
@@ -160,4 +177,18 @@ fn check_answers(request: &Request, graph: &Graph) -> Result<(), String> {
 fn names(ports: &[Port]) -> String {
     let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_layout;
+
+    #[test]
+    fn channels_last_is_not_channels_first() {
+        assert!(same_layout(&[3, 32, 32], &[1, 3, 32, 32]));
+        assert!(same_layout(&[1, 3, 128], &[1, 3, 1, 128]));
+        assert!(same_layout(&[3072], &[1, 3, 32, 32]));
+        assert!(!same_layout(&[32, 32, 3], &[1, 3, 32, 32]));
+        assert!(!same_layout(&[128, 3], &[1, 3, 128]));
+    }
 }

@@ -207,7 +207,7 @@ const CHILD: &str = "TINSMITH_TEST_CHILD";
 #[test]
 fn as_child() {
     if std::env::var_os(CHILD).is_some() {
-        let _ = tinsmith_build_job::child::serve(compile);
+        let _ = tinsmith_build_job::child::serve(compile, tinsmith_samples::READERS);
     }
 }
 

@@ -10,6 +10,7 @@ use tinsmith_build::ZooError;
 use tinsmith_inference::InferenceError;
 use tinsmith_lwm2m::Outcome;
 use tinsmith_server::NoAnswer;
+use tinsmith_store::StoreError;
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -44,6 +45,15 @@ impl ApiError {
             status: StatusCode::CONFLICT,
             code: "conflict",
             message: message.into(),
+        }
+    }
+
+    /// The server's own disk.
+    pub fn storage(error: &dyn std::fmt::Display) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "storage",
+            message: error.to_string(),
         }
     }
 
@@ -129,13 +139,14 @@ impl ApiError {
 
 impl From<NoAnswer> for ApiError {
     fn from(error: NoAnswer) -> Self {
-        let code = match error {
-            NoAnswer::Busy => "busy",
-            NoAnswer::NotStored => "not_stored",
-            _ => "shutting_down",
+        let (status, code) = match error {
+            NoAnswer::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            NoAnswer::Full => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
+            NoAnswer::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };
         Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
+            status,
             code,
             message: error.to_string(),
         }
@@ -161,11 +172,15 @@ impl From<ZooError> for ApiError {
         let (status, code) = match &error {
             ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             ZooError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
+            ZooError::Damaged { .. } => (StatusCode::CONFLICT, "damaged"),
             ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
             ZooError::Card(_) | ZooError::Data { .. } | ZooError::Model(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")
             }
             ZooError::Full => (StatusCode::INSUFFICIENT_STORAGE, "zoo_full"),
+            ZooError::Store(StoreError::Full) | ZooError::NoRoom => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
+            }
             ZooError::Store(_) | ZooError::File(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "storage")
             }

@@ -13,6 +13,7 @@ pub use error::ApiError;
 
 use tinsmith_build::{Builder, Zoo};
 use tinsmith_server::ServerHandle;
+use tinsmith_store::Files;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct App {
     pub zoo: Arc<Zoo>,
     /// The way to the compiler.
     pub builder: Arc<Builder>,
+    /// What the store holds by digest.
+    pub files: Files,
 }
 
 /// Serves until the server is told to stop. Returns the address it listens on at once.

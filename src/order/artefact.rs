@@ -30,6 +30,13 @@ pub enum Unbuilt {
         /// What is missing.
         reason: String,
     },
+    /// Nobody knows yet, for a reason that is not the model's: a disk that is full, a file that is
+    /// damaged. It may be asked for again.
+    #[error("not now: {reason}")]
+    Later {
+        /// What is in the way.
+        reason: String,
+    },
     /// The compiler failed.
     #[error("the build failed: {reason}")]
     Failed {

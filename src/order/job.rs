@@ -34,7 +34,7 @@ pub enum JobResult {
     /// Of [`Job::Build`].
     Built(Result<Artefact, Unbuilt>),
     /// Of [`Job::Package`].
-    Packaged(Result<Package, String>),
+    Packaged(Result<Package, Unbuilt>),
 }
 
 /// A job and who wants it.

@@ -6,7 +6,9 @@
 mod artefact;
 mod job;
 mod package;
+mod sequence;
 
 pub use artefact::{Artefact, Unbuilt};
 pub use job::{BuildRequest, Job, JobDone, JobId, JobResult, StartJob};
 pub use package::{Package, PackageJob};
+pub use sequence::next_sequence;

@@ -1,10 +1,14 @@
 //! Calibration and test data: .npz and .npy files, read as the hostile input they may be.
 
+mod npy;
+
 use std::io::{Cursor, Read};
 
 use ndarray::{ArrayD, Axis};
-use ndarray_npy::ReadNpyExt;
+use tinsmith_build_job::child::Readers;
 use tinsmith_build_job::{Array, Samples, TestSet};
+
+use npy::{array, floats, header};
 
 /// The most bytes an array, and all that are used together, may have when they are unpacked.
 const MAX_BYTES: u64 = 512 << 20;
@@ -55,6 +59,12 @@ pub enum SamplesError {
         sample: usize,
     },
 }
+
+/// For the child process that opens files of unknown origin.
+pub const READERS: Readers = Readers {
+    samples: |bytes| samples(bytes).map_err(|error| error.to_string()),
+    test: |bytes| test_set(bytes).map_err(|error| error.to_string()),
+};
 
 /// The samples in an .npy file, or in the arrays of an .npz file, each of which is for the input of
 /// its name. An array `y` is for labels. If there is an array `x`, others that are no samples beside
@@ -218,73 +228,6 @@ fn entry(archive: &mut Archive<'_>, name: &str) -> Result<Vec<u8>, SamplesError>
     Ok(npy)
 }
 
-fn floats(name: &str, npy: &[u8]) -> Result<ArrayD<f32>, SamplesError> {
-    let (descr, _) = header(name, npy)?;
-    match descr.as_str() {
-        "<f4" => array::<f32>(name, npy),
-        "<f8" => Ok(array::<f64>(name, npy)?.mapv(|v| v as f32)),
-        _ => Err(SamplesError::Type {
-            name: name.into(),
-            found: descr,
-            expected: "float32",
-        }),
-    }
-}
-
-fn array<T: ndarray_npy::ReadableElement>(
-    name: &str,
-    npy: &[u8],
-) -> Result<ArrayD<T>, SamplesError> {
-    let (_, elements) = header(name, npy)?;
-    let bytes = elements.saturating_mul(size_of::<T>() as u64);
-    // The reader below allocates what the header claims.
-    if bytes > npy.len() as u64 {
-        return Err(SamplesError::Format(format!("array '{name}' is truncated")));
-    }
-    ArrayD::<T>::read_npy(npy).map_err(|error| SamplesError::Format(error.to_string()))
-}
-
-/// The type and the number of elements that a .npy header claims (NEP 1).
-fn header(name: &str, npy: &[u8]) -> Result<(String, u64), SamplesError> {
-    let wrong = || SamplesError::Format(format!("array '{name}' has no .npy header"));
-    let length = match npy.get(6) {
-        Some(1) => npy
-            .get(8..10)
-            .map(|b| (10_usize, usize::from(b[0]) | usize::from(b[1]) << 8)),
-        Some(2 | 3) => npy.get(8..12).and_then(|b| {
-            Some((
-                12,
-                usize::try_from(u32::from_le_bytes(b.try_into().ok()?)).ok()?,
-            ))
-        }),
-        _ => None,
-    };
-    let (start, length) = length
-        .filter(|_| npy.starts_with(b"\x93NUMPY"))
-        .ok_or_else(wrong)?;
-    let text = npy
-        .get(start..start.saturating_add(length))
-        .ok_or_else(wrong)?;
-    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
-    let after = |key: &str| text.split_once(key).map(|(_, rest)| rest).ok_or_else(wrong);
-    let descr = after("'descr':")?
-        .split('\'')
-        .nth(1)
-        .ok_or_else(wrong)?
-        .to_owned();
-    let shape = after("'shape':")?
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'));
-    let elements = shape
-        .ok_or_else(wrong)?
-        .0
-        .split(',')
-        .filter(|part| !part.trim().is_empty())
-        .try_fold(1_u64, |n, part| n.checked_mul(part.trim().parse().ok()?))
-        .ok_or_else(wrong)?;
-    Ok((descr, elements))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,6 +287,20 @@ mod tests {
         assert_eq!(set.x.iter().nth(1).unwrap(), [3., 4., 5.]);
         assert_eq!(set.y, [1., 5.]);
         assert_eq!(samples(&x(&[1., 2.], "(2, 1)")).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn integers_and_half_floats_are_taken() {
+        let two = |descr: &str, data: &[u8]| samples(&npy(descr, "(2, 1)", data)).unwrap().data;
+        assert_eq!(two("|u1", &[7, 255]), [7.0, 255.0]);
+        assert_eq!(two("|i1", &[7, 255]), [7.0, -1.0]);
+        assert_eq!(two("<i2", &[1, 0, 0xFF, 0xFF]), [1.0, -1.0]);
+        assert_eq!(two("<f2", &[0, 0x3C, 0, 0xC0]), [1.0, -2.0]);
+        assert_eq!(
+            two("<i8", &[[1_u8; 8], [0; 8]].concat()),
+            [72_340_172_838_076_673.0, 0.0]
+        );
+        assert!(samples(&npy(">f4", "(2, 1)", &[0; 8])).is_err());
     }
 
     #[test]

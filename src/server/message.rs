@@ -29,6 +29,9 @@ pub enum NoAnswer {
     /// Too much is asked at once: ask again a little later.
     #[error("the server is too busy; try again a little later")]
     Busy,
+    /// The disk of the store is full, so nothing was decided.
+    #[error("the disk of the server is full: nothing was decided; make room and try again")]
+    Full,
     /// The store failed, so nothing was decided.
     #[error("the store failed: nothing was decided; see the log of the server")]
     NotStored,

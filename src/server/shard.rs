@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tracing::{debug, error, trace, warn};
+use tracing::{debug, trace, warn};
 
 use super::SHELL_REQUESTS;
 use super::clock::Clock;
@@ -267,7 +267,7 @@ impl ShardTask {
                 match result {
                     Ok(version) => self.core.handle(now, Input::Persisted(id, version)),
                     Err(error) => {
-                        error!(%error, "the store refused a batch");
+                        debug!(%error, "the store refused a batch");
                         self.core.handle(now, Input::PersistFailed(id, error));
                     }
                 }
@@ -281,8 +281,12 @@ impl ShardTask {
                         self.reconciler.persisted(now, id);
                     }
                     Err(error) => {
-                        warn!(%error, "a device record could not be stored");
-                        held.for_each(|(id, _)| answer(state, id, Err(NoAnswer::NotStored)));
+                        debug!(%error, "a device record could not be stored");
+                        let why = match error {
+                            StoreError::Full => NoAnswer::Full,
+                            _ => NoAnswer::NotStored,
+                        };
+                        held.for_each(|(id, _)| answer(state, id, Err(why)));
                         self.reconciler.persist_failed(now, id);
                     }
                 }

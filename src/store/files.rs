@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use tinsmith_digest::Digest;
 
+use crate::space;
+
 /// A folder of content-addressed files: a file is complete and durable, or not there.
 #[derive(Clone, Debug)]
 pub struct Files {
@@ -32,6 +34,18 @@ impl Files {
         })
     }
 
+    /// The folder as it is, for who only reads.
+    pub fn open_as_is(folder: &Path) -> Self {
+        Files {
+            folder: folder.to_path_buf(),
+        }
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the file with this content is, or would be.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.to_string())
@@ -42,33 +56,62 @@ impl Files {
         self.path(digest).is_file()
     }
 
-    /// Stores `bytes`; durable when this returns.
+    /// Stores `bytes`; durable when this returns. A file that is there but damaged is replaced.
+    ///
+    /// # Errors
+    /// `StorageFull` if the disk would have too little room left, and what the system says.
     pub fn put(&self, bytes: &[u8]) -> io::Result<Digest> {
         let digest = Digest::of(bytes);
-        let path = self.path(&digest);
-        if fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64) {
+        if self.verify(&digest).unwrap_or(false) {
             return Ok(digest);
         }
+        space::expect_room(&self.folder, bytes.len() as u64)?;
+        self.put_as(&digest, &mut &*bytes)?;
+        Ok(digest)
+    }
+
+    /// Stores what is read, if it has this digest.
+    pub(crate) fn put_as(&self, digest: &Digest, content: &mut dyn Read) -> io::Result<()> {
         let n = TEMPORARY.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("tmp-{}-{n}", std::process::id()));
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(bytes)?;
+        let written = File::create_new(&temporary).and_then(|mut file| {
+            let found = copy(content, &mut file)?;
+            if found != *digest {
+                return Err(wrong(digest));
+            }
             file.sync_all()
         });
+        let path = self.path(digest);
         if let Err(error) = written.and_then(|()| fs::rename(&temporary, &path)) {
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
-        File::open(&self.folder)?.sync_all()?;
-        Ok(digest)
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// The digests of all files, in order.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn list(&self) -> io::Result<Vec<Digest>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            all.extend(
+                entry?
+                    .file_name()
+                    .to_str()
+                    .and_then(|name| name.parse::<Digest>().ok()),
+            );
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     /// Reads and verifies a file. `InvalidData` if the disk changed it.
     pub fn get(&self, digest: &Digest) -> io::Result<Vec<u8>> {
         let bytes = fs::read(self.path(digest))?;
         if Digest::of(&bytes) != *digest {
-            let text = format!("file {digest} does not have the content its name says");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            return Err(wrong(digest));
         }
         Ok(bytes)
     }
@@ -80,15 +123,7 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let mut hash = Sha256::new();
-        let mut piece = vec![0; 64 * 1024];
-        loop {
-            let n = file.read(&mut piece)?;
-            if n == 0 {
-                return Ok(<[u8; 32]>::from(hash.finalize()) == digest.0);
-            }
-            hash.update(&piece[..n]);
-        }
+        Ok(copy(&mut file, &mut io::sink())? == *digest)
     }
 
     /// Removes a file, which may be absent.
@@ -97,6 +132,25 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => File::open(&self.folder)?.sync_all(),
         }
+    }
+}
+
+fn wrong(digest: &Digest) -> io::Error {
+    let text = format!("file {digest} does not have the content its name says");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// Copies piece by piece, and gives the digest of all of it.
+fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<Digest> {
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let n = from.read(&mut piece)?;
+        if n == 0 {
+            return Ok(Digest(hash.finalize().into()));
+        }
+        hash.update(&piece[..n]);
+        to.write_all(&piece[..n])?;
     }
 }
 
@@ -122,6 +176,10 @@ mod tests {
             files.get(&digest).unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
+        // As long, but not the same: written anew.
+        files.put(b"module").unwrap();
+        assert_eq!(files.get(&digest).unwrap(), b"module");
+        assert_eq!(files.list().unwrap(), [digest]);
         files.remove(&digest).unwrap();
         assert!(!files.contains(&digest));
         assert!(!files.verify(&digest).unwrap());

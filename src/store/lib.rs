@@ -3,17 +3,24 @@
 //! A [`Store`] knows nothing of what it keeps. Keys begin with a tenant and a [`Kind`], records
 //! with the version of their schema. Anything bigger than [`MAX_RECORD`] belongs in [`files`].
 
+pub mod archive;
+mod content;
 pub mod files;
+mod loss;
 pub mod memory;
+mod proof;
 mod record;
 pub mod sled;
+pub mod space;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use futures_channel::oneshot;
 
+pub use content::{Content, Mark};
 pub use files::{Digest, Files};
+pub use loss::Loss;
 pub use memory::MemoryStore;
 pub use record::{RecordError, decode, encode, schema};
 pub use sled::SledStore;
@@ -181,9 +188,30 @@ pub enum StoreError {
     /// The disk, or the library on it, failed.
     #[error("the store failed: {0}")]
     Io(String),
+    /// The disk has no room. Nothing was changed, and it works again when there is room.
+    #[error("the disk of the store is full; nothing is stored until there is room again")]
+    Full,
+    /// Something that was durable is not there; the store was not opened.
+    #[error("the store has lost data: {0}")]
+    Lost(#[from] Loss),
+    /// Another process has the store.
+    #[error("the store belongs to another process that is running")]
+    InUse,
     /// The store was shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+/// Whether a store takes what it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Yes.
+    #[default]
+    Good,
+    /// Not now: the disk has no room. It does again by itself.
+    Full,
+    /// Not in this process any more, for this reason.
+    Failed(String),
 }
 
 /// Called once, from any thread, when a commit is durable or has failed.
@@ -208,6 +236,14 @@ pub trait Store: Send + Sync {
         after: Option<&'a Key>,
         limit: usize,
     ) -> Pending<'a, Result<Vec<(Key, Stored)>, StoreError>>;
+
+    /// Whether commits are taken.
+    fn health(&self) -> Health {
+        Health::Good
+    }
+
+    /// Writes all records, as they are at one moment between commits, for a backup.
+    fn export(&self, to: archive::Records) -> Pending<'_, Result<archive::Records, StoreError>>;
 }
 
 impl dyn Store {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::archive::Records;
 use super::{
-    Batch, Committed, Key, Kind, MAX_PAGE, Op, Pending, Store, StoreError, Stored, Version, check,
+    Batch, Committed, Key, Kind, MAX_PAGE, Mark, Op, Pending, Store, StoreError, Stored, Version,
+    check,
 };
 
 #[derive(Default)]
@@ -142,6 +144,24 @@ impl Store for MemoryStore {
             .map(|(key, stored)| (key.clone(), stored.clone()))
             .collect();
         Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn export(&self, mut to: Records) -> Pending<'_, Result<Records, StoreError>> {
+        let disk = self.lock();
+        let mut mark = Mark {
+            sequence: disk.commits,
+            ..Mark::default()
+        };
+        let mut written = Ok(());
+        for (key, stored) in &disk.records {
+            let key = key.to_bytes();
+            let value = [&stored.version.0.to_be_bytes()[..], &stored.bytes].concat();
+            mark.content.add(&key, &value);
+            written = written.and_then(|()| to.record(&key, &value));
+        }
+        to.mark = mark;
+        let result = written.map_err(|e| StoreError::Io(e.to_string()));
+        Box::pin(std::future::ready(result.map(|()| to)))
     }
 }
 

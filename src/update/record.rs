@@ -172,7 +172,7 @@ impl From<Unbuilt> for Failure {
     fn from(unbuilt: Unbuilt) -> Self {
         match unbuilt {
             Unbuilt::Refused { reason } => Failure::Refused { reason },
-            Unbuilt::Failed { reason } => Failure::Build { reason },
+            Unbuilt::Failed { reason } | Unbuilt::Later { reason } => Failure::Build { reason },
         }
     }
 }

@@ -81,6 +81,18 @@ pub fn slots(values: &[PathValue]) -> Result<Vec<Slot>, SlotError> {
         .collect()
 }
 
+/// The highest sequence number that the device has ever committed, if it tells.
+pub fn floor(values: &[PathValue]) -> Option<u64> {
+    let of_slot = |found: &&PathValue| {
+        found.path.object_id() == Some(OBJECT)
+            && found.path.resource_id() == Some(id::SEQUENCE_FLOOR)
+    };
+    let floors = values.iter().filter(of_slot);
+    floors
+        .filter_map(|found| u64::try_from(found.value.as_i64()?).ok())
+        .max()
+}
+
 fn slot(instance: u16, values: &[PathValue]) -> Result<Slot, SlotError> {
     let find = |resource| {
         let path = Path::resource(OBJECT, instance, resource);

@@ -56,6 +56,11 @@ impl Process {
         Process(command.spawn().unwrap_or_else(|e| panic!("{name:?}: {e}")))
     }
 
+    /// One that was spawned.
+    pub(crate) fn own(child: Child) -> Self {
+        Process(child)
+    }
+
     /// SIGKILL, as a power cut is.
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();

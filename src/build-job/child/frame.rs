@@ -5,10 +5,13 @@ use std::io::Read;
 use lwm2m_objects::capability::Capability;
 use serde::{Deserialize, Serialize};
 
-use crate::{Array, CompileError, Compiled, Options, Report, Request, Samples, Task, TestSet};
+use crate::{
+    Array, CompileError, Compiled, Facts, Options, Report, Request, Samples, Sealed, Task, TestSet,
+};
 
-const REQUEST: &[u8; 8] = b"TSMreq02";
-const ANSWER: &[u8; 8] = b"TSMans01";
+const REQUEST: &[u8; 8] = b"TSMreq03";
+const SEALED: &[u8; 8] = b"TSMsea01";
+const ANSWER: &[u8; 8] = b"TSMans02";
 /// Most bytes of the JSON head of a request.
 const MAX_HEAD: usize = 1 << 20;
 /// Most bytes of a raw part of a request.
@@ -16,6 +19,8 @@ const MAX_PART: u64 = 1 << 29;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
+    /// Time on the processor.
+    seconds: u64,
     name: String,
     version: String,
     task: Task,
@@ -26,6 +31,41 @@ struct Head {
     onnx_bytes: u64,
     calibration: SamplesHead,
     test: Option<TestHead>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SealedHead {
+    seconds: u64,
+    name: String,
+    version: String,
+    task: Task,
+    labels: Vec<String>,
+    capability: Option<Capability>,
+    onnx_bytes: u64,
+    calibration_bytes: u64,
+    test_bytes: Option<u64>,
+}
+
+/// What a child is asked.
+#[derive(Debug, PartialEq)]
+pub(super) enum Asked {
+    Request(Request),
+    Sealed(Sealed),
+}
+
+/// What a child answers.
+#[derive(Debug, PartialEq)]
+pub(super) struct Answer {
+    /// No module if none was asked for.
+    pub(super) result: Result<Option<Compiled>, CompileError>,
+    /// Of the files that were opened.
+    pub(super) facts: Option<Facts>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnswerHead {
+    result: Result<Option<Report>, CompileError>,
+    facts: Option<Facts>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,9 +106,31 @@ fn frame(magic: &[u8; 8], head: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// A build whose files are still to be opened, as bytes.
+pub(super) fn sealed(sealed: &Sealed, seconds: u64) -> Result<Vec<u8>, String> {
+    let head = SealedHead {
+        seconds,
+        name: sealed.name.clone(),
+        version: sealed.version.clone(),
+        task: sealed.task,
+        labels: sealed.labels.clone(),
+        capability: sealed.capability.clone(),
+        onnx_bytes: sealed.onnx.len() as u64,
+        calibration_bytes: sealed.calibration.len() as u64,
+        test_bytes: sealed.test.as_ref().map(|test| test.len() as u64),
+    };
+    let json = serde_json::to_vec(&head).map_err(|e| e.to_string())?;
+    let mut bytes = frame(SEALED, &json)?;
+    bytes.extend_from_slice(&sealed.onnx);
+    bytes.extend_from_slice(&sealed.calibration);
+    bytes.extend_from_slice(sealed.test.as_deref().unwrap_or_default());
+    Ok(bytes)
+}
+
 /// A request as bytes.
-pub(super) fn request(request: &Request) -> Result<Vec<u8>, String> {
+pub(super) fn request(request: &Request, seconds: u64) -> Result<Vec<u8>, String> {
     let head = Head {
+        seconds,
         name: request.name.clone(),
         version: request.version.clone(),
         task: request.task,
@@ -128,16 +190,19 @@ fn floats(input: &mut dyn Read, elements: u64) -> Result<Vec<f32>, String> {
         .collect())
 }
 
-/// Reads a request.
-pub(super) fn read_request(input: &mut dyn Read) -> Result<Request, String> {
+/// Reads what is asked, with the seconds on the processor that it may take.
+pub(super) fn read_request(input: &mut dyn Read) -> Result<(u64, Asked), String> {
     let mut fixed = [0; 12];
     input.read_exact(&mut fixed).map_err(|e| e.to_string())?;
     let [magic @ .., a, b, c, d] = fixed;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
-    if magic != *REQUEST || length > MAX_HEAD {
+    if ![*REQUEST, *SEALED].contains(&magic) || length > MAX_HEAD {
         return Err("it does not begin as a request".into());
     }
     let json = part(input, length as u64, 1)?;
+    if magic == *SEALED {
+        return read_sealed(&json, input);
+    }
     let head: Head = serde_json::from_slice(&json).map_err(|e| e.to_string())?;
     let onnx = part(input, head.onnx_bytes, 1)?;
     let calibration = head.calibration.read(input)?;
@@ -155,7 +220,7 @@ pub(super) fn read_request(input: &mut dyn Read) -> Result<Request, String> {
             Some(TestSet { x, y })
         }
     };
-    Ok(Request {
+    let request = Request {
         name: head.name,
         version: head.version,
         onnx,
@@ -168,35 +233,59 @@ pub(super) fn read_request(input: &mut dyn Read) -> Result<Request, String> {
             golden_sample: head.golden_sample,
         },
         test,
-    })
+    };
+    Ok((head.seconds, Asked::Request(request)))
+}
+
+fn read_sealed(json: &[u8], input: &mut dyn Read) -> Result<(u64, Asked), String> {
+    let head: SealedHead = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    let sealed = Sealed {
+        name: head.name,
+        version: head.version,
+        onnx: part(input, head.onnx_bytes, 1)?.into(),
+        task: head.task,
+        labels: head.labels,
+        capability: head.capability,
+        calibration: part(input, head.calibration_bytes, 1)?.into(),
+        test: match head.test_bytes {
+            None => None,
+            Some(length) => Some(part(input, length, 1)?.into()),
+        },
+    };
+    Ok((head.seconds, Asked::Sealed(sealed)))
 }
 
 /// An answer as bytes.
-pub(super) fn answer(result: &Result<Compiled, CompileError>) -> Result<Vec<u8>, String> {
-    let head: Result<&Report, &CompileError> = result.as_ref().map(|compiled| &compiled.report);
+pub(super) fn answer(answer: &Answer) -> Result<Vec<u8>, String> {
+    let report = |compiled: &Option<Compiled>| compiled.as_ref().map(|c| c.report.clone());
+    let head = AnswerHead {
+        result: answer.result.as_ref().map(report).map_err(Clone::clone),
+        facts: answer.facts.clone(),
+    };
     let json = serde_json::to_vec(&head).map_err(|e| e.to_string())?;
     let mut bytes = frame(ANSWER, &json)?;
-    if let Ok(compiled) = result {
+    if let Ok(Some(compiled)) = &answer.result {
         bytes.extend(&compiled.module);
     }
     Ok(bytes)
 }
 
 /// Reads an answer; what comes before it is ignored.
-pub(super) fn read_answer(bytes: &[u8]) -> Option<Result<Compiled, CompileError>> {
+pub(super) fn read_answer(bytes: &[u8]) -> Option<Answer> {
     let start = bytes
         .windows(ANSWER.len())
         .position(|window| window == ANSWER)?;
     let (length, rest) = bytes[start + ANSWER.len()..].split_first_chunk::<4>()?;
     let (json, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let head: Result<Report, CompileError> = serde_json::from_slice(json).ok()?;
-    Some(match head {
+    let AnswerHead { result, facts } = serde_json::from_slice(json).ok()?;
+    let result = match result {
         Err(error) => Err(error),
-        Ok(report) => {
-            let module = rest
-                .get(..usize::try_from(report.module_bytes).ok()?)?
-                .to_vec();
-            Ok(Compiled { module, report })
+        Ok(None) => Ok(None),
+        Ok(Some(report)) => {
+            let length = usize::try_from(report.module_bytes).ok()?;
+            let module = rest.get(..length)?.to_vec();
+            Ok(Some(Compiled { module, report }))
         }
-    })
+    };
+    Some(Answer { result, facts })
 }

@@ -3,25 +3,57 @@
 use super::*;
 use crate::{ModelError, Options, Problem, Samples, Task};
 
+const READERS: Readers = Readers {
+    samples: |bytes| match bytes {
+        [] => Err("it is empty".into()),
+        bytes => Ok(Samples::new(vec![1], vec![1.0; bytes.len()])),
+    },
+    test: |_| Err("none is read".into()),
+};
+
 const ROLE: &str = "TINSMITH_TEST_CHILD";
 
 #[test]
 fn as_child() {
     match std::env::var(ROLE).as_deref() {
         Ok("compile") => {
-            let _ = serve(|request, progress| {
-                let stage = "check".to_owned();
-                progress(Progress {
-                    stage,
-                    fraction: 0.0,
-                });
-                Err(CompileError::Model(Box::new(ModelError {
-                    model: request.name.clone(),
-                    node: None,
-                    operator: None,
-                    problem: Problem::Empty,
-                })))
-            });
+            let _ = serve(
+                |request, progress| {
+                    let stage = "check".to_owned();
+                    progress(Progress {
+                        stage,
+                        fraction: 0.0,
+                    });
+                    Err(CompileError::Model(Box::new(ModelError {
+                        model: request.name.clone(),
+                        node: None,
+                        operator: None,
+                        problem: Problem::Empty,
+                    })))
+                },
+                READERS,
+            );
+        }
+        Ok("limited") => {
+            use nix::sys::resource::{Resource, getrlimit};
+            let _ = serve(
+                |request, _| {
+                    let most = |resource| getrlimit(resource).map(|(soft, _)| soft);
+                    let found = [
+                        most(Resource::RLIMIT_AS),
+                        most(Resource::RLIMIT_FSIZE),
+                        most(Resource::RLIMIT_NOFILE),
+                        most(Resource::RLIMIT_CPU),
+                    ];
+                    let signal = nix::sys::prctl::get_pdeathsig();
+                    Err(CompileError::Internal {
+                        model: request.name.clone(),
+                        stage: "limits".into(),
+                        problem: format!("{:?} {signal:?}", found.map(Result::unwrap_or_default)),
+                    })
+                },
+                READERS,
+            );
         }
         Ok("crash") => std::process::abort(),
         Ok("hang") => std::thread::sleep(Duration::from_secs(60)),
@@ -109,8 +141,54 @@ fn too_much_memory_is_an_error() {
 }
 
 #[test]
+fn a_child_is_limited() {
+    let limit = Duration::from_secs(60);
+    let error = run(child("limited"), limit, &small(b"x"), &mut |_| {}).unwrap_err();
+    let CompileError::Internal { problem, .. } = error else {
+        panic!("{error}")
+    };
+    let cpu = cpu_seconds(limit);
+    let expected = format!("[{}, 0, 32, {cpu}] Ok(Some(SIGKILL))", 1_u64 << 30);
+    assert_eq!(problem, expected);
+}
+
+#[test]
+fn files_are_opened_in_the_child() {
+    let sealed = |calibration: &[u8]| Sealed {
+        name: "m".into(),
+        version: "1".into(),
+        onnx: b"onnx bytes".as_slice().into(),
+        task: Task::Classify,
+        labels: vec![],
+        capability: None,
+        calibration: calibration.into(),
+        test: None,
+    };
+    let ask = |sealed: &Sealed| {
+        let bytes = frame::sealed(sealed, 9).unwrap();
+        for end in 0..bytes.len() {
+            assert!(frame::read_request(&mut &bytes[..end]).is_err());
+        }
+        let (seconds, asked) = frame::read_request(&mut bytes.as_slice()).unwrap();
+        assert_eq!((seconds, &asked), (9, &Asked::Sealed(sealed.clone())));
+        let answer = exchange(child("compile"), LIMIT, "m", Ok(bytes), &mut |_| {}).unwrap();
+        (answer.result, answer.facts)
+    };
+    let (result, facts) = ask(&sealed(&[0; 5]));
+    assert_eq!(result, Ok(None));
+    let facts = facts.unwrap();
+    assert_eq!((facts.calibration.samples, facts.test), (5, None));
+    let options = Options::new(Samples::new(vec![1], vec![1.0; 5]));
+    assert_eq!(facts.options, options.digest());
+    let (result, facts) = ask(&sealed(b""));
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("the calibration file can't be used: it is empty"));
+    assert_eq!(facts, None);
+}
+
+#[test]
 fn no_program_is_an_error() {
-    let error = compile(Path::new("/nonexistent"), &small(b"x"), &mut |_| {}).unwrap_err();
+    let error = compile(Path::new("/nonexistent"), &small(b"x"), LIMIT, &mut |_| {}).unwrap_err();
     let CompileError::Child {
         reason: ChildFailure::NotStarted { .. },
         ..
@@ -123,8 +201,11 @@ fn no_program_is_an_error() {
 #[test]
 fn requests_survive_the_pipe_and_cuts_are_noticed() {
     let request = small(b"onnx bytes");
-    let bytes = frame::request(&request).unwrap();
-    assert_eq!(frame::read_request(&mut bytes.as_slice()), Ok(request));
+    let bytes = frame::request(&request, 7).unwrap();
+    assert_eq!(
+        frame::read_request(&mut bytes.as_slice()),
+        Ok((7, Asked::Request(request)))
+    );
     for end in 0..bytes.len() {
         assert!(frame::read_request(&mut &bytes[..end]).is_err());
     }

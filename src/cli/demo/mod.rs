@@ -85,7 +85,7 @@ impl Demo {
             },
             ..Config::default()
         };
-        let running = serve::start(config, Some(compiler)).await?;
+        let running = serve::start(config, Some(compiler), serve::Choices::default()).await?;
         let addresses = running.server.addresses();
         let bootstrap = addresses.bootstrap.context("no bootstrap listener")?;
         let say = watch::Say::new(started);

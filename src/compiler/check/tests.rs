@@ -109,6 +109,24 @@ fn good() -> pb::ModelProto {
     }
 }
 
+#[test]
+fn all_unknown_operators_are_told_at_once() {
+    let mut model = good();
+    let graph = model.graph.as_mut().unwrap();
+    graph.node[0].op_type = "Frobnicate".into();
+    graph.node[1].domain = "com.example".into();
+    let error = check("m", &model.encode_to_vec()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("model m: 2 nodes can't be compiled: node first"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Frobnicate") && text.contains("com.example"),
+        "{text}"
+    );
+}
+
 fn refuse(change: impl FnOnce(&mut pb::GraphProto)) -> ModelError {
     let mut model = good();
     change(model.graph.as_mut().unwrap());

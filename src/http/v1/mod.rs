@@ -4,6 +4,7 @@ mod devices;
 mod models;
 mod resources;
 mod server;
+mod store;
 
 use axum::Router;
 use axum::routing::{get, post, put};
@@ -16,7 +17,9 @@ const MAX_UPLOAD: usize = 256 << 20;
 /// All paths.
 pub fn router() -> Router<App> {
     Router::new()
+        .route("/readyz", get(server::ready))
         .route("/api/v1/server", get(server::show))
+        .route("/api/v1/store/backup", get(store::backup))
         .route("/api/v1/devices", get(devices::list))
         .route("/api/v1/devices/{endpoint}", get(devices::show))
         .route(

@@ -9,13 +9,18 @@ use serde_json::{Value, json};
 use crate::{ApiError, App};
 use tinsmith_build::{Card, Model};
 
-/// All models, without their data; `unreadable` names those whose records can't be read.
+/// All models, without their data; `unreadable` names those whose records can't be read,
+/// `damaged` those whose files are gone or damaged.
 pub(super) async fn list(State(app): State<App>) -> Json<Value> {
     let models: Vec<Value> = app.zoo.list().iter().map(|model| describe(model)).collect();
     let mut answer = json!({ "models": models });
     let unreadable = app.zoo.unreadable();
     if !unreadable.is_empty() {
         answer["unreadable"] = json!(unreadable);
+    }
+    let damaged = app.zoo.damaged();
+    if !damaged.is_empty() {
+        answer["damaged"] = json!(damaged);
     }
     Json(answer)
 }
@@ -26,10 +31,12 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let model = app.zoo.find(&name)?;
+    app.builder.read(&model).await?;
+    let facts = model.facts();
     let mut value = describe(&model);
     value["card"] = json!(model.card);
-    value["calibration_samples"] = json!(model.calibration()?.len());
-    value["test_samples"] = json!(model.test()?.map(|test| test.x.len()));
+    value["calibration_samples"] = json!(facts.map(|facts| facts.calibration.samples));
+    value["test_samples"] = json!(facts.and_then(|facts| Some(facts.test.as_ref()?.samples)));
     Ok(Json(value))
 }
 

@@ -3,73 +3,158 @@
 //! sled's own flush uses `sync_file_range`, which survives the death of the process but not that
 //! of the machine, so each group ends with an `fdatasync` of sled's file, on a thread of its own:
 //! the next group is written meanwhile. Check: `strace -f -e trace=fdatasync tinsmith serve` shows
-//! one for each group. After an `fdatasync` that failed nothing is promised any more, since the
-//! kernel may have dropped what it could not write: every later commit fails until a restart.
+//! one for each group. Only then the proof is written, so it is never ahead of the database; it is
+//! synced by a third thread, at most 20 times a second. After an `fdatasync` that failed nothing is
+//! promised any more, since the kernel may have dropped what it could not write: every later
+//! commit fails until a restart.
 
+mod open;
+mod restore;
 mod writer;
 
-use std::fs::File;
+use std::io::Read;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use super::{Batch, Committed, Key, Kind, MAX_PAGE, Pending, Store, StoreError, Stored};
+use futures_channel::oneshot;
+
+use super::archive::{ArchiveError, Records, Summary};
+use super::space::{self, Room};
+use super::{
+    Batch, Committed, Health, Key, Kind, Loss, MAX_PAGE, Mark, Pending, Store, StoreError, Stored,
+};
 use writer::{Job, io, split};
 
 /// Batches that may wait for the writer; more callers wait in line.
 const QUEUE: usize = 16 * 1024;
 
-/// How often, ten times a second, a store that is locked is tried again.
-const OPEN_TRIES: u32 = 20;
-
-/// sled 0.34 in a folder of its own.
+/// sled 0.34 in the folder `records` of a store, with its proof in the file `proof`.
 pub struct SledStore {
     db: ::sled::Db,
     queue: Option<mpsc::SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
-    syncs: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+/// What the threads share.
+struct State {
+    folder: PathBuf,
+    syncs: AtomicU64,
+    condition: Mutex<Condition>,
+}
+
+#[derive(Default)]
+struct Condition {
+    room: Room,
+    /// Why nothing is stored any more.
+    failed: Option<String>,
+}
+
+impl State {
+    /// How it is now; a change is told in the log.
+    fn health(&self) -> Health {
+        let mut condition = self
+            .condition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &condition.failed {
+            return Health::Failed(reason.clone());
+        }
+        // A disk that can't be asked is told by the next write.
+        if let Ok(free) = space::free(&self.folder)
+            && condition.room.look(free)
+        {
+            if condition.room.full {
+                tracing::error!("the disk of the store is full: nothing is stored");
+            } else {
+                tracing::warn!("the disk of the store has room again");
+            }
+        }
+        if condition.room.full {
+            return Health::Full;
+        }
+        Health::Good
+    }
+
+    /// For good.
+    fn fail(&self, error: &StoreError) {
+        let mut condition = self
+            .condition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if condition.failed.is_none() {
+            tracing::error!(%error, "nothing is stored any more by this process");
+            condition.failed = Some(error.to_string());
+        }
+    }
 }
 
 impl SledStore {
     /// Opens or creates the store in `folder`.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] if something that was durable is not there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let config = ::sled::Config::new()
-            .path(folder)
-            .cache_capacity(64 << 20)
-            .flush_every_ms(None);
-        let mut tries = 0;
-        let db = loop {
-            match config.open() {
-                Ok(db) => break db,
-                // sled gives its lock up a little after its last handle is dropped, and a process
-                // that is being replaced a little after its successor begins.
-                Err(error) if tries < OPEN_TRIES && error.to_string().contains("acquire lock") => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                Err(error) => return Err(io(error)),
-            }
-        };
-        let file = File::open(folder.join("db")).map_err(io)?;
-        // The names of new files must be durable too.
-        File::open(folder).and_then(|f| f.sync_all()).map_err(io)?;
+        Self::start(folder, false)
+    }
+
+    /// The same, going on with what is there. A database that can't be read is set aside.
+    ///
+    /// # Errors
+    /// The disk, or another process that has the store.
+    pub fn open_with_loss(folder: &Path) -> Result<Self, StoreError> {
+        Self::start(folder, true)
+    }
+
+    /// How far the store in `folder` is, and what it has lost; it is left as it is.
+    ///
+    /// # Errors
+    /// There is none, or a process has it.
+    pub fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
+        open::check(folder)
+    }
+
+    /// Makes the store `folder`, which must be absent or empty, from a backup: all of it or nothing.
+    ///
+    /// # Errors
+    /// The backup is damaged, or the disk.
+    pub fn restore(from: impl Read, folder: &Path) -> Result<Summary, ArchiveError> {
+        restore::restore(from, folder)
+    }
+
+    fn start(folder: &Path, accept_loss: bool) -> Result<Self, StoreError> {
+        let opened = open::open(folder, accept_loss)?;
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
-        let syncs = Arc::new(AtomicU64::new(0));
-        let writer = writer::start(db.clone(), file, jobs, Arc::clone(&syncs))?;
+        let state = Arc::new(State {
+            folder: folder.to_path_buf(),
+            syncs: AtomicU64::new(0),
+            condition: Mutex::default(),
+        });
+        let db = opened.db.clone();
+        let writer = writer::start(opened, jobs, &state)?;
         Ok(SledStore {
             db,
             queue: Some(queue),
             writer: Some(writer),
-            syncs,
+            state,
         })
     }
 
-    /// How often the file was synced: once for each group of batches.
+    /// How often the database was synced: once for each group of batches.
     pub fn syncs(&self) -> u64 {
-        self.syncs.load(Ordering::Relaxed)
+        self.state.syncs.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, job: Job) {
+        let Some(queue) = &self.queue else {
+            return job.refuse(StoreError::Closed);
+        };
+        if let Err(mpsc::SendError(job)) = queue.send(job) {
+            job.refuse(StoreError::Closed);
+        }
     }
 }
 
@@ -111,12 +196,17 @@ impl SledStore {
 
 impl Store for SledStore {
     fn commit_with(&self, batch: Batch, done: Committed) {
-        let Some(queue) = &self.queue else {
-            return done(Err(StoreError::Closed));
-        };
-        if let Err(mpsc::SendError(job)) = queue.send(Job { batch, done }) {
-            (job.done)(Err(StoreError::Closed));
-        }
+        self.send(Job::Commit(batch, done));
+    }
+
+    fn health(&self) -> Health {
+        self.state.health()
+    }
+
+    fn export(&self, to: Records) -> Pending<'_, Result<Records, StoreError>> {
+        let (done, exported) = oneshot::channel();
+        self.send(Job::Export(to, done));
+        Box::pin(async move { exported.await.unwrap_or(Err(StoreError::Closed)) })
     }
 
     fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Result<Option<Stored>, StoreError>> {

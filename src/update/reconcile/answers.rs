@@ -96,6 +96,11 @@ impl Reconciler {
             }
             Asked::Slots => match slot::slots(values) {
                 Ok(slots) => {
+                    if let Some(floor) = slot::floor(values) {
+                        device.tells_floor = true;
+                        device.dirty |= floor > device.record.sequence;
+                        device.record.sequence = device.record.sequence.max(floor);
+                    }
                     device.dirty |= device.record.slots != slots;
                     device.record.slots.clone_from(&slots);
                     device.view.slots = Some(slots);

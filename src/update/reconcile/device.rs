@@ -85,6 +85,8 @@ pub(super) struct Device {
     pub(super) gathered: Vec<(Path, OwnedValue)>,
     /// What is stored together with the record.
     pub(super) beside: Vec<Op>,
+    /// Whether the device tells the highest sequence number that it has committed.
+    pub(super) tells_floor: bool,
 }
 
 impl Device {

@@ -1,9 +1,9 @@
 //! What the build service is asked for, and what it gives.
 
 use super::{Output, Reconciler};
-use crate::record::{Failure, Step};
+use crate::record::Step;
 use tinsmith_lwm2m::{Body, Endpoint, Now};
-use tinsmith_order::{Job, JobId, JobResult, Package};
+use tinsmith_order::{Job, JobId, JobResult, Package, Unbuilt};
 
 impl Reconciler {
     pub(super) fn start(&mut self, endpoint: &Endpoint, job: Job) {
@@ -47,6 +47,13 @@ impl Reconciler {
                 device.record.note(now.wall, text);
                 device.dirty = true;
             }
+            // From the build on: the module may be gone.
+            JobResult::Built(Err(Unbuilt::Later { reason }))
+            | JobResult::Packaged(Err(Unbuilt::Later { reason })) => {
+                tracing::debug!(%endpoint, reason, "no module yet");
+                attempt.artefact = None;
+                self.wait(now, &endpoint);
+            }
             JobResult::Built(Err(failure)) => self.finish(now, &endpoint, Some(failure.into())),
             JobResult::Packaged(Ok(Package {
                 digest,
@@ -59,9 +66,7 @@ impl Reconciler {
                 attempt.package = Some(package);
                 device.body = device.online.then_some(body);
             }
-            JobResult::Packaged(Err(reason)) => {
-                self.finish(now, &endpoint, Some(Failure::Build { reason }));
-            }
+            JobResult::Packaged(Err(failure)) => self.finish(now, &endpoint, Some(failure.into())),
         }
         self.advance(now, &endpoint);
     }

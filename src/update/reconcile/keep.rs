@@ -34,7 +34,7 @@ impl Reconciler {
             device.deleting = false;
             device.dirty = true;
         }
-        self.pause(now, &endpoint);
+        self.wait(now, &endpoint, super::PAUSE);
     }
 
     /// Stores what differs from what is stored.

@@ -195,12 +195,19 @@ impl Reconciler {
         }));
     }
 
+    /// Stores what has changed, and waits.
     fn pause(&mut self, now: Now, endpoint: &Endpoint) {
         self.back_off(now, endpoint, PAUSE);
     }
 
-    /// Twice as long as the time before, from a first to a longest pause (ms).
-    fn back_off(&mut self, now: Now, endpoint: &Endpoint, (first, longest): (u64, u64)) {
+    /// Stores what has changed, and waits twice as long as the time before, from a first to a
+    /// longest pause (ms).
+    fn back_off(&mut self, now: Now, endpoint: &Endpoint, pauses: (u64, u64)) {
+        self.wait(now, endpoint, pauses);
+        self.store(endpoint);
+    }
+
+    fn wait(&mut self, now: Now, endpoint: &Endpoint, (first, longest): (u64, u64)) {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return;
         };
@@ -210,7 +217,6 @@ impl Reconciler {
             self.wakes.remove(&(old, endpoint.clone()));
         }
         self.wakes.insert((at, endpoint.clone()));
-        self.store(endpoint);
     }
 
     fn unpause(&mut self, endpoint: &Endpoint) {

@@ -13,8 +13,11 @@ use crate::next::{Next, next};
 use crate::record::{Attempt, DeviceRecord, Failure, Step};
 use crate::slot;
 use tinsmith_lwm2m::{Endpoint, Now, Operation};
-use tinsmith_order::{Job, PackageJob};
+use tinsmith_order::{Job, PackageJob, next_sequence};
 
+/// The Update Result of a package whose sequence number is not above the device's floor, and of
+/// a trial that failed.
+const TOO_LOW: i64 = 8;
 /// An attempt is given up after this time (ms).
 const ATTEMPT: u64 = 24 * 3_600_000;
 /// Pushes that end with an error and without progress, after which an attempt is given up.
@@ -87,7 +90,10 @@ impl Reconciler {
             }
             Next::Number => {
                 let record = &mut device.record;
-                record.sequence = (record.sequence + 1).max(now.wall / 1000);
+                let last = record.last.as_ref().and_then(|last| last.failure.as_ref());
+                let refused = matches!(last, Some(Failure::Update { result: TOO_LOW }))
+                    && !device.tells_floor;
+                record.sequence = next_sequence(record.sequence, now.wall / 1000, refused);
                 if let Some(attempt) = &mut record.attempt {
                     attempt.sequence = Some(record.sequence);
                 }

@@ -64,6 +64,8 @@ pub(super) struct SimDevice {
     pub(super) registered_objects: Vec<u16>,
     /// What it answers next, whatever it is asked.
     pub(super) answers: VecDeque<Outcome>,
+    /// The highest sequence number committed, if it tells.
+    pub(super) floor: Option<u64>,
 }
 
 /// A package as the tests know it: the digest of the module, the model's name, the source.
@@ -108,6 +110,7 @@ impl SimDevice {
             capability_reads: 0,
             registered_objects: vec![1, 3, 5, 27300, 27301, 27302, 27303],
             answers: VecDeque::new(),
+            floor: None,
         }
     }
 
@@ -324,6 +327,8 @@ impl SimDevice {
                 (at(21), OwnedValue::Opaque(tag)),
                 (at(22), OwnedValue::UnsignedInteger(received)),
             ]);
+            let floor = self.floor.map(OwnedValue::UnsignedInteger);
+            values.extend(floor.map(|floor| (at(23), floor)));
         }
         values.retain(|(p, _)| p.starts_with(&path));
         values.sort_by_key(|(p, _)| *p);

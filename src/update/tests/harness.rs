@@ -30,6 +30,11 @@ pub(super) struct World {
     registered: bool,
     pub(super) builds: u32,
     pub(super) refuse: Option<String>,
+    /// Jobs that are answered with "not now" first.
+    pub(super) later: u32,
+    /// Batches that can't be stored first, and how many were tried.
+    pub(super) full: u32,
+    pub(super) commits: u32,
 }
 
 impl World {
@@ -46,6 +51,9 @@ impl World {
             registered: false,
             builds: 0,
             refuse: None,
+            later: 0,
+            full: 0,
+            commits: 0,
         }
     }
 
@@ -186,7 +194,13 @@ impl World {
         match todo {
             Todo::Request(request) => self.request(&request),
             Todo::Event(event) => self.reconciler.event(self.now, &event),
+            Todo::Persist(id, _) if self.full > 0 => {
+                self.full -= 1;
+                self.commits += 1;
+                self.reconciler.persist_failed(self.now, id);
+            }
             Todo::Persist(id, batch) => {
+                self.commits += 1;
                 for op in batch.ops {
                     match op {
                         Op::Put(key, record) => self.disk.insert(key.to_bytes(), record),
@@ -240,7 +254,14 @@ impl World {
     }
 
     fn job(&mut self, job: Job) -> JobResult {
+        let later = self.later > 0;
+        self.later = self.later.saturating_sub(1);
+        let reason = || Unbuilt::Later {
+            reason: "the disk is full".into(),
+        };
         match job {
+            Job::Build { .. } if later => JobResult::Built(Err(reason())),
+            Job::Package(_) if later => JobResult::Packaged(Err(reason())),
             Job::Build { source, .. } => {
                 self.builds += 1;
                 JobResult::Built(match &self.refuse {

@@ -110,6 +110,72 @@ fn a_refused_build_sends_nothing_and_is_not_repeated() {
 }
 
 #[test]
+fn the_floor_that_a_device_tells_is_passed() {
+    let mut world = World::new(SimDevice::new());
+    // A server whose clock was once 20 years ahead has left it behind.
+    let floor = world.now.wall / 1000 + 20 * 366 * 24 * 3600;
+    world.device.floor = Some(floor);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    assert_eq!(world.status().record.sequence, floor + 1);
+}
+
+#[test]
+fn each_refusal_of_a_device_that_tells_no_floor_goes_up_by_a_year() {
+    let mut world = World::new(SimDevice::new());
+    world.device.reject_download = Some(8);
+    world.register();
+    world.want("motion");
+    world.run_until_quiet();
+    let first = world.status().record.sequence;
+    world.decide(Command::Retry);
+    world.run_until_quiet();
+    let second = world.status().record.sequence;
+    assert_eq!(second - first, 366 * 24 * 3600);
+}
+
+#[test]
+fn what_is_not_the_models_fault_is_tried_again() {
+    for later in 1..6 {
+        let mut world = World::new(SimDevice::new());
+        world.later = later;
+        world.register();
+        world.want("motion");
+        world.run_until_quiet();
+        assert_eq!(world.status().summary, Summary::Installed, "{later}");
+    }
+    // The module is gone when it is to be wrapped.
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.want("motion");
+    while world.builds == 0 {
+        world.run_steps(1);
+    }
+    world.later = 1;
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+    assert_eq!(world.builds, 2);
+}
+
+#[test]
+fn a_store_that_takes_nothing_is_not_asked_all_the_time() {
+    let mut world = World::new(SimDevice::new());
+    world.register();
+    world.want("motion");
+    world.full = u32::MAX;
+    let begin = (world.now.mono, world.commits);
+    while world.now.mono < begin.0 + 60_000 {
+        world.run_steps(1);
+    }
+    let tries = world.commits - begin.1;
+    assert!((10..30).contains(&tries), "{tries} in a minute");
+    world.full = 0;
+    world.run_until_quiet();
+    assert_eq!(world.status().summary, Summary::Installed);
+}
+
+#[test]
 fn an_update_result_is_a_failure_with_its_reason() {
     let mut device = SimDevice::new();
     device.reject_download = Some(5);

@@ -131,6 +131,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-inference",
             "tinsmith-lwm2m",
             "tinsmith-server",
+            "tinsmith-store",
             "tinsmith-update",
         ],
     ),

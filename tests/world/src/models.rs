@@ -107,6 +107,9 @@ pub fn job(job: &Job) -> JobResult {
                 compiler: "world".into(),
             }))
         }
-        Job::Package(job) => JobResult::Packaged(job.package(module(&job.model).into())),
+        Job::Package(job) => {
+            let package = job.package(module(&job.model).into());
+            JobResult::Packaged(package.map_err(|reason| Unbuilt::Failed { reason }))
+        }
     }
 }
