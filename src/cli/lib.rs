@@ -3,13 +3,20 @@
 mod api;
 mod compile;
 mod compile_child;
+mod completions;
+mod config_file;
 mod demo;
 mod device;
 mod host_device;
 mod model;
+mod out;
 mod serve;
 mod table;
 mod update;
+
+pub use out::failed;
+
+use std::io::IsTerminal;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -26,8 +33,28 @@ pub struct Cli {
     /// Log more: -v for what happens, -vv for every message (or set RUST_LOG).
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
+    /// How to log: lines for people, or one JSON document for each.
+    #[arg(
+        long,
+        global = true,
+        env = "TINSMITH_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true,
+        display_order = 901
+    )]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// A line for people; in colours on a terminal.
+    Text,
+    /// A JSON document.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -40,8 +67,11 @@ enum Command {
     Model(model::Model),
     Compile(compile::Compile),
     Update(update::Update),
+    Cancel(update::Cancel),
     /// Be a device, to try a server by hand.
     HostDevice(host_device::HostDevice),
+    Completions(completions::Completions),
+    Man(completions::Man),
     /// Compile what standard input says.
     #[command(hide = true)]
     CompileChild,
@@ -78,14 +108,17 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             command.run()
         }
         Command::Update(command) => command.run(),
+        Command::Cancel(command) => command.run(),
         Command::HostDevice(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
         Command::CompileChild => compile_child::run(needed(compiler)?),
     }
 }
 
 /// Logs to standard error; quiet unless asked.
-pub fn log(verbose: u8) {
-    let level = match verbose {
+pub fn log(cli: &Cli) {
+    let level = match cli.verbose {
         0 => "warn",
         1 => "info",
         2 => "debug",
@@ -93,10 +126,14 @@ pub fn log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match cli.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 #[cfg(test)]

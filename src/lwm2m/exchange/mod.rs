@@ -87,6 +87,8 @@ impl Open {
             Operation::Write { values, .. } => {
                 Sending::values(job.path(), values, facts).map(Phase::Send)
             }
+            // A job has one of its operations at a time.
+            Operation::Unit(_) => Err(Outcome::Malformed("a unit in a unit".into())),
         };
         match phase {
             Ok(phase) => Ok(Open {
@@ -166,7 +168,7 @@ impl Open {
             | Operation::CancelObserve { .. }
             | Operation::Discover { .. } => Code::GET,
             Operation::Write { replace: false, .. } | Operation::Execute { .. } => Code::POST,
-            Operation::Write { .. } | Operation::Push { .. } => Code::PUT,
+            Operation::Write { .. } | Operation::Push { .. } | Operation::Unit(_) => Code::PUT,
         }
     }
 

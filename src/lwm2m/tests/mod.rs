@@ -9,6 +9,7 @@ mod observations;
 mod push;
 mod registration;
 mod requests;
+mod units;
 
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};
 

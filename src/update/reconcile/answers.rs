@@ -47,7 +47,10 @@ impl Reconciler {
                 device.view.slots = None;
                 self.pause(now, endpoint);
             }
-            Outcome::Rejected { .. } | Outcome::Reset | Outcome::Malformed(_) => {
+            Outcome::Rejected { .. }
+            | Outcome::Reset
+            | Outcome::Malformed(_)
+            | Outcome::Unit(_) => {
                 let answer = describe(outcome);
                 self.refused(now, endpoint, &asked, answer);
             }
