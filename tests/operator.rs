@@ -417,7 +417,7 @@ fn shells_and_man_are_served() {
     for shell in ["bash", "zsh", "fish"] {
         let script = text(&good(&["completions", shell]).stdout);
         assert!(
-            script.contains("update") && script.contains("--timeout"),
+            script.contains("update") && script.contains("timeout"),
             "{shell}"
         );
     }
