@@ -213,7 +213,7 @@ fn errors_are_always_the_same_document() {
             format!("POST /api/v1/models HTTP/1.1\n{host}\n{json}\n{length}"),
             415,
         ),
-        (format!("GET /api/v1/devices HTTP/1.1\nX: y"), 400),
+        ("GET /api/v1/devices HTTP/1.1\nX: y".to_owned(), 400),
     ] {
         let (status, body) = raw(to, &head, b"{x}");
         assert_eq!(status, expected, "{head}: {body}");

@@ -84,8 +84,9 @@ impl Job {
         }
     }
 
-    /// What follows an outcome in its unit; if nothing does, it has to finish with this one.
-    pub(super) fn next(mut self, now: Now, outcome: Outcome) -> Result<Self, (Self, Outcome)> {
+    /// Goes on with what follows in its unit. If nothing does, it has to finish, with the outcome
+    /// that comes back.
+    pub(super) fn advance(&mut self, now: Now, outcome: Outcome) -> Option<Outcome> {
         if let Some(unit) = &mut self.unit
             && outcome.is_success()
             && let Some(next) = unit.rest.pop_front()
@@ -93,9 +94,9 @@ impl Job {
             unit.outcomes.push(outcome);
             self.deadline = now.mono.saturating_add(unit.time);
             self.operation = next;
-            return Ok(self);
+            return None;
         }
-        Err((self, outcome))
+        Some(outcome)
     }
 
     /// True if it reads what a notification of this target was too short for.

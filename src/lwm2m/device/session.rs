@@ -207,10 +207,10 @@ impl Session {
     }
 
     /// Begins what follows in the job's unit, or ends the job.
-    fn go_on(&mut self, cx: &mut Context<'_>, job: Job, outcome: Outcome) {
-        match job.next(cx.now, outcome) {
-            Ok(next) => self.begin(cx, next),
-            Err((job, outcome)) => job.finish(cx, self.endpoint().clone(), outcome),
+    fn go_on(&mut self, cx: &mut Context<'_>, mut job: Job, outcome: Outcome) {
+        match job.advance(cx.now, outcome) {
+            None => self.begin(cx, job),
+            Some(outcome) => job.finish(cx, self.endpoint().clone(), outcome),
         }
     }
 
@@ -267,7 +267,10 @@ impl Session {
         };
         match Open::begin(job, ended, &facts, cx.limits.answer) {
             Ok(open) => self.open = Some(Box::new(open)),
-            Err((job, outcome)) => self.go_on(cx, job, outcome),
+            Err(ended) => {
+                let (job, outcome) = *ended;
+                self.go_on(cx, job, outcome);
+            }
         }
     }
 

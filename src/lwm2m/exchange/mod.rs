@@ -63,7 +63,7 @@ impl Open {
         ended: Option<Observation>,
         facts: &Facts<'_>,
         max_answer: u32,
-    ) -> Result<Self, (Job, Outcome)> {
+    ) -> Result<Self, Box<(Job, Outcome)>> {
         let mut token = Token::EMPTY;
         let phase = match &job.operation {
             Operation::Read { .. } | Operation::Observe { .. } | Operation::Discover { .. } => {
@@ -98,7 +98,7 @@ impl Open {
                 waits: true,
                 begun: false,
             }),
-            Err(outcome) => Err((job, outcome)),
+            Err(outcome) => Err(Box::new((job, outcome))),
         }
     }
 
