@@ -14,12 +14,9 @@ const COMPILER: Option<Compiler> = None;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    tinsmith_cli::log(cli.verbose);
+    tinsmith_cli::log(&cli);
     match tinsmith_cli::run(cli, COMPILER) {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
+        Err(error) => tinsmith_cli::failed(&error),
     }
 }

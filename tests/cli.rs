@@ -105,6 +105,9 @@ fn every_command_has_help() {
         vec!["model", "add"],
         vec!["compile"],
         vec!["update"],
+        vec!["cancel"],
+        vec!["completions"],
+        vec!["man"],
     ] {
         let text = good(&[&command[..], &["--help"]].concat());
         assert!(text.contains("Usage: tinsmith"), "{command:?}: {text}");
@@ -326,12 +329,19 @@ fn devices_are_listed_shown_and_updated() {
         &["update", "dev", "--model", "moton", "--server", &url],
         &["'moton'", "motion"],
     );
+    // A mistyped name makes no device.
+    bad(
+        &["update", "dve", "--model", "motion", "--server", &url],
+        &["'dve'", "--expect"],
+    );
+    bad(&["device", "show", "dve", "--server", &url], &["'dve'"]);
     // A device that was never seen gets it when it registers.
     let update = [
         "update",
         "later",
         "--model",
         "motion",
+        "--expect",
         "--no-wait",
         "--server",
         &url,

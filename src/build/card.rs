@@ -70,6 +70,9 @@ pub enum CardError {
     /// Does not fit /27303/x/1.
     #[error("version '{0}' must have 1 to 32 characters")]
     Version(String),
+    /// What a terminal would obey.
+    #[error("control character in {0}")]
+    Control(&'static str),
     /// Only models with one input and one output can be run on a device now.
     #[error("{0} inputs: expected 1")]
     Inputs(usize),
@@ -92,6 +95,17 @@ impl Card {
         }
         if self.version.is_empty() || self.version.len() > 32 {
             return Err(CardError::Version(self.version.chars().take(80).collect()));
+        }
+        let control = |text: &String| text.chars().any(char::is_control);
+        let names = self.inputs.iter().chain(&self.outputs).map(|t| &t.name);
+        for (what, found) in [
+            ("the version", control(&self.version)),
+            ("a label", self.labels.iter().any(control)),
+            ("the name of a tensor", names.into_iter().any(control)),
+        ] {
+            if found {
+                return Err(CardError::Control(what));
+            }
         }
         if self.inputs.len() != 1 {
             return Err(CardError::Inputs(self.inputs.len()));
@@ -138,5 +152,8 @@ mod tests {
         assert!(wrong("\"m\"", "\"M m\"").contains("'M m'"));
         assert!(wrong("classify", "dream").contains("dream"));
         assert!(wrong("\"version\":\"1\",", "").contains("version"));
+        assert!(wrong("\"a\"", "\"a\\u001b[2K\"").contains("a label"));
+        assert!(wrong("\"1\"", "\"1\\n\"").contains("the version"));
+        assert!(wrong("\"input\"", "\"in\\u009bput\"").contains("a tensor"));
     }
 }

@@ -27,6 +27,11 @@ impl Server {
         self.finish(agent().put(self.url(path)).send_json(body))
     }
 
+    /// DELETE.
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.finish(agent().delete(self.url(path)).call())
+    }
+
     /// POST of files as multipart/form-data.
     pub(super) fn post_files(
         &self,

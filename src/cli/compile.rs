@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::out::{self, plain};
 use super::table::table;
 use lwm2m_objects::capability::Capability;
 use tinsmith_build::Zoo;
@@ -40,7 +41,7 @@ pub(super) struct Compile {
     /// How long it may take up to the verified module.
     #[arg(long, default_value_t = child::LIMIT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     limit: u64,
-    /// Where to write the module.
+    /// Where to write the module; `-` is standard output, and the report goes to standard error.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print the report as JSON.
@@ -86,19 +87,25 @@ impl Compile {
             eprint!("\r\x1b[K");
         }
         let compiled = compiled?;
-        if let Some(path) = &self.output {
-            std::fs::write(path, &compiled.module)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&compiled.report)?);
+        let mut report = if self.json {
+            out::json_text(&serde_json::to_value(&compiled.report)?)
         } else {
-            print!("{}", text(&compiled.report));
-            if let Some(path) = &self.output {
-                println!("\nwrote {}", path.display());
-            }
+            text(&compiled.report)
+        };
+        let Some(path) = &self.output else {
+            return out::print(&report);
+        };
+        if path.as_os_str() == "-" {
+            out::say(report.trim_end());
+            return out::write(&compiled.module);
         }
-        Ok(())
+        std::fs::write(path, &compiled.module)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        if !self.json {
+            let path = path.to_string_lossy();
+            report.push_str(&format!("\nwrote {}\n", plain(&path)));
+        }
+        out::print(&report)
     }
 
     fn request(&self) -> Result<Request> {
@@ -170,21 +177,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn capability(target: &str) -> Result<Capability> {
-    if let Some(capability) = tinsmith_targets::find(target) {
-        return Ok(capability);
-    }
-    let path = Path::new(target);
-    if path.exists() {
-        let text = String::from_utf8(read(path)?);
-        let text = text.with_context(|| format!("{target} is not a target file"))?;
-        return tinsmith_targets::parse(&text)
-            .with_context(|| format!("{target} is not a target file"));
-    }
-    let known: Vec<&str> = tinsmith_targets::list().collect();
-    bail!(
-        "no target '{target}' and no such file; there are: {}",
-        known.join(", ")
-    )
+    let text = tinsmith_targets::text(target)?;
+    tinsmith_targets::parse(&text).with_context(|| format!("{target} is not a target file"))
 }
 
 fn shape(extents: &[usize]) -> String {
@@ -194,7 +188,10 @@ fn shape(extents: &[usize]) -> String {
 
 fn text(report: &Report) -> String {
     let mut out = String::new();
-    let mut line = |name: &str, text: String| out.push_str(&format!("{name:<10} {text}\n"));
+    let mut line = |name: &str, text: String| {
+        let (name, text) = (plain(name), plain(&text));
+        out.push_str(&format!("{name:<10} {text}\n"));
+    };
     line("model", report.model.clone());
     line("target", report.target.clone());
     line(

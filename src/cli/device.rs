@@ -5,6 +5,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::api::{Server, segment};
+use super::out::{self, plain};
 use super::table::table;
 
 /// Look at devices.
@@ -36,9 +37,9 @@ impl Device {
             Self::List { server, json } => {
                 let devices = server.get("/api/v1/devices")?;
                 if json {
-                    println!("{devices:#}");
+                    out::json(&devices)
                 } else {
-                    print!("{}", list(&devices));
+                    out::print(&list(&devices))
                 }
             }
             Self::Show {
@@ -48,13 +49,12 @@ impl Device {
             } => {
                 let value = server.get(&format!("/api/v1/devices/{}", segment(&device)))?;
                 if json {
-                    println!("{value:#}");
+                    out::json(&value)
                 } else {
-                    print!("{}", show(&value));
+                    out::print(&show(&value))
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -94,7 +94,7 @@ fn show(value: &Value) -> String {
     let mut out = String::new();
     let mut line = |name: &str, text: String| {
         if text != "-" {
-            out.push_str(&format!("{name:<12} {text}\n"));
+            out.push_str(&format!("{name:<12} {}\n", plain(&text)));
         }
     };
     line("device", text(&value["endpoint"]));
@@ -153,7 +153,7 @@ fn show(value: &Value) -> String {
         out.push_str(&format!(
             "  {}  {}\n",
             time(&entry["at"]),
-            text(&entry["text"])
+            plain(&text(&entry["text"]))
         ));
     }
     out

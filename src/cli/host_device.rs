@@ -13,7 +13,8 @@ pub(super) struct HostDevice {
     /// The bootstrap server: coap://ADDRESS:PORT.
     #[arg(long, value_name = "URI")]
     bootstrap: String,
-    /// What the device is made of: a name or a file of device-client/boards/targets.
+    /// What the device is made of (a wrong name lists all), or a file like those in
+    /// device-client/boards/targets.
     #[arg(long, value_name = "NAME|FILE")]
     target: String,
     /// The file that is its flash; made if it is not there.

@@ -3,14 +3,21 @@
 mod api;
 mod compile;
 mod compile_child;
+mod completions;
+mod config_file;
 mod demo;
 mod device;
 mod host_device;
 mod model;
+mod out;
 mod serve;
 mod store;
 mod table;
 mod update;
+
+pub use out::failed;
+
+use std::io::IsTerminal;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -30,8 +37,28 @@ pub struct Cli {
     /// Log more: -v for what happens, -vv for every message (or set RUST_LOG).
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
+    /// How to log: lines for people, or one JSON document for each.
+    #[arg(
+        long,
+        global = true,
+        env = "TINSMITH_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true,
+        display_order = 901
+    )]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// A line for people; in colours on a terminal.
+    Text,
+    /// A JSON document.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -46,8 +73,11 @@ enum Command {
     #[command(subcommand)]
     Store(store::Keep),
     Update(update::Update),
+    Cancel(update::Cancel),
     /// Be a device, to try a server by hand.
     HostDevice(host_device::HostDevice),
+    Completions(completions::Completions),
+    Man(completions::Man),
     /// Compile what standard input says.
     #[command(hide = true)]
     CompileChild,
@@ -85,14 +115,17 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         }
         Command::Store(command) => command.run(),
         Command::Update(command) => command.run(),
+        Command::Cancel(command) => command.run(),
         Command::HostDevice(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
         Command::CompileChild => compile_child::run(needed(compiler)?),
     }
 }
 
 /// Logs to standard error; quiet unless asked.
-pub fn log(verbose: u8) {
-    let level = match verbose {
+pub fn log(cli: &Cli) {
+    let level = match cli.verbose {
         0 => Level::WARN,
         1 => Level::INFO,
         2 => Level::DEBUG,
@@ -102,7 +135,13 @@ pub fn log(verbose: u8) {
     let filter = asked
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(|| Targets::new().with_default(level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    let lines = match cli.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .init();

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::api::{Server, segment};
 use super::device::text;
+use super::out::{self, plain};
 use super::table::table;
 
 /// Look at models, or add one.
@@ -58,17 +59,17 @@ impl Model {
             Self::List { server, json } => {
                 let models = server.get("/api/v1/models")?;
                 if json {
-                    println!("{models:#}");
+                    out::json(&models)
                 } else {
-                    print!("{}", list(&models));
+                    out::print(&list(&models))
                 }
             }
             Self::Show { name, server, json } => {
                 let model = server.get(&format!("/api/v1/models/{}", segment(&name)))?;
                 if json {
-                    println!("{model:#}");
+                    out::json(&model)
                 } else {
-                    print!("{}", show(&model));
+                    out::print(&show(&model))
                 }
             }
             Self::Add {
@@ -92,13 +93,13 @@ impl Model {
                 }
                 let model = server.post_files("/api/v1/models", &files)?;
                 if json {
-                    println!("{model:#}");
+                    out::json(&model)
                 } else {
-                    println!("added {} {}", text(&model["name"]), text(&model["version"]));
+                    let (name, version) = (text(&model["name"]), text(&model["version"]));
+                    out::print(&format!("added {} {}\n", plain(&name), plain(&version)))
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -134,9 +135,12 @@ fn list(value: &Value) -> String {
 
 fn show(value: &Value) -> String {
     let card = &value["card"];
-    let mut out = format!("{} {}\n", text(&card["name"]), text(&card["version"]));
-    out.push_str(&format!("{}\n\n", text(&card["description"])));
-    let mut line = |name: &str, text: String| out.push_str(&format!("{name:<12} {text}\n"));
+    let title = format!("{} {}", text(&card["name"]), text(&card["version"]));
+    let description = text(&card["description"]);
+    let mut out = format!("{}\n{}\n\n", plain(&title), plain(&description));
+    let mut line = |name: &str, text: String| {
+        out.push_str(&format!("{name:<12} {}\n", plain(&text)));
+    };
     line("task", text(&card["task"]));
     for input in card["inputs"].as_array().into_iter().flatten() {
         let shape = format!("{} {}", text(&input["name"]), input["shape"]);

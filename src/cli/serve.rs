@@ -14,6 +14,8 @@ use tinsmith_store::{Files, Health, SledStore, Store};
 use tinsmith_update::StartJob;
 
 use crate::Compiler;
+use crate::config_file::ConfigFile;
+use crate::out::{self, plain};
 use crate::store::problem;
 use tinsmith_build::{self as build, Builder, Zoo};
 use tinsmith_build_job::child;
@@ -32,34 +34,53 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 /// at any moment and goes on where it was.
 #[derive(clap::Args)]
 pub(super) struct Serve {
-    /// Management listener: CoAP over UDP; devices register here.
-    #[arg(long, default_value = "0.0.0.0:5683", value_name = "ADDR")]
-    coap: SocketAddr,
-    /// Bootstrap listener: CoAP over UDP; devices that know nothing begin here.
-    #[arg(long, default_value = "0.0.0.0:5783", value_name = "ADDR")]
-    bootstrap: SocketAddr,
-    /// HTTP listener. There is no login yet: keep it on loopback.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
-    http: SocketAddr,
-    /// Folder of the store.
-    #[arg(long, default_value = "tinsmith-data", value_name = "DIR")]
-    store: PathBuf,
+    /// A TOML file with these options by their names; the environment and the command line count
+    /// more.
+    #[arg(long, env = "TINSMITH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Management listener: CoAP over UDP; devices register here. [default: 0.0.0.0:5683]
+    #[arg(long, env = "TINSMITH_COAP", value_name = "ADDR")]
+    coap: Option<SocketAddr>,
+    /// Bootstrap listener: CoAP over UDP; devices that know nothing begin here. [default:
+    /// 0.0.0.0:5783]
+    #[arg(long, env = "TINSMITH_BOOTSTRAP", value_name = "ADDR")]
+    bootstrap: Option<SocketAddr>,
+    /// HTTP listener. There is no login yet: keep it on loopback. [default: 127.0.0.1:8080]
+    #[arg(long, env = "TINSMITH_HTTP", value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// A name under which operators reach the HTTP listener, besides localhost, its address and
+    /// those of loopback; may be given several times. Requests that name another host are refused.
+    #[arg(
+        long,
+        env = "TINSMITH_HTTP_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    http_host: Vec<String>,
+    /// Folder of the store. [default: tinsmith-data]
+    #[arg(long, env = "TINSMITH_STORE", value_name = "DIR")]
+    store: Option<PathBuf>,
     /// Start also if the store has lost something that was durable, with what is there.
     #[arg(long)]
     accept_loss: bool,
     /// How long a build may take up to the verified module.
     #[arg(long, default_value_t = child::LIMIT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     compile_limit: u64,
-    /// Threads that own devices, 1 to 16.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
-    shards: usize,
+    /// Threads that own devices, 1 to 16. [default: 1]
+    #[arg(long, env = "TINSMITH_SHARDS", value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
+    shards: Option<usize>,
     /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
     /// that fits counts. Without one: this server's management listener, as seen from here.
-    #[arg(long, value_name = "PATTERN=URI")]
+    #[arg(
+        long,
+        env = "TINSMITH_BOOTSTRAP_URI",
+        value_name = "PATTERN=URI",
+        value_delimiter = ','
+    )]
     bootstrap_uri: Vec<String>,
-    /// Registration lifetime that devices get at bootstrap.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    lifetime: u32,
+    /// Registration lifetime that devices get at bootstrap. [default: 300]
+    #[arg(long, env = "TINSMITH_LIFETIME", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    lifetime: Option<u32>,
     /// Registrations that a shard keeps of senders that have not answered yet; who was not heard for
     /// the longest time makes room.
     #[arg(long, default_value_t = Limits::default().strangers, value_name = "N")]
@@ -81,6 +102,8 @@ pub(super) struct Choices {
     pub(super) accept_loss: bool,
     /// How long a build may take.
     pub(super) limit: Duration,
+    /// Names of the HTTP listener.
+    pub(super) hosts: Vec<String>,
 }
 
 impl Default for Choices {
@@ -88,6 +111,7 @@ impl Default for Choices {
         Self {
             accept_loss: false,
             limit: child::LIMIT,
+            hosts: Vec::new(),
         }
     }
 }
@@ -102,16 +126,13 @@ pub(super) struct Running {
 impl Serve {
     pub(super) fn run(self, compiler: Option<Compiler>) -> Result<()> {
         let json = self.json;
-        let choices = Choices {
-            accept_loss: self.accept_loss,
-            limit: Duration::from_secs(self.compile_limit),
-        };
-        let store = self.store.clone();
-        let config = self.config()?;
+        let (config, choices) = self.config()?;
+        let store = config.store.clone();
         let runtime = runtime()?;
         let ended = runtime.block_on(async {
-            let running = start(config, compiler, choices).await?;
-            announce(&running, &store, json);
+            let running = start(config, choices, compiler).await?;
+            // Whoever started it may not want to read it.
+            let _ = announce(&running, &store, json);
             let ended = tokio::select! {
                 signal = server::terminated() => signal.context("cannot wait for signals"),
                 reason = failed(running.server.store()) => Err(anyhow!(
@@ -127,15 +148,22 @@ impl Serve {
         ended
     }
 
-    fn config(self) -> Result<Config> {
+    /// With what the file says.
+    fn config(self) -> Result<(Config, Choices)> {
+        let file = ConfigFile::read(self.config.as_deref())?;
+        let standard = Config::default();
+        let lifetime = self.lifetime.or(file.lifetime).unwrap_or(300);
+        if lifetime == 0 {
+            bail!("lifetime must be at least 1 second");
+        }
         let rule = |pattern: &str, uri: &str| Rule {
             pattern: pattern.to_owned(),
             server_uri: uri.to_owned(),
-            lifetime: self.lifetime,
+            lifetime,
             ..Rule::default()
         };
         let mut rules = Vec::new();
-        for text in &self.bootstrap_uri {
+        for text in or(self.bootstrap_uri, file.bootstrap_uri) {
             match text.split_once('=') {
                 Some((pattern, uri)) if uri.starts_with("coap://") => {
                     rules.push(rule(pattern, uri));
@@ -144,12 +172,13 @@ impl Serve {
             }
         }
         rules.push(rule("*", ""));
-        Ok(Config {
-            coap: self.coap,
-            bootstrap_listener: Some(self.bootstrap),
-            http: self.http,
-            store: self.store,
-            shards: self.shards,
+        let bootstrap = self.bootstrap.or(file.bootstrap);
+        let config = Config {
+            coap: self.coap.or(file.coap).unwrap_or(standard.coap),
+            bootstrap_listener: bootstrap.or(standard.bootstrap_listener),
+            http: self.http.or(file.http).unwrap_or(standard.http),
+            store: self.store.or(file.store).unwrap_or(standard.store),
+            shards: self.shards.or(file.shards).unwrap_or(standard.shards),
             bootstrap: BootstrapConfig { rules },
             limits: Limits {
                 strangers: self.max_unproven,
@@ -158,7 +187,13 @@ impl Serve {
                 ..Limits::default()
             },
             ..Config::default()
-        })
+        };
+        let choices = Choices {
+            accept_loss: self.accept_loss,
+            limit: Duration::from_secs(self.compile_limit),
+            hosts: or(self.http_host, file.http_host),
+        };
+        Ok((config, choices))
     }
 }
 
@@ -172,11 +207,15 @@ async fn failed(store: &Arc<dyn Store>) -> String {
     }
 }
 
+fn or(list: Vec<String>, other: Vec<String>) -> Vec<String> {
+    if list.is_empty() { other } else { list }
+}
+
 /// Starts a server with store, zoo, builder and HTTP.
 pub(super) async fn start(
     config: Config,
-    compiler: Option<Compiler>,
     choices: Choices,
+    compiler: Option<Compiler>,
 ) -> Result<Running> {
     let folder = config.store.clone();
     let open = || format!("cannot open the store in {}", folder.display());
@@ -201,7 +240,9 @@ pub(super) async fn start(
         .context("cannot start the build service")?;
     let jobs = builder.clone();
     let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
-    let http = config.http;
+    let address = config.http;
+    let scratch = folder.join("incoming");
+    std::fs::create_dir_all(&scratch).with_context(open)?;
     let server = server::start(config, store, start_job)
         .await
         .map_err(|error| match &error {
@@ -215,10 +256,17 @@ pub(super) async fn start(
         zoo: zoo.clone(),
         builder,
         files,
+        scratch,
     };
-    let http = http::serve(http, app)
-        .await
-        .map_err(|error| anyhow!("cannot listen on {http}: {error}; choose another with --http"))?;
+    let http = http::serve(
+        &http::Config {
+            address,
+            hosts: choices.hosts,
+        },
+        app,
+    )
+    .await
+    .map_err(|error| anyhow!("cannot listen on {address}: {error}; choose another with --http"))?;
     Ok(Running { server, zoo, http })
 }
 
@@ -229,7 +277,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("cannot start the runtime")
 }
 
-fn announce(running: &Running, store: &std::path::Path, json: bool) {
+fn announce(running: &Running, store: &std::path::Path, json: bool) -> Result<()> {
     let addresses = running.server.addresses();
     if json {
         let line = serde_json::json!({
@@ -238,24 +286,33 @@ fn announce(running: &Running, store: &std::path::Path, json: bool) {
             "http": running.http.to_string(),
             "store": store,
         });
-        println!("{line}");
-        return;
+        return out::print(&format!("{line}\n"));
     }
-    println!("tinsmith {}", env!("CARGO_PKG_VERSION"));
-    println!("  devices register at   {}", reached(addresses.coap));
+    let mut text = format!("tinsmith {}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |line: String| {
+        text.push_str(&plain(&line));
+        text.push('\n');
+    };
+    line(format!(
+        "  devices register at   {}",
+        reached(addresses.coap)
+    ));
     if let Some(bootstrap) = addresses.bootstrap {
-        println!("  devices bootstrap at  {}", reached(bootstrap));
+        line(format!("  devices bootstrap at  {}", reached(bootstrap)));
     }
-    println!("  operators use         http://{}", running.http);
-    println!("  everything is kept in {}", store.display());
-    println!();
-    println!("Next:");
-    println!("  tinsmith model list                    what can be installed");
-    println!("  tinsmith device list                   who is there");
-    println!("  tinsmith update DEVICE --model motion  build, send, try and commit");
+    line(format!("  operators use         http://{}", running.http));
+    line(format!("  everything is kept in {}", store.display()));
+    text.push_str(
+        "\nNext:\n\
+         \x20 tinsmith model list                    what can be installed\n\
+         \x20 tinsmith device list                   who is there\n\
+         \x20 tinsmith update DEVICE --model motion  build, send, try and commit\n",
+    );
     if running.http.port() != 8080 {
-        println!("(with --server http://{} behind each)", running.http);
+        let http = running.http;
+        text.push_str(&format!("(with --server http://{http} behind each)\n"));
     }
+    out::print(&text)
 }
 
 /// A CoAP listener as a device would write it.

@@ -1,7 +1,16 @@
 //! Plain tables for people.
 
+use crate::out::plain;
+
 /// Rows below a heading, columns as wide as they must be; numbers to the right.
+///
+/// Cells may say what others chose: whatever a terminal would obey is escaped.
 pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let rows = rows.iter().map(|row| {
+        let cells = row.iter().map(|cell| plain(cell).into_owned());
+        cells.collect::<Vec<String>>()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
     let width = |column: usize| {
         rows.iter()
             .filter_map(|row| row.get(column))
@@ -34,7 +43,7 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     };
     line(&mut heading.iter().copied());
-    for row in rows {
+    for row in &rows {
         line(&mut row.iter().map(String::as_str).take(heading.len()));
     }
     text
@@ -50,6 +59,13 @@ mod tests {
         ];
         let text = super::table(&["NAME", "N"], &rows);
         assert_eq!(text, "NAME   N\na     10\nlong   7\n");
+    }
+
+    #[test]
+    fn a_cell_can_not_forge_a_row() {
+        let rows = [vec!["a\nb  7\x1b[2K".into(), "1".into()]];
+        let text = super::table(&["NAME", "N"], &rows);
+        assert_eq!(text, "NAME              N\na\\nb  7\\u{1b}[2K  1\n");
     }
 
     #[test]

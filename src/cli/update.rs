@@ -1,18 +1,20 @@
-//! `tinsmith update`.
+//! `tinsmith update` and `tinsmith cancel`.
 
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::api::{Server, segment};
 use super::device::text;
+use super::out::{self, plain};
 
 /// Have a device run a model, and follow the update to its end.
 ///
 /// The server builds the model for that device, sends it, watches its trial and commits. A device
-/// that is not there gets it when it registers; this command then waits for it, see --no-wait.
+/// that is not there gets it when it registers; this command then waits for it, see --no-wait and
+/// --timeout.
 #[derive(clap::Args)]
 pub(super) struct Update {
     /// Endpoint name.
@@ -24,9 +26,15 @@ pub(super) struct Update {
     /// by itself once its self test has passed.
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     trial: u32,
+    /// The device may be one that was never seen: it gets the model when it registers.
+    #[arg(long)]
+    expect: bool,
     /// Return at once; the server goes on.
     #[arg(long)]
     no_wait: bool,
+    /// Give up following after so many seconds, with exit code 1; the server goes on.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
+    timeout: Option<u64>,
     #[command(flatten)]
     server: Server,
     /// Print the outcome as JSON.
@@ -34,54 +42,109 @@ pub(super) struct Update {
     json: bool,
 }
 
+/// Want no model of a device any more: its update ends where it is, what runs stays.
+#[derive(clap::Args)]
+pub(super) struct Cancel {
+    /// Endpoint name.
+    device: String,
+    #[command(flatten)]
+    server: Server,
+    /// Print what is known of the device as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Update {
     pub(super) fn run(self) -> Result<()> {
         let path = format!("/api/v1/devices/{}", segment(&self.device));
-        let body = json!({ "model": self.model, "trial_s": self.trial });
+        let body = json!({
+            "model": self.model,
+            "trial_s": self.trial,
+            "expect": self.expect,
+        });
+        let end = self.timeout.map(Duration::from_secs);
+        let end = end.and_then(|wait| Instant::now().checked_add(wait));
         let mut value = self.server.put(&format!("{path}/model"), &body)?;
         let generation = value["desired"]["generation"].clone();
+        let is_ours = |value: &Value| {
+            let desired = &value["desired"];
+            desired["generation"] == generation && desired["model"] == *self.model
+        };
         let mut shown = String::new();
-        while !self.no_wait && !settled(&value, &generation) {
+        let mut late = false;
+        while !self.no_wait && is_ours(&value) && !settled(&value) {
+            late = end.is_some_and(|end| Instant::now() >= end);
+            if late {
+                break;
+            }
             shown = progress(&value, &shown);
             std::thread::sleep(Duration::from_millis(200));
             value = self.server.get(&path)?;
         }
-        if !shown.is_empty() && std::io::stderr().is_terminal() {
-            eprintln!();
+        if !shown.is_empty() && stderr().is_terminal() {
+            out::say("");
         }
         if self.json {
-            println!("{value:#}");
+            out::json(&value)?;
         }
+        let device = &self.device;
         let detail = text(&value["detail"]);
-        match value["state"].as_str() {
-            Some("installed") if !self.json => println!("{}: {detail}", self.device),
-            Some("refused" | "failed" | "unsupported") => bail!("{}: {detail}", self.device),
-            _ if !self.json => println!("{}: {detail}", self.device),
-            _ => {}
+        if !is_ours(&value) {
+            bail!("{device}: replaced by another decision: {}", wanted(&value));
         }
-        Ok(())
+        if late {
+            let seconds = self.timeout.unwrap_or_default();
+            bail!("{device}: not over after {seconds} s, the server goes on: {detail}");
+        }
+        match value["state"].as_str() {
+            Some("refused" | "failed" | "unsupported") => bail!("{device}: {detail}"),
+            _ if self.json => Ok(()),
+            _ => out::print(&format!("{}: {}\n", plain(device), plain(&detail))),
+        }
     }
 }
 
-fn settled(value: &Value, generation: &Value) -> bool {
-    let replaced = value["desired"]["generation"] != *generation;
+impl Cancel {
+    pub(super) fn run(self) -> Result<()> {
+        let path = format!("/api/v1/devices/{}/model", segment(&self.device));
+        let value = self.server.delete(&path)?;
+        if self.json {
+            return out::json(&value);
+        }
+        let device = plain(&self.device);
+        out::print(&format!("{device}: no model is wanted; what runs stays\n"))
+    }
+}
+
+fn settled(value: &Value) -> bool {
     let state = value["state"].as_str().unwrap_or_default();
-    replaced
-        || matches!(
-            state,
-            "installed" | "refused" | "failed" | "unsupported" | "idle"
-        )
+    matches!(
+        state,
+        "installed" | "refused" | "failed" | "unsupported" | "idle"
+    )
+}
+
+fn wanted(value: &Value) -> String {
+    match &value["desired"] {
+        Value::Null => "no model is wanted any more".to_owned(),
+        desired => format!(
+            "{} {} is wanted now (decision {})",
+            text(&desired["model"]),
+            text(&desired["version"]),
+            desired["generation"]
+        ),
+    }
 }
 
 /// One line that changes on a terminal, a line per step elsewhere.
 fn progress(value: &Value, shown: &str) -> String {
-    let mut line = text(&value["detail"]);
-    let live = std::io::stderr().is_terminal();
+    let mut line = plain(&text(&value["detail"])).into_owned();
+    let live = stderr().is_terminal();
     if let (true, Some([sent, total])) = (live, value["progress"].as_array().map(Vec::as_slice)) {
         line.push_str(&format!(": {sent} of {total} B"));
     }
     if line != shown {
-        let mut stderr = std::io::stderr();
+        let mut stderr = stderr();
         let (start, end) = if live { ("\r\x1b[K", "") } else { ("", "\n") };
         let _ = write!(stderr, "{start}{line}{end}");
         let _ = stderr.flush();

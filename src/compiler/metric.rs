@@ -49,6 +49,34 @@ pub(crate) fn measure(
     })
 }
 
+/// Says which label can't be one of this model's.
+pub(crate) fn check_labels(task: Task, float: &Graph, labels: &[f64]) -> Result<(), String> {
+    let expected = match task {
+        Task::Regress => return Ok(()),
+        Task::Reconstruct => 2,
+        // A single score is that of the second of two classes.
+        Task::Classify => float
+            .outputs
+            .first()
+            .map_or(0, |port| port.order.len())
+            .max(2),
+    };
+    let fits = |label: f64| label.fract() == 0.0 && (0.0..expected as f64).contains(&label);
+    match labels.iter().position(|&label| !fits(label)) {
+        None => Ok(()),
+        Some(sample) => {
+            let what = match task {
+                Task::Reconstruct => "0 (normal) or 1 (anomalous)".to_owned(),
+                _ => format!("a class from 0 to {}", expected - 1),
+            };
+            let label = labels[sample];
+            Err(format!(
+                "test sample {sample} has label {label}; this model's are {what}"
+            ))
+        }
+    }
+}
+
 /// One sample reduced to a number: class, value, or reconstruction error.
 #[derive(Debug, Clone, Copy)]
 struct Outcome {

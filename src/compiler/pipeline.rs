@@ -72,6 +72,14 @@ pub fn compile(
     let runner = Runner::new(&graph, &kernels);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     stage(MEASURE, 0.75);
+    if let Some(test) = &arranged.test {
+        metric::check_labels(request.task, &float, &test.y).map_err(|problem| {
+            CompileError::Data {
+                model: request.name.clone(),
+                problem,
+            }
+        })?;
+    }
     let measured = match &arranged.test {
         Some(test) => Some(
             metric::measure(request.task, &float, &runner, test)

@@ -1,8 +1,11 @@
 //! Errors as clients see them.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::to_bytes;
+use axum::extract::multipart::{MultipartError, MultipartRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
+use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -36,6 +39,78 @@ impl ApiError {
             status: StatusCode::NOT_FOUND,
             code: "not_found",
             message: message.into(),
+        }
+    }
+
+    /// Which status it has.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// It was sent to another server, or by a page that calls this server by a name of its own.
+    pub fn misdirected(host: &str) -> Self {
+        let host: String = host.chars().take(80).collect();
+        Self {
+            status: StatusCode::MISDIRECTED_REQUEST,
+            code: "unknown_host",
+            message: format!(
+                "this server is not called '{host}'; if it is, start it with --http-host {host}"
+            ),
+        }
+    }
+
+    /// A page of another site sent it.
+    pub fn foreign() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "foreign_origin",
+            message: "a page of another site can't change anything here".to_owned(),
+        }
+    }
+
+    /// The body has more bytes than the route takes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::part_too_large(format!("the body is longer than {limit} bytes"))
+    }
+
+    /// Part of the body has too many bytes.
+    pub(crate) fn part_too_large(message: String) -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "too_large",
+            message,
+        }
+    }
+
+    /// The body is of another kind.
+    pub fn media_type(expected: &str) -> Self {
+        Self {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            code: "media_type",
+            message: format!("the body must be sent with content-type: {expected}"),
+        }
+    }
+
+    /// The body does not come.
+    pub fn slow() -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            code: "slow",
+            message: "the body did not come in time".to_owned(),
+        }
+    }
+
+    /// The disk failed.
+    pub fn disk(error: &std::io::Error) -> Self {
+        let full = error.kind() == std::io::ErrorKind::StorageFull;
+        Self {
+            status: if full {
+                StatusCode::INSUFFICIENT_STORAGE
+            } else {
+                StatusCode::INTERNAL_SERVER_ERROR
+            },
+            code: "storage",
+            message: format!("cannot be kept: {error}"),
         }
     }
 
@@ -77,8 +152,21 @@ impl ApiError {
         ))
     }
 
+    /// No device of that name has been seen, and nobody said that one will come.
+    pub fn unexpected_device(endpoint: &str) -> Self {
+        let name: String = endpoint.chars().take(80).collect();
+        Self::not_found(format!(
+            "no device '{name}' has been seen; for one that is still to come: --expect \
+             (\"expect\": true)"
+        ))
+    }
+
     /// The device did not do what it was asked.
-    pub fn device(outcome: Outcome) -> Self {
+    pub fn device(mut outcome: Outcome) -> Self {
+        // Of a unit the last one is what ended it.
+        while let Outcome::Unit(all) = &mut outcome {
+            outcome = all.pop().unwrap_or(Outcome::Done);
+        }
         let (status, code, message) = match outcome {
             Outcome::Rejected { code, diagnostic } => {
                 let text = format!("the device answered {}.{:02}", code >> 5, code & 31);
@@ -123,7 +211,7 @@ impl ApiError {
                 "cancelled",
                 format!("the request was cancelled: {why}"),
             ),
-            Outcome::Content(_) | Outcome::Links(_) | Outcome::Done => (
+            Outcome::Content(_) | Outcome::Links(_) | Outcome::Done | Outcome::Unit(_) => (
                 StatusCode::BAD_GATEWAY,
                 "device_unexpected",
                 "the device gave an answer of another kind than the request's".to_owned(),
@@ -159,7 +247,9 @@ impl From<InferenceError> for ApiError {
             InferenceError::NoAnswer(error) => error.into(),
             InferenceError::Device { outcome, .. } => ApiError::device(outcome),
             InferenceError::Size(_) => ApiError::bad_request(error.to_string()),
-            InferenceError::NoModel => ApiError::conflict(error.to_string()),
+            InferenceError::NoModel | InferenceError::Changed => {
+                ApiError::conflict(error.to_string())
+            }
             InferenceError::Descriptor(_)
             | InferenceError::Tensors { .. }
             | InferenceError::Missing(_) => ApiError::device(Outcome::Malformed(error.to_string())),
@@ -193,24 +283,70 @@ impl From<ZooError> for ApiError {
     }
 }
 
-impl From<QueryRejection> for ApiError {
-    fn from(rejection: QueryRejection) -> Self {
+/// What an extractor refuses, in its words.
+macro_rules! refused {
+    ($($rejection:ty),*) => {$(
+        impl From<$rejection> for ApiError {
+            fn from(rejection: $rejection) -> Self {
+                Self::refused(rejection.status(), &rejection.body_text())
+            }
+        }
+    )*};
+}
+
+refused!(
+    QueryRejection,
+    JsonRejection,
+    PathRejection,
+    MultipartRejection,
+    MultipartError
+);
+
+impl ApiError {
+    fn refused(status: StatusCode, text: &str) -> Self {
+        let code = match status {
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "media_type",
+            StatusCode::NOT_FOUND => "not_found",
+            status if status.is_server_error() => "internal",
+            _ => "bad_request",
+        };
+        let message = match text {
+            "" => status.canonical_reason().unwrap_or("refused").to_owned(),
+            text => text.to_owned(),
+        };
         Self {
-            status: rejection.status(),
-            code: "bad_request",
-            message: rejection.body_text(),
+            status,
+            code,
+            message,
         }
     }
 }
 
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        Self {
-            status: rejection.status(),
-            code: "bad_request",
-            message: rejection.body_text(),
-        }
+/// Most bytes of an error in plain text.
+const TEXT: usize = 4096;
+
+/// Errors that the router or an extractor answers in plain text, as ours.
+pub(crate) async fn as_json(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let kind = response.headers().get(CONTENT_TYPE);
+    if !is_error || kind.is_some_and(|kind| kind == "application/json") {
+        return response;
     }
+    let (parts, body) = response.into_parts();
+    let allow = parts.headers.get(ALLOW);
+    let text = to_bytes(body, TEXT).await.unwrap_or_default();
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if let Some(allow) = allow.and_then(|methods| methods.to_str().ok()) {
+        text = format!("this path takes {allow}");
+    }
+    let mut answer = ApiError::refused(status, &text).into_response();
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(ALLOW, allow.clone());
+    }
+    answer
 }
 
 impl IntoResponse for ApiError {

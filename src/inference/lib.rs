@@ -12,8 +12,10 @@ use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{Body, Operation, Outcome, PathValue};
 use tinsmith_server::ServerHandle;
 
-/// How long one exchange with the device may take (ms).
+/// How long each exchange with the device may take (ms).
 const WAIT: u64 = 30_000;
+/// How often a sample is run again because the device's model changed meanwhile.
+const TRIES: usize = 3;
 /// Inputs up to this size fit one block.
 const BLOCK: usize = 1024;
 /// Instance of Inference that is used.
@@ -82,161 +84,204 @@ pub enum InferenceError {
     /// The answer misses something.
     #[error("the device gave no {0}")]
     Missing(&'static str),
+    /// Another model came into use while the sample was run, again and again.
+    #[error("the device's model changes; try again when its update is over")]
+    Changed,
+}
+
+/// Which module a device uses, and what it takes and gives.
+#[derive(Clone, Debug, PartialEq)]
+struct Used {
+    /// Instance of ML Model.
+    instance: u16,
+    /// SHA-256 of the module, as the device says.
+    digest: Vec<u8>,
+    input: TensorDescriptor,
+    output: TensorDescriptor,
 }
 
 /// A device whose descriptors were read.
 pub struct Session {
     server: ServerHandle,
     endpoint: String,
-    input: TensorDescriptor,
-    output: TensorDescriptor,
+    used: Used,
 }
 
 impl Session {
     /// Reads what the model that is in use takes and gives.
     pub async fn open(server: &ServerHandle, endpoint: &str) -> Result<Self, InferenceError> {
-        let read = |path: Path| ask(server, endpoint, "Read", Operation::read(path));
-        let link = content(read(at(id::MODEL)).await?)?;
-        let model = link
-            .iter()
-            .find_map(|found| found.value.as_objlnk())
-            .filter(|link| link.object == ids::ML_MODEL)
-            .ok_or(InferenceError::NoModel)?;
-        let descriptor = async |what, resource| {
-            let path = Path::resource(ids::ML_MODEL, model.instance, resource);
-            let values = content(read(path).await?)?;
-            let bytes = values
-                .iter()
-                .find_map(|found| found.value.as_bytes().map(<[u8]>::to_vec));
-            let bytes = bytes
-                .filter(|b| !b.is_empty())
-                .ok_or(InferenceError::NoModel)?;
-            let mut all = read_descriptors(&bytes)?;
-            if all.len() != 1 {
-                let count = all.len();
-                return Err(InferenceError::Tensors { what, count });
-            }
-            Ok(all.remove(0))
-        };
-        let input = descriptor("inputs", ml_model::INPUTS).await?;
-        let output = descriptor("outputs", ml_model::OUTPUTS).await?;
         Ok(Self {
             server: server.clone(),
             endpoint: endpoint.to_owned(),
-            input,
-            output,
+            used: used(server, endpoint).await?,
         })
     }
 
     /// What goes in.
     pub fn input(&self) -> &TensorDescriptor {
-        &self.input
+        &self.used.input
     }
 
     /// What comes out.
     pub fn output(&self) -> &TensorDescriptor {
-        &self.output
+        &self.used.output
     }
 
-    /// Runs a sample of real numbers in ONNX order.
-    pub async fn run(&self, sample: &[f32]) -> Result<Answer, InferenceError> {
-        let stored = self.input.quantize(sample)?;
-        let mut answer = self.run_stored(&stored).await?;
-        if self.output.task == Some(Task::Reconstruct) && answer.output.len() == sample.len() {
-            answer.reconstruction_error = Some(squared_error(sample, &answer.output));
+    /// Runs a sample of real numbers in ONNX order. If another model came into use since the
+    /// descriptors were read, they are read again.
+    pub async fn run(&mut self, sample: &[f32]) -> Result<Answer, InferenceError> {
+        for _ in 0..TRIES {
+            let stored = self.used.input.quantize(sample)?;
+            match self.attempt(&stored).await? {
+                Some(mut answer) => {
+                    let reconstructs = self.used.output.task == Some(Task::Reconstruct);
+                    if reconstructs && answer.output.len() == sample.len() {
+                        answer.reconstruction_error = Some(squared_error(sample, &answer.output));
+                    }
+                    return Ok(answer);
+                }
+                None => self.used = used(&self.server, &self.endpoint).await?,
+            }
         }
-        Ok(answer)
+        Err(InferenceError::Changed)
     }
 
-    /// Runs a sample of stored bytes.
+    /// Runs a sample of stored bytes, which only the model whose descriptors were read can take.
     pub async fn run_stored(&self, stored: &[u8]) -> Result<Answer, InferenceError> {
-        let path = at(id::INPUT);
+        let answer = self.attempt(stored).await?;
+        answer.ok_or(InferenceError::Changed)
+    }
+
+    /// Writes, runs and reads as one unit of the device's queue, so that no other asker's sample
+    /// comes in between. `None`: it was another model that did it, or refused it.
+    async fn attempt(&self, stored: &[u8]) -> Result<Option<Answer>, InferenceError> {
         let write = if stored.len() <= BLOCK {
             let value = OwnedValue::Opaque(stored.to_vec());
-            Operation::write(path, vec![(path, value)], true)
+            Operation::write(at(id::INPUT), vec![(at(id::INPUT), value)], true)
         } else {
-            let tag = Digest::of(stored).tag();
             Operation::Push {
-                path,
+                path: at(id::INPUT),
                 body: Body::from(stored),
                 from: 0,
-                tag,
+                tag: Digest::of(stored).tag(),
             }
         };
-        done(
-            "Write /27304/0/5",
-            self.ask("Write /27304/0/5", write).await?,
-        )?;
-        let path = at(id::RUN);
         let run = Operation::Execute {
-            path,
+            path: at(id::RUN),
             arguments: String::new(),
         };
-        done(
-            "Execute /27304/0/4",
-            self.ask("Execute /27304/0/4", run).await?,
-        )?;
-        let path = Path::instance(ids::INFERENCE, PIPELINE);
-        let values = content(self.ask("Read /27304/0", Operation::read(path)).await?)?;
-        let find = |resource| {
-            let path = at(resource);
-            values
-                .iter()
-                .find(|found| found.path == path)
-                .map(|found| &found.value)
+        let used = &self.used;
+        let steps = [
+            ("Write /27304/0/5", write),
+            ("Execute /27304/0/4", run),
+            (
+                "Read /27304/0",
+                Operation::read(Path::instance(ids::INFERENCE, PIPELINE)),
+            ),
+            (
+                "Read of the module's digest",
+                Operation::read(slot(used.instance, ml_model::MODULE_DIGEST)),
+            ),
+        ];
+        let outcomes = match ask(&self.server, &self.endpoint, steps).await {
+            Err(refused @ InferenceError::Device { .. }) => {
+                // It may be that a model in use since then refused this one's input.
+                return match self::used(&self.server, &self.endpoint).await {
+                    Ok(now) if now != *used => Ok(None),
+                    _ => Err(refused),
+                };
+            }
+            other => other?,
         };
-        let stored = find(id::OUTPUT)
+        let values: Vec<&PathValue> = outcomes.iter().flatten().collect();
+        let find = |path: Path| {
+            let found = values.iter().find(|found| found.path == path);
+            found.map(|found| &found.value)
+        };
+        let link = find(at(id::MODEL)).and_then(OwnedValue::as_objlnk);
+        let digest = find(slot(used.instance, ml_model::MODULE_DIGEST));
+        if link.is_none_or(|link| link.instance != used.instance)
+            || digest.and_then(OwnedValue::as_bytes) != Some(used.digest.as_slice())
+        {
+            return Ok(None);
+        }
+        let stored = find(at(id::OUTPUT))
             .and_then(OwnedValue::as_bytes)
             .ok_or(InferenceError::Missing("Output (/27304/0/6)"))?
             .to_vec();
-        Ok(Answer {
-            class: find(id::CLASS).and_then(OwnedValue::as_u64),
-            label: find(id::LABEL)
-                .and_then(OwnedValue::as_str)
-                .map(str::to_owned),
-            score: find(id::SCORE).and_then(OwnedValue::as_f64),
-            output: self.output.dequantize(&stored)?,
+        let label = find(at(id::LABEL)).and_then(OwnedValue::as_str);
+        Ok(Some(Answer {
+            class: find(at(id::CLASS)).and_then(OwnedValue::as_u64),
+            label: label.map(str::to_owned),
+            score: find(at(id::SCORE)).and_then(OwnedValue::as_f64),
+            output: used.output.dequantize(&stored)?,
             stored,
             reconstruction_error: None,
-            latency_us: find(id::LATENCY_LAST).and_then(OwnedValue::as_u64),
-        })
-    }
-
-    async fn ask(
-        &self,
-        request: &'static str,
-        operation: Operation,
-    ) -> Result<Outcome, InferenceError> {
-        ask(&self.server, &self.endpoint, request, operation).await
+            latency_us: find(at(id::LATENCY_LAST)).and_then(OwnedValue::as_u64),
+        }))
     }
 }
 
-async fn ask(
+/// A resource of an instance of ML Model.
+const fn slot(instance: u16, resource: u16) -> Path {
+    Path::resource(ids::ML_MODEL, instance, resource)
+}
+
+async fn used(server: &ServerHandle, endpoint: &str) -> Result<Used, InferenceError> {
+    let read = |resource| ("Read", Operation::read(resource));
+    let link = ask(server, endpoint, [read(at(id::MODEL))]).await?;
+    let link = link.iter().flatten().find_map(|v| v.value.as_objlnk());
+    let model = link
+        .filter(|link| link.object == ids::ML_MODEL)
+        .ok_or(InferenceError::NoModel)?;
+    let of = [ml_model::MODULE_DIGEST, ml_model::INPUTS, ml_model::OUTPUTS];
+    let steps = of.map(|resource| read(slot(model.instance, resource)));
+    let answers = ask(server, endpoint, steps).await?;
+    let bytes = |resource| {
+        let path = slot(model.instance, resource);
+        let found = answers.iter().flatten().find(|found| found.path == path);
+        let bytes = found.and_then(|found| found.value.as_bytes());
+        bytes
+            .filter(|b| !b.is_empty())
+            .ok_or(InferenceError::NoModel)
+    };
+    let descriptor = |what, resource| {
+        let mut all = read_descriptors(bytes(resource)?)?;
+        if all.len() != 1 {
+            let count = all.len();
+            return Err(InferenceError::Tensors { what, count });
+        }
+        Ok(all.remove(0))
+    };
+    Ok(Used {
+        instance: model.instance,
+        digest: bytes(ml_model::MODULE_DIGEST)?.to_vec(),
+        input: descriptor("inputs", ml_model::INPUTS)?,
+        output: descriptor("outputs", ml_model::OUTPUTS)?,
+    })
+}
+
+/// Asks for all of `steps` as one unit. The values that were read, step by step; an error names
+/// the step that failed.
+async fn ask<const N: usize>(
     server: &ServerHandle,
     endpoint: &str,
-    request: &'static str,
-    operation: Operation,
-) -> Result<Outcome, InferenceError> {
-    let outcome = server.request(endpoint, operation, WAIT).await?;
-    match outcome {
-        Outcome::Content(_) | Outcome::Done => Ok(outcome),
-        outcome => Err(InferenceError::Device { request, outcome }),
+    steps: [(&'static str, Operation); N],
+) -> Result<Vec<Vec<PathValue>>, InferenceError> {
+    let names = steps.each_ref().map(|(name, _)| *name);
+    let unit = Operation::Unit(Vec::from(steps.map(|(_, operation)| operation)));
+    let failed = |request, outcome| Err(InferenceError::Device { request, outcome });
+    let outcomes = match server.request(endpoint, unit, WAIT).await? {
+        Outcome::Unit(outcomes) => outcomes,
+        outcome => return failed("the unit", outcome),
+    };
+    let mut answers = Vec::with_capacity(N);
+    for (request, outcome) in names.into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Content(values) => answers.push(values),
+            Outcome::Done => answers.push(Vec::new()),
+            outcome => return failed(request, outcome),
+        }
     }
-}
-
-fn content(outcome: Outcome) -> Result<Vec<PathValue>, InferenceError> {
-    match outcome {
-        Outcome::Content(values) => Ok(values),
-        outcome => Err(InferenceError::Device {
-            request: "Read",
-            outcome,
-        }),
-    }
-}
-
-fn done(request: &'static str, outcome: Outcome) -> Result<(), InferenceError> {
-    match outcome {
-        Outcome::Done => Ok(()),
-        outcome => Err(InferenceError::Device { request, outcome }),
-    }
+    Ok(answers)
 }

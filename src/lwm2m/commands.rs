@@ -6,12 +6,24 @@ use super::job::{Job, Keep, Queue};
 use super::request_record;
 use super::shard::Shard;
 use super::shared::Waiting;
-use super::types::{DeviceRequest, Endpoint, Now, Outcome, RequestId};
+use super::types::{DeviceRequest, Endpoint, MAX_UNIT, Now, Operation, Outcome, RequestId};
 
 /// Why a request can't wait, whoever it is for.
 fn refused(now: Now, request: &DeviceRequest) -> Option<Outcome> {
-    if request.operation.path().is_none() {
-        let why = "composite operations are not supported yet";
+    let operations = match &request.operation {
+        Operation::Unit(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let why = if operations.is_empty() || operations.len() > MAX_UNIT {
+        Some("a unit has 1 to 16 operations")
+    } else if operations.iter().any(|of| matches!(of, Operation::Unit(_))) {
+        Some("there are no units in units")
+    } else if operations.iter().any(|of| of.path().is_none()) {
+        Some("composite operations are not supported yet")
+    } else {
+        None
+    };
+    if let Some(why) = why {
         return Some(Outcome::Cancelled(why.into()));
     }
     (request.expires <= now.wall).then_some(Outcome::Expired)

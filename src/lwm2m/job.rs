@@ -18,6 +18,19 @@ pub(super) struct Job {
     /// Monotonic, ms.
     pub(super) deadline: u64,
     pub(super) keep: Keep,
+    /// What the operation is a part of, if it is one of several.
+    unit: Option<Box<Unit>>,
+}
+
+/// Operations that are one job.
+#[derive(Debug)]
+struct Unit {
+    /// Those after the job's.
+    rest: VecDeque<Operation>,
+    /// Of those before it.
+    outcomes: Vec<Outcome>,
+    /// How long each may take, in milliseconds.
+    time: u64,
 }
 
 /// What the store has of a request.
@@ -36,13 +49,27 @@ const REST: u64 = 120_000;
 
 impl Job {
     pub(super) fn new(now: Now, request: DeviceRequest, keep: Keep) -> Self {
+        let time = request.expires.saturating_sub(now.wall);
+        let (operation, unit) = match request.operation {
+            Operation::Unit(all) => {
+                let mut rest = VecDeque::from(all);
+                let first = rest.pop_front();
+                let unit = Unit {
+                    rest,
+                    outcomes: Vec::new(),
+                    time,
+                };
+                let first = first.unwrap_or_else(|| Operation::read(Path::ROOT));
+                (first, Some(Box::new(unit)))
+            }
+            one => (one, None),
+        };
         Job {
             id: Some(request.id),
-            operation: request.operation,
-            deadline: now
-                .mono
-                .saturating_add(request.expires.saturating_sub(now.wall)),
+            operation,
+            deadline: now.mono.saturating_add(time),
             keep,
+            unit,
         }
     }
 
@@ -53,7 +80,23 @@ impl Job {
             operation: Operation::read(target),
             deadline: now.mono.saturating_add(REST),
             keep: Keep::No,
+            unit: None,
         }
+    }
+
+    /// Goes on with what follows in its unit. If nothing does, it has to finish, with the outcome
+    /// that comes back.
+    pub(super) fn advance(&mut self, now: Now, outcome: Outcome) -> Option<Outcome> {
+        if let Some(unit) = &mut self.unit
+            && outcome.is_success()
+            && let Some(next) = unit.rest.pop_front()
+        {
+            unit.outcomes.push(outcome);
+            self.deadline = now.mono.saturating_add(unit.time);
+            self.operation = next;
+            return None;
+        }
+        Some(outcome)
     }
 
     /// True if it reads what a notification of this target was too short for.
@@ -77,7 +120,14 @@ impl Job {
     }
 
     /// Tells its end; that of a durable one once it is forgotten.
-    pub(super) fn finish(self, cx: &mut Context<'_>, endpoint: Endpoint, outcome: Outcome) {
+    pub(super) fn finish(mut self, cx: &mut Context<'_>, endpoint: Endpoint, outcome: Outcome) {
+        let outcome = match self.unit.take() {
+            Some(mut unit) => {
+                unit.outcomes.push(outcome);
+                Outcome::Unit(unit.outcomes)
+            }
+            None => outcome,
+        };
         let Some(id) = self.id else {
             if let Outcome::Content(values) = outcome {
                 let target = self.operation.target();

@@ -16,6 +16,9 @@ pub enum RegisterError {
     /// A parameter has a value it can't have.
     #[error("parameter {0} is invalid")]
     Parameter(&'static str),
+    /// A parameter has a control character: names are shown to people, on terminals too.
+    #[error("a parameter has a control character")]
+    Control,
     /// A version of LwM2M that this server does not speak.
     #[error("LwM2M version {0} is not supported")]
     Version(String),
@@ -38,7 +41,9 @@ impl RegisterError {
     pub fn code(&self) -> Code {
         match self {
             RegisterError::NoEndpoint | RegisterError::Identity => Code::FORBIDDEN,
-            RegisterError::Parameter(_) | RegisterError::Links => Code::BAD_REQUEST,
+            RegisterError::Parameter(_) | RegisterError::Control | RegisterError::Links => {
+                Code::BAD_REQUEST
+            }
             RegisterError::Version(_) => Code::PRECONDITION_FAILED,
             RegisterError::TooMany(_) => Code::REQUEST_ENTITY_TOO_LARGE,
             RegisterError::Format(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
@@ -67,6 +72,9 @@ impl Parameters {
         let mut p = Parameters::default();
         for query in queries {
             let text = std::str::from_utf8(query).map_err(|_| RegisterError::Parameter("query"))?;
+            if text.chars().any(char::is_control) {
+                return Err(RegisterError::Control);
+            }
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             match name {
                 "ep" => set(&mut p.endpoint, "ep", Some(value.to_owned()))?,

@@ -105,6 +105,9 @@ pub(super) fn write(request: &DeviceRequest) -> Result<Op, RecordError> {
         Operation::Push { .. } => {
             return Err(RecordError::Content("a push has no room in it".into()));
         }
+        Operation::Unit(_) => {
+            return Err(RecordError::Content("a unit is not kept".into()));
+        }
     };
     let expires = request.expires;
     let bytes = encode(SCHEMA, &Record { expires, operation })?;

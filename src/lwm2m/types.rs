@@ -37,7 +37,8 @@ pub struct DeviceRequest {
     pub operation: Operation,
     /// Wall time (ms) after which the request is answered with [`Outcome::Expired`]. A
     /// [`Operation::Push`] that has begun goes on as long as each block is acknowledged in time;
-    /// it ends with [`Outcome::TimedOut`] when one is not.
+    /// it ends with [`Outcome::TimedOut`] when one is not. Of an [`Operation::Unit`] it bounds the
+    /// first operation; each that follows has as long again.
     pub expires: u64,
     /// Survives the end of the process: stored before it is sent, sent after a restart if it is
     /// not over, forgotten (durably) before [`Event::Completed`] is told. So it is sent at least
@@ -45,7 +46,8 @@ pub struct DeviceRequest {
     ///
     /// Once it is accepted it waits by endpoint: neither a new Register nor the end of the
     /// registration nor a restart ends it, only the device's answer, its expiry or its asker.
-    /// Needs room in a record, so a [`Operation::Push`] can't be durable.
+    /// Needs room in a record, so a [`Operation::Push`] can't be durable, nor an
+    /// [`Operation::Unit`], of which nobody would know how far it came.
     ///
     /// The reconciler's requests are not durable: its stored attempt covers them, and after a
     /// restart it reads before it does anything. Those of HTTP are not, unless asked for: who
@@ -103,7 +105,13 @@ pub enum Operation {
         /// Where to look.
         path: Path,
     },
+    /// One after the other, with nothing of anybody else in between; ends at the first that is not
+    /// a success, with [`Outcome::Unit`]. 1 to [`MAX_UNIT`], none of them a unit.
+    Unit(Vec<Operation>),
 }
+
+/// The most operations of an [`Operation::Unit`].
+pub const MAX_UNIT: usize = 16;
 
 impl Operation {
     /// A [`Operation::Read`].
@@ -137,7 +145,7 @@ impl Operation {
         Operation::CancelObserve { target }
     }
 
-    /// What it is about.
+    /// What it is about; of a unit what the first is about.
     pub fn target(&self) -> Target {
         match self {
             Operation::Read { target }
@@ -147,10 +155,13 @@ impl Operation {
             Operation::Push { path, .. }
             | Operation::Execute { path, .. }
             | Operation::Discover { path } => (*path).into(),
+            Operation::Unit(all) => all
+                .first()
+                .map_or_else(|| Path::ROOT.into(), Operation::target),
         }
     }
 
-    /// The path it is about, if it is one.
+    /// The path it is about, if it is one; of a unit that of the first.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Operation::Read { target }
@@ -160,6 +171,7 @@ impl Operation {
             Operation::Push { path, .. }
             | Operation::Execute { path, .. }
             | Operation::Discover { path } => Some(path),
+            Operation::Unit(all) => all.first().and_then(Operation::path),
         }
     }
 }
@@ -205,6 +217,20 @@ pub enum Outcome {
     Expired,
     /// No such registration.
     NotRegistered,
+    /// Of an [`Operation::Unit`]: the outcomes of its operations up to the first that is not a
+    /// success. All others after it were not sent.
+    Unit(Vec<Outcome>),
+}
+
+impl Outcome {
+    /// The device did what it was asked.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Outcome::Content(_) | Outcome::Links(_) | Outcome::Done => true,
+            Outcome::Unit(all) => all.iter().all(Outcome::is_success),
+            _ => false,
+        }
+    }
 }
 
 /// What the LwM2M core tells.

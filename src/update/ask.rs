@@ -64,4 +64,6 @@ pub struct Change {
     pub detail: String,
     /// Acknowledged and all bytes of the package that is being sent.
     pub progress: Option<(u32, u32)>,
+    /// The decision that it is about: [`Desired::generation`](crate::Desired::generation).
+    pub decision: Option<u64>,
 }

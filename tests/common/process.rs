@@ -209,7 +209,7 @@ impl Server {
     /// The device shall run a model; durable if this is true. False: the server is gone.
     pub(crate) fn try_want(&self, endpoint: &str, model: &str) -> bool {
         let path = format!("devices/{endpoint}/model");
-        let answer = self.ask("PUT", &path, &json!({ "model": model }));
+        let answer = self.ask("PUT", &path, &json!({ "model": model, "expect": true }));
         assert!(
             matches!(answer, None | Some((200, _))),
             "{path}: {answer:?}"

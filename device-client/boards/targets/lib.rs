@@ -3,6 +3,9 @@
 //! Where a device reports each kernel of its library (27301/x/10), a file names the library's
 //! version, `kernel_library`, and the list follows.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::io::ErrorKind;
 use std::sync::LazyLock;
 
 use lwm2m_objects::capability::Capability;
@@ -116,6 +119,48 @@ pub fn platforms() -> impl Iterator<Item = &'static str> {
 /// excludes.
 pub fn find(name: &str) -> Option<Capability> {
     serde_json::from_str(json(name)?).ok()
+}
+
+/// Why there is no such target: the user's mistake.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Unknown {
+    /// No target has this name, or more than one begins with it, and there is no such file.
+    Name(String),
+    /// The file can't be read.
+    File(String, std::io::Error),
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => {
+                write!(f, "no target '{name}' and no such file; there are:")?;
+                platforms().try_for_each(|name| write!(f, " {name}"))
+            }
+            Self::File(name, e) => write!(f, "cannot read {name}: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+/// The file of a target as [`parse`] takes it: that of a name that [`find`] takes, else that at a
+/// path.
+///
+/// # Errors
+/// There is no such target and no such file.
+pub fn text(name: &str) -> Result<Cow<'static, str>, Unknown> {
+    if let Some(text) = json(name) {
+        return Ok(Cow::Borrowed(text));
+    }
+    match std::fs::read_to_string(name) {
+        Ok(text) => Ok(Cow::Owned(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound && !name.ends_with(".json") => {
+            Err(Unknown::Name(name.to_owned()))
+        }
+        Err(e) => Err(Unknown::File(name.to_owned(), e)),
+    }
 }
 
 /// The file of a target with the kernels of its library, by the names that [`find`] takes.

@@ -14,6 +14,7 @@ use self::devices::{Device, Fleet};
 use self::outcome::{Metrics, Row};
 use super::serve::{self, Running};
 use crate::Compiler;
+use crate::out;
 use tinsmith_build_job::{Task, metric};
 use tinsmith_inference::{Answer, Session};
 use tinsmith_lwm2m::{BootstrapConfig, Rule};
@@ -64,7 +65,8 @@ impl Demo {
         if self.folder.is_none() && result.is_ok() {
             let _ = std::fs::remove_dir_all(&folder);
         } else if self.folder.is_none() {
-            eprintln!("the demo's folder is kept: {}", folder.display());
+            let folder = folder.display();
+            out::say(format_args!("the demo's folder is kept: {folder}"));
         }
         result
     }
@@ -85,7 +87,8 @@ impl Demo {
             },
             ..Config::default()
         };
-        let running = serve::start(config, Some(compiler), serve::Choices::default()).await?;
+        let choices = serve::Choices::default();
+        let running = serve::start(config, choices, Some(compiler)).await?;
         let addresses = running.server.addresses();
         let bootstrap = addresses.bootstrap.context("no bootstrap listener")?;
         let say = watch::Say::new(started);
@@ -134,13 +137,16 @@ impl Demo {
         }
         let good = rows.iter().all(|row| row.as_expected);
         if self.json {
-            println!("{}", outcome::json(&rows, started.elapsed()));
+            out::json(&outcome::json(&rows, started.elapsed()))?;
         } else {
-            println!("\n{}", outcome::text(&rows, started.elapsed()));
+            out::print(&format!("\n{}\n", outcome::text(&rows, started.elapsed())))?;
         }
         if self.stay {
-            eprintln!("\nThe server and the devices keep running; Ctrl-C ends them. For example:");
-            eprintln!("  tinsmith device list --server http://{}", running.http);
+            out::say("\nThe server and the devices keep running; Ctrl-C ends them. For example:");
+            let http = running.http;
+            out::say(format_args!(
+                "  tinsmith device list --server http://{http}"
+            ));
             let end = server::terminated();
             end.await.context("cannot wait for signals")?;
         }
@@ -167,7 +173,7 @@ impl Demo {
         let test = model.test()?.context("the model has no test set")?;
         let count = self.samples.unwrap_or(usize::MAX).min(test.x.len());
         say.line(device.endpoint, &format!("runs {count} held-out samples"));
-        let session = Session::open(&running.server, device.endpoint).await?;
+        let mut session = Session::open(&running.server, device.endpoint).await?;
         let mut answers: Vec<Answer> = Vec::with_capacity(count);
         for sample in test.x.iter().take(count) {
             answers.push(session.run(sample).await?);

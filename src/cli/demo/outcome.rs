@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::devices::Device;
+use crate::out::plain;
 use crate::table::table;
 use tinsmith_build::Model;
 use tinsmith_inference::Answer;
@@ -180,7 +181,8 @@ pub(super) fn text(rows: &[Row], took: Duration) -> String {
     ];
     let mut out = table(&heading, &cells);
     for row in rows.iter().filter(|row| row.result != "installed") {
-        out.push_str(&format!("\n{}: {}\n", row.endpoint, row.detail));
+        let line = format!("{}: {}", row.endpoint, row.detail);
+        out.push_str(&format!("\n{}\n", plain(&line)));
     }
     out.push_str(&format!("\n{:.1} s in all\n", took.as_secs_f64()));
     out

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
+use crate::out::{plain, say};
 use tinsmith_lwm2m::Event;
 use tinsmith_server::{ServerHandle, Told};
 use tinsmith_update::{Change, Summary};
@@ -22,10 +23,9 @@ impl Say {
     }
 
     pub(super) fn line(self, who: &str, text: &str) {
-        eprintln!(
-            "{:7.3}  {who:<11} {text}",
-            self.started.elapsed().as_secs_f64()
-        );
+        let (who, text) = (plain(who), plain(text));
+        let seconds = self.started.elapsed().as_secs_f64();
+        say(format_args!("{seconds:7.3}  {who:<11} {text}"));
     }
 }
 

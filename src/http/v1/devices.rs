@@ -1,7 +1,7 @@
 //! `/api/v1/devices`.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,8 +58,9 @@ pub(super) async fn list(
 /// One device with everything that is known of it.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(endpoint): Path<String>,
+    endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
     let known = app.server.device(&endpoint).await?;
     let known = known.ok_or_else(|| ApiError::unknown_device(&endpoint))?;
     let mut value = brief(&known);
@@ -102,17 +103,24 @@ pub(super) async fn show(
 pub(super) struct Want {
     model: String,
     trial_s: Option<u32>,
+    /// The device may be one that nothing is known of yet.
+    #[serde(default)]
+    expect: bool,
 }
 
 /// Sets the model a device shall run; the rest follows by itself.
 pub(super) async fn want(
     State(app): State<App>,
-    Path(endpoint): Path<String>,
+    endpoint: Result<Path<String>, PathRejection>,
     body: Result<Json<Want>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
     let Json(body) = body?;
     let model = app.zoo.find(&body.model)?;
     check_endpoint(&endpoint)?;
+    if !body.expect && app.server.device(&endpoint).await?.is_none() {
+        return Err(ApiError::unexpected_device(&endpoint));
+    }
     let command = Command::Want {
         model: model.card.name.clone(),
         version: model.card.version.clone(),
@@ -125,8 +133,9 @@ pub(super) async fn want(
 /// No model is wanted any more.
 pub(super) async fn forget(
     State(app): State<App>,
-    Path(endpoint): Path<String>,
+    endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
     known(&app, &endpoint).await?;
     decide(&app, &endpoint, Command::Forget).await
 }
@@ -134,8 +143,9 @@ pub(super) async fn forget(
 /// Tries again after a failure.
 pub(super) async fn retry(
     State(app): State<App>,
-    Path(endpoint): Path<String>,
+    endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
     known(&app, &endpoint).await?;
     decide(&app, &endpoint, Command::Retry).await
 }
@@ -150,11 +160,12 @@ pub(super) struct Infer {
 /// Runs the device's model on a sample: real numbers in the order of the ONNX input.
 pub(super) async fn infer(
     State(app): State<App>,
-    Path(endpoint): Path<String>,
+    endpoint: Result<Path<String>, PathRejection>,
     body: Result<Json<Infer>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
     let Json(body) = body?;
-    let session = Session::open(&app.server, &endpoint).await?;
+    let mut session = Session::open(&app.server, &endpoint).await?;
     let answer = session.run(&body.input).await?;
     Ok(Json(json!(answer)))
 }
@@ -179,6 +190,10 @@ async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {
 fn check_endpoint(endpoint: &str) -> Result<(), ApiError> {
     if endpoint.is_empty() || endpoint.len() > 255 {
         return Err(ApiError::bad_request("an endpoint name has 1 to 255 bytes"));
+    }
+    if endpoint.chars().any(char::is_control) {
+        let text = "an endpoint name has no control characters";
+        return Err(ApiError::bad_request(text));
     }
     Ok(())
 }

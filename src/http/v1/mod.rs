@@ -5,18 +5,32 @@ mod models;
 mod resources;
 mod server;
 mod store;
+mod upload;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
+use super::body::{SAMPLE, SMALL, Turns, read_json, take_turn};
 use super::{ApiError, App};
 
-/// The largest model that can be uploaded, with its data.
-const MAX_UPLOAD: usize = 256 << 20;
+/// Samples that are run at once, on all devices.
+const INFERENCES: usize = 16;
+/// Models that are taken in at once.
+const UPLOADS: usize = 2;
 
 /// All paths.
 pub fn router() -> Router<App> {
-    Router::new()
+    let infer = Router::new()
+        .route("/api/v1/devices/{endpoint}/infer", post(devices::infer))
+        .layer(from_fn_with_state(SAMPLE, read_json))
+        .layer(from_fn_with_state(Turns::new(INFERENCES), take_turn));
+    let upload = Router::new()
+        .route("/api/v1/models", post(models::add))
+        .layer(from_fn_with_state(Turns::new(UPLOADS), take_turn))
+        .layer(DefaultBodyLimit::max(upload::FORM));
+    let others = Router::new()
         .route("/readyz", get(server::ready))
         .route("/api/v1/server", get(server::show))
         .route("/api/v1/store/backup", get(store::backup))
@@ -27,17 +41,16 @@ pub fn router() -> Router<App> {
             put(devices::want).delete(devices::forget),
         )
         .route("/api/v1/devices/{endpoint}/retry", post(devices::retry))
-        .route("/api/v1/devices/{endpoint}/infer", post(devices::infer))
         .route(
             "/api/v1/devices/{endpoint}/resources/{*path}",
             get(resources::read)
                 .put(resources::write)
                 .post(resources::execute),
         )
-        .route("/api/v1/models", get(models::list).post(models::add))
+        .route("/api/v1/models", get(models::list))
         .route("/api/v1/models/{name}", get(models::show))
-        .fallback(|| async {
-            ApiError::not_found("no such path; the API is described in docs/http-api.md")
-        })
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_UPLOAD))
+        .layer(from_fn_with_state(SMALL, read_json));
+    infer.merge(upload).merge(others).fallback(|| async {
+        ApiError::not_found("no such path; the API is described in docs/http-api.md")
+    })
 }

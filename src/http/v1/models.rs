@@ -1,13 +1,19 @@
 //! `/api/v1/models`.
 
 use axum::Json;
-use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::multipart::{Multipart, MultipartRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::upload::Upload;
 use crate::{ApiError, App};
-use tinsmith_build::{Card, Model};
+use tinsmith_build::{Card, Model, ZooError};
+
+/// What an upload is.
+const FORM: &str = "multipart/form-data";
 
 /// All models, without their data; `unreadable` names those whose records can't be read,
 /// `damaged` those whose files are gone or damaged.
@@ -28,8 +34,9 @@ pub(super) async fn list(State(app): State<App>) -> Json<Value> {
 /// One model with its card.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(name) = name?;
     let model = app.zoo.find(&name)?;
     app.builder.read(&model).await?;
     let facts = model.facts();
@@ -44,29 +51,18 @@ pub(super) async fn show(
 /// .npy) and, if there is one, `test` (.npz).
 pub(super) async fn add(
     State(app): State<App>,
-    mut form: Multipart,
+    headers: HeaderMap,
+    form: Result<Multipart, MultipartRejection>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let wrong = |error: MultipartError| ApiError::bad_request(error.body_text());
-    let (mut card, mut onnx, mut calibration, mut test) = (None, None, None, None);
-    while let Some(field) = form.next_field().await.map_err(wrong)? {
-        let name = field.name().unwrap_or_default().to_owned();
-        let part = match name.as_str() {
-            "card" => &mut card,
-            "onnx" => &mut onnx,
-            "calibration" => &mut calibration,
-            "test" => &mut test,
-            _ => {
-                let text = format!("unknown part '{name}'; expected card, onnx, calibration, test");
-                return Err(ApiError::bad_request(text));
-            }
-        };
-        *part = Some(field.bytes().await.map_err(wrong)?.to_vec());
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    if !kind.starts_with(FORM.as_bytes()) {
+        return Err(ApiError::media_type(FORM));
     }
-    let missing = |name: &str| ApiError::bad_request(format!("part '{name}' is missing"));
-    let card = Card::parse(&card.ok_or_else(|| missing("card"))?)
-        .map_err(|error| ApiError::from(tinsmith_build::ZooError::Card(error)))?;
-    let onnx = onnx.ok_or_else(|| missing("onnx"))?;
-    let calibration = calibration.ok_or_else(|| missing("calibration"))?;
+    let mut upload = Upload::receive(form?, &app.scratch).await?;
+    let card = Card::parse(&upload.need("card")?).map_err(ZooError::Card)?;
+    let (onnx, calibration) = (upload.need("onnx")?, upload.need("calibration")?);
+    let test = upload.take("test")?;
     let model = app
         .builder
         .check(Model::new(card, onnx, calibration, test)?)

@@ -1,7 +1,7 @@
 //! `/api/v1/devices/{endpoint}/resources/{path}`: read, write and execute single nodes.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path as UrlPath, State};
 use lwm2m_objects::{OwnedValue, Path, ValueType};
 use serde::Deserialize;
@@ -17,8 +17,9 @@ const WAIT: u64 = 60_000;
 /// Reads an object, an instance or a resource.
 pub(super) async fn read(
     State(app): State<App>,
-    UrlPath((endpoint, path)): UrlPath<(String, String)>,
+    place: Result<UrlPath<(String, String)>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let UrlPath((endpoint, path)) = place?;
     let path = parse(&path)?;
     match app
         .server
@@ -44,9 +45,10 @@ pub(super) struct Write {
 /// Writes a resource. The type is that of the object definition.
 pub(super) async fn write(
     State(app): State<App>,
-    UrlPath((endpoint, path)): UrlPath<(String, String)>,
+    place: Result<UrlPath<(String, String)>, PathRejection>,
     body: Result<Json<Write>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let UrlPath((endpoint, path)) = place?;
     let path = parse(&path)?;
     let Json(body) = body?;
     let registration = app.server.registration(&endpoint).await?;
@@ -68,11 +70,12 @@ pub(super) struct Execute {
 /// Executes a resource.
 pub(super) async fn execute(
     State(app): State<App>,
-    UrlPath((endpoint, path)): UrlPath<(String, String)>,
-    body: Option<Json<Execute>>,
+    place: Result<UrlPath<(String, String)>, PathRejection>,
+    body: Result<Option<Json<Execute>>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let UrlPath((endpoint, path)) = place?;
     let path = parse(&path)?;
-    let arguments = body.map(|Json(body)| body.arguments).unwrap_or_default();
+    let arguments = body?.map(|Json(body)| body.arguments).unwrap_or_default();
     done(&app, &endpoint, Operation::Execute { path, arguments }).await
 }
 

@@ -264,7 +264,15 @@ impl Session {
                 self.observation_ended(cx, target, None);
             }
         }
-        job.finish(cx, self.endpoint().clone(), outcome);
+        self.go_on(cx, job, outcome);
+    }
+
+    /// Begins what follows in the job's unit, or ends the job.
+    fn go_on(&mut self, cx: &mut Context<'_>, mut job: Job, outcome: Outcome) {
+        match job.advance(cx.now, outcome) {
+            None => self.begin(cx, job),
+            Some(outcome) => job.finish(cx, self.endpoint().clone(), outcome),
+        }
     }
 
     /// Sends what can be sent, and what the CoAP state asks for.
@@ -277,8 +285,10 @@ impl Session {
         }
         loop {
             self.expire_requests(cx);
-            if self.can_begin() {
-                self.begin(cx);
+            if self.can_begin()
+                && let Some(job) = self.contact.queue.next()
+            {
+                self.begin(cx, job);
             }
             self.send(cx);
             match self.contact.link.coap.poll(cx.at(), cx.buffer) {
@@ -308,10 +318,7 @@ impl Session {
         may && self.open.is_none() && self.contact.queue.is_ready()
     }
 
-    fn begin(&mut self, cx: &mut Context<'_>) {
-        let Some(job) = self.contact.queue.next() else {
-            return;
-        };
+    fn begin(&mut self, cx: &mut Context<'_>, job: Job) {
         let ended = match &job.operation {
             Operation::CancelObserve { target } => self.observations.remove(target),
             _ => None,
@@ -324,7 +331,10 @@ impl Session {
         };
         match Open::begin(job, ended, &facts, cx.limits.answer) {
             Ok(open) => self.open = Some(Box::new(open)),
-            Err((job, outcome)) => job.finish(cx, self.endpoint().clone(), outcome),
+            Err(ended) => {
+                let (job, outcome) = *ended;
+                self.go_on(cx, job, outcome);
+            }
         }
     }
 

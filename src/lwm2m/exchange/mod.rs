@@ -68,7 +68,7 @@ impl Open {
         ended: Option<Observation>,
         facts: &Facts<'_>,
         max_answer: u32,
-    ) -> Result<Self, (Job, Outcome)> {
+    ) -> Result<Self, Box<(Job, Outcome)>> {
         let mut token = Token::EMPTY;
         let phase = match &job.operation {
             Operation::Read { .. } | Operation::Observe { .. } | Operation::Discover { .. } => {
@@ -92,6 +92,8 @@ impl Open {
             Operation::Write { values, .. } => {
                 Sending::values(job.path(), values, facts).map(Phase::Send)
             }
+            // A job has one of its operations at a time.
+            Operation::Unit(_) => Err(Outcome::Malformed("a unit in a unit".into())),
         };
         match phase {
             Ok(phase) => Ok(Open {
@@ -102,7 +104,7 @@ impl Open {
                 begun: false,
                 waited: 0,
             }),
-            Err(outcome) => Err((job, outcome)),
+            Err(outcome) => Err(Box::new((job, outcome))),
         }
     }
 
@@ -180,7 +182,7 @@ impl Open {
             | Operation::CancelObserve { .. }
             | Operation::Discover { .. } => Code::GET,
             Operation::Write { replace: false, .. } | Operation::Execute { .. } => Code::POST,
-            Operation::Write { .. } | Operation::Push { .. } => Code::PUT,
+            Operation::Write { .. } | Operation::Push { .. } | Operation::Unit(_) => Code::PUT,
         }
     }
 

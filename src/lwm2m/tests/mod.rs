@@ -12,6 +12,7 @@ mod push;
 mod registration;
 mod requests;
 mod strangers;
+mod units;
 mod unproven;
 
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber, Token};

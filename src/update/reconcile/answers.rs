@@ -51,7 +51,8 @@ impl Reconciler {
             Outcome::Rejected { .. }
             | Outcome::Unavailable { .. }
             | Outcome::Reset
-            | Outcome::Malformed(_) => {
+            | Outcome::Malformed(_)
+            | Outcome::Unit(_) => {
                 self.refused(now, endpoint, &asked, Fault::of(outcome));
             }
         }

@@ -52,7 +52,7 @@ impl Reconciler {
             | JobResult::Packaged(Err(Unbuilt::Later { reason })) => {
                 tracing::debug!(%endpoint, reason, "no module yet");
                 attempt.artefact = None;
-                self.wait(now, &endpoint);
+                self.wait(now, &endpoint, super::PAUSE);
             }
             JobResult::Built(Err(failure)) => self.finish(now, &endpoint, Some(failure.into())),
             JobResult::Packaged(Ok(Package {

@@ -187,11 +187,13 @@ impl Reconciler {
         let unsupported = device.unsupported.as_deref();
         let (summary, detail) = summarise(&device.record, device.online, unsupported);
         let (endpoint, progress) = (endpoint.to_string(), device.progress);
+        let decision = device.record.desired.as_ref().map(|d| d.generation);
         self.output.push_back(Output::Changed(Change {
             endpoint,
             summary,
             detail,
             progress,
+            decision,
         }));
     }
 

@@ -29,10 +29,8 @@ pub struct Target {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// No target has this name, or more than one begins with it.
-    Unknown(String),
-    /// The file can't be read.
-    File(String, std::io::Error),
+    /// No target has this name, and there is no such file.
+    Unknown(tinsmith_targets::Unknown),
     /// The file is no capability.
     Syntax(String, serde_json::Error),
     /// The file describes a device that has no place for what the client needs.
@@ -42,11 +40,7 @@ pub enum TargetError {
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => {
-                write!(f, "no target is called {name}; there are:")?;
-                names().try_for_each(|name| write!(f, " {name}"))
-            }
-            Self::File(name, e) => write!(f, "cannot read {name}: {e}"),
+            Self::Unknown(e) => e.fmt(f),
             Self::Syntax(name, e) => write!(f, "{name} is no target file: {e}"),
             Self::Unfit(name, what) => write!(f, "{name} has no {what}"),
         }
@@ -56,19 +50,13 @@ impl fmt::Display for TargetError {
 impl std::error::Error for TargetError {}
 
 impl Target {
-    /// A target by name, by a beginning that only one has, or by the path of a file that ends in `.json`.
+    /// A target by name, by a beginning that only one has, or by the path of a file.
     ///
     /// # Errors
     /// There is none, or it can't be used.
     pub fn find(name: &str) -> Result<Self, TargetError> {
-        if name.ends_with(".json") {
-            let text = std::fs::read_to_string(name)
-                .map_err(|e| TargetError::File(name.to_string(), e))?;
-            return Self::parse(name, &text);
-        }
-        let text =
-            tinsmith_targets::json(name).ok_or_else(|| TargetError::Unknown(name.to_string()))?;
-        Self::parse(name, text)
+        let text = tinsmith_targets::text(name).map_err(TargetError::Unknown)?;
+        Self::parse(name, &text)
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TargetError> {

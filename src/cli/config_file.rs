@@ -1,0 +1,67 @@
+//! The file of `tinsmith serve --config`: the options of the command line by their names, as TOML.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// What a file says; the command line and the environment count more.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ConfigFile {
+    pub(super) coap: Option<SocketAddr>,
+    pub(super) bootstrap: Option<SocketAddr>,
+    pub(super) http: Option<SocketAddr>,
+    #[serde(default)]
+    pub(super) http_host: Vec<String>,
+    pub(super) store: Option<PathBuf>,
+    pub(super) shards: Option<usize>,
+    #[serde(default)]
+    pub(super) bootstrap_uri: Vec<String>,
+    pub(super) lifetime: Option<u32>,
+}
+
+impl ConfigFile {
+    /// Nothing without a path.
+    pub(super) fn read(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is no configuration", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        // The crate's own message draws the line of the file, over several lines.
+        toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+            anyhow::anyhow!("line {line}: {}", error.message())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_example_says() {
+        let file = ConfigFile::parse(include_str!("../../examples/deploy/tinsmith.toml")).unwrap();
+        assert_eq!(file.store, Some("/var/lib/tinsmith".into()));
+        assert_eq!(file.http, Some(([127, 0, 0, 1], 8080).into()));
+        assert_eq!(file.lifetime, Some(3600));
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_with_its_line() {
+        let error = ConfigFile::parse("shards = 2\nshard = 3\n").unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("line 2") && text.contains("shard"), "{text}");
+        assert_eq!(text.lines().count(), 1);
+        let error = ConfigFile::parse("\ncoap = \"here\"\n").unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,266 @@
+//! What happens, one log line for each change of state, and as counters for Prometheus.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use tinsmith_lwm2m::{Event, Outcome};
+use tinsmith_server::{ServerHandle, Told};
+use tinsmith_update::{Change, Summary};
+use tokio::sync::broadcast::error::RecvError;
+use tracing::{info, warn};
+
+/// A counter with a label; in the order of its values.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    values: &'static [&'static str],
+}
+
+/// Indices into [`FAMILIES`].
+const REGISTRATIONS: usize = 0;
+const BOOTSTRAPS: usize = 1;
+const REQUESTS: usize = 2;
+const UPDATES: usize = 3;
+const MISSED: usize = 4;
+
+const FAMILIES: [Family; 5] = [
+    Family {
+        name: "tinsmith_registrations_total",
+        help: "Registrations that began or ended.",
+        label: "event",
+        values: &["registered", "deregistered", "expired"],
+    },
+    Family {
+        name: "tinsmith_bootstraps_total",
+        help: "Bootstraps that ended.",
+        label: "result",
+        values: &["done", "failed"],
+    },
+    Family {
+        name: "tinsmith_requests_total",
+        help: "Requests to devices that ended.",
+        label: "outcome",
+        values: &["done", "refused", "timeout", "cancelled"],
+    },
+    Family {
+        name: "tinsmith_updates_total",
+        help: "Updates that ended.",
+        label: "result",
+        values: &["installed", "refused", "failed", "unsupported"],
+    },
+    Family {
+        name: "tinsmith_events_missed_total",
+        help: "Events that were not counted, as there were too many at once.",
+        label: "by",
+        values: &["journal"],
+    },
+];
+
+/// Most values of a family.
+const VALUES: usize = 4;
+/// Devices whose last state is remembered.
+const REMEMBERED: usize = 200_000;
+
+/// The counters.
+#[derive(Debug, Default)]
+pub(crate) struct Counters([[AtomicU64; VALUES]; FAMILIES.len()]);
+
+impl Counters {
+    fn add(&self, family: usize, value: usize, count: u64) {
+        let counter = self.0.get(family).and_then(|values| values.get(value));
+        if let Some(counter) = counter {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// In the text format of Prometheus.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for (family, counters) in FAMILIES.iter().zip(&self.0) {
+            let Family {
+                name, help, label, ..
+            } = family;
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+            for (value, counter) in family.values.iter().zip(counters) {
+                let count = counter.load(Ordering::Relaxed);
+                let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
+            }
+        }
+        text
+    }
+}
+
+/// Writes and counts what happens from now on, until the server stops.
+pub(crate) fn start(server: &ServerHandle) -> Arc<Counters> {
+    let counters = Arc::new(Counters::default());
+    let journal = Journal {
+        counters: counters.clone(),
+        states: HashMap::new(),
+    };
+    let (mut told, server) = (server.subscribe(), server.clone());
+    tokio::spawn(async move {
+        let mut journal = journal;
+        let mut stopping = std::pin::pin!(server.stopping());
+        loop {
+            let next = tokio::select! {
+                () = &mut stopping => return,
+                next = told.recv() => next,
+            };
+            match next {
+                Ok(Told::Device(event)) => journal.device(&event),
+                Ok(Told::Report(change)) => journal.update(&change),
+                Err(RecvError::Lagged(count)) => {
+                    warn!(count, "events are not in the log, there are too many");
+                    journal.counters.add(MISSED, 0, count);
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+    counters
+}
+
+struct Journal {
+    counters: Arc<Counters>,
+    /// What was told of each device last: decision and state.
+    states: HashMap<String, (Option<u64>, Summary)>,
+}
+
+impl Journal {
+    fn device(&mut self, event: &Event) {
+        let count = |family, value| self.counters.add(family, value, 1);
+        match event {
+            Event::Registered {
+                endpoint,
+                registration,
+                new: true,
+            } => {
+                count(REGISTRATIONS, 0);
+                let (address, lifetime) = (&registration.address, registration.lifetime);
+                info!(%endpoint, %address, lifetime, "registered");
+            }
+            Event::Deregistered { endpoint, expired } => {
+                count(REGISTRATIONS, 1 + usize::from(*expired));
+                let how = if *expired { "expired" } else { "deregistered" };
+                info!(%endpoint, "{how}");
+                self.states.remove(&**endpoint);
+            }
+            Event::Bootstrapped { endpoint, error } => {
+                count(BOOTSTRAPS, usize::from(error.is_some()));
+                match error {
+                    None => info!(%endpoint, "bootstrapped"),
+                    Some(error) => info!(%endpoint, %error, "bootstrap failed"),
+                }
+            }
+            Event::Completed { outcome, .. } => count(REQUESTS, kind(outcome)),
+            _ => {}
+        }
+    }
+
+    fn update(&mut self, change: &Change) {
+        let now = (change.decision, change.summary);
+        let before = self.states.get(&change.endpoint);
+        if before == Some(&now) || (before.is_none() && change.summary == Summary::Idle) {
+            return;
+        }
+        if self.states.len() >= REMEMBERED {
+            self.states.clear();
+        }
+        self.states.insert(change.endpoint.clone(), now);
+        let ended = match change.summary {
+            Summary::Installed => Some(0),
+            Summary::Refused => Some(1),
+            Summary::Failed => Some(2),
+            Summary::Unsupported => Some(3),
+            _ => None,
+        };
+        if let Some(value) = ended {
+            self.counters.add(UPDATES, value, 1);
+        }
+        let endpoint = &change.endpoint;
+        let step = format!("{:?}", change.summary).to_lowercase();
+        info!(%endpoint, decision = change.decision, step, "{}", change.detail);
+    }
+}
+
+fn kind(outcome: &Outcome) -> usize {
+    match outcome {
+        outcome if outcome.is_success() => 0,
+        Outcome::TimedOut { .. } | Outcome::Expired => 2,
+        Outcome::Cancelled(_) | Outcome::NotRegistered => 3,
+        Outcome::Unit(all) => all.last().map_or(0, kind),
+        _ => 1,
+    }
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
+    let mut text = counters.text();
+    if let Some(bytes) = resident() {
+        let name = "process_resident_memory_bytes";
+        let _ = writeln!(text, "# TYPE {name} gauge\n{name} {bytes}");
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+/// Bytes of memory in use, where the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb: u64 = line?.split_whitespace().next()?.parse().ok()?;
+    Some(kb * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_counts_once() {
+        let mut journal = Journal {
+            counters: Arc::default(),
+            states: HashMap::new(),
+        };
+        let mut change = Change {
+            endpoint: "dev".into(),
+            summary: Summary::Sending,
+            detail: "sends".into(),
+            progress: None,
+            decision: Some(1),
+        };
+        journal.update(&change);
+        change.summary = Summary::Installed;
+        journal.update(&change);
+        journal.update(&change);
+        change.decision = Some(2);
+        journal.update(&change);
+        let endpoint = tinsmith_lwm2m::Endpoint::from("dev");
+        for expired in [false, true, true] {
+            let endpoint = endpoint.clone();
+            journal.device(&Event::Deregistered { endpoint, expired });
+        }
+        journal.device(&Event::Completed {
+            endpoint,
+            id: tinsmith_lwm2m::RequestId(1),
+            outcome: Outcome::Unit(vec![Outcome::Done, Outcome::Reset]),
+        });
+        let text = journal.counters.text();
+        for line in [
+            "tinsmith_updates_total{result=\"installed\"} 2",
+            "tinsmith_updates_total{result=\"failed\"} 0",
+            "tinsmith_registrations_total{event=\"deregistered\"} 1",
+            "tinsmith_registrations_total{event=\"expired\"} 2",
+            "tinsmith_requests_total{outcome=\"refused\"} 1",
+            "# TYPE tinsmith_requests_total counter",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(FAMILIES.iter().all(|family| family.values.len() <= VALUES));
+    }
+}

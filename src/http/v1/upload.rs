@@ -1,0 +1,106 @@
+//! The files of a form, part by part on the disk: what is uploaded is never whole in memory while
+//! it comes.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use axum::extract::Multipart;
+use axum::extract::multipart::MultipartError;
+use tokio::time::{Instant, timeout_at};
+
+use crate::ApiError;
+
+/// Most bytes of each part.
+const PARTS: [(&str, u64); 4] = [
+    ("card", 64 << 10),
+    ("onnx", 32 << 20),
+    ("calibration", 32 << 20),
+    ("test", 64 << 20),
+];
+/// Most bytes of a form, with its boundaries.
+pub(super) const FORM: usize = 129 << 20;
+/// How long an upload may take, besides its bytes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that must come in each second after that.
+const RATE: u64 = 16 << 10;
+
+/// What was uploaded.
+pub(super) struct Upload {
+    files: [Option<File>; PARTS.len()],
+}
+
+impl Upload {
+    /// Reads a form to its end; the files are in `folder`, without a name.
+    pub(super) async fn receive(mut form: Multipart, folder: &Path) -> Result<Self, ApiError> {
+        let mut clock = Clock {
+            began: Instant::now(),
+            bytes: 0,
+        };
+        let mut files: [Option<File>; PARTS.len()] = Default::default();
+        while let Some(mut field) = clock.wait(form.next_field()).await? {
+            let name = field.name().unwrap_or_default();
+            let Some(at) = PARTS.iter().position(|(part, _)| *part == name) else {
+                let name: String = name.chars().take(80).collect();
+                let text = format!("unknown part '{name}'; expected card, onnx, calibration, test");
+                return Err(ApiError::bad_request(text));
+            };
+            let (part, limit) = PARTS[at];
+            if files[at].is_some() {
+                return Err(ApiError::bad_request(format!("part '{part}' comes twice")));
+            }
+            let mut file = tempfile::tempfile_in(folder).map_err(|e| ApiError::disk(&e))?;
+            let mut len = 0;
+            while let Some(chunk) = clock.wait(field.chunk()).await? {
+                len += chunk.len() as u64;
+                if len > limit {
+                    let text = format!("part '{part}' is longer than {limit} bytes");
+                    return Err(ApiError::part_too_large(text));
+                }
+                clock.bytes += chunk.len() as u64;
+                // A chunk is what one read of the socket gave.
+                file.write_all(&chunk).map_err(|e| ApiError::disk(&e))?;
+            }
+            files[at] = Some(file);
+        }
+        Ok(Upload { files })
+    }
+
+    /// The bytes of a part, if it was there.
+    pub(super) fn take(&mut self, part: &str) -> Result<Option<Vec<u8>>, ApiError> {
+        let at = PARTS.iter().position(|(name, _)| *name == part);
+        let Some(mut file) = at.and_then(|at| self.files[at].take()) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        file.rewind()
+            .and_then(|()| file.read_to_end(&mut bytes))
+            .map_err(|e| ApiError::disk(&e))?;
+        Ok(Some(bytes))
+    }
+
+    /// The bytes of a part that must be there.
+    pub(super) fn need(&mut self, part: &str) -> Result<Vec<u8>, ApiError> {
+        self.take(part)?
+            .ok_or_else(|| ApiError::bad_request(format!("part '{part}' is missing")))
+    }
+}
+
+struct Clock {
+    began: Instant,
+    bytes: u64,
+}
+
+impl Clock {
+    async fn wait<T>(
+        &self,
+        part: impl Future<Output = Result<T, MultipartError>>,
+    ) -> Result<T, ApiError> {
+        let end = self.began + PATIENCE + Duration::from_secs(self.bytes / RATE);
+        match timeout_at(end, part).await {
+            Ok(result) => result.map_err(ApiError::from),
+            Err(_) => Err(ApiError::slow()),
+        }
+    }
+}
