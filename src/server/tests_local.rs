@@ -196,3 +196,29 @@ async fn devices_come_in_pages_from_all_shards() {
     assert!(server.device("dev7").await.unwrap().is_none());
     server.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_deleted_device_is_forgotten_and_may_come_again() {
+    let store = MemoryStore::new();
+    let (server, mut network) = serve(store.restart(), Config::default()).await;
+    assert_eq!(server.delete("dev1").await, Ok(false));
+    register(&mut network, 1, "dev1").await;
+    let want = Command::Want {
+        model: "motion".into(),
+        version: "1".into(),
+        source: tinsmith_store::Digest([0; 32]),
+        trial_s: 0,
+    };
+    for name in ["dev1", "mistyped"] {
+        let decided = server.ask(name, Ask::Decide(want.clone())).await;
+        assert!(matches!(decided, Ok(Reply::Stored)), "{decided:?}");
+        assert_eq!(server.delete(name).await, Ok(true));
+        assert!(server.device(name).await.unwrap().is_none());
+    }
+    for kind in [Kind::REGISTRATION, Kind::DEVICE] {
+        assert!(store.records(kind).is_empty());
+    }
+    register(&mut network, 1, "dev1").await;
+    assert!(server.device("dev1").await.unwrap().is_some());
+    server.shutdown().await;
+}
