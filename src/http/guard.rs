@@ -112,18 +112,18 @@ mod tests {
         Hosts::new(address.parse().unwrap(), &["Tin.example".to_owned()])
     }
 
-    fn status(hosts: &Hosts, method: Method, headers: &[(HeaderName, &str)]) -> u16 {
+    fn status(hosts: &Hosts, method: &Method, headers: &[(HeaderName, &str)]) -> u16 {
         let pairs = headers.iter().map(|(n, v)| (n.clone(), v.parse().unwrap()));
         let headers: HeaderMap = pairs.collect();
         let uri = Uri::from_static("/api/v1/devices");
-        let checked = hosts.check(&method, &uri, &headers);
+        let checked = hosts.check(method, &uri, &headers);
         checked.map_or_else(|error| error.status().as_u16(), |()| 200)
     }
 
     #[test]
     fn only_names_of_ours_are_answered() {
         let loopback = hosts("127.0.0.1:8080");
-        let get = |host: &str| status(&loopback, Method::GET, &[(HOST, host)]);
+        let get = |host: &str| status(&loopback, &Method::GET, &[(HOST, host)]);
         for host in [
             "127.0.0.1:8080",
             "localhost",
@@ -148,9 +148,9 @@ mod tests {
         ] {
             assert_eq!(get(host), 421, "{host}");
         }
-        assert_eq!(status(&loopback, Method::GET, &[]), 400);
+        assert_eq!(status(&loopback, &Method::GET, &[]), 400);
         let any = hosts("0.0.0.0:8080");
-        let get = |host: &str| status(&any, Method::GET, &[(HOST, host)]);
+        let get = |host: &str| status(&any, &Method::GET, &[(HOST, host)]);
         assert_eq!((get("192.0.2.1:8080"), get("evil.example")), (200, 421));
     }
 
@@ -184,10 +184,10 @@ mod tests {
             headers.extend(origin.map(|value| (ORIGIN, value)));
             headers.extend(site.map(|value| (SEC_FETCH_SITE, value)));
             for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-                let found = status(&hosts, method, &headers);
+                let found = status(&hosts, &method, &headers);
                 assert_eq!(found, expected, "{origin:?} {site:?}");
             }
-            assert_eq!(status(&hosts, Method::GET, &headers), 200);
+            assert_eq!(status(&hosts, &Method::GET, &headers), 200);
         }
     }
 }
