@@ -1,11 +1,9 @@
 //! Builds modules and packages, each module once for equal models, capabilities and options.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_executor::block_on;
@@ -19,21 +17,11 @@ use tinsmith_store::{Files, Store};
 
 use crate::cache::Cache;
 use crate::compile::{self, fault, later};
+use crate::compiler::Compiler;
 use crate::{Model, Zoo, ZooError};
 
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
 const MAX_COMPILERS: usize = 4;
-
-/// The program that compiles when it is started with [`tinsmith_build_job::child::COMMAND`].
-#[derive(Clone, Debug)]
-pub struct Compiler {
-    /// Its file.
-    pub exe: PathBuf,
-    /// Name, version and digest of the compiler in it; part of every build key.
-    pub version: String,
-    /// How long a build may take up to the verified module.
-    pub limit: Duration,
-}
 
 type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
 
@@ -69,6 +57,8 @@ pub struct Builder {
 
 struct Shared {
     compiler: Option<Compiler>,
+    /// Of the compiler's file, from the first build on.
+    program: OnceLock<Digest>,
     zoo: Arc<Zoo>,
     cache: Cache,
     /// Builds under way, and who waits for them.
@@ -89,6 +79,7 @@ impl Builder {
     ) -> std::io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             compiler: compiler.clone(),
+            program: OnceLock::new(),
             zoo,
             cache: Cache::new(store, files),
             running: Mutex::new(HashMap::new()),
@@ -265,7 +256,16 @@ impl Shared {
         };
         let model = self.zoo.by_source(model, &source).map_err(|e| fault(&e))?;
         let facts = self.facts(&model, compiler).map_err(|e| fault(&e))?;
-        let key = model.build_key(&facts, capability, &compiler.version);
+        // Two programs of one version may still compile differently.
+        let program = match self.program.get() {
+            Some(digest) => *digest,
+            None => {
+                let file = std::fs::read(&compiler.exe).map_err(|e| later(&e))?;
+                *self.program.get_or_init(|| Digest::of(&file))
+            }
+        };
+        let version = format!("{} {program}", compiler.version);
+        let key = model.build_key(&facts, capability, &version);
         Ok(match self.cache.get(&key) {
             Some(artefact) => Found::Cached(artefact),
             None => Found::Needs(key, compiler.clone(), model),

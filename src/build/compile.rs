@@ -4,7 +4,8 @@ use tinsmith_build_job::{ChildFailure, CompileError, Facts, Sealed, child};
 use tinsmith_digest::Digest;
 use tinsmith_order::{Artefact, Unbuilt};
 
-use crate::{Compiler, Model, ZooError};
+use crate::compiler::Compiler;
+use crate::{Model, ZooError};
 
 /// What a build gave.
 pub(crate) struct Built {

@@ -8,13 +8,15 @@ mod builder;
 mod cache;
 mod card;
 mod compile;
+mod compiler;
 mod error;
 mod model;
 mod shipped;
 mod zoo;
 
-pub use builder::{Builder, Compiler};
+pub use builder::Builder;
 pub use card::{Card, CardError, Metric, Tensor};
+pub use compiler::Compiler;
 pub use error::ZooError;
 pub use model::Model;
 pub use zoo::Zoo;

@@ -19,7 +19,6 @@ use crate::out::{self, plain};
 use crate::store::problem;
 use tinsmith_build::{self as build, Builder, Zoo};
 use tinsmith_build_job::child;
-use tinsmith_digest::Digest;
 
 /// How often it is seen whether the store still works.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
@@ -228,12 +227,9 @@ pub(super) async fn start(
     let files = Files::open(&folder.join("files")).with_context(open)?;
     let zoo = Arc::new(Zoo::open(store.clone(), files.clone()).await?);
     let exe = std::env::current_exe().context("cannot find this program's own file")?;
-    // Two programs of one version may still compile differently.
-    let own = std::fs::read(&exe).context("cannot read this program's own file")?;
-    let own = Digest::of(&own);
     let compiler = compiler.map(|compiler| build::Compiler {
         exe,
-        version: format!("{} {own}", compiler.version),
+        version: compiler.version.to_owned(),
         limit: choices.limit,
     });
     let builder = Builder::new(compiler, zoo.clone(), store.clone(), files.clone())

@@ -12,7 +12,6 @@ use tinsmith_store::archive::{self, Records, Summary};
 use tinsmith_store::{Files, SledStore, Store, StoreError};
 
 use super::api::Server;
-use super::serve::runtime;
 
 /// Check, back up or restore what a server keeps.
 #[derive(Subcommand)]
@@ -143,7 +142,8 @@ fn backup(part: &Path, store: Option<&Path>, server: &Server) -> Result<Summary>
             let store = SledStore::open(folder).map_err(|error| problem(folder, &error))?;
             let files = Files::open(&folder.join("files")).with_context(write)?;
             let records = Records::new(part.parent().unwrap_or(Path::new("."))).with_context(write);
-            let records = runtime()?.block_on(store.export(records?))?;
+            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+            let records = runtime.block_on(store.export(records?))?;
             damaged = archive::write(records, &files, &mut out)
                 .with_context(write)?
                 .damaged;

@@ -10,6 +10,7 @@
 
 mod open;
 mod restore;
+mod value;
 mod writer;
 
 use std::io::Read;
@@ -26,7 +27,8 @@ use super::space::{self, Room};
 use super::{
     Batch, Committed, Health, Key, Kind, Loss, MAX_PAGE, Mark, Pending, Store, StoreError, Stored,
 };
-use writer::{Job, io, split};
+use value::{io, split};
+use writer::Job;
 
 /// Batches that may wait for the writer; more callers wait in line.
 const QUEUE: usize = 16 * 1024;

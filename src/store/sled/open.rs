@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::writer::{self, sequence_key};
+use super::value::{self, sequence_key};
 use crate::loss::{Claim, judge};
 use crate::proof::{Proof, ProofFile};
 use crate::{Content, Loss, Mark, StoreError};
@@ -41,8 +41,8 @@ pub(super) struct Found {
 }
 
 pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreError> {
-    fs::create_dir_all(folder).map_err(writer::io)?;
-    let proven = Proof::read(&proof(folder)).map_err(writer::io)?;
+    fs::create_dir_all(folder).map_err(value::io)?;
+    let proven = Proof::read(&proof(folder)).map_err(value::io)?;
     let (mut found, loss) = match look(&records(folder)) {
         Ok(found) => {
             let loss = judge(found.claim, &found.here, proven).err();
@@ -57,7 +57,7 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreErro
         }
         tracing::warn!("going on with a store that has lost data: {loss}");
         if found.is_none() {
-            set_aside(&records(folder)).map_err(writer::io)?;
+            set_aside(&records(folder)).map_err(value::io)?;
             found = Some(look(&records(folder))?);
         }
     }
@@ -69,20 +69,20 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreErro
         // A number is never given twice, also if what had it is lost.
         mark.sequence = mark.sequence.max(proven.sequence);
     }
-    let file = File::open(records(folder).join("db")).map_err(writer::io)?;
+    let file = File::open(records(folder).join("db")).map_err(value::io)?;
     // The names of new files must be durable too.
     for folder in [folder, &records(folder)] {
         File::open(folder)
             .and_then(|f| f.sync_all())
-            .map_err(writer::io)?;
+            .map_err(value::io)?;
     }
     // The proof first: a mark without a proof would be a loss.
-    let proof = ProofFile::create(&proof(folder), &mark).map_err(writer::io)?;
+    let proof = ProofFile::create(&proof(folder), &mark).map_err(value::io)?;
     if claim != Claim::Mark(mark) && mark != Mark::default() {
         db.insert(sequence_key(), &mark.to_bytes()[..])
             .and_then(|_| db.flush())
-            .map_err(writer::io)?;
-        file.sync_data().map_err(writer::io)?;
+            .map_err(value::io)?;
+        file.sync_data().map_err(value::io)?;
     }
     Ok(Opened {
         db,
@@ -110,7 +110,7 @@ pub(super) fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
     let copy = folder.join(format!("tmp-check-{}", std::process::id()));
     let looked = copy_folder(&records, &copy)
         .and_then(|()| Proof::read(&proof(folder)))
-        .map_err(writer::io)
+        .map_err(value::io)
         .map(|proven| (proven, look(&copy)));
     drop(lock);
     let result = looked.and_then(|(proven, found)| match found {
@@ -214,7 +214,7 @@ fn claimed(value: &[u8]) -> Result<Claim, StoreError> {
 /// What the system refuses is no damage.
 fn failed(error: &::sled::Error) -> StoreError {
     match error {
-        ::sled::Error::Io(io) if io.raw_os_error().is_some() => writer::io(error),
+        ::sled::Error::Io(io) if io.raw_os_error().is_some() => value::io(error),
         _ => Loss::Unreadable(error.to_string()).into(),
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::open;
-use super::writer::sequence_key;
+use super::value::sequence_key;
 use crate::archive::{self, ArchiveError, Sink, Summary};
 use crate::proof::ProofFile;
 use crate::{Digest, Files};

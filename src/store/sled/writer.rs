@@ -13,9 +13,10 @@ use futures_channel::oneshot;
 
 use super::State;
 use super::open::Opened;
+use super::value::{io, sequence_key, split};
 use crate::archive::Records;
 use crate::proof::ProofFile;
-use crate::{Batch, Committed, Health, Key, Kind, Mark, Op, StoreError, Stored, Version, check};
+use crate::{Batch, Committed, Health, Mark, Op, StoreError, Version, check};
 
 /// Batches that share one sync at most.
 const GROUP: usize = 4096;
@@ -37,25 +38,6 @@ impl Job {
             Self::Export(_, done) => drop(done.send(Err(error))),
         }
     }
-}
-
-pub(super) fn io(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Io(error.to_string())
-}
-
-/// Of the record that keeps the [`Mark`] of the last commit.
-pub(super) fn sequence_key() -> Vec<u8> {
-    Key::new(Kind::META, "sequence").to_bytes()
-}
-
-pub(super) fn split(value: &[u8]) -> Result<Stored, StoreError> {
-    let (version, bytes) = value
-        .split_first_chunk::<8>()
-        .ok_or_else(|| io("a record is truncated"))?;
-    Ok(Stored {
-        version: Version(u64::from_be_bytes(*version)),
-        bytes: bytes.to_vec(),
-    })
 }
 
 /// Starts the threads on a database; they end when nobody can send a job any more.
