@@ -51,7 +51,7 @@ pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
             Ok(()) => {}
             // All of them are told at once.
             Err(problem @ (Problem::UnknownOperator { .. } | Problem::ForeignDomain { .. })) => {
-                unknown.push(at.fault(node, problem))
+                unknown.push(at.fault(node, problem));
             }
             Err(problem) => return Err(at.node(node, problem)),
         }
