@@ -1,5 +1,6 @@
 //! Whatever happens to the files of a store: it opens with all that was durable, or it says what
 //! is missing and does not open.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;
