@@ -100,6 +100,15 @@ impl ApiError {
         }
     }
 
+    /// What is promised now can't be kept.
+    pub fn unready(message: String) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "not_ready",
+            message,
+        }
+    }
+
     /// The disk failed.
     pub fn disk(error: &std::io::Error) -> Self {
         let full = error.kind() == std::io::ErrorKind::StorageFull;

@@ -31,7 +31,6 @@ pub fn router() -> Router<App> {
         .layer(from_fn_with_state(Turns::new(UPLOADS), take_turn))
         .layer(DefaultBodyLimit::max(upload::FORM));
     let others = Router::new()
-        .route("/readyz", get(server::ready))
         .route("/api/v1/server", get(server::show))
         .route("/api/v1/store/backup", get(store::backup))
         .route("/api/v1/devices", get(devices::list))
