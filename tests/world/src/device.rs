@@ -29,7 +29,7 @@ const EPOCH: i64 = 1_767_225_600;
 static RECORDS: LazyLock<Vec<(Path, OwnedValue)>> = LazyLock::new(|| capability().records());
 
 static MODULE_CLASS: LazyLock<[u8; 16]> =
-    LazyLock::new(|| tinsmith_package::module_class_id(&capability().digest()));
+    LazyLock::new(|| tinsmith_client::module_class(&*RECORDS, tinsmith_module::kernels::ALL));
 
 fn capability() -> Capability {
     let mut capability =

@@ -100,6 +100,13 @@ impl World {
         self.drain_server();
     }
 
+    /// The server is killed, and starts again after so long (ms).
+    pub fn cut_server(&mut self, off: u64) {
+        self.kill_server();
+        self.run_until(self.now + off);
+        self.start_server();
+    }
+
     /// An operator decides, if the server runs.
     pub fn decide(&mut self, device: usize, command: Command) -> Option<AskId> {
         let endpoint = self.devices[device].endpoint;

@@ -60,7 +60,7 @@ fn story(seed: u64) {
                     });
                 }
                 if chance.percent(20) {
-                    cut_server(&mut world, &mut chance);
+                    world.cut_server(chance.between(0, 60_000));
                 }
             }
             8 if !asked.is_empty() => {
@@ -80,7 +80,7 @@ fn story(seed: u64) {
                 world.devices[device].cut_power(now, off);
             }
             12 => world.disk.failing = chance.below(40) as u8,
-            13 => cut_server(&mut world, &mut chance),
+            13 => world.cut_server(chance.between(0, 60_000)),
             14 => world.network.weather.lost = chance.below(101) as u8,
             _ => {}
         }
@@ -91,13 +91,6 @@ fn story(seed: u64) {
     for one in &asked {
         check(&world, seed, one);
     }
-}
-
-fn cut_server(world: &mut World, chance: &mut Chance) {
-    world.kill_server();
-    let off = chance.between(0, 60_000);
-    world.run_until(world.now + off);
-    world.start_server();
 }
 
 fn check(world: &World, seed: u64, asked: &Asked) {

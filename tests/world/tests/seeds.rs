@@ -41,7 +41,7 @@ fn story(seed: u64) {
                 decide(&mut world, device, model, &mut wanted[device]);
                 if chance.percent(20) {
                     // Not a moment after the answer.
-                    cut_server(&mut world, &mut chance);
+                    world.cut_server(chance.between(0, 60_000));
                 }
             }
             4 => world.rebind(device),
@@ -55,7 +55,7 @@ fn story(seed: u64) {
                 world.devices[device].cut_power_at_unit(unit);
             }
             7 => world.disk.failing = chance.below(20) as u8,
-            8 => cut_server(&mut world, &mut chance),
+            8 => world.cut_server(chance.between(0, 60_000)),
             _ => world.network.weather.lost = chance.below(60) as u8,
         }
         for (device, wanted) in wanted.iter().enumerate() {
@@ -67,13 +67,6 @@ fn story(seed: u64) {
     for (device, wanted) in wanted.iter().enumerate() {
         settle(&mut world, seed, device, *wanted);
     }
-}
-
-fn cut_server(world: &mut World, chance: &mut Chance) {
-    world.kill_server();
-    let off = chance.between(0, 60_000);
-    world.run_until(world.now + off);
-    world.start_server();
 }
 
 fn decide(

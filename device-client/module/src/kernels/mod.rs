@@ -1,6 +1,6 @@
 //! The portable kernels, one file per operator.
 //!
-//! Each computes output rows `rows` of its record from views into the [`Arena`](crate::Arena), so that a caller
+//! Each computes output rows `rows` of its record from views into the [`Arena`], so that a caller
 //! may stop between rows, keep only some rows of a tensor (the view's `ring`), and put a segment
 //! into another memory. Elementwise operators may write to an operand; what else may share memory
 //! is said in [`crate::plan`] and checked by the loader.

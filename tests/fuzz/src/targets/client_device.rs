@@ -139,7 +139,10 @@ pub(crate) fn run(data: &[u8]) {
         capability: &target.capability,
         formats: lwm2m_objects::Codec::ALL,
         kernels: tinsmith_module::kernels::ALL,
-        module_class: tinsmith_package::module_class_id(&target.capability.digest()),
+        module_class: tinsmith_client::module_class(
+            &target.capability,
+            tinsmith_module::kernels::ALL,
+        ),
         layout: target.layout,
         stack_bytes: 4096,
         instruction_sets: 0,
