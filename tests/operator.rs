@@ -71,15 +71,21 @@ fn another_decision_is_told_and_no_success() {
     );
 
     let error = failed(&follow(&server, || {
-        good(&["cancel", "absent", "--server", &server.url()]);
+        let url = server.url();
+        let output = good(&["cancel", "absent", "--json", "--server", &url]);
+        let device: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            (&device["desired"], &device["state"]),
+            (&Value::Null, &json!("idle"))
+        );
     }));
     let last = error.lines().last().unwrap_or_default();
     assert!(last.contains("no model is wanted any more"), "{error}");
-    let device = server.get("devices/absent");
-    assert_eq!(
-        (&device["desired"], &device["state"]),
-        (&Value::Null, &json!("idle"))
-    );
+    // Nothing is kept of a device that nobody saw and nobody wants anything of.
+    let (status, _) = server
+        .ask("GET", "devices/absent", &Value::Null)
+        .expect("an answer");
+    assert_eq!(status, 404);
     let error = failed(&run(&["cancel", "nobody", "--server", &server.url()]));
     assert!(error.contains("'nobody'"), "{error}");
 }

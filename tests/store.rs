@@ -194,7 +194,9 @@ fn a_full_disk_is_told_once_and_survived() {
             .build()
             .into();
         let path = format!("{url}/api/v1/devices/{device}/model");
-        let answer = agent.put(path).send_json(json!({ "model": "motion" }));
+        let answer = agent
+            .put(path)
+            .send_json(json!({ "model": "motion", "expect": true }));
         let mut answer = answer.expect("the server answers");
         let body: Value = answer.body_mut().read_json().expect("JSON");
         (answer.status().as_u16(), body)

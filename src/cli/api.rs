@@ -22,6 +22,14 @@ impl Server {
         self.finish(agent().get(self.url(path)).call())
     }
 
+    /// GET of what may not exist.
+    pub(super) fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        match agent().get(self.url(path)).call() {
+            Ok(response) if response.status() == 404 => Ok(None),
+            other => self.finish(other).map(Some),
+        }
+    }
+
     /// PUT with a JSON body.
     pub(super) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.finish(agent().put(self.url(path)).send_json(body))

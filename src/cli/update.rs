@@ -79,7 +79,8 @@ impl Update {
             }
             shown = progress(&value, &shown);
             std::thread::sleep(Duration::from_millis(200));
-            value = self.server.get(&path)?;
+            // Of a device that was only expected nothing is left once nothing is wanted of it.
+            value = self.server.find(&path)?.unwrap_or_default();
         }
         if !shown.is_empty() && stderr().is_terminal() {
             out::say("");

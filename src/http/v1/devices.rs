@@ -174,9 +174,15 @@ async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Valu
     if let Reply::Unreadable(reason) = app.server.ask(endpoint, Ask::Decide(command)).await? {
         return Err(ApiError::unreadable(endpoint, &reason));
     }
+    // Of a device that was only expected nothing is left when nothing is wanted of it.
+    let nothing = || Known {
+        endpoint: endpoint.into(),
+        registration: None,
+        status: None,
+        unreadable: None,
+    };
     let known = app.server.device(endpoint).await?;
-    let known = known.ok_or_else(|| ApiError::unknown_device(endpoint))?;
-    Ok(Json(brief(&known)))
+    Ok(Json(brief(&known.unwrap_or_else(nothing))))
 }
 
 async fn known(app: &App, endpoint: &str) -> Result<(), ApiError> {
@@ -228,6 +234,9 @@ fn brief(known: &Known) -> Value {
             value["state"] = json!(Summary::Unreadable);
             value["detail"] = json!(unreadable);
         }
+    } else if status.is_none() {
+        value["state"] = json!(Summary::Idle);
+        value["detail"] = json!("no model is wanted");
     }
     value
 }
