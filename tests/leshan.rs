@@ -241,9 +241,15 @@ async fn is_managed() {
 
     let registration = server.registered().await;
     assert_eq!(&*registration.endpoint, name);
-    assert_eq!(registration.version, "1.1");
+    assert_eq!(registration.announced.version, "1.1");
     assert_eq!(registration.lifetime, 60);
-    let announces = |path| registration.objects.iter().any(|(at, _)| *at == path);
+    let announces = |path| {
+        registration
+            .announced
+            .objects
+            .iter()
+            .any(|(at, _)| *at == path)
+    };
     assert!(announces(Path::instance(3, 0)), "{registration:?}");
     assert!(announces(Path::instance(5, 0)), "{registration:?}");
     leshan.line("registered").await;

@@ -12,8 +12,6 @@ pub(super) struct Entry {
     pub(super) registration: Arc<Registration>,
     /// Its object definitions.
     pub(super) models: Models,
-    /// Prefix of all paths on the device (alternate path).
-    pub(super) root: Vec<String>,
     pub(super) bucket: u8,
     /// The random part of the location; each Register gets another.
     pub(super) location: u64,
@@ -26,7 +24,7 @@ pub(super) struct Entry {
 impl Entry {
     /// The segments of a path on the device.
     pub(super) fn segments(&self, path: &Path) -> Vec<String> {
-        let mut segments = self.root.clone();
+        let mut segments = self.registration.announced.root.clone();
         segments.extend(path.ids().iter().map(u16::to_string));
         segments
     }

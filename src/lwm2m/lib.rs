@@ -19,6 +19,7 @@ mod exchange;
 mod gone;
 mod inbound;
 mod job;
+mod kinds;
 mod link;
 mod models;
 mod observation;

@@ -13,7 +13,7 @@ use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::Shard;
 use super::shared::{Promise, Source, Waiting};
 use super::stored;
-use super::types::{Now, Registration};
+use super::types::{Announced, Now, Registration};
 
 /// LwM2M TS 1.1 §6.2.1: 24 hours.
 const DEFAULT_LIFETIME: u32 = 86_400;
@@ -65,7 +65,7 @@ impl Shard {
         };
         let payload = body.as_deref().unwrap_or(message.payload());
         match (self.accept(now, from, known, &message, payload), handle) {
-            (Ok((registration, links)), handle) => {
+            (Ok(registration), handle) => {
                 if known.is_none() {
                     self.make_room(now);
                 }
@@ -76,7 +76,7 @@ impl Shard {
                     handle: handle.map(|(_, handle)| handle),
                     block1,
                 };
-                self.enter(now, register, registration, links.root);
+                self.enter(now, register, registration);
             }
             (Err((code, text)), Some((index, handle))) => {
                 self.respond(now, index, handle, code, |b| {
@@ -95,7 +95,7 @@ impl Shard {
         known: Option<u32>,
         message: &Message<'_>,
         payload: &[u8],
-    ) -> Result<(Registration, Links), (Code, String)> {
+    ) -> Result<Registration, (Code, String)> {
         let refuse = |e: RegisterError| (e.code(), e.to_string());
         let parameters = Parameters::parse(message.uri_query()).map_err(refuse)?;
         let endpoint = parameters
@@ -108,7 +108,7 @@ impl Shard {
         if let Some(format) = message.content_format().filter(|format| *format != 40) {
             return Err(refuse(RegisterError::Format(format)));
         }
-        let mut links = Links::parse(payload, self.shared.limits.links).map_err(refuse)?;
+        let links = Links::parse(payload, self.shared.limits.links).map_err(refuse)?;
         let known = known.and_then(|index| self.registry.get(index));
         match known {
             Some(device)
@@ -127,27 +127,24 @@ impl Shard {
             endpoint: endpoint.into(),
             location: String::new(),
             lifetime,
-            version,
-            binding,
             address: from.peer.to_string(),
-            objects: std::mem::take(&mut links.objects),
-            formats: std::mem::take(&mut links.formats),
-            parameters: parameters.other,
+            announced: Arc::new(Announced {
+                version,
+                binding,
+                root: links.root,
+                objects: links.objects,
+                formats: links.formats,
+                parameters: parameters.other,
+            }),
             registered: now.wall,
             seen: now.wall,
             expires: now.wall.saturating_add(life(lifetime)),
         };
-        Ok((registration, links))
+        Ok(registration)
     }
 
     /// The device enters, anew or again: it is answered when its record is durable.
-    fn enter(
-        &mut self,
-        now: Now,
-        register: Register<'_>,
-        mut registration: Registration,
-        root: Vec<String>,
-    ) {
+    fn enter(&mut self, now: Now, register: Register<'_>, mut registration: Registration) {
         let Register {
             from,
             message,
@@ -163,11 +160,11 @@ impl Shard {
             }
         };
         registration.location = location(bucket, place);
+        registration.announced = self.shared.kinds.share(registration.announced);
         let lifetime = life(registration.lifetime);
         let entry = Entry {
             models: self.shared.models.models(&registration),
             registration: Arc::new(registration),
-            root,
             bucket,
             location: place,
             register_id: Some((message.message_id(), message.token())),

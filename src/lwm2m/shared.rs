@@ -9,6 +9,7 @@ use tinsmith_coap::{
 
 use super::config::Limits;
 use super::ends::End;
+use super::kinds::Kinds;
 use super::models::ModelSource;
 use super::random::Random;
 use super::types::{Endpoint, Event, Now, RequestId};
@@ -75,6 +76,7 @@ impl Persists {
 pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) models: ModelSource,
+    pub(super) kinds: Kinds,
     numbering: Numbering,
     pub(super) random: Random,
     /// The device of each request that is not over.
@@ -95,6 +97,7 @@ impl Shared {
         Shared {
             limits,
             models,
+            kinds: Kinds::default(),
             numbering,
             random: Random::new(seed),
             requests: HashMap::new(),
@@ -114,6 +117,7 @@ impl Shared {
             buffer: &mut self.buffer,
             limits: &self.limits,
             models: &self.models,
+            kinds: &mut self.kinds,
             numbering: self.numbering,
         }
     }
@@ -134,6 +138,7 @@ pub(super) struct Context<'s> {
     pub(super) buffer: &'s mut [u8],
     pub(super) limits: &'s Limits,
     pub(super) models: &'s ModelSource,
+    pub(super) kinds: &'s mut Kinds,
     /// Top bits of our message ids.
     pub(super) numbering: Numbering,
 }

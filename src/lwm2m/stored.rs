@@ -17,7 +17,7 @@ use super::proof::Proof;
 use super::route::location;
 use super::shared::Context;
 use super::target::Target;
-use super::types::{Endpoint, Registration};
+use super::types::{Announced, Endpoint, Registration};
 use super::{Identity, ListenerId, Peer};
 use tinsmith_store::{Key, Kind, Op, RecordError, decode, encode, schema};
 
@@ -115,13 +115,13 @@ pub(super) fn write(entry: &Entry, link: &Link, observations: &Observations) -> 
         listener: link.listener.0,
         address: link.peer.address.to_string().into(),
         association: link.peer.association,
-        root: entry.root.as_slice().into(),
+        root: r.announced.root.as_slice().into(),
         lifetime: r.lifetime,
-        version: r.version.as_str().into(),
-        binding: r.binding.as_str().into(),
-        objects: r.objects.iter().map(object).collect(),
-        formats: r.formats.as_slice().into(),
-        parameters: r.parameters.iter().map(parameter).collect(),
+        version: r.announced.version.as_str().into(),
+        binding: r.announced.binding.as_str().into(),
+        objects: r.announced.objects.iter().map(object).collect(),
+        formats: r.announced.formats.as_slice().into(),
+        parameters: r.announced.parameters.iter().map(parameter).collect(),
         registered: r.registered,
         seen: r.seen,
         expires: r.expires,
@@ -196,13 +196,10 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Rest
         address: record.address.parse().map_err(|e| content(&e))?,
         association: record.association,
     };
-    let registration = Registration {
-        endpoint,
-        location: location(bucket, record.location),
-        lifetime: record.lifetime,
+    let announced = Announced {
         version: record.version.into_owned(),
         binding: record.binding.into_owned(),
-        address: peer.to_string(),
+        root: record.root.into_owned(),
         objects: record
             .objects
             .into_iter()
@@ -214,6 +211,13 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Rest
             .into_iter()
             .map(|p| (p.name.into_owned(), p.value.into_owned()))
             .collect(),
+    };
+    let registration = Registration {
+        endpoint,
+        location: location(bucket, record.location),
+        lifetime: record.lifetime,
+        address: peer.to_string(),
+        announced: cx.kinds.share(Arc::new(announced)),
         registered: record.registered,
         seen: record.seen,
         expires: cx.now.wall.saturating_add(left),
@@ -222,7 +226,6 @@ pub(super) fn read(cx: &mut Context<'_>, key: &Key, bytes: &[u8]) -> Result<Rest
         entry: Entry {
             models: cx.models.models(&registration),
             registration: Arc::new(registration),
-            root: record.root.into_owned(),
             bucket,
             location: record.location,
             register_id: None,

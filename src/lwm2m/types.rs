@@ -307,6 +307,24 @@ pub enum Event {
     },
 }
 
+/// What a Register says of the device besides its name, place and lifetime; one for all devices
+/// that say the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Announced {
+    /// e.g. "1.1".
+    pub version: String,
+    /// e.g. "U".
+    pub binding: String,
+    /// Prefix of all paths, mostly empty (LwM2M TS 1.1 §6.2.1.2, alternate path).
+    pub root: Vec<String>,
+    /// Objects and instances with the object version where one was given.
+    pub objects: Vec<(Path, Option<String>)>,
+    /// Content formats of the root link's `ct`, if any.
+    pub formats: Vec<u16>,
+    /// Unknown parameters of the Register, kept.
+    pub parameters: Vec<(String, String)>,
+}
+
 /// A device that is registered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
@@ -316,18 +334,10 @@ pub struct Registration {
     pub location: String,
     /// Seconds.
     pub lifetime: u32,
-    /// e.g. "1.1".
-    pub version: String,
-    /// e.g. "U".
-    pub binding: String,
     /// Where it sent from last, as text.
     pub address: String,
-    /// Objects and instances with the object version where one was given.
-    pub objects: Vec<(Path, Option<String>)>,
-    /// Content formats of the root link's `ct`, if any.
-    pub formats: Vec<u16>,
-    /// Unknown parameters of the Register, kept.
-    pub parameters: Vec<(String, String)>,
+    /// What other devices of its kind announce too.
+    pub announced: Arc<Announced>,
     /// Wall time (ms) of the Register.
     pub registered: u64,
     /// Wall time (ms) of the last sign of life.

@@ -6,6 +6,7 @@ use tinsmith_coap::{Code, Message};
 
 use super::device::{Device, Session};
 use super::inbound::block_option;
+use super::kinds::Kinds;
 use super::models::ModelSource;
 use super::registration::{Links, MAX_OTHER, Parameters, RegisterError, check_binding, life};
 use super::shard::Shard;
@@ -27,11 +28,12 @@ impl Shard {
             // Its registration is being removed.
             return self.respond(now, index, handle, Code::NOT_FOUND, |_| Ok(()));
         };
-        let change = Change {
+        let mut change = Change {
             now,
             from,
             max_links: self.shared.limits.links,
             models: &self.shared.models,
+            kinds: &mut self.shared.kinds,
         };
         if let Err(error) = change.apply(session, &message, payload) {
             let text = error.to_string();
@@ -118,12 +120,13 @@ struct Change<'s> {
     from: Source<'s>,
     max_links: usize,
     models: &'s ModelSource,
+    kinds: &'s mut Kinds,
 }
 
 impl Change<'_> {
     /// Changes the registration; the session is dirty if more than its times has changed.
     fn apply(
-        &self,
+        &mut self,
         session: &mut Session,
         message: &Message<'_>,
         payload: &[u8],
@@ -137,33 +140,34 @@ impl Change<'_> {
             new.lifetime = lifetime;
         }
         if let Some(binding) = parameters.binding {
-            check_binding(&new.version, &binding)?;
-            changed |= binding != new.binding;
-            new.binding = binding;
+            check_binding(&new.announced.version, &binding)?;
+            if binding != new.announced.binding {
+                Arc::make_mut(&mut new.announced).binding = binding;
+            }
         }
         for parameter in parameters.other {
-            if new.parameters.contains(&parameter) {
+            if new.announced.parameters.contains(&parameter) {
                 continue;
             }
-            changed = true;
-            new.parameters.retain(|(name, _)| *name != parameter.0);
-            if new.parameters.len() >= MAX_OTHER {
+            let all = &mut Arc::make_mut(&mut new.announced).parameters;
+            all.retain(|(name, _)| *name != parameter.0);
+            if all.len() >= MAX_OTHER {
                 return Err(RegisterError::TooMany("parameters"));
             }
-            new.parameters.push(parameter);
+            all.push(parameter);
         }
         if !payload.is_empty() {
             if let Some(format) = message.content_format().filter(|format| *format != 40) {
                 return Err(RegisterError::Format(format));
             }
             let links = Links::parse(payload, self.max_links)?;
-            changed |= links.objects != new.objects;
-            new.objects = links.objects;
+            let announced = Arc::make_mut(&mut new.announced);
+            announced.objects = links.objects;
             if !links.formats.is_empty() {
-                new.formats = links.formats;
+                announced.formats = links.formats;
             }
             if !links.root.is_empty() {
-                entry.root = links.root;
+                announced.root = links.root;
             }
         }
         let address = self.from.peer.to_string();
@@ -173,7 +177,12 @@ impl Change<'_> {
         new.seen = self.now.wall;
         new.expires = self.now.wall.saturating_add(lifetime);
         entry.expires = self.now.mono.saturating_add(lifetime);
-        if entry.registration.objects != new.objects {
+        let before = &entry.registration.announced;
+        if *before != new.announced {
+            changed = true;
+            new.announced = self.kinds.share(new.announced);
+        }
+        if before.objects != new.announced.objects {
             entry.models = self.models.models(&new);
         }
         entry.registration = Arc::new(new);

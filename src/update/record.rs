@@ -20,15 +20,15 @@ pub(super) const TIMELINE: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceRecord {
     /// The model it shall run.
-    pub desired: Option<Desired>,
+    pub desired: Option<Box<Desired>>,
     /// What it is made of, as it last said: the name of a record of its own.
     pub capability: Option<CapabilityDigest>,
     /// The slots as last read.
     pub slots: Vec<Slot>,
     /// The update under way; stored before its first datagram.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// How the last one ended.
-    pub last: Option<Finished>,
+    pub last: Option<Box<Finished>>,
     /// Sequence number of the last package made for it.
     pub sequence: u64,
     /// What happened, oldest first.

@@ -39,9 +39,12 @@ struct Exchange {
     /// The message that carried it, where messages have ids.
     id: Option<MessageId>,
     timeout_ms: u32,
-    /// `None` while the layer below has not delivered the request.
-    deadline: Option<Instant>,
+    /// [`NEVER`] while the layer below has not delivered the request.
+    deadline: Instant,
 }
+
+/// No `Option`, which would take as much room as the time itself.
+const NEVER: Instant = Instant::from_millis(u64::MAX);
 
 /// The open exchanges with one peer, at most `N`.
 #[derive(Clone, Debug)]
@@ -79,8 +82,8 @@ impl<const N: usize> Exchanges<N> {
         timeout_ms: u32,
     ) -> Result<(), ExchangeError> {
         self.check(token)?;
-        let deadline = Some(now.plus_millis(u64::from(timeout_ms)));
-        self.insert(token, None, timeout_ms, deadline);
+        let deadline = now.plus_millis(u64::from(timeout_ms));
+        self.insert(token, None, timeout_ms, Some(deadline));
         Ok(())
     }
 
@@ -117,13 +120,13 @@ impl<const N: usize> Exchanges<N> {
     /// When [`Exchanges::expired`] will have something.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let open = self.open.iter().flatten();
-        open.filter_map(|exchange| exchange.deadline).min()
+        let deadlines = self.open.iter().flatten().map(|open| open.deadline);
+        deadlines.filter(|at| *at != NEVER).min()
     }
 
     /// Closes an exchange whose response did not come in time.
     pub fn expired(&mut self, now: Instant) -> Option<Token> {
-        self.take(&|open| open.deadline.is_some_and(|at| at <= now))
+        self.take(&|open| open.deadline != NEVER && open.deadline <= now)
     }
 
     /// Whether an exchange with this token can be opened.
@@ -151,7 +154,7 @@ impl<const N: usize> Exchanges<N> {
                 token,
                 id,
                 timeout_ms,
-                deadline,
+                deadline: deadline.unwrap_or(NEVER),
             });
         }
     }
@@ -160,7 +163,7 @@ impl<const N: usize> Exchanges<N> {
     pub(crate) fn acknowledged(&mut self, now: Instant, id: MessageId) {
         for exchange in self.open.iter_mut().flatten() {
             if exchange.id == Some(id) {
-                exchange.deadline = Some(now.plus_millis(u64::from(exchange.timeout_ms)));
+                exchange.deadline = now.plus_millis(u64::from(exchange.timeout_ms));
             }
         }
     }

@@ -73,13 +73,14 @@ pub(super) async fn show(
         value["registration"] = json!({
             "location": format!("/rd/{}", registration.location),
             "lifetime": registration.lifetime,
-            "version": registration.version,
-            "binding": registration.binding,
+            "version": registration.announced.version,
+            "binding": registration.announced.binding,
             "registered": registration.registered,
             "expires": registration.expires,
-            "formats": registration.formats,
-            "parameters": registration.parameters,
+            "formats": registration.announced.formats,
+            "parameters": registration.announced.parameters,
             "objects": registration
+                .announced
                 .objects
                 .iter()
                 .map(|(path, version)| json!({ "path": path.to_string(), "version": version }))

@@ -36,10 +36,10 @@ pub(super) fn worst_first(
             _ => ContentFormat::TEXT,
         });
     }
-    if registration.version == "1.0" {
+    if registration.announced.version == "1.0" {
         list.push(ContentFormat::TLV);
     } else {
-        let named = &registration.formats;
+        let named = &registration.announced.formats;
         let mut multi = [
             ContentFormat::SENML_CBOR,
             ContentFormat::TLV,

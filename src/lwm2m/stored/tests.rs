@@ -63,10 +63,13 @@ fn a_registration_of_schema_1_is_restored() {
     let mut sim = Sim::with(store, Sim::new().now);
     let found = sim.shard.registration("steady").unwrap();
     assert_eq!(found.location, "46-ba7d30b9a924");
-    assert_eq!((found.lifetime, found.version.as_str()), (86_400, "1.1"));
-    assert_eq!(found.objects.len(), 14);
-    assert_eq!(found.objects[1].1.as_deref(), Some("1.1"));
-    assert_eq!(found.formats, [0, 42, 60, 110, 112, 11_542]);
+    assert_eq!(
+        (found.lifetime, found.announced.version.as_str()),
+        (86_400, "1.1")
+    );
+    assert_eq!(found.announced.objects.len(), 14);
+    assert_eq!(found.announced.objects[1].1.as_deref(), Some("1.1"));
+    assert_eq!(found.announced.formats, [0, 42, 60, 110, 112, 11_542]);
     assert_eq!(found.registered, 1_795_648_357_644);
     let from = Peer::udp(found.address.parse().unwrap());
 

@@ -16,9 +16,12 @@ fn register_update_deregister() {
         panic!()
     };
     assert_eq!(registration.lifetime, 60);
-    assert_eq!(registration.formats, [60, 110, 112, 11542]);
-    assert_eq!(registration.parameters, [("x".to_owned(), "y".to_owned())]);
-    assert_eq!(registration.objects.len(), 3);
+    assert_eq!(registration.announced.formats, [60, 110, 112, 11542]);
+    assert_eq!(
+        registration.announced.parameters,
+        [("x".to_owned(), "y".to_owned())]
+    );
+    assert_eq!(registration.announced.objects.len(), 3);
     assert_eq!(format!("rd/{}", registration.location), location);
 
     let update = Msg::con(Code::POST, 2, b"u")
@@ -144,7 +147,7 @@ fn tolerated_quirks() {
         .payload(b"</3>,</1/0>");
     created(&sim.ask(peer(1), message));
     let registration = sim.shard.registration("old").unwrap();
-    assert_eq!(registration.version, "1.0");
+    assert_eq!(registration.announced.version, "1.0");
     // No b, non-confirmable, empty token.
     let message = Msg {
         kind: MessageType::NonConfirmable,
@@ -165,7 +168,10 @@ fn tolerated_quirks() {
     let location = created(&sim.ask(peer(4), message));
     let registration = sim.shard.registration("ever").unwrap();
     assert_eq!(
-        (registration.lifetime, registration.version.as_str()),
+        (
+            registration.lifetime,
+            registration.announced.version.as_str()
+        ),
         (0, "1.1")
     );
     let commits = sim.store.commits();
@@ -249,7 +255,15 @@ fn a_register_comes_block_wise() {
             assert_eq!(sim.ask(peer(1), message), answer);
         }
     }
-    assert_eq!(sim.shard.registration("blocks").unwrap().objects.len(), 40);
+    assert_eq!(
+        sim.shard
+            .registration("blocks")
+            .unwrap()
+            .announced
+            .objects
+            .len(),
+        40
+    );
     assert_eq!(sim.events.len(), 1);
 }
 
@@ -347,7 +361,7 @@ fn a_restart_keeps_registrations() {
     assert_eq!(restored.count(), 2);
     let after = sim.shard.registration("dev1").unwrap();
     assert_eq!(after.location, before.location);
-    assert_eq!(after.objects, before.objects);
+    assert_eq!(after.announced.objects, before.announced.objects);
     let update = Msg::con(Code::POST, 2, b"u").path(&location);
     assert_eq!(code(&sim.ask(peer(1), update)), Code::CHANGED);
     sim.advance(200_000);

@@ -83,11 +83,11 @@ impl Reconciler {
             }
             Asked::Capability(object) => {
                 let pairs = values.iter().map(|v| (v.path, v.value.clone()));
-                device.gathered.extend(pairs);
+                device.gather(pairs);
                 if let Some(next) = capabilities::after(*object) {
                     return self.read_capability(now, endpoint, next);
                 }
-                match Capability::from_values(&std::mem::take(&mut device.gathered)) {
+                match Capability::from_values(&device.gathered()) {
                     Ok(capability) if device.view.digest == Some(capability.digest()) => {
                         return self.learn(now, endpoint, capability);
                     }
@@ -138,7 +138,7 @@ impl Reconciler {
                     .any(|device| device.record.capability == Some(*digest))
             });
             if let Some(device) = self.devices.get_mut(endpoint) {
-                device.beside.extend(forgotten);
+                device.store_too(forgotten);
                 device.dirty = true;
             }
         }
@@ -146,15 +146,14 @@ impl Reconciler {
             return;
         };
         if self.capabilities.is_full() {
-            device.unsupported = Some(format!(
-                "there are more than {} kinds of devices",
-                capabilities::MAX
-            ));
+            let most = capabilities::MAX;
+            device.unsupported =
+                Some(format!("there are more than {most} kinds of devices").into());
             return;
         }
         let digest = capability.digest();
         match self.capabilities.learn(capability) {
-            Ok(ops) => device.beside.extend(ops),
+            Ok(ops) => device.store_too(ops),
             Err(error) => tracing::error!(%error, "bug: a capability can't be encoded"),
         }
         device.record.capability = Some(digest);
@@ -234,7 +233,7 @@ impl Reconciler {
         let Some(attempt) = &mut device.record.attempt else {
             device.strikes += 1;
             if device.strikes >= TRIES {
-                device.unsupported = Some(format!("{request} is answered with {answer}"));
+                device.unsupported = Some(format!("{request} is answered with {answer}").into());
             }
             return self.back_off(now, endpoint, LATER);
         };

@@ -51,14 +51,14 @@ impl Reconciler {
             } => {
                 record.note(now.wall, format!("wanted: {model} {version}"));
                 let since = now.wall;
-                record.desired = Some(Desired {
+                record.desired = Some(Box::new(Desired {
                     model,
                     version,
                     source,
                     generation,
                     since,
                     trial_s,
-                });
+                }));
             }
             Command::Forget => {
                 record.note(now.wall, "nothing is wanted any more");

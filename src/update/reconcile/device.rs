@@ -1,5 +1,6 @@
 //! What is known of a device, and what is asked of it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use lwm2m_objects::{OwnedValue, Path, ids};
@@ -18,10 +19,10 @@ pub(super) const NO_PLATFORM: &str =
     "the device has no Compute Platform object (27300): it can't run models";
 
 /// What the device says it has is believed: nothing is read to find out.
-pub(super) fn lacks_platform(registration: &Registration) -> Option<String> {
-    let objects = registration.objects.iter();
+pub(super) fn lacks_platform(registration: &Registration) -> Option<Cow<'static, str>> {
+    let objects = registration.announced.objects.iter();
     let mut ids = objects.map(|(path, _)| path.object_id());
-    (!ids.any(|id| id == Some(ids::COMPUTE_PLATFORM))).then(|| NO_PLATFORM.to_owned())
+    (!ids.any(|id| id == Some(ids::COMPUTE_PLATFORM))).then_some(Cow::Borrowed(NO_PLATFORM))
 }
 
 /// A request that is open.
@@ -57,13 +58,20 @@ impl fmt::Display for Asked {
     }
 }
 
+/// Of the capability objects, while they are read and what they say is stored.
+#[derive(Default)]
+struct Reading {
+    values: Vec<(Path, OwnedValue)>,
+    ops: Vec<Op>,
+}
+
 #[derive(Default)]
 pub(super) struct Device {
     pub(super) record: DeviceRecord,
     pub(super) view: View,
     pub(super) online: bool,
     /// Why it is left alone until it registers again.
-    pub(super) unsupported: Option<String>,
+    pub(super) unsupported: Option<Cow<'static, str>>,
     pub(super) strikes: u8,
     pub(super) asked: Option<(RequestId, Asked)>,
     pub(super) job: Option<JobId>,
@@ -81,10 +89,7 @@ pub(super) struct Device {
     pub(super) wake: Option<u64>,
     pub(super) pause: u64,
     pub(super) watching: Vec<Path>,
-    /// Values of objects 27300 to 27302 read so far.
-    pub(super) gathered: Vec<(Path, OwnedValue)>,
-    /// What is stored together with the record.
-    pub(super) beside: Vec<Op>,
+    reading: Option<Box<Reading>>,
     /// Whether the device tells the highest sequence number that it has committed.
     pub(super) tells_floor: bool,
 }
@@ -99,6 +104,35 @@ impl Device {
             on_disk: true,
             ..Device::default()
         }
+    }
+
+    /// Adds to the values of objects 27300 to 27302 that were read so far.
+    pub(super) fn gather(&mut self, values: impl Iterator<Item = (Path, OwnedValue)>) {
+        self.reading.get_or_insert_default().values.extend(values);
+    }
+
+    /// Those values; none are gathered any more.
+    pub(super) fn gathered(&mut self) -> Vec<(Path, OwnedValue)> {
+        let values = self.reading.as_mut().map(|r| std::mem::take(&mut r.values));
+        self.drop_empty();
+        values.unwrap_or_default()
+    }
+
+    /// Stores something together with the record.
+    pub(super) fn store_too(&mut self, ops: Vec<Op>) {
+        self.reading.get_or_insert_default().ops.extend(ops);
+    }
+
+    /// What is stored together with the record.
+    pub(super) fn stored_too(&mut self) -> Vec<Op> {
+        let ops = self.reading.as_mut().map(|r| std::mem::take(&mut r.ops));
+        self.drop_empty();
+        ops.unwrap_or_default()
+    }
+
+    fn drop_empty(&mut self) {
+        self.reading
+            .take_if(|reading| reading.values.is_empty() && reading.ops.is_empty());
     }
 
     /// True if nothing is to be remembered of it, in memory or in the store.

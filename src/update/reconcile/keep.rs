@@ -58,7 +58,7 @@ impl Reconciler {
         } else if device.on_disk {
             ops.push(Op::Delete(Self::key(endpoint)));
         }
-        ops.append(&mut device.beside);
+        ops.append(&mut device.stored_too());
         device.dirty = false;
         if !ops.is_empty() {
             self.count += 1;

@@ -50,7 +50,8 @@ pub enum Output {
 /// All devices of a shard.
 #[derive(Default)]
 pub struct Reconciler {
-    devices: HashMap<Endpoint, Device>,
+    /// Boxed: a table has room for twice what is in it.
+    devices: HashMap<Endpoint, Box<Device>>,
     /// Devices whose records can't be read, and why. None of them is in `devices`: nothing is done
     /// about them, so that nothing is written over their records.
     unreadable: HashMap<Endpoint, String>,
@@ -85,7 +86,7 @@ impl Reconciler {
                     device.wake = Some(0);
                     self.wakes.insert((0, endpoint.clone()));
                 }
-                self.devices.insert(endpoint, device);
+                self.devices.insert(endpoint, Box::new(device));
                 Ok(())
             }
             Err(error) => {
@@ -117,7 +118,7 @@ impl Reconciler {
             unsupported,
             progress,
             ..
-        } = device;
+        } = &**device;
         let known = record.capability.as_ref();
         let capability = known.and_then(|digest| self.capabilities.get(digest));
         Some(Status::new(
@@ -166,14 +167,14 @@ impl Reconciler {
             None => format!("{} {} is installed", desired.model, desired.version),
             Some(failure) => failure.to_string(),
         };
-        record.last = Some(Finished {
+        record.last = Some(Box::new(Finished {
             generation: desired.generation,
             capability: record.capability.unwrap_or_default(),
             at: now.wall,
             artefact: attempt.as_ref().and_then(|a| a.artefact.clone()),
             transfer_ms: attempt.as_ref().and_then(|a| a.transfer_ms),
             failure,
-        });
+        }));
         record.note(now.wall, text);
         device.dirty = true;
         device.body = None;

@@ -68,7 +68,7 @@ impl Reconciler {
                     device.dirty = true;
                     return true;
                 }
-                device.gathered.clear();
+                device.gathered();
                 self.read_capability(now, endpoint, capabilities::OBJECTS[0]);
             }
             Next::ReadSlots => {
@@ -291,7 +291,7 @@ fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
         return;
     };
     let id = record.sequence.wrapping_add(now.wall);
-    record.attempt = Some(Attempt {
+    record.attempt = Some(Box::new(Attempt {
         id,
         generation: desired.generation,
         step: Step::Building,
@@ -307,7 +307,7 @@ fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
         rejected: 0,
         transfer_started: None,
         transfer_ms: None,
-    });
+    }));
 }
 
 fn capability(record: &DeviceRecord, known: &Capabilities) -> Option<Arc<Capability>> {

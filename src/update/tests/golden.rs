@@ -70,14 +70,14 @@ fn artefact() -> Artefact {
 /// One with something in every field.
 fn full() -> DeviceRecord {
     let mut record = DeviceRecord {
-        desired: Some(Desired {
+        desired: Some(Box::new(Desired {
             model: "m".into(),
             version: "v".into(),
             source: Digest([1; 32]),
             generation: 6,
             since: 7,
             trial_s: 8,
-        }),
+        })),
         capability: Some([9; 16]),
         slots: vec![Slot {
             instance: 1,
@@ -91,7 +91,7 @@ fn full() -> DeviceRecord {
             receiving: vec![10],
             received: 11,
         }],
-        attempt: Some(Attempt {
+        attempt: Some(Box::new(Attempt {
             id: 12,
             generation: 6,
             step: Step::Sending,
@@ -107,15 +107,15 @@ fn full() -> DeviceRecord {
             rejected: 19,
             transfer_started: Some(20),
             transfer_ms: None,
-        }),
-        last: Some(Finished {
+        })),
+        last: Some(Box::new(Finished {
             generation: 5,
             capability: [9; 16],
             at: 21,
             artefact: None,
             transfer_ms: Some(22),
             failure: Some(Failure::Trial { result: 23 }),
-        }),
+        })),
         sequence: 24,
         timeline: Default::default(),
     };

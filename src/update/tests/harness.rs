@@ -9,7 +9,9 @@ use crate::{
 };
 use lwm2m_objects::Path;
 use tinsmith_digest::Digest;
-use tinsmith_lwm2m::{DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration};
+use tinsmith_lwm2m::{
+    Announced, DeviceRequest, Endpoint, Event, Now, Operation, Outcome, Registration,
+};
 use tinsmith_store::{Batch, Op};
 
 const EP: &str = "dev";
@@ -323,12 +325,13 @@ fn registration(objects: &[u16]) -> Arc<Registration> {
         endpoint: endpoint(),
         location: "0-1".into(),
         lifetime: 300,
-        version: "1.1".into(),
-        binding: "U".into(),
         address: "127.0.0.1:1".into(),
-        objects: objects.iter().map(|id| (Path::object(*id), None)).collect(),
-        formats: vec![],
-        parameters: vec![],
+        announced: Arc::new(Announced {
+            version: "1.1".into(),
+            binding: "U".into(),
+            objects: objects.iter().map(|id| (Path::object(*id), None)).collect(),
+            ..Announced::default()
+        }),
         registered: 0,
         seen: 0,
         expires: 0,

@@ -26,7 +26,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
     pub fn handle_message<'a>(&mut self, now: Instant, message: Message<'a>) -> Received<'a> {
         match message.message_type() {
             MessageType::Acknowledgement => self.on_acknowledgement(now, message),
-            MessageType::Reset => self.on_reset(message.message_id()),
+            MessageType::Reset => self.on_reset(now, message.message_id()),
             MessageType::Confirmable if message.code() == Code::EMPTY => {
                 self.messages
                     .empty(MessageType::Reset, message.message_id());
@@ -42,7 +42,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
             // An acknowledged request still matches by its id: some peers send an empty
             // acknowledgement and then the response in another.
             if self.exchanges.answered(id, token) {
-                self.messages.settled(id);
+                self.messages.settled(now, id);
                 return Received::Response { token, message };
             }
             return Received::Nothing(if self.messages.is_requesting(id) {
@@ -51,7 +51,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
                 Dropped::Stale
             });
         }
-        match self.messages.settled(id) {
+        match self.messages.settled(now, id) {
             Some(Sent::Ping) => Received::Alive,
             Some(of) => {
                 self.exchanges.acknowledged(now, id);
@@ -61,8 +61,8 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         }
     }
 
-    fn on_reset(&mut self, id: MessageId) -> Received<'static> {
-        let sent = self.messages.settled(id);
+    fn on_reset(&mut self, now: Instant, id: MessageId) -> Received<'static> {
+        let sent = self.messages.settled(now, id);
         if let Some(token) = self.exchanges.rejected(id) {
             return Received::Reset(Sent::Request(token));
         }
@@ -90,7 +90,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
                 }
             }
             Meaning::Response => {
-                self.messages.cancel(token);
+                self.messages.responded(now, token);
                 let state = if confirmable {
                     State::Acknowledged
                 } else {

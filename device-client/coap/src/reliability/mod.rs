@@ -6,6 +6,7 @@ mod buffer;
 mod dedup;
 mod outgoing;
 mod parameters;
+mod round_trip;
 mod send;
 
 pub use buffer::{Buffer, FixedBuffer};
@@ -14,7 +15,8 @@ pub use parameters::{Numbering, Parameters};
 pub(crate) use dedup::State;
 
 use dedup::Dedup;
-use outgoing::{Due, Outgoing};
+use outgoing::{Due, Flight, Outgoing};
+use round_trip::RoundTrip;
 
 use crate::delivery::{Dropped, Output, Received, Sent, request};
 use crate::{Instant, Message, MessageId, MessageType, Token, stateless};
@@ -35,6 +37,7 @@ pub(crate) struct Reliability<T, R, const DEDUP: usize> {
     counter: u16,
     random: u32,
     control: Option<Control>,
+    round_trip: RoundTrip,
     /// A confirmable request or ping.
     request: Outgoing<T>,
     /// A separate response or confirmable notification.
@@ -50,6 +53,7 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
         counter: 0,
         random: 0,
         control: None,
+        round_trip: RoundTrip::UNKNOWN,
         request: Outgoing::NONE,
         message: Outgoing::NONE,
         dedup: Dedup::NONE,
@@ -62,6 +66,7 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
         self.counter = (seed ^ seed >> 16) as u16;
         self.random = seed.wrapping_mul(0x9e37_79b9) | 1;
         self.control = None;
+        self.round_trip.forget();
         self.request.clear();
         self.message.clear();
         self.dedup.clear();
@@ -83,11 +88,27 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
             .take_if(|request| request.of == Sent::Request(token));
     }
 
+    /// The response to a request came, which may have been lost from our sight as its
+    /// acknowledgement.
+    pub(crate) fn responded(&mut self, now: Instant, token: Token) {
+        let request = self
+            .request
+            .take_if(|request| request.of == Sent::Request(token));
+        self.measure(now, request);
+    }
+
     /// The peer has, or rejected, the message with this id: what was it, if it was on its way?
-    pub(crate) fn settled(&mut self, id: MessageId) -> Option<Sent> {
+    pub(crate) fn settled(&mut self, now: Instant, id: MessageId) -> Option<Sent> {
         let request = self.request.take_if(|request| request.id == id);
         let settled = request.or_else(|| self.message.take_if(|sent| sent.id == id));
+        self.measure(now, settled);
         settled.map(|sent| sent.of)
+    }
+
+    fn measure(&mut self, now: Instant, settled: Option<Flight>) {
+        if let Some(sent) = settled.and_then(|flight| flight.sent_once()) {
+            self.round_trip.measured(now, now.millis_since(sent));
+        }
     }
 
     /// Whether the request with this id is on its way.
@@ -178,14 +199,17 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
             }
         }
         for outgoing in [&mut self.request, &mut self.message] {
-            match outgoing.due(now, &self.parameters) {
+            match outgoing.due(now) {
                 Due::NotYet => {}
                 Due::Retransmit => {
                     if let Some(len) = copy(out, outgoing.datagram()) {
                         return Some(Output::Transmit(len));
                     }
                 }
-                Due::GiveUp(of) => return Some(Output::TimedOut(of)),
+                Due::GiveUp(of) => {
+                    self.round_trip.forget();
+                    return Some(Output::TimedOut(of));
+                }
             }
         }
         self.dedup.expire(now);

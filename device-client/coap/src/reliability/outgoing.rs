@@ -1,5 +1,6 @@
 //! The confirmable message of ours that is on its way (RFC 7252 §4.2).
 
+use super::round_trip::RoundTrip;
 use super::{Buffer, Parameters};
 use crate::delivery::Sent;
 use crate::live::Live;
@@ -17,9 +18,23 @@ pub(super) struct Flight {
     _live: Live,
     pub(super) of: Sent,
     pub(super) id: MessageId,
-    retransmissions: u8,
+    /// Those that are left.
+    left: u8,
+    is_first: bool,
     timeout_ms: u32,
     at: Instant,
+}
+
+impl Flight {
+    /// When it was sent, unless it was sent again: then nobody knows which of them was
+    /// acknowledged.
+    pub(super) fn sent_once(&self) -> Option<Instant> {
+        let sent = self
+            .at
+            .as_millis()
+            .saturating_sub(u64::from(self.timeout_ms));
+        self.is_first.then_some(Instant::from_millis(sent))
+    }
 }
 
 pub(super) enum Due {
@@ -56,7 +71,7 @@ impl<T: Buffer> Outgoing<T> {
     pub(super) fn start(
         &mut self,
         now: Instant,
-        parameters: &Parameters,
+        (parameters, round_trip): (&Parameters, &RoundTrip),
         random: u32,
         (of, id): (Sent, MessageId),
         datagram: &[u8],
@@ -64,13 +79,15 @@ impl<T: Buffer> Outgoing<T> {
         if !self.datagram.store(datagram) {
             return false;
         }
-        let timeout_ms = parameters.first_timeout_ms(random);
+        let pace = round_trip.pace(now, parameters);
+        let timeout_ms = parameters.jittered(pace.timeout_ms, random);
         let at = now.plus_millis(u64::from(timeout_ms));
         self.flight = Some(Flight {
             _live: Live::Live,
             of,
             id,
-            retransmissions: 0,
+            left: parameters.retransmissions() + pace.more,
+            is_first: true,
             timeout_ms,
             at,
         });
@@ -85,16 +102,17 @@ impl<T: Buffer> Outgoing<T> {
         flight
     }
 
-    pub(super) fn due(&mut self, now: Instant, parameters: &Parameters) -> Due {
+    pub(super) fn due(&mut self, now: Instant) -> Due {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.at <= now) else {
             return Due::NotYet;
         };
-        if flight.retransmissions >= parameters.retransmissions() {
+        let Some(left) = flight.left.checked_sub(1) else {
             let of = flight.of;
             self.take_if(|_| true);
             return Due::GiveUp(of);
-        }
-        flight.retransmissions += 1;
+        };
+        flight.left = left;
+        flight.is_first = false;
         flight.timeout_ms = flight.timeout_ms.saturating_mul(2);
         flight.at = now.plus_millis(u64::from(flight.timeout_ms));
         Due::Retransmit

@@ -84,9 +84,9 @@ impl Parameters {
         }
     }
 
-    /// Between ACK_TIMEOUT and ACK_TIMEOUT times ACK_RANDOM_FACTOR.
-    pub(super) fn first_timeout_ms(&self, random: u32) -> u32 {
-        let shortest = u64::from(self.ack_timeout_ms).max(1);
+    /// Between a first time-out and that times ACK_RANDOM_FACTOR.
+    pub(super) fn jittered(&self, timeout_ms: u32, random: u32) -> u32 {
+        let shortest = u64::from(timeout_ms).max(1);
         let spread = (shortest * (self.factor() - 100) / 100).min(u64::from(u32::MAX));
         let jitter = (u64::from(random) * (spread + 1)) >> 32;
         u32::try_from(shortest + jitter).unwrap_or(u32::MAX)
@@ -144,8 +144,8 @@ mod tests {
         let parameters = Parameters::RFC7252;
         assert_eq!(parameters.max_transmit_span_ms(), 45_000);
         assert_eq!(parameters.max_transmit_wait_ms(), 93_000);
-        assert_eq!(parameters.first_timeout_ms(0), 2_000);
-        assert_eq!(parameters.first_timeout_ms(u32::MAX), 3_000);
+        assert_eq!(parameters.jittered(2_000, 0), 2_000);
+        assert_eq!(parameters.jittered(2_000, u32::MAX), 3_000);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
             ..Parameters::RFC7252
         };
         assert!(parameters.max_transmit_wait_ms() > 0);
-        assert_eq!(parameters.first_timeout_ms(u32::MAX), u32::MAX);
+        assert_eq!(parameters.jittered(u32::MAX, u32::MAX), u32::MAX);
     }
 
     #[test]

@@ -56,10 +56,8 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
             MessageType::Confirmable => {
                 let what = (Sent::Response(handle.token), id);
                 let random = random(&mut self.random);
-                if !self
-                    .message
-                    .start(now, &self.parameters, random, what, datagram)
-                {
+                let pace = (&self.parameters, &self.round_trip);
+                if !self.message.start(now, pace, random, what, datagram) {
                     return Err(SendError::TooLarge);
                 }
                 State::Acknowledged
@@ -175,7 +173,8 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
         let len = write(out, kind.message_type(), code, id, token, build)?;
         if confirmable {
             let random = random(&mut self.random);
-            if !outgoing.start(now, &self.parameters, random, (of, id), &out[..len]) {
+            let pace = (&self.parameters, &self.round_trip);
+            if !outgoing.start(now, pace, random, (of, id), &out[..len]) {
                 return Err(SendError::TooLarge);
             }
         }
@@ -192,9 +191,10 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
         let len = write_empty(out, MessageType::Confirmable, id)
             .ok_or(SendError::Build(BuildError::Full))?;
         let random = random(&mut self.random);
+        let pace = (&self.parameters, &self.round_trip);
         if !self
             .request
-            .start(now, &self.parameters, random, (Sent::Ping, id), &out[..len])
+            .start(now, pace, random, (Sent::Ping, id), &out[..len])
         {
             return Err(SendError::TooLarge);
         }

@@ -10,7 +10,7 @@ use tinsmith_coap::{
     Endpoint, FixedBuffer, Instant, Numbering, Output, Parameters, Received, Sent,
 };
 
-pub type Peer = Endpoint<FixedBuffer<1200>, FixedBuffer<64>, 2, 8>;
+pub type Peer = Endpoint<FixedBuffer<1200>, FixedBuffer<64>, 2, 16>;
 
 /// What the network does to datagrams.
 #[derive(Clone)]

@@ -1,0 +1,76 @@
+#!/bin/bash
+# Registrations per second of `tinsmith serve` (every one durable before it is answered, with the
+# HTTP API and the reconciler) beside Leshan's server library (in memory), one after the other on
+# loopback, with the same load.
+#
+#   tests/bench/leshan/run.sh [COUNT [WINDOW [SOCKETS [ROUNDS]]]]
+#
+# COUNT Registers in a round (50,000), at most WINDOW of them unanswered (64), from SOCKETS sockets
+# (16), ROUNDS rounds (4). Both servers are started once and see other names in each round; the first
+# warms Leshan's virtual machine. Needs a JDK 17 and Maven.
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$(cd ../../.. && pwd)
+count=${1:-50000}
+window=${2:-64}
+sockets=${3:-16}
+rounds=${4:-4}
+# The load makes as many for each socket.
+count=$((count / sockets * sockets))
+
+for tool in cargo mvn java curl; do
+    command -v "$tool" > /dev/null || { echo "$tool is missing: apt-get install openjdk-17-jdk-headless maven curl, and rustup" >&2; exit 1; }
+done
+(cd "$root" && cargo build --locked --release --workspace --bins --quiet)
+mvn -q -B compile dependency:build-classpath > /dev/null
+bin=${CARGO_TARGET_DIR:-$root/target}/release
+
+folder=$(mktemp -d)
+pids=()
+end() {
+    kill "${pids[@]}" 2> /dev/null || true
+    wait 2> /dev/null || true
+    rm -rf "$folder"
+}
+trap end EXIT
+
+# Waits for a line that has what is looked for, and prints it.
+line() {
+    for _ in $(seq 200); do
+        grep -m1 "$2" "$1" 2> /dev/null && return
+        sleep 0.1
+    done
+    echo "no '$2' in 20 s:" >&2
+    cat "$1" >&2
+    return 1
+}
+
+resident() {
+    awk '/VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$1/status"
+}
+
+# As long as this pipe is open, Leshan runs.
+mkfifo "$folder/hold"
+exec 9<> "$folder/hold"
+java -cp "target/classes:$(cat target/classpath.txt)" tinsmith.bench.Incumbent \
+    < "$folder/hold" > "$folder/leshan" 2> "$folder/leshan.log" &
+leshan=$!
+pids+=("$leshan")
+"$bin/tinsmith" serve --store "$folder/store" --coap 127.0.0.1:0 --bootstrap 127.0.0.1:0 \
+    --http 127.0.0.1:0 --trust-loopback --json > "$folder/tinsmith" 2> "$folder/tinsmith.log" &
+tinsmith=$!
+pids+=("$tinsmith")
+
+leshan_at=$(line "$folder/leshan" coap:// | sed 's|coap://||')
+tinsmith_at=$(line "$folder/tinsmith" '"coap"' | sed 's/.*"coap": *"\([^"]*\)".*/\1/')
+
+printf '%-10s %-6s %14s %12s\n' server round registered/s 'resident MiB'
+for round in $(seq "$rounds"); do
+    first=$(((round - 1) * count))
+    for name in leshan tinsmith; do
+        at=${name}_at
+        said=$("$bin/load" "${!at}" "$count" "$window" "$sockets" "$first")
+        printf '%-10s %-6s %14s %12s\n' "$name" "$round" \
+            "$(sed 's|.* \([0-9]*\)/s|\1|' <<< "$said")" "$(resident "${!name}")"
+    done
+done
