@@ -22,7 +22,9 @@ pub(crate) fn optimize(
     graph: &mut Graph,
     legalise: &mut dyn FnMut(&mut Graph) -> Result<(), String>,
 ) -> Result<usize, String> {
-    let moves: &[&dyn Rule] = &[
+    // Moves of the file and those of the import meet first, so that the ends take what is left only.
+    let cancel: &[&dyn Rule] = &[&merge_moves::MergeMoves, &sink_moves::SinkMoves];
+    let absorb: &[&dyn Rule] = &[
         &merge_moves::MergeMoves,
         &absorb_moves::AbsorbInput,
         &absorb_moves::AbsorbOutput,
@@ -42,12 +44,13 @@ pub(crate) fn optimize(
         Ok(applied)
     };
     for _ in 0..8 {
-        if run(graph, moves)? + run(graph, arithmetic)? == 0 {
+        if run(graph, cancel)? + run(graph, absorb)? + run(graph, arithmetic)? == 0 {
             break;
         }
     }
     legalise(graph)?;
-    run(graph, moves)?;
+    run(graph, cancel)?;
+    run(graph, absorb)?;
     run(graph, arithmetic)?;
     store_states::add(graph);
     layouts::assign(graph);

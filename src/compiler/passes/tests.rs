@@ -123,6 +123,23 @@ fn layout_moves_vanish_between_convolutions() {
     );
 }
 
+/// As Keras and TensorFlow export: the input has its channels last, a transposition brings it into
+/// the order of ONNX, and each convolution brings it back.
+#[test]
+fn an_input_with_its_channels_last_is_stored_as_it_comes() {
+    let (mut b, x) = Build::new(&[1, 4, 4, 3]);
+    let x1 = b.node(transpose(&NCHW), &[x], &[1, 3, 4, 4]);
+    let x2 = b.node(transpose(&NHWC), &[x1], &[1, 4, 4, 3]);
+    let (w, bias) = (b.constant(&[3, 1, 1, 3], 1), b.constant(&[3], 2));
+    let y = b.node(conv(Window::plain([1, 1])), &[x2, w, bias], &[1, 4, 4, 3]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 3, 4, 4]);
+    let y = b.node(Add { clamp: Clamp::NONE }, &[y, x1], &[1, 3, 4, 4]);
+    let y = b.node(transpose(&NHWC), &[y], &[1, 4, 4, 3]);
+    let (after, left) = check(&b.finish(y));
+    assert_eq!(left, ["conv", "add"]);
+    assert!(after.inputs[0].order.is_sorted());
+}
+
 #[test]
 fn flatten_is_absorbed_into_weights() {
     let (mut b, x) = Build::new(&[1, 3, 4, 4]);

@@ -87,10 +87,16 @@ fn mlperf_tiny_compiles() {
         let report = compile(&request, &mut |_| {})
             .unwrap_or_else(|e| panic!("{name}: {e}"))
             .report;
+        let ops: Vec<&str> = report.layers.iter().map(|l| l.op.as_str()).collect();
         println!(
-            "{name}: module {} arena {} (peak of live tensors {arena}) macs {} in {} ms",
-            report.module_bytes, report.arena_bytes, report.macs, report.compile_ms
+            "{name}: module {} arena {} (peak of live tensors {arena}) macs {} cycles {} in {} ms",
+            report.module_bytes,
+            report.arena_bytes,
+            report.macs,
+            report.layers.iter().filter_map(|l| l.cycles).sum::<u64>(),
+            report.compile_ms
         );
+        assert!(!ops.contains(&"transpose"), "{name}: {ops:?}");
         assert!(
             report.arena_bytes <= arena,
             "{name}: {} > {arena}",
