@@ -1,4 +1,5 @@
 mod evaluation;
+mod maps;
 mod requests;
 mod several;
 

@@ -60,13 +60,13 @@ pub(super) fn limit(clamp: Clamp, out: &mut [Vec<f32>]) {
 }
 
 impl Importer<'_> {
-    /// The constant `c` as one value per index of one axis of `x`, if it is constant and `x` is
-    /// not. A scalar runs along the last axis.
+    /// The constant `c` as one value per index of one axis of `x`, or as one value, if it is constant
+    /// and `x` is not.
     pub(super) fn channel_constant(
         &self,
         c: TensorId,
         x: TensorId,
-    ) -> Result<Option<(usize, Vec<f32>)>, Problem> {
+    ) -> Result<Option<(Option<usize>, Vec<f32>)>, Problem> {
         let (constant, shape) = (self.tensor(c), self.shape(x));
         let Some(values) = constant.f32s() else {
             return Ok(None);
@@ -81,11 +81,10 @@ impl Importer<'_> {
                 constant.shape
             ),
         };
-        let Some(last) = shape.len().checked_sub(1) else {
-            return Err(refuse());
-        };
-        if values.len() == 1 {
-            return Ok(Some((last, vec![values[0]; shape[last]])));
+        if let &[value] = values
+            && constant.shape.len() <= shape.len()
+        {
+            return Ok(Some((None, vec![value])));
         }
         let Some(offset) = shape.len().checked_sub(constant.shape.len()) else {
             return Err(refuse());
@@ -97,7 +96,7 @@ impl Importer<'_> {
             .filter(|&(_, &extent)| extent != 1);
         match (long.next(), long.next()) {
             (Some((axis, &extent)), None) if shape[axis + offset] == extent => {
-                Ok(Some((axis + offset, values.to_vec())))
+                Ok(Some((Some(axis + offset), values.to_vec())))
             }
             _ => Err(refuse()),
         }

@@ -1,7 +1,7 @@
 //! Affine maps (batch norm, constant factors and offsets) fold into the weights around them.
 
-use crate::ir::{Clamp, Graph, Node, NodeId, Patch, Rule, Tensor};
-use crate::operators::Affine;
+use crate::ir::{Clamp, Graph, Node, NodeId, Op, Patch, Rule, Tensor, TensorId};
+use crate::operators::{Affine, Linear};
 
 /// See the module.
 pub(super) struct FoldAffine;
@@ -12,15 +12,96 @@ impl Rule for FoldAffine {
     }
 
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
+        let map = Map::of(graph, node)?;
+        backwards(graph, id, node, &map).or_else(|| forwards(graph, id, node, &map))
+    }
+}
+
+/// A factor and an offset for each index of the last axis, or one for all elements.
+pub(super) struct Map {
+    scale: Vec<f64>,
+    offset: Vec<f64>,
+    clamp: Clamp,
+}
+
+impl Map {
+    /// The map that a node is, if it is one.
+    pub(super) fn of(graph: &Graph, node: &Node) -> Option<Self> {
+        if let Some(linear) = node.op.get::<Linear>() {
+            return Some(Self {
+                scale: vec![linear.scale],
+                offset: vec![linear.offset],
+                clamp: linear.clamp,
+            });
+        }
         if !node.op.is::<Affine>() {
             return None;
         }
-        let (scale, offset) = (
-            graph.tensor(node.inputs[1]).f32s()?,
-            graph.tensor(node.inputs[2]).f32s()?,
-        );
-        backwards(graph, id, node, scale, offset)
-            .or_else(|| forwards(graph, id, node, scale, offset))
+        let wide = |id: TensorId| -> Option<Vec<f64>> {
+            let values = graph.tensor(id).f32s()?;
+            Some(values.iter().map(|&v| f64::from(v)).collect())
+        };
+        Some(Self {
+            scale: wide(*node.inputs.get(1)?)?,
+            offset: wide(*node.inputs.get(2)?)?,
+            clamp: Clamp::NONE,
+        })
+    }
+
+    /// Factor and offset of an index of the last axis.
+    pub(super) fn at(&self, index: usize) -> Option<(f64, f64)> {
+        let index = if self.is_uniform() { 0 } else { index };
+        Some((*self.scale.get(index)?, *self.offset.get(index)?))
+    }
+
+    /// Whether it is the same for all elements.
+    pub(super) fn is_uniform(&self) -> bool {
+        self.scale.len() == 1
+    }
+
+    /// Whether it limits nothing.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.clamp.is_none()
+    }
+
+    /// Whether 0 stays 0.
+    fn keeps_zero(&self) -> bool {
+        self.offset.iter().all(|&o| o == 0.0)
+    }
+
+    /// Indices that it tells apart.
+    pub(super) fn width(&self) -> usize {
+        self.scale.len()
+    }
+
+    /// This map, then `next`.
+    pub(super) fn then(&self, next: &Self) -> Option<Self> {
+        let width = self.width().max(next.width());
+        let (mut scale, mut offset) = (Vec::with_capacity(width), Vec::with_capacity(width));
+        for index in 0..width {
+            let ((s1, o1), (s2, o2)) = (self.at(index)?, next.at(index)?);
+            scale.push(s1 * s2);
+            offset.push(o1 * s2 + o2);
+        }
+        Some(Self {
+            scale,
+            offset,
+            clamp: next.clamp,
+        })
+    }
+
+    /// The limits of a result before the map as limits behind it, and those of the map.
+    fn limits(&self, before: Clamp) -> Option<Clamp> {
+        if before.is_none() {
+            return Some(self.clamp);
+        }
+        let (scale, offset) = self.at(0).filter(|(s, _)| self.is_uniform() && *s > 0.0)?;
+        let moved = |limit: f32| (f64::from(limit) * scale + offset) as f32;
+        let limits = Clamp {
+            lo: moved(before.lo),
+            hi: moved(before.hi),
+        };
+        Some(limits.then(&self.clamp))
     }
 }
 
@@ -35,49 +116,52 @@ fn joined(first: &Node, second: &Node) -> Vec<String> {
 }
 
 /// Into the operation before.
-fn backwards(
-    graph: &Graph,
-    id: NodeId,
-    node: &Node,
-    scale: &[f32],
-    offset: &[f32],
-) -> Option<Patch> {
+fn backwards(graph: &Graph, id: NodeId, node: &Node, map: &Map) -> Option<Patch> {
     let x = node.inputs[0];
     let (before_id, before) = graph.producer(x)?;
     if !graph.is_private(x) || graph.tensor(x).is_imported() {
         return None;
     }
-    let filters = before.op.filters()?;
-    if !before.op.clamp().as_ref().is_none_or(Clamp::is_none) {
-        return None;
+    if let Some(first) = Map::of(graph, before) {
+        return composed(graph, [(before_id, before), (id, node)], &first, map);
     }
+    let filters = before.op.filters()?;
+    let limits = map.limits(before.op.clamp().unwrap_or(Clamp::NONE))?;
     let (w, b) = (
         graph.tensor(*before.inputs.get(1)?),
         graph.tensor(*before.inputs.get(2)?),
     );
     let (weights, bias) = (w.f32s()?, b.f32s()?);
-    if bias.len() != scale.len() {
+    if !map.is_uniform() && bias.len() != map.width() {
         return None;
     }
-    let channel = |index: usize| filters.output(&w.shape, index);
     let packed = weights
         .iter()
         .enumerate()
-        .map(|(index, &w)| (f64::from(w) * f64::from(scale[channel(index)])) as f32)
-        .collect();
+        .map(|(index, &value)| {
+            let (scale, _) = map.at(filters.output(&w.shape, index))?;
+            Some((f64::from(value) * scale) as f32)
+        })
+        .collect::<Option<_>>()?;
     let bias = bias
         .iter()
-        .zip(scale)
-        .zip(offset)
-        .map(|((&b, &s), &o)| (f64::from(b) * f64::from(s) + f64::from(o)) as f32)
-        .collect();
+        .enumerate()
+        .map(|(channel, &value)| {
+            let (scale, offset) = map.at(channel)?;
+            Some((f64::from(value) * scale + offset) as f32)
+        })
+        .collect::<Option<_>>()?;
+    let op = match limits.is_none() {
+        true => before.op.clone(),
+        false => before.op.with_clamp(limits)?,
+    };
     let mut patch = Patch::new(graph);
     patch.remove(before_id);
     patch.remove(id);
     let w = patch.tensor(Tensor::constant(&w.name, w.shape.clone(), packed));
     let b = patch.tensor(Tensor::constant(&b.name, b.shape.clone(), bias));
     patch.node(Node {
-        op: before.op.clone(),
+        op,
         inputs: vec![before.inputs[0], w, b],
         outputs: node.outputs.clone(),
         sources: joined(before, node),
@@ -85,41 +169,93 @@ fn backwards(
     Some(patch)
 }
 
-/// Into the operation after, if it reads no padding: padding is not mapped.
-fn forwards(
+/// Two maps as one.
+fn composed(
     graph: &Graph,
-    id: NodeId,
-    node: &Node,
-    scale: &[f32],
-    offset: &[f32],
+    [(first_id, first), (second_id, second)]: [(NodeId, &Node); 2],
+    one: &Map,
+    two: &Map,
 ) -> Option<Patch> {
-    let y = node.outputs[0];
-    if !graph.is_private(y) {
+    if !one.is_unlimited() {
         return None;
     }
-    let after_id = *graph.consumers(y).first()?;
-    let after = graph.node(after_id)?;
-    let filters = after.op.filters().filter(|_| !after.op.is_padded())?;
-    if graph.tensor(y).is_imported() || after.inputs.first() != Some(&y) {
+    let both = one.then(two)?;
+    let mut patch = Patch::new(graph);
+    patch.remove(first_id);
+    patch.remove(second_id);
+    let (op, constants) = both.operation(&mut patch)?;
+    patch.node(Node {
+        op,
+        inputs: [vec![first.inputs[0]], constants].concat(),
+        outputs: second.outputs.clone(),
+        sources: joined(first, second),
+    });
+    Some(patch)
+}
+
+impl Map {
+    /// The operation that does it, with its constants.
+    pub(super) fn operation(&self, patch: &mut Patch) -> Option<(Op, Vec<TensorId>)> {
+        if self.is_uniform() {
+            let (scale, offset) = self.at(0)?;
+            let op = Linear {
+                clamp: self.clamp,
+                ..Linear::new(scale, offset)
+            };
+            return Some((op.into(), Vec::new()));
+        }
+        if !self.is_unlimited() {
+            return None;
+        }
+        let mut constant = |name: &str, values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+            patch.tensor(Tensor::constant(name, vec![values.len()], values))
+        };
+        let constants = vec![
+            constant("scale", &self.scale),
+            constant("offset", &self.offset),
+        ];
+        Some((Affine.into(), constants))
+    }
+}
+
+/// Into the operation after. Padding is not mapped, so where it reads some 0 has to stay 0.
+fn forwards(graph: &Graph, id: NodeId, node: &Node, map: &Map) -> Option<Patch> {
+    let y = node.outputs[0];
+    let mut last = y;
+    let (after_id, after) = loop {
+        if !graph.is_private(last) || graph.tensor(last).is_imported() {
+            return None;
+        }
+        let after_id = *graph.consumers(last).first()?;
+        let after = graph.node(after_id)?;
+        // Elements in another order are mapped alike.
+        if !map.is_uniform() || !super::is_move(&after.op) {
+            break (after_id, after);
+        }
+        last = Graph::only_output(after)?;
+    };
+    let filters = after.op.filters()?;
+    if !map.is_unlimited()
+        || after.inputs.first() != Some(&last)
+        || after.op.is_padded() && !map.keeps_zero()
+    {
         return None;
     }
     let (w, b) = (
         graph.tensor(*after.inputs.get(1)?),
         graph.tensor(*after.inputs.get(2)?),
     );
-    if filters.inputs(&w.shape) != scale.len() {
+    if !map.is_uniform() && filters.inputs(&w.shape) != map.width() {
         return None;
     }
     let (weights, bias) = (w.f32s()?, b.f32s()?);
     let mut packed = Vec::with_capacity(weights.len());
     let mut sums: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
-    for (index, &w_real) in weights.iter().enumerate() {
-        let (out, input) = (
-            filters.output(&w.shape, index),
-            filters.input(&w.shape, index),
-        );
-        packed.push((f64::from(w_real) * f64::from(scale[input])) as f32);
-        *sums.get_mut(out)? += f64::from(w_real) * f64::from(offset[input]);
+    for (index, &value) in weights.iter().enumerate() {
+        let (scale, offset) = map.at(filters.input(&w.shape, index))?;
+        packed.push((f64::from(value) * scale) as f32);
+        *sums.get_mut(filters.output(&w.shape, index))? += f64::from(value) * offset;
     }
     let mut patch = Patch::new(graph);
     patch.remove(id);
@@ -127,9 +263,16 @@ fn forwards(
     let bias = sums.into_iter().map(|sum| sum as f32).collect();
     let w = patch.tensor(Tensor::constant(&w.name, w.shape.clone(), packed));
     let b = patch.tensor(Tensor::constant(&b.name, b.shape.clone(), bias));
+    let x = match last == y {
+        true => node.inputs[0],
+        false => {
+            patch.replace(y, node.inputs[0]);
+            last
+        }
+    };
     patch.node(Node {
         op: after.op.clone(),
-        inputs: vec![node.inputs[0], w, b],
+        inputs: vec![x, w, b],
         outputs: after.outputs.clone(),
         sources: joined(node, after),
     });

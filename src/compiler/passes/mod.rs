@@ -7,6 +7,7 @@ mod fuse_activation;
 mod fuse_pad;
 mod layouts;
 mod lower_affine;
+mod lower_linear;
 mod merge_moves;
 mod sink_moves;
 mod store_states;
@@ -57,11 +58,14 @@ pub(crate) fn optimize(
     Ok(total)
 }
 
-/// Affine maps that are left become depthwise convolutions.
+/// Affine maps that are left become another scale, or depthwise convolutions.
 pub(crate) fn lower_affine(graph: &mut Graph) -> Result<(), String> {
-    rewrite(graph, &[&lower_affine::LowerAffine])
-        .map(|_| ())
-        .map_err(|rule| format!("rule {rule} does not end"))
+    rewrite(
+        graph,
+        &[&lower_affine::LowerAffine, &lower_linear::LowerLinear],
+    )
+    .map(|_| ())
+    .map_err(|rule| format!("rule {rule} does not end"))
 }
 
 /// Whether an operation only moves elements.

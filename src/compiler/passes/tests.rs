@@ -3,7 +3,8 @@ use crate::backend;
 use crate::ir::eval::Evaluator;
 use crate::ir::{Clamp, Node, Port, Tensor, TensorId, Window};
 use crate::operators::{
-    Add, Affine, AveragePool, Conv, FullyConnected, Limit, MaxPool, Pad, Reshape, Transpose,
+    Add, Affine, AveragePool, Conv, FullyConnected, Limit, MaxPool, Pad, Reshape, Softmax,
+    Transpose,
 };
 
 struct Build {
@@ -138,6 +139,46 @@ fn an_input_with_its_channels_last_is_stored_as_it_comes() {
     let (after, left) = check(&b.finish(y));
     assert_eq!(left, ["conv", "add"]);
     assert!(after.inputs[0].order.is_sorted());
+}
+
+/// As Keras exports Conv1D: an axis of one element comes and goes between two transpositions.
+#[test]
+fn transpositions_around_an_axis_of_one_element_cancel() {
+    let (mut b, x) = Build::new(&[1, 6, 3]);
+    let y = b.node(Reshape, &[x], &[1, 1, 6, 3]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 3, 1, 6]);
+    let y = b.node(transpose(&NHWC), &[y], &[1, 1, 6, 3]);
+    let (w, bias) = (b.constant(&[4, 1, 3, 3], 1), b.constant(&[4], 2));
+    let y = b.node(conv(Window::plain([1, 3])), &[y, w, bias], &[1, 1, 4, 4]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 4, 1, 4]);
+    let y = b.node(Reshape, &[y], &[1, 4, 4]);
+    let y = b.node(transpose(&[0, 2, 1]), &[y], &[1, 4, 4]);
+    let y = b.node(Limit { clamp: Clamp::RELU }, &[y], &[1, 4, 4]);
+    let y = b.node(Reshape, &[y], &[1, 1, 4, 4]);
+    let mean = AveragePool {
+        window: Window::plain([1, 4]),
+        include_pad: false,
+    };
+    let y = b.node(mean, &[y], &[1, 1, 1, 4]);
+    let (after, left) = check(&b.finish(y));
+    let left: Vec<_> = left.into_iter().filter(|op| *op != "reshape").collect();
+    assert_eq!(left, ["conv", "average_pool"]);
+    assert!(after.inputs[0].order.is_sorted());
+}
+
+/// As detectors export their heads: rows and columns become one axis between two transpositions.
+#[test]
+fn transpositions_around_joined_axes_cancel() {
+    let (mut b, x) = Build::new(&[1, 2, 3, 2]);
+    let (w, bias) = (b.constant(&[4, 1, 1, 2], 1), b.constant(&[4], 2));
+    let y = b.node(conv(Window::plain([1, 1])), &[x, w, bias], &[1, 2, 3, 4]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 4, 2, 3]);
+    let y = b.node(Reshape, &[y], &[1, 4, 6]);
+    let y = b.node(transpose(&[0, 2, 1]), &[y], &[1, 6, 4]);
+    let y = b.node(Softmax, &[y], &[1, 6, 4]);
+    let (_, left) = check(&b.finish(y));
+    let left: Vec<_> = left.into_iter().filter(|op| *op != "reshape").collect();
+    assert_eq!(left, ["conv", "softmax"]);
 }
 
 #[test]
