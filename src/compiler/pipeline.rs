@@ -130,7 +130,9 @@ pub(crate) fn build<'r>(
         let mut backends = backend::ALL.iter();
         backends.try_for_each(|backend| backend.legalise(graph))
     };
-    passes::optimize(&mut graph, &mut legalise).map_err(|e| internal(request, "optimize", e))?;
+    let samples = Some(&request.options.calibration);
+    passes::optimize(&mut graph, samples, &mut legalise)
+        .map_err(|e| internal(request, "optimize", e))?;
     compare::same_outputs(request, &imported.graph, &graph)
         .map_err(|e| internal(request, "optimize", e))?;
     stage("calibrate", 0.3);

@@ -175,7 +175,7 @@ struct Compiled {
 fn compile(mut graph: Graph, backends: &[&'static dyn Backend]) -> Result<Compiled, BackendError> {
     let size = graph.sample_size();
     let samples = Samples::new(vec![size], values(size * 8, 5));
-    crate::passes::optimize(&mut graph, &mut |_| Ok(())).unwrap();
+    crate::passes::optimize(&mut graph, None, &mut |_| Ok(())).unwrap();
     let float = graph.clone();
     let ranges = quantize::calibrate(&graph, &samples).unwrap();
     quantize::quantize(&mut graph, &ranges).unwrap();

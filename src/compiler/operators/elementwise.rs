@@ -5,6 +5,9 @@ use tinsmith_build_job::Problem;
 use crate::import::Importer;
 use crate::ir::{Clamp, Operands, Operator, TensorId};
 
+/// The axis that the values of a constant run along, none of a constant of one value; the values.
+pub(super) type AlongAxis = (Option<usize>, Vec<f32>);
+
 /// The one shape of all inputs.
 pub(super) fn shapes(inputs: &[&[usize]]) -> Result<Option<Vec<Vec<usize>>>, Problem> {
     let Some((first, rest)) = inputs.split_first() else {
@@ -66,7 +69,7 @@ impl Importer<'_> {
         &self,
         c: TensorId,
         x: TensorId,
-    ) -> Result<Option<(Option<usize>, Vec<f32>)>, Problem> {
+    ) -> Result<Option<AlongAxis>, Problem> {
         let (constant, shape) = (self.tensor(c), self.shape(x));
         let Some(values) = constant.f32s() else {
             return Ok(None);

@@ -1,6 +1,8 @@
 //! Rewriting passes: one file each, made of rules that propose patches.
 
 mod absorb_moves;
+mod affine_map;
+mod centre_inputs;
 mod dead_code;
 mod fold_affine;
 mod fuse_activation;
@@ -12,15 +14,18 @@ mod merge_moves;
 mod sink_moves;
 mod store_states;
 
+use tinsmith_build_job::Samples;
+
 use crate::ir::{Graph, Op, Rule, rewrite};
 use crate::operators::{Reshape, Transpose, transposed};
 
 /// Brings a graph into the form that can be quantized: moves between layouts cancelled or
-/// absorbed, affine maps folded into weights, activations and padding fused. `legalise` rewrites what
-/// no backend takes as it stands. Returns how many patches were applied; the error names a rule that
+/// absorbed, affine maps folded into weights, activations and padding fused. `samples` tell what the
+/// inputs are like; `legalise` rewrites what no backend takes as it stands. Returns how many patches were applied; the error names a rule that
 /// did not come to rest.
 pub(crate) fn optimize(
     graph: &mut Graph,
+    samples: Option<&Samples>,
     legalise: &mut dyn FnMut(&mut Graph) -> Result<(), String>,
 ) -> Result<usize, String> {
     // Moves of the file and those of the import meet first, so that the ends take what is left only.
@@ -44,6 +49,11 @@ pub(crate) fn optimize(
         total += applied;
         Ok(applied)
     };
+    run(graph, cancel)?;
+    run(graph, absorb)?;
+    if let Some(samples) = samples {
+        centre_inputs::centre(graph, samples);
+    }
     for _ in 0..8 {
         if run(graph, cancel)? + run(graph, absorb)? + run(graph, arithmetic)? == 0 {
             break;

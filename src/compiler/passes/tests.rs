@@ -67,7 +67,7 @@ fn ops(graph: &Graph) -> Vec<&'static str> {
 fn check(graph: &Graph) -> (Graph, Vec<&'static str>) {
     let mut after = graph.clone();
     let mut legalise = |graph: &mut Graph| backend::ALL[0].legalise(graph);
-    optimize(&mut after, &mut legalise).unwrap();
+    optimize(&mut after, None, &mut legalise).unwrap();
     let elements = graph.inputs[0].shape.iter().product::<usize>();
     let (mut one, mut two) = (Evaluator::new(graph), Evaluator::new(&after));
     for seed in 0..3 {

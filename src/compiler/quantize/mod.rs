@@ -167,7 +167,7 @@ mod tests {
             [3.5 - 8.0 + 1.0, 0.25 + 1.0 - 1.0, -2.0]
         );
 
-        crate::passes::optimize(&mut graph, &mut |_| Ok(())).unwrap();
+        crate::passes::optimize(&mut graph, None, &mut |_| Ok(())).unwrap();
         assert_eq!(
             graph.order().len(),
             2,

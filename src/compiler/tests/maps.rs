@@ -118,3 +118,143 @@ fn a_factor_passes_padding() {
         .file(&["y"]);
     assert_eq!(ops(&built(onnx, image(16))), ["conv", "tanh", "conv"]);
 }
+
+/// A barometer: 1 bar and a little, less its mean, by its deviation.
+fn barometer(count: usize) -> Samples {
+    let data = values(count * 8, 3)
+        .into_iter()
+        .map(|v| 101_325.0 + 90.0 * v);
+    Samples::new(vec![8], data.collect())
+}
+
+fn standardised() -> Onnx {
+    Onnx::new(&[1, 8])
+        .constant("mean", &[1], &[101_325.0])
+        .constant("deviation", &[1], &[30.0])
+        .weights("w1", &[6, 8])
+        .weights("w2", &[1, 6])
+        .node("Sub", &["x", "mean"], "s", &[])
+        .node("Div", &["s", "deviation"], "d", &[])
+}
+
+fn worst(compiled: &Compiled) -> f64 {
+    let layers = compiled.report.layers.iter();
+    layers
+        .filter_map(|layer| layer.sqnr_db)
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// The module on samples, as the server asks it, beside the float model.
+fn error(compiled: &Compiled, onnx: &[u8], samples: &Samples) -> f64 {
+    let module = tinsmith_module::Module::parse(&compiled.module).unwrap();
+    let read = lwm2m_objects::compute::read_descriptors;
+    let input = &read(module.input_descriptor()).unwrap()[0];
+    let output = &read(module.output_descriptor()).unwrap()[0];
+    let float = crate::float_scores("maps", onnx, Task::Regress, samples).unwrap();
+    let (mut noise, mut signal) = (0.0, 0.0);
+    for (sample, float) in samples.iter().zip(float) {
+        let run = tinsmith_module::spec::run(&module, &[&input.quantize(sample).unwrap()]).unwrap();
+        let answer = output.dequantize(&run.outputs[0]).unwrap();
+        noise += (f64::from(answer[0]) - float).powi(2);
+        signal += float.powi(2);
+    }
+    10.0 * (signal / noise).log10()
+}
+
+#[test]
+fn a_barometer_is_stored_around_its_mean() {
+    let onnx = standardised()
+        .node("Gemm", &["d", "w1"], "g", &[int("transB", 1)])
+        .node("Relu", &["g"], "r", &[])
+        .node("Gemm", &["r", "w2"], "y", &[int("transB", 1)])
+        .file(&["y"]);
+    let compiled = built(onnx.clone(), barometer(200));
+    assert_eq!(ops(&compiled), ["fully_connected", "fully_connected"]);
+    assert!(worst(&compiled) > 30.0, "{}", worst(&compiled));
+    let samples = barometer(200);
+    let sqnr = error(&compiled, &onnx, &samples);
+    assert!(sqnr > 30.0, "{sqnr}");
+    let module = tinsmith_module::Module::parse(&compiled.module).unwrap();
+    let inputs = lwm2m_objects::compute::read_descriptors(module.input_descriptor()).unwrap();
+    assert_eq!(inputs[0].scales.len(), 1);
+    assert!(
+        inputs[0].zero_points[0] < -100_000,
+        "{:?}",
+        inputs[0].zero_points
+    );
+}
+
+/// The same without the standardisation: the first layer works on the raw values.
+#[test]
+fn raw_values_far_from_zero() {
+    let onnx = Onnx::new(&[1, 8])
+        .constant("w", &[1, 8], &[1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.0, -1.0])
+        .node("Gemm", &["x", "w"], "y", &[int("transB", 1)])
+        .file(&["y"]);
+    let compiled = built(onnx.clone(), barometer(200));
+    assert_eq!(ops(&compiled), ["fully_connected"]);
+    let sqnr = error(&compiled, &onnx, &barometer(200));
+    assert!(sqnr > 30.0, "{sqnr}");
+}
+
+/// Pressure, temperature, humidity, a flag and a voltage that never changed.
+const MEANS: [f32; 5] = [101_325.0, 21.0, 0.4, 0.0, 2.5];
+const DEVIATIONS: [f32; 5] = [450.0, 4.0, 0.08, 1.0, 0.3];
+
+fn weather(count: usize) -> Samples {
+    let data = values(count * 5, 9).into_iter().enumerate();
+    let real = |(index, v): (usize, f32)| match index % 5 {
+        3 => 0.0,
+        4 => 3.3,
+        feature => MEANS[feature] + 2.0 * DEVIATIONS[feature] * v,
+    };
+    Samples::new(vec![5], data.map(real).collect())
+}
+
+#[test]
+fn features_of_different_size_have_scales_of_their_own() {
+    let onnx = Onnx::new(&[1, 5])
+        .constant("mean", &[5], &MEANS)
+        .constant("deviation", &[1, 5], &DEVIATIONS)
+        .weights("w1", &[8, 5])
+        .weights("w2", &[1, 8])
+        .node("Sub", &["x", "mean"], "s", &[])
+        .node("Div", &["s", "deviation"], "d", &[])
+        .node("Gemm", &["d", "w1"], "g", &[int("transB", 1)])
+        .node("Relu", &["g"], "r", &[])
+        .node("Gemm", &["r", "w2"], "y", &[int("transB", 1)])
+        .file(&["y"]);
+    let compiled = built(onnx.clone(), weather(200));
+    assert_eq!(ops(&compiled), ["fully_connected", "fully_connected"]);
+    assert!(worst(&compiled) > 30.0, "{}", worst(&compiled));
+    let sqnr = error(&compiled, &onnx, &weather(200));
+    assert!(sqnr > 30.0, "{sqnr}");
+    let module = tinsmith_module::Module::parse(&compiled.module).unwrap();
+    let inputs = lwm2m_objects::compute::read_descriptors(module.input_descriptor()).unwrap();
+    assert_eq!((inputs[0].axis, inputs[0].scales.len()), (Some(0), 5));
+}
+
+/// An image whose mean is taken away before a padded convolution: 0 behind it is a stored value, so
+/// that nothing is computed for it.
+#[test]
+fn the_mean_of_an_image_before_padding() {
+    let (means, deviations) = ([0.485_f32, 0.456, 0.406], [0.229_f32, 0.224, 0.225]);
+    let onnx = Onnx::new(&[1, 3, 6, 6])
+        .constant("mean", &[1, 3, 1, 1], &means)
+        .constant("deviation", &[3, 1, 1], &deviations)
+        .weights("w1", &[4, 3, 3, 3])
+        .node("Sub", &["x", "mean"], "s", &[])
+        .node("Div", &["s", "deviation"], "d", &[])
+        .node("Conv", &["d", "w1"], "y", &[ints("pads", &[1, 1, 1, 1])])
+        .file(&["y"]);
+    let data = values(16 * 108, 2)
+        .iter()
+        .map(|v| (v + 1.0) / 2.0)
+        .collect();
+    let samples = Samples::new(vec![3, 6, 6], data);
+    let compiled = built(onnx.clone(), samples.clone());
+    assert_eq!(ops(&compiled), ["conv"]);
+    assert!(worst(&compiled) > 30.0, "{}", worst(&compiled));
+    let sqnr = error(&compiled, &onnx, &samples);
+    assert!(sqnr > 30.0, "{sqnr}");
+}
