@@ -23,7 +23,7 @@ pub(super) fn centre(graph: &mut Graph, samples: &Samples) {
         let Some(port) = graph.inputs.get(index).filter(|port| port.steps.is_none()) else {
             continue;
         };
-        let ranges = ranges(graph, index, samples);
+        let ranges = features(graph, index, samples);
         let head = Head::of(graph, port);
         let Some((steps, rest)) = head.steps(graph, &ranges) else {
             continue;
@@ -35,8 +35,8 @@ pub(super) fn centre(graph: &mut Graph, samples: &Samples) {
     }
 }
 
-/// The range of each feature, an index of the last axis as stored.
-fn ranges(graph: &Graph, index: usize, samples: &Samples) -> Vec<Range> {
+/// The range of each feature of an input, an index of the last axis as stored.
+pub(crate) fn features(graph: &Graph, index: usize, samples: &Samples) -> Vec<Range> {
     let tensor = graph
         .inputs
         .get(index)
@@ -188,27 +188,29 @@ impl Head {
         };
         let varying: Vec<Option<f64>> = each.iter().map(step).collect();
         let weights = self.weights(graph, each.len());
-        let heaviest = |(index, step): (usize, &Option<f64>)| {
-            Some((*step)? * self.map.at(index)?.0.abs() * weights[index])
-        };
-        let all = varying.iter().enumerate().filter_map(heaviest);
-        let heaviest = all.fold(0.0, f64::max);
+        let weight = |index: usize| Some(self.map.at(index)?.0.abs() * weights[index]);
+        let heavy = |(index, step): (usize, &Option<f64>)| Some((index, (*step)? * weight(index)?));
+        let heaviest = varying.iter().enumerate().filter_map(heavy);
+        let heaviest = heaviest.max_by(|a, b| a.1.total_cmp(&b.1));
         let (mut scale, mut zero) = (Vec::new(), Vec::new());
         for (index, range) in each.iter().enumerate() {
-            let weight = self.map.at(index)?.0.abs() * weights[index];
+            let wanted = heaviest.map_or(0.0, |(_, most)| most) / weight(index)?;
             let (step, lowest) = match varying[index] {
                 Some(step) => (step, f64::from(range.lo) + 128.0 * step),
-                None => constant(range.lo.into(), heaviest / weight),
+                None => constant(range.lo.into(), wanted),
             };
             let step = step as f32;
             let step = if step.is_normal() { step } else { 1.0 };
             scale.push(step);
             zero.push((-lowest / f64::from(step)).round_ties_even() as i32);
         }
-        let at = match *zero {
-            [one] => one.clamp(-128, 127),
-            _ => 0,
-        };
+        // What weighs most is exact in floats too, where it is stored around 0.
+        let first = heaviest.map_or(0, |(index, _)| index);
+        let inside = |zero: &&i32| (-128..128).contains(*zero) || each.len() == 1;
+        let at = zero
+            .get(first)
+            .filter(inside)
+            .map_or(0, |zero| (*zero).clamp(-128, 127));
         let steps = Steps { scale, zero, at };
         let back = steps.to_outside();
         let rest = Map::new(back).then(&self.map)?;

@@ -16,6 +16,8 @@ mod store_states;
 
 use tinsmith_build_job::Samples;
 
+pub(crate) use centre_inputs::features;
+
 use crate::ir::{Graph, Op, Rule, rewrite};
 use crate::operators::{Reshape, Transpose, transposed};
 

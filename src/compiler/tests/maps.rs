@@ -1,6 +1,6 @@
 //! Factors and offsets: where they go, and what they cost.
 
-use tinsmith_build_job::{Compiled, Options, Request, Samples, Task};
+use tinsmith_build_job::{CompileError, Compiled, Options, Request, Samples, Task};
 
 use crate::compile;
 use crate::testing::{Onnx, int, ints, values};
@@ -257,4 +257,46 @@ fn the_mean_of_an_image_before_padding() {
     assert!(worst(&compiled) > 30.0, "{}", worst(&compiled));
     let sqnr = error(&compiled, &onnx, &samples);
     assert!(sqnr > 30.0, "{sqnr}");
+}
+
+fn refused(onnx: Vec<u8>, samples: Samples) -> Vec<String> {
+    let mut request = request(onnx, samples);
+    let findings = match compile(&request, &mut |_| {}) {
+        Err(CompileError::LowSqnr { findings, .. }) => findings,
+        other => panic!("{other:?}"),
+    };
+    request.options.allow_low_sqnr = true;
+    let report = compile(&request, &mut |_| {}).unwrap().report;
+    assert_eq!(report.warnings, findings);
+    findings
+}
+
+/// The features go through a convolution over the raw values, so none can have a scale of its own.
+#[test]
+fn a_feature_without_steps_is_told() {
+    let onnx = Onnx::new(&[1, 5])
+        .weights("w1", &[4, 5])
+        .node("Tanh", &["x"], "t", &[])
+        .node("Gemm", &["t", "w1"], "y", &[int("transB", 1)])
+        .file(&["y"]);
+    let findings = refused(onnx, weather(64));
+    assert!(
+        findings[0].contains("feature 2 of input 'x' varies from 0.2"),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn outliers_are_told() {
+    let mut samples = image(16);
+    // Not among those that are measured.
+    samples.data[12 * 72] = 1e5;
+    let onnx = Onnx::new(&[1, 2, 6, 6])
+        .weights("w", &[3, 2, 3, 3])
+        .node("Conv", &["x", "w"], "c", &[])
+        .node("Relu", &["c"], "y", &[])
+        .file(&["y"]);
+    let findings = refused(onnx, samples);
+    assert!(findings[0].starts_with("conv (c, y) has "), "{findings:?}");
+    assert!(findings[0].contains("few large values"), "{findings:?}");
 }
