@@ -106,7 +106,10 @@ fn open(
         Err(problem) => return wrong("test", problem),
     };
     let samples = SamplesFacts::of(&calibration);
-    let options = Options::new(calibration);
+    let options = Options {
+        allow_low_sqnr: sealed.allow_low_sqnr,
+        ..Options::new(calibration)
+    };
     let facts = Facts {
         options: options.digest(),
         calibration: samples,

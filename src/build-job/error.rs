@@ -22,6 +22,17 @@ pub enum CompileError {
         /// What is wrong with the data and what is expected.
         problem: String,
     },
+    /// The model was understood but too little of it is left in int8.
+    #[error(
+        "model {model} loses too much in int8: {}; --allow-low-sqnr (allow_low_sqnr over HTTP) \
+         builds it all the same", .findings.join("; ")
+    )]
+    LowSqnr {
+        /// Name of the model in the request.
+        model: String,
+        /// Each layer and output whose signal to noise is too low, and why.
+        findings: Vec<String>,
+    },
     /// The model was understood but the device is too small or lacks something.
     #[error("model {model} does not fit {target}: {}", join(.missing))]
     DoesNotFit {

@@ -74,6 +74,9 @@ pub struct Report {
     /// The model's outputs.
     #[serde(default)]
     pub outputs: Vec<PortReport>,
+    /// What is less precise than it should be, and was allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// One row per record of the plan.
     pub layers: Vec<LayerReport>,
 }

@@ -16,6 +16,8 @@ pub struct Options {
     pub golden_seeds: u8,
     /// Whether a calibration sample is a golden input too, if it is small enough.
     pub golden_sample: bool,
+    /// Whether layers and outputs with a low signal to noise are built all the same.
+    pub allow_low_sqnr: bool,
 }
 
 impl Options {
@@ -25,6 +27,7 @@ impl Options {
             calibration,
             golden_seeds: 2,
             golden_sample: true,
+            allow_low_sqnr: false,
         }
     }
 
@@ -54,6 +57,10 @@ impl Options {
         }
         for value in &self.calibration.data {
             hash.update(value.to_le_bytes());
+        }
+        // Digests without it are kept with models.
+        if self.allow_low_sqnr {
+            hash.update(b"allow-low-sqnr");
         }
         Digest(hash.finalize().into())
     }

@@ -27,6 +27,8 @@ pub struct Sealed {
     pub calibration: Arc<[u8]>,
     /// The file of labelled samples; it is read, and nothing is measured on it.
     pub test: Option<Arc<[u8]>>,
+    /// See [`crate::Options::allow_low_sqnr`].
+    pub allow_low_sqnr: bool,
 }
 
 /// What the data files of a model have in them.

@@ -19,6 +19,8 @@ pub struct Model {
     pub source: Digest,
     /// True for those inside the program.
     pub shipped: bool,
+    /// Whether it is built even if layers and outputs have a low signal to noise.
+    pub allow_low_sqnr: bool,
     /// The ONNX file.
     pub onnx: Arc<[u8]>,
     pub(crate) calibration: Arc<[u8]>,
@@ -53,6 +55,7 @@ impl Model {
         Self {
             source: Digest::of(&onnx),
             shipped: false,
+            allow_low_sqnr: false,
             onnx,
             calibration,
             test,
@@ -91,7 +94,11 @@ impl Model {
         let calibration = self.calibration()?;
         Ok(Facts {
             calibration: SamplesFacts::of(&calibration),
-            options: Options::new(calibration).digest(),
+            options: Options {
+                allow_low_sqnr: self.allow_low_sqnr,
+                ..Options::new(calibration)
+            }
+            .digest(),
             test: self.test()?.map(|test| SamplesFacts::of(&test.x)),
         })
     }
@@ -136,6 +143,7 @@ impl Model {
             capability,
             calibration: self.calibration.clone(),
             test: self.test.clone().filter(|_| test),
+            allow_low_sqnr: self.allow_low_sqnr,
         }
     }
 
@@ -170,7 +178,10 @@ impl Model {
             task: self.card.task,
             labels: self.classes(),
             capability,
-            options: Options::new(self.calibration()?),
+            options: Options {
+                allow_low_sqnr: self.allow_low_sqnr,
+                ..Options::new(self.calibration()?)
+            },
             test: None,
         })
     }

@@ -24,6 +24,8 @@ struct Record {
     test: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     facts: Option<Facts>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    allow_low_sqnr: bool,
 }
 
 fn restore(name: &str, record: &[u8], files: &Files) -> Result<Model, ZooError> {
@@ -36,7 +38,8 @@ fn restore(name: &str, record: &[u8], files: &Files) -> Result<Model, ZooError> 
     let get = |digest: &Digest| files.get(digest).map_err(|e| file(&e));
     let card = Card::parse(record.card.as_bytes())?;
     let test = record.test.as_ref().map(get).transpose()?;
-    let model = Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)?;
+    let mut model = Model::new(card, get(&record.onnx)?, get(&record.calibration)?, test)?;
+    model.allow_low_sqnr = record.allow_low_sqnr;
     if let Some(facts) = record.facts {
         model.learn(facts);
     }
@@ -193,6 +196,7 @@ impl Zoo {
                 calibration: put(&model.calibration)?,
                 test: model.test.as_deref().map(put).transpose()?,
                 facts: model.facts().cloned(),
+                allow_low_sqnr: model.allow_low_sqnr,
             };
             let record =
                 store::encode(SCHEMA, &record).map_err(|e| ZooError::File(e.to_string()))?;
@@ -260,6 +264,7 @@ mod tests {
             calibration: Digest([2; 32]),
             test: None,
             facts: None,
+            allow_low_sqnr: false,
         };
         let bytes = store::encode(SCHEMA, &record).unwrap();
         assert_eq!(hex::encode(&bytes), NEW);

@@ -41,6 +41,9 @@ pub(super) struct Compile {
     /// How long it may take up to the verified module.
     #[arg(long, default_value_t = child::LIMIT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     limit: u64,
+    /// Build it even if a layer has a signal to noise below 10 dB, or an output below 20 dB.
+    #[arg(long)]
+    allow_low_sqnr: bool,
     /// Where to write the module; `-` is standard output, and the report goes to standard error.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -149,6 +152,7 @@ impl Compile {
         } else if let Some(calibration) = &self.calibration {
             request.options = Options::new(calibrated(calibration)?);
         }
+        request.options.allow_low_sqnr = self.allow_low_sqnr;
         if let Some(test) = &self.test {
             let set = samples::test_set(&read(test)?)
                 .with_context(|| format!("cannot use {}", test.display()))?;
@@ -235,6 +239,9 @@ fn text(report: &Report) -> String {
         format!("in {} ms by {}", report.compile_ms, report.compiler),
     );
     line("sha256", report.module_digest.to_string());
+    for warning in &report.warnings {
+        line("warning", warning.clone());
+    }
     out.push('\n');
     let rows: Vec<Vec<String>> = report
         .layers

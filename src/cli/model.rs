@@ -45,6 +45,9 @@ pub(super) enum Model {
         /// Held-out samples: .npz with arrays x and y.
         #[arg(long, value_name = "FILE")]
         test: Option<PathBuf>,
+        /// Build it even if a layer has a signal to noise below 10 dB, or an output below 20 dB.
+        #[arg(long)]
+        allow_low_sqnr: bool,
         #[command(flatten)]
         server: Server,
         /// Print JSON.
@@ -77,11 +80,16 @@ impl Model {
                 card,
                 calibration,
                 test,
+                allow_low_sqnr,
                 server,
                 json,
             } => {
                 let read = |path: &PathBuf| {
                     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+                };
+                let path = match allow_low_sqnr {
+                    true => "/api/v1/models?allow_low_sqnr=true",
+                    false => "/api/v1/models",
                 };
                 let mut files = vec![
                     ("card", read(&card)?),
@@ -91,7 +99,7 @@ impl Model {
                 if let Some(test) = &test {
                     files.push(("test", read(test)?));
                 }
-                let model = server.post_files("/api/v1/models", &files)?;
+                let model = server.post_files(path, &files)?;
                 if json {
                     out::json(&model)
                 } else {

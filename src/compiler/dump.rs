@@ -9,7 +9,7 @@ use tinsmith_build_job::{Options, Request, Samples, Task};
 use tinsmith_digest::Digest;
 use tinsmith_module::Module;
 
-use super::ir::{Data, Graph, Layout, Port, Quantization, Role, TensorId};
+use super::ir::{Data, Graph, Layout, Port, Quantization, Role, Steps, TensorId};
 use super::passes;
 use super::pipeline::{Build, build};
 use super::plan::{Plan, Space};
@@ -73,8 +73,12 @@ fn place(plan: &Plan, id: TensorId) -> String {
 
 fn port(graph: &Graph, plan: &Plan, what: &str, port: &Port) -> String {
     let order = passes::permutation(&port.shape, &port.order);
+    let steps = match &port.steps {
+        None => String::new(),
+        Some(Steps { scale, zero, .. }) => format!(" in {} from {}", list(scale), list(zero)),
+    };
     format!(
-        "{what} {} {} order {} at {} as {}\n",
+        "{what} {} {} order {} at {} as {}{steps}\n",
         port.name,
         list(&port.shape),
         order.map_or("none".into(), |order| list(&order)),

@@ -47,8 +47,16 @@ pub(crate) fn stored(graph: &Graph, port: &Port, values: &[f32]) -> Vec<u8> {
     let (scale, zero) = quantization
         .and_then(Quantization::single)
         .unwrap_or((1.0, 0));
-    port.stored(values)
-        .map(|x| numerics::quantize(x, scale, zero).cast_unsigned())
+    let of = |index| match &port.steps {
+        Some(steps) => steps.of(index),
+        None => (scale, zero),
+    };
+    port.outside(values)
+        .enumerate()
+        .map(|(index, x)| {
+            let (scale, zero) = of(index);
+            numerics::quantize(x, scale, zero).cast_unsigned()
+        })
         .collect()
 }
 

@@ -30,6 +30,7 @@ mod oracle;
 mod passes;
 mod pipeline;
 mod plan;
+mod precision;
 mod quantize;
 mod report;
 mod score;

@@ -15,7 +15,8 @@ use super::plan::{self, Plan};
 use super::verify::{self, Runner};
 use super::write::{Built, Extras, write};
 use super::{
-    check, compare, data, fit, golden, import, metric, operators, oracle, passes, quantize, report,
+    check, compare, data, fit, golden, import, metric, operators, oracle, passes, precision,
+    quantize, report,
 };
 
 /// What a model became before its module is verified.
@@ -68,7 +69,15 @@ pub fn compile(
     let samples = &arranged.options.calibration;
     verify::verify(&graph, &kernels, &Spec::new(&reference), samples)
         .map_err(|e| internal(request, "verify", e))?;
-    let sqnr = verify::noise(&graph, &kernels, &built.layers, &float, samples);
+    let noise = verify::noise(&graph, &kernels, &built.layers, &float, samples);
+    let warnings = precision::findings(&graph, &built.layers, &noise);
+    if !warnings.is_empty() && !request.options.allow_low_sqnr {
+        return Err(CompileError::LowSqnr {
+            model: request.name.clone(),
+            findings: warnings,
+        });
+    }
+    let sqnr: Vec<Option<f64>> = noise.layers.iter().map(verify::Power::db).collect();
     let runner = Runner::new(&graph, &kernels);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     stage(MEASURE, 0.75);
@@ -97,6 +106,7 @@ pub fn compile(
         macs,
         compile_ms,
         sqnr: &sqnr,
+        warnings,
         measured,
     });
     stage("done", 1.0);
@@ -130,7 +140,9 @@ pub(crate) fn build<'r>(
         let mut backends = backend::ALL.iter();
         backends.try_for_each(|backend| backend.legalise(graph))
     };
-    passes::optimize(&mut graph, &mut legalise).map_err(|e| internal(request, "optimize", e))?;
+    let samples = Some(&request.options.calibration);
+    passes::optimize(&mut graph, samples, &mut legalise)
+        .map_err(|e| internal(request, "optimize", e))?;
     compare::same_outputs(request, &imported.graph, &graph)
         .map_err(|e| internal(request, "optimize", e))?;
     stage("calibrate", 0.3);

@@ -20,6 +20,7 @@ pub(super) struct Parts<'a> {
     pub(super) macs: u64,
     pub(super) compile_ms: u64,
     pub(super) sqnr: &'a [Option<f64>],
+    pub(super) warnings: Vec<String>,
     pub(super) measured: Option<Measured>,
 }
 
@@ -88,6 +89,7 @@ pub(super) fn report(parts: &Parts<'_>) -> Report {
         float_check: parts.float_check.clone(),
         inputs: ports(&graph.inputs),
         outputs: ports(&graph.outputs),
+        warnings: parts.warnings.clone(),
         layers,
     }
 }

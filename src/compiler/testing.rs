@@ -99,6 +99,18 @@ impl Onnx {
         self
     }
 
+    /// A constant with these values.
+    pub(crate) fn constant(mut self, name: &str, shape: &[usize], data: &[f32]) -> Self {
+        self.graph.initializer.push(pb::TensorProto {
+            name: name.into(),
+            dims: shape.iter().map(|&d| d as i64).collect(),
+            data_type: DataType::Float as i32,
+            float_data: data.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
     /// A constant of integers.
     pub(crate) fn integers(mut self, name: &str, data: &[i64]) -> Self {
         self.graph.initializer.push(pb::TensorProto {

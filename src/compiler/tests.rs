@@ -1,4 +1,5 @@
 mod evaluation;
+mod maps;
 mod requests;
 mod several;
 
@@ -57,7 +58,7 @@ fn build(name: &str, task: Task) -> Option<Compiled> {
     let report = &compiled.report;
     println!(
         "{name}: {} float {:.4} int8 {:.4} agreement {:?} n {} | module {} weights {} arena {} \
-         macs {} | compile {} ms, all {} ms | {}",
+         macs {} cycles {} | compile {} ms, all {} ms | {}",
         report.metric.as_deref().unwrap_or_default(),
         report.metric_float.unwrap_or_default(),
         report.metric_int8.unwrap_or_default(),
@@ -67,6 +68,7 @@ fn build(name: &str, task: Task) -> Option<Compiled> {
         report.weights_bytes,
         report.arena_bytes,
         report.macs,
+        report.layers.iter().filter_map(|l| l.cycles).sum::<u64>(),
         report.compile_ms,
         started.elapsed().as_millis(),
         report.module_digest.short(),

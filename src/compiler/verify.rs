@@ -7,7 +7,8 @@ use tinsmith_module::numerics;
 use super::engine::{Engine, Session, Trace};
 use super::golden::stored;
 use super::ir::eval::Evaluator;
-use super::ir::{Graph, Quantization};
+use super::ir::{Graph, Quantization, Range};
+use super::passes;
 use super::write::Layer;
 
 /// Calibration samples on which the engines are compared.
@@ -135,15 +136,88 @@ fn collect(layers: &mut Vec<Vec<u8>>, layer: usize, bytes: &[u8]) {
     layers[layer].extend_from_slice(bytes);
 }
 
-/// Signal to noise of each layer in dB against the float graph, none without any noise.
+/// Sums of squares over elements.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Power {
+    /// Of what float gives.
+    pub signal: f64,
+    /// Of the difference to it.
+    pub noise: f64,
+    /// Elements.
+    pub count: f64,
+}
+
+impl Power {
+    fn add(&mut self, real: f32, stored: f32) {
+        let (real, error) = (f64::from(real), f64::from(stored - real));
+        self.signal += real * real;
+        self.noise += error * error;
+        self.count += 1.0;
+    }
+
+    /// Signal to noise in dB, none without any noise.
+    pub(crate) fn db(&self) -> Option<f64> {
+        let both = self.signal > 0.0 && self.noise > 0.0;
+        both.then(|| 10.0 * libm::log10(self.signal / self.noise))
+    }
+}
+
+/// How far a module is from the float graph on calibration samples.
+#[derive(Debug, Default)]
+pub(crate) struct Noise {
+    /// Of each layer.
+    pub layers: Vec<Power>,
+    /// Of each output.
+    pub outputs: Vec<Power>,
+    /// What each feature of each input is like, an index of its last axis as stored.
+    pub inputs: Vec<Vec<Feature>>,
+}
+
+/// What a feature of an input is like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Feature {
+    /// Over all samples.
+    pub range: Range,
+    /// Deviation from the mean over those that are measured.
+    pub deviation: f64,
+}
+
+fn features(graph: &Graph, index: usize, samples: &Samples) -> Vec<Feature> {
+    let ranges = passes::features(graph, index, samples);
+    let mut sums = vec![(0.0_f64, 0.0_f64, 0.0_f64); ranges.len()];
+    for sample in samples.iter().take(NOISE_SAMPLES) {
+        for (port, part) in graph.parts(sample).into_iter().skip(index).take(1) {
+            for (at, x) in port.outside(part).enumerate() {
+                let (x, width) = (f64::from(x), sums.len());
+                let (count, sum, squares) = &mut sums[at % width];
+                *count += 1.0;
+                *sum += x;
+                *squares += x * x;
+            }
+        }
+    }
+    let deviation = |(count, sum, squares): (f64, f64, f64)| {
+        let mean = sum / count;
+        libm::sqrt((squares / count - mean * mean).max(0.0))
+    };
+    let both = ranges.into_iter().zip(sums);
+    both.map(|(range, sums)| Feature {
+        range,
+        deviation: deviation(sums),
+    })
+    .collect()
+}
+
+/// Measures it.
 pub(crate) fn noise(
     graph: &Graph,
     engine: &dyn Engine,
     layers: &[Layer],
     float: &Graph,
     samples: &Samples,
-) -> Vec<Option<f64>> {
-    let mut power = vec![(0.0_f64, 0.0_f64); layers.len()];
+) -> Noise {
+    let mut power = vec![Power::default(); layers.len()];
+    let mut outputs = vec![Power::default(); graph.outputs.len()];
     let mut evaluator = Evaluator::new(float);
     let mut running = Runner::new(graph, engine).start();
     for sample in samples.iter().take(NOISE_SAMPLES) {
@@ -167,20 +241,28 @@ pub(crate) fn noise(
                 *seen += bytes.len();
                 for (&byte, &real) in bytes.iter().zip(reals) {
                     let back = numerics::dequantize(byte.cast_signed(), scale, zero);
-                    let (real, error) = (f64::from(real), f64::from(back - real));
-                    power.0 += real * real;
-                    power.1 += error * error;
+                    power.add(real, back);
                 }
             }),
         );
-        if traced.is_err() {
-            break;
+        let Ok(answer) = traced else { break };
+        let (reals, mut stored) = (evaluator.output(), answer.output.as_slice());
+        let mut reals = reals.as_slice();
+        for (port, power) in graph.outputs.iter().zip(&mut outputs) {
+            let length = port.order.len().min(stored.len()).min(reals.len());
+            let (real, other) = reals.split_at(length);
+            let (back, rest) = stored.split_at(length);
+            (reals, stored) = (other, rest);
+            for (&real, &back) in real.iter().zip(back) {
+                power.add(real, back);
+            }
         }
     }
-    power
-        .into_iter()
-        .map(|(signal, noise)| {
-            (signal > 0.0 && noise > 0.0).then(|| 10.0 * libm::log10(signal / noise))
-        })
-        .collect()
+    Noise {
+        layers: power,
+        outputs,
+        inputs: (0..graph.inputs.len())
+            .map(|index| features(graph, index, samples))
+            .collect(),
+    }
 }

@@ -164,6 +164,14 @@ fn descriptor(
         ir::DType::I32 => DType::Int32,
         _ => return Err(cx.lacks(port.tensor, "element type of inputs and outputs")),
     };
+    let (scales, zero_points) = match &port.steps {
+        Some(steps) => (steps.scale.clone(), steps.zero.clone()),
+        None => (vec![scale], vec![zero]),
+    };
+    let axis = match scales.len() {
+        1 => None,
+        _ => u8::try_from(axes.len().saturating_sub(1)).ok(),
+    };
     let Place { segment, offset } = cx.place(port.tensor)?;
     Ok(TensorSpec {
         descriptor: TensorDescriptor {
@@ -171,9 +179,9 @@ fn descriptor(
             dtype,
             shape,
             permutation,
-            axis: None,
-            scales: vec![scale],
-            zero_points: vec![zero],
+            axis,
+            scales,
+            zero_points,
             task,
         },
         segment,

@@ -9,8 +9,8 @@ use crate::{
     Array, CompileError, Compiled, Facts, Options, Report, Request, Samples, Sealed, Task, TestSet,
 };
 
-const REQUEST: &[u8; 8] = b"TSMreq03";
-const SEALED: &[u8; 8] = b"TSMsea01";
+const REQUEST: &[u8; 8] = b"TSMreq04";
+const SEALED: &[u8; 8] = b"TSMsea02";
 const ANSWER: &[u8; 8] = b"TSMans02";
 /// Most bytes of the JSON head of a request.
 const MAX_HEAD: usize = 1 << 20;
@@ -28,6 +28,7 @@ struct Head {
     capability: Capability,
     golden_seeds: u8,
     golden_sample: bool,
+    allow_low_sqnr: bool,
     onnx_bytes: u64,
     calibration: SamplesHead,
     test: Option<TestHead>,
@@ -41,6 +42,7 @@ struct SealedHead {
     task: Task,
     labels: Vec<String>,
     capability: Option<Capability>,
+    allow_low_sqnr: bool,
     onnx_bytes: u64,
     calibration_bytes: u64,
     test_bytes: Option<u64>,
@@ -115,6 +117,7 @@ pub(super) fn sealed(sealed: &Sealed, seconds: u64) -> Result<Vec<u8>, String> {
         task: sealed.task,
         labels: sealed.labels.clone(),
         capability: sealed.capability.clone(),
+        allow_low_sqnr: sealed.allow_low_sqnr,
         onnx_bytes: sealed.onnx.len() as u64,
         calibration_bytes: sealed.calibration.len() as u64,
         test_bytes: sealed.test.as_ref().map(|test| test.len() as u64),
@@ -138,6 +141,7 @@ pub(super) fn request(request: &Request, seconds: u64) -> Result<Vec<u8>, String
         capability: request.capability.clone(),
         golden_seeds: request.options.golden_seeds,
         golden_sample: request.options.golden_sample,
+        allow_low_sqnr: request.options.allow_low_sqnr,
         onnx_bytes: request.onnx.len() as u64,
         calibration: SamplesHead::new(&request.options.calibration),
         test: request.test.as_ref().map(|test| TestHead {
@@ -231,6 +235,7 @@ pub(super) fn read_request(input: &mut dyn Read) -> Result<(u64, Asked), String>
             calibration,
             golden_seeds: head.golden_seeds,
             golden_sample: head.golden_sample,
+            allow_low_sqnr: head.allow_low_sqnr,
         },
         test,
     };
@@ -251,6 +256,7 @@ fn read_sealed(json: &[u8], input: &mut dyn Read) -> Result<(u64, Asked), String
             None => None,
             Some(length) => Some(part(input, length, 1)?.into()),
         },
+        allow_low_sqnr: head.allow_low_sqnr,
     };
     Ok((head.seconds, Asked::Sealed(sealed)))
 }

@@ -163,6 +163,7 @@ fn files_are_opened_in_the_child() {
         capability: None,
         calibration: calibration.into(),
         test: None,
+        allow_low_sqnr: false,
     };
     let ask = |sealed: &Sealed| {
         let bytes = frame::sealed(sealed, 9).unwrap();

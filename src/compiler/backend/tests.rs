@@ -15,7 +15,7 @@ use crate::ir::eval::Evaluator;
 use crate::ir::{Clamp, Operands, Operator, Port, Prepared, ScaleRule, Tensor, Window};
 use crate::operators::{Add, FullyConnected, Limit, Mul};
 use crate::testing::values;
-use crate::verify::{Runner, noise, verify};
+use crate::verify::{Power, Runner, noise, verify};
 use crate::write::{Built, Extras, write};
 use crate::{plan, quantize};
 
@@ -175,7 +175,7 @@ struct Compiled {
 fn compile(mut graph: Graph, backends: &[&'static dyn Backend]) -> Result<Compiled, BackendError> {
     let size = graph.sample_size();
     let samples = Samples::new(vec![size], values(size * 8, 5));
-    crate::passes::optimize(&mut graph, &mut |_| Ok(())).unwrap();
+    crate::passes::optimize(&mut graph, None, &mut |_| Ok(())).unwrap();
     let float = graph.clone();
     let ranges = quantize::calibrate(&graph, &samples).unwrap();
     quantize::quantize(&mut graph, &ranges).unwrap();
@@ -204,13 +204,14 @@ impl Compiled {
         let kernels = Kernels::new(&module);
         let spec = Spec::new(&reference);
         verify(&self.graph, &kernels, &spec, &self.samples).unwrap();
-        noise(
+        let noise = noise(
             &self.graph,
             &kernels,
             &self.built.layers,
             &self.float,
             &self.samples,
-        )
+        );
+        noise.layers.iter().map(Power::db).collect()
     }
 }
 

@@ -36,6 +36,40 @@ pub(crate) struct Port {
     pub tensor: TensorId,
     /// For each stored element its index in ONNX order.
     pub order: Arc<[u32]>,
+    /// How the outside's values are stored, where it is not by the tensor's quantization.
+    pub steps: Option<Steps>,
+}
+
+/// Stored bytes as steps of the outside's values: `x = (byte - zero) * scale` for each index of the
+/// last axis as stored, or for all. The tensor holds `byte - at`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Steps {
+    /// Size of a step, one or as many as the last axis is long.
+    pub scale: Vec<f32>,
+    /// Bytes that stand for 0, of 32 bits, as many as scales.
+    pub zero: Vec<i32>,
+    /// The zero point of the tensor.
+    pub at: i32,
+}
+
+impl Steps {
+    /// Scale and zero point of a stored element.
+    pub(crate) fn of(&self, index: usize) -> (f32, i32) {
+        let at = index.checked_rem(self.scale.len()).unwrap_or(0);
+        let scale = self.scale.get(at).copied().unwrap_or(1.0);
+        (scale, self.zero.get(at).copied().unwrap_or(0))
+    }
+
+    /// Factors and offsets that make the outside's values of the tensor's.
+    pub(crate) fn to_outside(&self) -> Vec<(f64, f64)> {
+        let pairs = self.scale.iter().zip(&self.zero);
+        pairs
+            .map(|(&scale, &zero)| {
+                let scale = f64::from(scale);
+                (scale, f64::from(self.at - zero) * scale)
+            })
+            .collect()
+    }
 }
 
 /// A value that outlives a run.
@@ -71,14 +105,25 @@ impl Port {
             shape,
             tensor,
             order: (0..u32::try_from(elements).unwrap_or(u32::MAX)).collect(),
+            steps: None,
         }
     }
 
-    /// Values in ONNX order as they are stored; 0 for those that are missing.
-    pub(crate) fn stored(&self, values: &[f32]) -> impl Iterator<Item = f32> {
+    /// Values in ONNX order in the order in which they are stored; 0 for those that are missing.
+    pub(crate) fn outside(&self, values: &[f32]) -> impl Iterator<Item = f32> {
         self.order
             .iter()
             .map(|&index| values.get(index as usize).copied().unwrap_or(0.0))
+    }
+
+    /// Values in ONNX order as the tensor holds them.
+    pub(crate) fn stored(&self, values: &[f32]) -> impl Iterator<Item = f32> {
+        let steps = self.steps.as_ref();
+        self.outside(values).enumerate().map(move |(index, x)| {
+            let Some(steps) = steps else { return x };
+            let (scale, zero) = steps.of(index);
+            (f64::from(x) / f64::from(scale) + f64::from(zero - steps.at)) as f32
+        })
     }
 
     /// Stored values in ONNX order.

@@ -18,7 +18,7 @@ mod window;
 pub(crate) use clamp::Clamp;
 #[cfg(test)]
 pub(crate) use graph::State;
-pub(crate) use graph::{Graph, Node, NodeId, Port, TensorId};
+pub(crate) use graph::{Graph, Node, NodeId, Port, Steps, TensorId};
 pub(crate) use operator::{Filters, Move, Op, Operands, Operator, Prepared, ScaleRule};
 pub(crate) use patch::{Patch, Rule, rewrite};
 pub(crate) use range::Range;

@@ -140,6 +140,13 @@ pub(crate) enum ScaleRule {
     Calibrated,
     /// That of an input.
     OfInput(usize),
+    /// That of an input times a factor.
+    Scaled {
+        /// The input.
+        input: usize,
+        /// The factor.
+        factor: f32,
+    },
     /// From the operation.
     Fixed {
         /// Real value of one step.

@@ -2,8 +2,9 @@
 
 use tinsmith_build_job::Problem;
 
+use super::linear::Linear;
 use crate::import::Importer;
-use crate::ir::{Filters, Move, Op, Operands, Operator, Prepared, TensorId};
+use crate::ir::{Move, Op, Operands, Operator, Prepared, TensorId};
 
 /// Inputs x, scale, offset; both run along the last axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,21 +34,21 @@ impl Operator for Affine {
     fn before_move(&self, by: &Move<'_>) -> Option<Op> {
         by.keeps_last().then(|| self.clone().into())
     }
-
-    fn filters(&self) -> Option<Filters> {
-        Some(Filters::OutputLast { multiplier: 1 })
-    }
 }
 
 impl Importer<'_> {
-    /// `x * scale + offset` per index of an axis.
+    /// `x * scale + offset` per index of an axis, or with one value for all elements.
     pub(super) fn affine(
         &mut self,
         x: TensorId,
-        axis: usize,
+        axis: Option<usize>,
         scale: Vec<f32>,
         offset: Vec<f32>,
     ) -> Result<TensorId, Problem> {
+        let Some(axis) = axis else {
+            let first = |values: &[f32]| f64::from(values.first().copied().unwrap_or_default());
+            return self.emit(Linear::new(first(&scale), first(&offset)), vec![x]);
+        };
         let moved = self.axis_last(x, axis)?;
         let s = self.constant("scale", vec![scale.len()], scale);
         let o = self.constant("offset", vec![offset.len()], offset);

@@ -39,6 +39,6 @@ fn import(cx: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), Problem> {
         scale.push(factor as f32);
         offset.push((f64::from(beta[channel]) - f64::from(mean[channel]) * factor) as f32);
     }
-    let y = cx.affine(x, 1, scale, offset)?;
+    let y = cx.affine(x, Some(1), scale, offset)?;
     cx.bind(node, y)
 }

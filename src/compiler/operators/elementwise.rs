@@ -5,6 +5,9 @@ use tinsmith_build_job::Problem;
 use crate::import::Importer;
 use crate::ir::{Clamp, Operands, Operator, TensorId};
 
+/// The axis that the values of a constant run along, none of a constant of one value; the values.
+pub(super) type AlongAxis = (Option<usize>, Vec<f32>);
+
 /// The one shape of all inputs.
 pub(super) fn shapes(inputs: &[&[usize]]) -> Result<Option<Vec<Vec<usize>>>, Problem> {
     let Some((first, rest)) = inputs.split_first() else {
@@ -60,13 +63,13 @@ pub(super) fn limit(clamp: Clamp, out: &mut [Vec<f32>]) {
 }
 
 impl Importer<'_> {
-    /// The constant `c` as one value per index of one axis of `x`, if it is constant and `x` is
-    /// not. A scalar runs along the last axis.
+    /// The constant `c` as one value per index of one axis of `x`, or as one value, if it is constant
+    /// and `x` is not.
     pub(super) fn channel_constant(
         &self,
         c: TensorId,
         x: TensorId,
-    ) -> Result<Option<(usize, Vec<f32>)>, Problem> {
+    ) -> Result<Option<AlongAxis>, Problem> {
         let (constant, shape) = (self.tensor(c), self.shape(x));
         let Some(values) = constant.f32s() else {
             return Ok(None);
@@ -81,11 +84,10 @@ impl Importer<'_> {
                 constant.shape
             ),
         };
-        let Some(last) = shape.len().checked_sub(1) else {
-            return Err(refuse());
-        };
-        if values.len() == 1 {
-            return Ok(Some((last, vec![values[0]; shape[last]])));
+        if let &[value] = values
+            && constant.shape.len() <= shape.len()
+        {
+            return Ok(Some((None, vec![value])));
         }
         let Some(offset) = shape.len().checked_sub(constant.shape.len()) else {
             return Err(refuse());
@@ -97,7 +99,7 @@ impl Importer<'_> {
             .filter(|&(_, &extent)| extent != 1);
         match (long.next(), long.next()) {
             (Some((axis, &extent)), None) if shape[axis + offset] == extent => {
-                Ok(Some((axis + offset, values.to_vec())))
+                Ok(Some((Some(axis + offset), values.to_vec())))
             }
             _ => Err(refuse()),
         }

@@ -52,7 +52,7 @@ impl Rule for AbsorbInput {
 
 fn absorb_input(graph: &Graph, index: usize, port: &Port) -> Option<Patch> {
     // Once is enough, and absorbing the inverse again would never end.
-    if !port.order.is_sorted() {
+    if !port.order.is_sorted() || port.steps.is_some() {
         return None;
     }
     let perm = transposition_below(graph, port.tensor, 0)?;

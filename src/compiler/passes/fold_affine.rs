@@ -1,7 +1,7 @@
 //! Affine maps (batch norm, constant factors and offsets) fold into the weights around them.
 
+use super::affine_map::Map;
 use crate::ir::{Clamp, Graph, Node, NodeId, Patch, Rule, Tensor};
-use crate::operators::Affine;
 
 /// See the module.
 pub(super) struct FoldAffine;
@@ -12,15 +12,8 @@ impl Rule for FoldAffine {
     }
 
     fn rewrite(&self, graph: &Graph, id: NodeId, node: &Node) -> Option<Patch> {
-        if !node.op.is::<Affine>() {
-            return None;
-        }
-        let (scale, offset) = (
-            graph.tensor(node.inputs[1]).f32s()?,
-            graph.tensor(node.inputs[2]).f32s()?,
-        );
-        backwards(graph, id, node, scale, offset)
-            .or_else(|| forwards(graph, id, node, scale, offset))
+        let map = Map::of(graph, node)?;
+        backwards(graph, id, node, &map).or_else(|| forwards(graph, id, node, &map))
     }
 }
 
@@ -35,49 +28,52 @@ fn joined(first: &Node, second: &Node) -> Vec<String> {
 }
 
 /// Into the operation before.
-fn backwards(
-    graph: &Graph,
-    id: NodeId,
-    node: &Node,
-    scale: &[f32],
-    offset: &[f32],
-) -> Option<Patch> {
+fn backwards(graph: &Graph, id: NodeId, node: &Node, map: &Map) -> Option<Patch> {
     let x = node.inputs[0];
     let (before_id, before) = graph.producer(x)?;
     if !graph.is_private(x) || graph.tensor(x).is_imported() {
         return None;
     }
-    let filters = before.op.filters()?;
-    if !before.op.clamp().as_ref().is_none_or(Clamp::is_none) {
-        return None;
+    if let Some(first) = Map::of(graph, before) {
+        return composed(graph, [(before_id, before), (id, node)], &first, map);
     }
+    let filters = before.op.filters()?;
+    let limits = map.limits(before.op.clamp().unwrap_or(Clamp::NONE))?;
     let (w, b) = (
         graph.tensor(*before.inputs.get(1)?),
         graph.tensor(*before.inputs.get(2)?),
     );
     let (weights, bias) = (w.f32s()?, b.f32s()?);
-    if bias.len() != scale.len() {
+    if !map.is_uniform() && bias.len() != map.width() {
         return None;
     }
-    let channel = |index: usize| filters.output(&w.shape, index);
     let packed = weights
         .iter()
         .enumerate()
-        .map(|(index, &w)| (f64::from(w) * f64::from(scale[channel(index)])) as f32)
-        .collect();
+        .map(|(index, &value)| {
+            let (scale, _) = map.at(filters.output(&w.shape, index))?;
+            Some((f64::from(value) * scale) as f32)
+        })
+        .collect::<Option<_>>()?;
     let bias = bias
         .iter()
-        .zip(scale)
-        .zip(offset)
-        .map(|((&b, &s), &o)| (f64::from(b) * f64::from(s) + f64::from(o)) as f32)
-        .collect();
+        .enumerate()
+        .map(|(channel, &value)| {
+            let (scale, offset) = map.at(channel)?;
+            Some((f64::from(value) * scale + offset) as f32)
+        })
+        .collect::<Option<_>>()?;
+    let op = match limits.is_none() {
+        true => before.op.clone(),
+        false => before.op.with_clamp(limits)?,
+    };
     let mut patch = Patch::new(graph);
     patch.remove(before_id);
     patch.remove(id);
     let w = patch.tensor(Tensor::constant(&w.name, w.shape.clone(), packed));
     let b = patch.tensor(Tensor::constant(&b.name, b.shape.clone(), bias));
     patch.node(Node {
-        op: before.op.clone(),
+        op,
         inputs: vec![before.inputs[0], w, b],
         outputs: node.outputs.clone(),
         sources: joined(before, node),
@@ -85,41 +81,67 @@ fn backwards(
     Some(patch)
 }
 
-/// Into the operation after, if it reads no padding: padding is not mapped.
-fn forwards(
+/// Two maps as one.
+fn composed(
     graph: &Graph,
-    id: NodeId,
-    node: &Node,
-    scale: &[f32],
-    offset: &[f32],
+    [(first_id, first), (second_id, second)]: [(NodeId, &Node); 2],
+    one: &Map,
+    two: &Map,
 ) -> Option<Patch> {
-    let y = node.outputs[0];
-    if !graph.is_private(y) {
+    if !one.is_unlimited() {
         return None;
     }
-    let after_id = *graph.consumers(y).first()?;
-    let after = graph.node(after_id)?;
-    let filters = after.op.filters().filter(|_| !after.op.is_padded())?;
-    if graph.tensor(y).is_imported() || after.inputs.first() != Some(&y) {
+    let both = one.then(two)?;
+    let mut patch = Patch::new(graph);
+    patch.remove(first_id);
+    patch.remove(second_id);
+    let (op, constants) = both.operation(&mut patch)?;
+    patch.node(Node {
+        op,
+        inputs: [vec![first.inputs[0]], constants].concat(),
+        outputs: second.outputs.clone(),
+        sources: joined(first, second),
+    });
+    Some(patch)
+}
+
+/// Into the operation after. Padding is not mapped, so where it reads some 0 has to stay 0.
+fn forwards(graph: &Graph, id: NodeId, node: &Node, map: &Map) -> Option<Patch> {
+    let y = node.outputs[0];
+    let mut last = y;
+    let (after_id, after) = loop {
+        if !graph.is_private(last) || graph.tensor(last).is_imported() {
+            return None;
+        }
+        let after_id = *graph.consumers(last).first()?;
+        let after = graph.node(after_id)?;
+        // Elements in another order are mapped alike.
+        if !map.is_uniform() || !super::is_move(&after.op) {
+            break (after_id, after);
+        }
+        last = Graph::only_output(after)?;
+    };
+    let filters = after.op.filters()?;
+    if !map.is_unlimited()
+        || after.inputs.first() != Some(&last)
+        || after.op.is_padded() && !map.keeps_zero()
+    {
         return None;
     }
     let (w, b) = (
         graph.tensor(*after.inputs.get(1)?),
         graph.tensor(*after.inputs.get(2)?),
     );
-    if filters.inputs(&w.shape) != scale.len() {
+    if !map.is_uniform() && filters.inputs(&w.shape) != map.width() {
         return None;
     }
     let (weights, bias) = (w.f32s()?, b.f32s()?);
     let mut packed = Vec::with_capacity(weights.len());
     let mut sums: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
-    for (index, &w_real) in weights.iter().enumerate() {
-        let (out, input) = (
-            filters.output(&w.shape, index),
-            filters.input(&w.shape, index),
-        );
-        packed.push((f64::from(w_real) * f64::from(scale[input])) as f32);
-        *sums.get_mut(out)? += f64::from(w_real) * f64::from(offset[input]);
+    for (index, &value) in weights.iter().enumerate() {
+        let (scale, offset) = map.at(filters.input(&w.shape, index))?;
+        packed.push((f64::from(value) * scale) as f32);
+        *sums.get_mut(filters.output(&w.shape, index))? += f64::from(value) * offset;
     }
     let mut patch = Patch::new(graph);
     patch.remove(id);
@@ -127,9 +149,16 @@ fn forwards(
     let bias = sums.into_iter().map(|sum| sum as f32).collect();
     let w = patch.tensor(Tensor::constant(&w.name, w.shape.clone(), packed));
     let b = patch.tensor(Tensor::constant(&b.name, b.shape.clone(), bias));
+    let x = match last == y {
+        true => node.inputs[0],
+        false => {
+            patch.replace(y, node.inputs[0]);
+            last
+        }
+    };
     patch.node(Node {
         op: after.op.clone(),
-        inputs: vec![node.inputs[0], w, b],
+        inputs: vec![x, w, b],
         outputs: after.outputs.clone(),
         sources: joined(node, after),
     });

@@ -1,28 +1,38 @@
 //! Rewriting passes: one file each, made of rules that propose patches.
 
 mod absorb_moves;
+mod affine_map;
+mod centre_inputs;
 mod dead_code;
 mod fold_affine;
 mod fuse_activation;
 mod fuse_pad;
 mod layouts;
 mod lower_affine;
+mod lower_linear;
 mod merge_moves;
 mod sink_moves;
 mod store_states;
+
+use tinsmith_build_job::Samples;
+
+pub(crate) use centre_inputs::features;
 
 use crate::ir::{Graph, Op, Rule, rewrite};
 use crate::operators::{Reshape, Transpose, transposed};
 
 /// Brings a graph into the form that can be quantized: moves between layouts cancelled or
-/// absorbed, affine maps folded into weights, activations and padding fused. `legalise` rewrites what
-/// no backend takes as it stands. Returns how many patches were applied; the error names a rule that
+/// absorbed, affine maps folded into weights, activations and padding fused. `samples` tell what the
+/// inputs are like; `legalise` rewrites what no backend takes as it stands. Returns how many patches were applied; the error names a rule that
 /// did not come to rest.
 pub(crate) fn optimize(
     graph: &mut Graph,
+    samples: Option<&Samples>,
     legalise: &mut dyn FnMut(&mut Graph) -> Result<(), String>,
 ) -> Result<usize, String> {
-    let moves: &[&dyn Rule] = &[
+    // Moves of the file and those of the import meet first, so that the ends take what is left only.
+    let cancel: &[&dyn Rule] = &[&merge_moves::MergeMoves, &sink_moves::SinkMoves];
+    let absorb: &[&dyn Rule] = &[
         &merge_moves::MergeMoves,
         &absorb_moves::AbsorbInput,
         &absorb_moves::AbsorbOutput,
@@ -41,24 +51,33 @@ pub(crate) fn optimize(
         total += applied;
         Ok(applied)
     };
+    run(graph, cancel)?;
+    run(graph, absorb)?;
+    if let Some(samples) = samples {
+        centre_inputs::centre(graph, samples);
+    }
     for _ in 0..8 {
-        if run(graph, moves)? + run(graph, arithmetic)? == 0 {
+        if run(graph, cancel)? + run(graph, absorb)? + run(graph, arithmetic)? == 0 {
             break;
         }
     }
     legalise(graph)?;
-    run(graph, moves)?;
+    run(graph, cancel)?;
+    run(graph, absorb)?;
     run(graph, arithmetic)?;
     store_states::add(graph);
     layouts::assign(graph);
     Ok(total)
 }
 
-/// Affine maps that are left become depthwise convolutions.
+/// Affine maps that are left become another scale, or depthwise convolutions.
 pub(crate) fn lower_affine(graph: &mut Graph) -> Result<(), String> {
-    rewrite(graph, &[&lower_affine::LowerAffine])
-        .map(|_| ())
-        .map_err(|rule| format!("rule {rule} does not end"))
+    rewrite(
+        graph,
+        &[&lower_affine::LowerAffine, &lower_linear::LowerLinear],
+    )
+    .map(|_| ())
+    .map_err(|rule| format!("rule {rule} does not end"))
 }
 
 /// Whether an operation only moves elements.

@@ -3,7 +3,8 @@ use crate::backend;
 use crate::ir::eval::Evaluator;
 use crate::ir::{Clamp, Node, Port, Tensor, TensorId, Window};
 use crate::operators::{
-    Add, Affine, AveragePool, Conv, FullyConnected, Limit, MaxPool, Pad, Reshape, Transpose,
+    Add, Affine, AveragePool, Conv, FullyConnected, Limit, MaxPool, Pad, Reshape, Softmax,
+    Transpose,
 };
 
 struct Build {
@@ -66,7 +67,7 @@ fn ops(graph: &Graph) -> Vec<&'static str> {
 fn check(graph: &Graph) -> (Graph, Vec<&'static str>) {
     let mut after = graph.clone();
     let mut legalise = |graph: &mut Graph| backend::ALL[0].legalise(graph);
-    optimize(&mut after, &mut legalise).unwrap();
+    optimize(&mut after, None, &mut legalise).unwrap();
     let elements = graph.inputs[0].shape.iter().product::<usize>();
     let (mut one, mut two) = (Evaluator::new(graph), Evaluator::new(&after));
     for seed in 0..3 {
@@ -121,6 +122,63 @@ fn layout_moves_vanish_between_convolutions() {
         permutation(&after.outputs[0].shape, &after.outputs[0].order),
         Some(NHWC.to_vec())
     );
+}
+
+/// As Keras and TensorFlow export: the input has its channels last, a transposition brings it into
+/// the order of ONNX, and each convolution brings it back.
+#[test]
+fn an_input_with_its_channels_last_is_stored_as_it_comes() {
+    let (mut b, x) = Build::new(&[1, 4, 4, 3]);
+    let x1 = b.node(transpose(&NCHW), &[x], &[1, 3, 4, 4]);
+    let x2 = b.node(transpose(&NHWC), &[x1], &[1, 4, 4, 3]);
+    let (w, bias) = (b.constant(&[3, 1, 1, 3], 1), b.constant(&[3], 2));
+    let y = b.node(conv(Window::plain([1, 1])), &[x2, w, bias], &[1, 4, 4, 3]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 3, 4, 4]);
+    let y = b.node(Add { clamp: Clamp::NONE }, &[y, x1], &[1, 3, 4, 4]);
+    let y = b.node(transpose(&NHWC), &[y], &[1, 4, 4, 3]);
+    let (after, left) = check(&b.finish(y));
+    assert_eq!(left, ["conv", "add"]);
+    assert!(after.inputs[0].order.is_sorted());
+}
+
+/// As Keras exports Conv1D: an axis of one element comes and goes between two transpositions.
+#[test]
+fn transpositions_around_an_axis_of_one_element_cancel() {
+    let (mut b, x) = Build::new(&[1, 6, 3]);
+    let y = b.node(Reshape, &[x], &[1, 1, 6, 3]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 3, 1, 6]);
+    let y = b.node(transpose(&NHWC), &[y], &[1, 1, 6, 3]);
+    let (w, bias) = (b.constant(&[4, 1, 3, 3], 1), b.constant(&[4], 2));
+    let y = b.node(conv(Window::plain([1, 3])), &[y, w, bias], &[1, 1, 4, 4]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 4, 1, 4]);
+    let y = b.node(Reshape, &[y], &[1, 4, 4]);
+    let y = b.node(transpose(&[0, 2, 1]), &[y], &[1, 4, 4]);
+    let y = b.node(Limit { clamp: Clamp::RELU }, &[y], &[1, 4, 4]);
+    let y = b.node(Reshape, &[y], &[1, 1, 4, 4]);
+    let mean = AveragePool {
+        window: Window::plain([1, 4]),
+        include_pad: false,
+    };
+    let y = b.node(mean, &[y], &[1, 1, 1, 4]);
+    let (after, left) = check(&b.finish(y));
+    let left: Vec<_> = left.into_iter().filter(|op| *op != "reshape").collect();
+    assert_eq!(left, ["conv", "average_pool"]);
+    assert!(after.inputs[0].order.is_sorted());
+}
+
+/// As detectors export their heads: rows and columns become one axis between two transpositions.
+#[test]
+fn transpositions_around_joined_axes_cancel() {
+    let (mut b, x) = Build::new(&[1, 2, 3, 2]);
+    let (w, bias) = (b.constant(&[4, 1, 1, 2], 1), b.constant(&[4], 2));
+    let y = b.node(conv(Window::plain([1, 1])), &[x, w, bias], &[1, 2, 3, 4]);
+    let y = b.node(transpose(&NCHW), &[y], &[1, 4, 2, 3]);
+    let y = b.node(Reshape, &[y], &[1, 4, 6]);
+    let y = b.node(transpose(&[0, 2, 1]), &[y], &[1, 6, 4]);
+    let y = b.node(Softmax, &[y], &[1, 6, 4]);
+    let (_, left) = check(&b.finish(y));
+    let left: Vec<_> = left.into_iter().filter(|op| *op != "reshape").collect();
+    assert_eq!(left, ["conv", "softmax"]);
 }
 
 #[test]

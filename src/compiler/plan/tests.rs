@@ -21,6 +21,7 @@ fn chain(ops: &[(Op, usize)], input: usize) -> Graph {
         shape: vec![],
         tensor,
         order: [].into(),
+        steps: None,
     };
     graph.inputs.push(port(tensor));
     for (op, size) in ops {

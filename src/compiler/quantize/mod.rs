@@ -72,13 +72,23 @@ fn quantization(
         ScaleRule::Fixed { scale, zero } => {
             Ok(Quantization::per_tensor(scale, zero, Origin::Fixed))
         }
-        ScaleRule::OfInput(index) => {
-            let input = node.inputs.get(index).map(|&id| graph.tensor(id));
-            let found = input.and_then(|tensor| tensor.quantization.clone());
-            found.ok_or_else(|| format!("the input of {} is not quantized", node.op.name()))
+        ScaleRule::OfInput(index) => of_input(graph, node, index),
+        ScaleRule::Scaled { input, factor } => {
+            let mut found = of_input(graph, node, input)?;
+            for scale in &mut found.scale {
+                *scale = (f64::from(*scale) * f64::from(factor)) as f32;
+            }
+            found.origin = Origin::Calibrated;
+            Ok(found)
         }
         ScaleRule::Calibrated => calibrated(graph, ranges, output, Some((&node.op, index))),
     }
+}
+
+fn of_input(graph: &Graph, node: &Node, index: usize) -> Result<Quantization, String> {
+    let input = node.inputs.get(index).map(|&id| graph.tensor(id));
+    let found = input.and_then(|tensor| tensor.quantization.clone());
+    found.ok_or_else(|| format!("the input of {} is not quantized", node.op.name()))
 }
 
 /// From the range that calibration saw of a tensor, and what the operation that gives it says of it.
@@ -157,7 +167,7 @@ mod tests {
             [3.5 - 8.0 + 1.0, 0.25 + 1.0 - 1.0, -2.0]
         );
 
-        crate::passes::optimize(&mut graph, &mut |_| Ok(())).unwrap();
+        crate::passes::optimize(&mut graph, None, &mut |_| Ok(())).unwrap();
         assert_eq!(
             graph.order().len(),
             2,

@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::extract::multipart::{Multipart, MultipartRejection};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::upload::Upload;
@@ -47,10 +48,20 @@ pub(super) async fn show(
     Ok(Json(value))
 }
 
+/// How an added model is built.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Choices {
+    /// Even if layers and outputs have a low signal to noise.
+    #[serde(default)]
+    allow_low_sqnr: bool,
+}
+
 /// Adds a model: multipart/form-data with the files `card` (JSON), `onnx`, `calibration` (.npz or
 /// .npy) and, if there is one, `test` (.npz).
 pub(super) async fn add(
     State(app): State<App>,
+    choices: Result<Query<Choices>, QueryRejection>,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
@@ -59,14 +70,14 @@ pub(super) async fn add(
     if !kind.starts_with(FORM.as_bytes()) {
         return Err(ApiError::media_type(FORM));
     }
+    let Query(choices) = choices?;
     let mut upload = Upload::receive(form?, &app.scratch).await?;
     let card = Card::parse(&upload.need("card")?).map_err(ZooError::Card)?;
     let (onnx, calibration) = (upload.need("onnx")?, upload.need("calibration")?);
     let test = upload.take("test")?;
-    let model = app
-        .builder
-        .check(Model::new(card, onnx, calibration, test)?)
-        .await?;
+    let mut model = Model::new(card, onnx, calibration, test)?;
+    model.allow_low_sqnr = choices.allow_low_sqnr;
+    let model = app.builder.check(model).await?;
     let model = app.zoo.add(model).await?;
     Ok((StatusCode::CREATED, Json(describe(&model))))
 }
@@ -81,5 +92,6 @@ fn describe(model: &Model) -> Value {
         "source": model.source,
         "onnx_bytes": model.onnx.len(),
         "shipped": model.shipped,
+        "allow_low_sqnr": model.allow_low_sqnr,
     })
 }

@@ -246,6 +246,7 @@ fn push_tensor(out: &mut Vec<u8>, tensor: &TensorSpec) -> Result<(), BuildError>
         _ => return Err(BuildError::Shape("the scales and zero points of a tensor")),
     };
     out.extend_from_slice(&scale.to_le_bytes());
-    out.extend_from_slice(&zero_point.to_le_bytes());
+    // The descriptor has the one that lies outside the bytes.
+    out.extend_from_slice(&zero_point.clamp(-128, 127).to_le_bytes());
     Ok(())
 }
