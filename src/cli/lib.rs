@@ -73,6 +73,7 @@ enum Command {
     #[command(subcommand)]
     Store(store::Keep),
     Update(update::Update),
+    Rollback(update::Rollback),
     Cancel(update::Cancel),
     /// Be a device, to try a server by hand.
     HostDevice(host_device::HostDevice),
@@ -115,6 +116,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         }
         Command::Store(command) => command.run(),
         Command::Update(command) => command.run(),
+        Command::Rollback(command) => command.run(),
         Command::Cancel(command) => command.run(),
         Command::HostDevice(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -1,4 +1,4 @@
-//! `tinsmith update` and `tinsmith cancel`.
+//! `tinsmith update`, `tinsmith rollback` and `tinsmith cancel`.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -29,17 +29,10 @@ pub(super) struct Update {
     /// The device may be one that was never seen: it gets the model when it registers.
     #[arg(long)]
     expect: bool,
-    /// Return at once; the server goes on.
-    #[arg(long)]
-    no_wait: bool,
-    /// Give up following after so many seconds, with exit code 1; the server goes on.
-    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
-    timeout: Option<u64>,
+    #[command(flatten)]
+    follow: Follow,
     #[command(flatten)]
     server: Server,
-    /// Print the outcome as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Want no model of a device any more: its update ends where it is, what runs stays.
@@ -54,21 +47,65 @@ pub(super) struct Cancel {
     json: bool,
 }
 
+/// Have a device run the model that it ran before, and follow that to its end.
+///
+/// What still lies in a slot of the device is activated and not sent again. While an update is under
+/// way or has failed, the model before is the one that runs.
+#[derive(clap::Args)]
+pub(super) struct Rollback {
+    /// Endpoint name.
+    device: String,
+    #[command(flatten)]
+    follow: Follow,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What is done after a decision.
+#[derive(clap::Args)]
+struct Follow {
+    /// Return at once; the server goes on.
+    #[arg(long)]
+    no_wait: bool,
+    /// Give up following after so many seconds, with exit code 1; the server goes on.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
+    timeout: Option<u64>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Update {
     pub(super) fn run(self) -> Result<()> {
-        let path = format!("/api/v1/devices/{}", segment(&self.device));
+        let path = format!("/api/v1/devices/{}/model", segment(&self.device));
         let body = json!({
             "model": self.model,
             "trial_s": self.trial,
             "expect": self.expect,
         });
+        let value = self.server.put(&path, &body)?;
+        self.follow.run(&self.server, &self.device, value)
+    }
+}
+
+impl Rollback {
+    pub(super) fn run(self) -> Result<()> {
+        let path = format!("/api/v1/devices/{}/rollback", segment(&self.device));
+        let value = self.server.post(&path, &json!({}))?;
+        self.follow.run(&self.server, &self.device, value)
+    }
+}
+
+impl Follow {
+    /// From what the server answered to the decision to its end.
+    fn run(&self, server: &Server, device: &str, mut value: Value) -> Result<()> {
+        let path = format!("/api/v1/devices/{}", segment(device));
         let end = self.timeout.map(Duration::from_secs);
         let end = end.and_then(|wait| Instant::now().checked_add(wait));
-        let mut value = self.server.put(&format!("{path}/model"), &body)?;
-        let generation = value["desired"]["generation"].clone();
+        let decision = ["generation", "model"].map(|name| value["desired"][name].clone());
         let is_ours = |value: &Value| {
             let desired = &value["desired"];
-            desired["generation"] == generation && desired["model"] == *self.model
+            [&desired["generation"], &desired["model"]] == [&decision[0], &decision[1]]
         };
         let mut shown = String::new();
         let mut late = false;
@@ -79,7 +116,7 @@ impl Update {
             }
             shown = progress(&value, &shown);
             std::thread::sleep(Duration::from_millis(200));
-            value = self.server.get(&path)?;
+            value = server.get(&path)?;
         }
         if !shown.is_empty() && stderr().is_terminal() {
             out::say("");
@@ -87,7 +124,6 @@ impl Update {
         if self.json {
             out::json(&value)?;
         }
-        let device = &self.device;
         let detail = text(&value["detail"]);
         if !is_ours(&value) {
             bail!("{device}: replaced by another decision: {}", wanted(&value));
@@ -97,7 +133,9 @@ impl Update {
             bail!("{device}: not over after {seconds} s, the server goes on: {detail}");
         }
         match value["state"].as_str() {
-            Some("refused" | "failed" | "unsupported") => bail!("{device}: {detail}"),
+            Some("refused" | "failed" | "unsupported" | "rolled_back") => {
+                bail!("{device}: {detail}")
+            }
             _ if self.json => Ok(()),
             _ => out::print(&format!("{}: {}\n", plain(device), plain(&detail))),
         }
@@ -120,7 +158,7 @@ fn settled(value: &Value) -> bool {
     let state = value["state"].as_str().unwrap_or_default();
     matches!(
         state,
-        "installed" | "refused" | "failed" | "unsupported" | "idle"
+        "installed" | "refused" | "failed" | "unsupported" | "idle" | "rolled_back"
     )
 }
 

@@ -7,6 +7,7 @@
 mod ask;
 mod capabilities;
 pub mod firmware;
+mod installed;
 mod next;
 mod reconcile;
 mod record;
@@ -15,6 +16,7 @@ mod status;
 
 pub use ask::{Ask, AskId, Change, Command, Reply};
 pub use capabilities::CapabilityDigest;
+pub use installed::Installed;
 pub use next::{Next, View, next};
 pub use reconcile::{Output, Reconciler};
 pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};

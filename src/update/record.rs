@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::CapabilityDigest;
 use super::firmware;
+use super::installed::Installed;
 use super::slot::Slot;
 use tinsmith_digest::Digest;
 use tinsmith_order::{Artefact, Unbuilt};
@@ -33,6 +34,12 @@ pub struct DeviceRecord {
     pub sequence: u64,
     /// What happened, oldest first.
     pub timeline: VecDeque<Entry>,
+    /// What was installed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed: Option<Installed>,
+    /// What was installed before that: where a rollback goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Installed>,
 }
 
 /// The model a device shall run.
@@ -50,6 +57,9 @@ pub struct Desired {
     pub since: u64,
     /// Seconds the device waits for a commit before it rolls back.
     pub trial_s: u32,
+    /// The module itself, if it is one that the device has run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artefact: Option<Artefact>,
 }
 
 /// An update under way.
@@ -85,6 +95,9 @@ pub struct Attempt {
     pub transfer_started: Option<u64>,
     /// Milliseconds from the first block to Downloaded.
     pub transfer_ms: Option<u64>,
+    /// The device refused to activate what lies in its slot: it is sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resend: bool,
 }
 
 /// Where an attempt stands.
@@ -165,6 +178,14 @@ pub enum Failure {
         hours: u64,
         /// The step that did not end.
         step: String,
+    },
+    /// After the update had succeeded the device left the module by itself.
+    #[error("the device went back to {runs} by itself: {} (Result {result})", super::slot::fault(*result).unwrap_or("no reason given"))]
+    WentBack {
+        /// What it runs now.
+        runs: String,
+        /// /27303/x/8 of the module that it left.
+        result: i64,
     },
 }
 

@@ -150,6 +150,16 @@ pub(super) async fn retry(
     decide(&app, &endpoint, Command::Retry).await
 }
 
+/// The device shall run what it ran before.
+pub(super) async fn rollback(
+    State(app): State<App>,
+    endpoint: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
+    known(&app, &endpoint).await?;
+    decide(&app, &endpoint, Command::Rollback).await
+}
+
 /// A sample.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,8 +181,13 @@ pub(super) async fn infer(
 }
 
 async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Value>, ApiError> {
-    if let Reply::Unreadable(reason) = app.server.ask(endpoint, Ask::Decide(command)).await? {
-        return Err(ApiError::unreadable(endpoint, &reason));
+    match app.server.ask(endpoint, Ask::Decide(command)).await? {
+        Reply::Unreadable(reason) => return Err(ApiError::unreadable(endpoint, &reason)),
+        Reply::NoPrevious => {
+            let text = format!("it is not known what '{endpoint}' ran before");
+            return Err(ApiError::conflict(text));
+        }
+        Reply::Stored | Reply::Status(_) => {}
     }
     let known = app.server.device(endpoint).await?;
     let known = known.ok_or_else(|| ApiError::unknown_device(endpoint))?;

@@ -41,6 +41,10 @@ pub fn router() -> Router<App> {
         )
         .route("/api/v1/devices/{endpoint}/retry", post(devices::retry))
         .route(
+            "/api/v1/devices/{endpoint}/rollback",
+            post(devices::rollback),
+        )
+        .route(
             "/api/v1/devices/{endpoint}/resources/{*path}",
             get(resources::read)
                 .put(resources::write)
