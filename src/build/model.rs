@@ -23,6 +23,8 @@ pub struct Model {
     pub onnx: Arc<[u8]>,
     pub(crate) calibration: Arc<[u8]>,
     pub(crate) test: Option<Arc<[u8]>>,
+    /// Its record is one of the version before, which had one version of a model.
+    pub(crate) old_key: bool,
     /// What is in the data files, once they were opened.
     facts: OnceLock<Facts>,
 }
@@ -56,9 +58,18 @@ impl Model {
             onnx,
             calibration,
             test,
+            old_key: false,
             card,
             facts: OnceLock::new(),
         }
+    }
+
+    /// Whether another model is the same in every file.
+    pub(crate) fn has_same_bytes(&self, other: &Self) -> bool {
+        self.card == other.card
+            && self.source == other.source
+            && self.calibration == other.calibration
+            && self.test == other.test
     }
 
     /// Class names, if the output is classes; the labels of an autoencoder's card say what its

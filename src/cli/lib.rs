@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod api;
+mod builds;
 mod compile;
 mod compile_child;
 mod completions;
@@ -69,6 +70,8 @@ enum Command {
     Device(device::Device),
     #[command(subcommand)]
     Model(model::Model),
+    #[command(subcommand)]
+    Build(builds::Build),
     Compile(compile::Compile),
     #[command(subcommand)]
     Store(store::Keep),
@@ -110,6 +113,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         Command::Serve(command) => command.run(compiler),
         Command::Device(command) => command.run(),
         Command::Model(command) => command.run(),
+        Command::Build(command) => command.run(),
         Command::Compile(command) => {
             needed(compiler)?;
             command.run()

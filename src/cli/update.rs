@@ -19,7 +19,7 @@ use super::out::{self, plain};
 pub(super) struct Update {
     /// Endpoint name.
     device: String,
-    /// Name of a model in the zoo.
+    /// A model of the zoo: its name, or NAME@VERSION; without a version the newest.
     #[arg(long)]
     model: String,
     /// Seconds the device waits for the commit before it rolls back by itself; 0: it commits
@@ -78,12 +78,24 @@ struct Follow {
 impl Update {
     pub(super) fn run(self) -> Result<()> {
         let path = format!("/api/v1/devices/{}/model", segment(&self.device));
-        let body = json!({
-            "model": self.model,
+        let (model, version) = name_and_version(&self.model);
+        let mut body = json!({
+            "model": model,
             "trial_s": self.trial,
             "expect": self.expect,
         });
+        if let Some(version) = version {
+            body["version"] = version.into();
+        }
         let value = self.server.put(&path, &body)?;
+        if let Some(downgrade) = value["downgrade"].as_object() {
+            let version = |key| plain(&text(&downgrade[key])).into_owned();
+            let (from, to) = (version("from"), version("to"));
+            out::say(format_args!(
+                "{}: a downgrade, {from} to {to}",
+                plain(model)
+            ));
+        }
         self.follow.run(&self.server, &self.device, value)
     }
 }
@@ -151,6 +163,14 @@ impl Cancel {
         }
         let device = plain(&self.device);
         out::print(&format!("{device}: no model is wanted; what runs stays\n"))
+    }
+}
+
+/// NAME@VERSION; no name has an @.
+pub(super) fn name_and_version(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
     }
 }
 

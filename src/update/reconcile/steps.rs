@@ -125,6 +125,7 @@ impl Reconciler {
                 };
                 let job = Job::Build {
                     model: desired.model.clone(),
+                    version: desired.version.clone(),
                     source: desired.source,
                     capability,
                 };
