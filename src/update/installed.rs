@@ -1,26 +1,9 @@
 //! What a device has run, so that an operator can go back to it.
 
-use serde::{Deserialize, Serialize};
-
-use super::record::{Desired, DeviceRecord};
+use super::record::{Desired, DeviceRecord, Installed};
 use super::slot::{Slot, SlotState};
 use tinsmith_digest::Digest;
 use tinsmith_order::Artefact;
-
-/// A model that was installed on a device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Installed {
-    /// Name in the zoo.
-    pub model: String,
-    /// Version of the model.
-    pub version: String,
-    /// SHA-256 of its ONNX file.
-    pub source: Digest,
-    /// Seconds of its trial.
-    pub trial_s: u32,
-    /// Its module, if the server built it.
-    pub artefact: Option<Artefact>,
-}
 
 /// Seconds of the trial of a model that the device was given by somebody else.
 const TRIAL: u32 = 600;

@@ -16,10 +16,9 @@ mod status;
 
 pub use ask::{Ask, AskId, Change, Command, Reply};
 pub use capabilities::CapabilityDigest;
-pub use installed::Installed;
 pub use next::{Next, View, next};
 pub use reconcile::{Output, Reconciler};
-pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
+pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Installed, Step};
 pub use status::{Status, Summary};
 pub use tinsmith_order::{
     Artefact, BuildRequest, Job, JobDone, JobId, JobResult, Package, PackageJob, StartJob, Unbuilt,

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::CapabilityDigest;
 use super::firmware;
-use super::installed::Installed;
 use super::slot::Slot;
 use tinsmith_digest::Digest;
 use tinsmith_order::{Artefact, Unbuilt};
@@ -59,6 +58,21 @@ pub struct Desired {
     pub trial_s: u32,
     /// The module itself, if it is one that the device has run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artefact: Option<Artefact>,
+}
+
+/// A model that was installed on a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Installed {
+    /// Name in the zoo.
+    pub model: String,
+    /// Version of the model.
+    pub version: String,
+    /// SHA-256 of its ONNX file.
+    pub source: Digest,
+    /// Seconds of its trial.
+    pub trial_s: u32,
+    /// Its module, if the server built it.
     pub artefact: Option<Artefact>,
 }
 

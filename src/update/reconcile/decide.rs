@@ -2,9 +2,8 @@
 
 use super::{Output, Reconciler};
 use crate::ask::{Ask, AskId, Command, Reply};
-use crate::installed::Installed;
 use crate::next::View;
-use crate::record::Desired;
+use crate::record::{Desired, Installed};
 use tinsmith_lwm2m::{Endpoint, Now, PersistId};
 
 impl Reconciler {
