@@ -13,9 +13,9 @@ use tinsmith_digest::Digest;
 use tinsmith_order::{
     Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Unbuilt,
 };
-use tinsmith_store::{Files, Store};
+use tinsmith_store::{Files, Store, StoreError};
 
-use crate::cache::Cache;
+use crate::cache::{Build, Cache};
 use crate::compile::{self, fault, later};
 use crate::compiler::Compiler;
 use crate::{Model, Zoo, ZooError};
@@ -29,11 +29,14 @@ type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
 enum Errand {
     Build {
         model: String,
+        version: String,
         source: Digest,
         capability: Arc<Capability>,
         done: BuildDone,
     },
     Package(Box<PackageJob>, Box<dyn FnOnce(JobResult) + Send>),
+    /// Something about the cache.
+    Cache(Box<dyn FnOnce(&Cache) + Send>),
 }
 
 /// What the threads that compile are asked.
@@ -113,10 +116,12 @@ impl Builder {
         let errand = match request.job {
             Job::Build {
                 model,
+                version,
                 source,
                 capability,
             } => Errand::Build {
                 model,
+                version,
                 source,
                 capability,
                 done: Box::new(move |result| done(JobResult::Built(result))),
@@ -128,6 +133,7 @@ impl Builder {
             match refused.0 {
                 Errand::Build { done, .. } => done(Err(Unbuilt::Failed { reason: ended() })),
                 Errand::Package(_, done) => done(JobResult::Packaged(Err(fault(&ended())))),
+                Errand::Cache(_) => {}
             }
         }
     }
@@ -138,14 +144,14 @@ impl Builder {
     /// The model is unknown, can't be compiled or does not fit.
     pub async fn build(
         &self,
-        model: &str,
-        source: Digest,
+        model: &Model,
         capability: Arc<Capability>,
     ) -> Result<Artefact, Unbuilt> {
         let (answer, built) = oneshot::channel();
         let errand = Errand::Build {
-            model: model.to_owned(),
-            source,
+            model: model.card.name.clone(),
+            version: model.card.version.clone(),
+            source: model.source,
             capability,
             done: Box::new(move |result| drop(answer.send(result))),
         };
@@ -168,6 +174,37 @@ impl Builder {
             .send(Heavy::Facts(model.clone(), compiler, answer))
             .map_err(|_| ended())?;
         read.await.map_err(|_| ended())?
+    }
+
+    /// At most `limit` of the builds that are kept, those behind `after`, in the order of their
+    /// keys.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn builds(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Vec<Build>, StoreError> {
+        self.cache(move |cache| cache.list(after, limit)).await
+    }
+
+    /// Removes a build, or all of them; how many there were. What is needed again is built again.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn remove(&self, key: Option<Digest>) -> Result<usize, StoreError> {
+        self.cache(move |cache| cache.remove(key.as_ref())).await
+    }
+
+    async fn cache<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Cache) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, asked) = oneshot::channel();
+        let errand = Errand::Cache(Box::new(move |cache| drop(answer.send(ask(cache)))));
+        self.errands.send(errand).map_err(|_| StoreError::Closed)?;
+        asked.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Whether a model can be compiled at all; asked before it is added to the zoo.
@@ -193,10 +230,11 @@ fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy
         match errand {
             Errand::Build {
                 model,
+                version,
                 source,
                 capability,
                 done,
-            } => match shared.look_up(&model, source, &capability) {
+            } => match shared.look_up((&model, &version, source), &capability) {
                 Err(failure) => done(Err(failure)),
                 Ok(Found::Cached(artefact)) => done(Ok(artefact)),
                 Ok(Found::Needs(key, compiler, model)) => {
@@ -212,6 +250,7 @@ fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy
                 }
             },
             Errand::Package(job, done) => done(JobResult::Packaged(shared.package(&job))),
+            Errand::Cache(ask) => ask(&shared.cache),
         }
     }
 }
@@ -245,8 +284,7 @@ enum Found {
 impl Shared {
     fn look_up(
         &self,
-        model: &str,
-        source: Digest,
+        (model, version, source): (&str, &str, Digest),
         capability: &Capability,
     ) -> Result<Found, Unbuilt> {
         let Some(compiler) = &self.compiler else {
@@ -254,7 +292,8 @@ impl Shared {
                 &"this program was built without the compiler (feature 'compiler')",
             ));
         };
-        let model = self.zoo.by_source(model, &source).map_err(|e| fault(&e))?;
+        let model = self.zoo.exact(model, version, &source);
+        let model = model.map_err(|e| fault(&e))?;
         let facts = self.facts(&model, compiler).map_err(|e| fault(&e))?;
         // Two programs of one version may still compile differently.
         let program = match self.program.get() {
@@ -279,7 +318,11 @@ impl Shared {
         }
         let facts = compile::facts(model, compiler)?;
         model.learn(facts.clone());
-        if let Err(error) = block_on(self.zoo.keep(model)) {
+        let card = &model.card;
+        let listed = self.zoo.exact(&card.name, &card.version, &model.source);
+        if listed.is_ok()
+            && let Err(error) = block_on(self.zoo.keep(model))
+        {
             tracing::warn!(%error, "what was read in the data of a model is not kept");
         }
         Ok(facts)

@@ -1,18 +1,22 @@
 //! What was built, by build key: a record in the store, module and report as files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_executor::block_on;
 use serde::{Deserialize, Serialize};
 use tinsmith_digest::Digest;
 use tinsmith_order::{Artefact, Unbuilt};
-use tinsmith_store::{self as store, Batch, Files, Key, Kind, Op, RecordError, Store, Stored};
+use tinsmith_store::{
+    self as store, Batch, Files, Key, Kind, Op, RecordError, Store, StoreError, Stored,
+};
 
 use crate::compile::{Built, later};
 
 /// Version of [`Record`] as stored; schema 1 is read too.
 const SCHEMA: u16 = 2;
+/// Records removed with one commit.
+const PIECE: usize = 1000;
 
 /// A build as stored; the module and the report are files. The names of the fields are keys;
 /// their order is that of schema 1.
@@ -30,9 +34,35 @@ fn read(stored: &Stored) -> Result<Record, RecordError> {
     store::decode(1..=SCHEMA, &stored.bytes)
 }
 
+/// A build that is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Build {
+    /// Its name: the build key.
+    pub key: Digest,
+    /// Of its report: what was compiled, for which kind of device.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What was built.
+    #[serde(flatten)]
+    pub artefact: Artefact,
+}
+
+/// What a build is of, as its report says; empty if that is gone or damaged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Name of the model.
+    pub model: Option<String>,
+    /// Version of the model.
+    pub version: Option<String>,
+    /// Name of the platform.
+    pub target: Option<String>,
+}
+
 pub(crate) struct Cache {
     store: Arc<dyn Store>,
     files: Files,
+    /// Who writes or removes files takes turns.
+    turn: Mutex<()>,
     /// Modules that are being sent, each once for all devices.
     modules: Mutex<HashMap<Digest, Weak<[u8]>>>,
 }
@@ -42,6 +72,7 @@ impl Cache {
         Self {
             store,
             files,
+            turn: Mutex::new(()),
             modules: Mutex::new(HashMap::new()),
         }
     }
@@ -65,6 +96,7 @@ impl Cache {
             report,
             artefact,
         } = built;
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.files.put(&module).map_err(|e| later(&e))?;
         let report = self.files.put(&report).map_err(|e| later(&e))?;
         let record = Record {
@@ -81,6 +113,59 @@ impl Cache {
         batch.ops.push(Op::Put(key, bytes));
         block_on(self.store.commit(batch)).map_err(|e| later(&e))?;
         Ok(artefact)
+    }
+
+    /// At most `limit` builds, those behind `after`, in the order of their keys.
+    pub(crate) fn list(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Vec<Build>, StoreError> {
+        let after = after.map(|after| record_key(&after));
+        let scan = self.store.scan(Kind::BUILD, &[], after.as_ref(), limit);
+        let build = |(key, stored): (Key, Stored)| {
+            let record = read(&stored).ok()?;
+            let report = self.files.get(&record.report).ok();
+            let subject = report.and_then(|report| serde_json::from_slice(&report).ok());
+            Some(Build {
+                key: Digest(key.id.try_into().ok()?),
+                subject: subject.unwrap_or_default(),
+                artefact: record.artefact,
+            })
+        };
+        Ok(block_on(scan)?.into_iter().filter_map(build).collect())
+    }
+
+    /// Removes a build, or all that can be read, with the files that no other has; how many there
+    /// were.
+    pub(crate) fn remove(&self, key: Option<&Digest>) -> Result<usize, StoreError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut gone, mut kept) = (HashSet::new(), HashSet::new());
+        let mut ops = Vec::new();
+        for (found, stored) in block_on(self.store.load(Kind::BUILD))? {
+            let Ok(record) = read(&stored) else {
+                continue;
+            };
+            let files = [record.artefact.module, record.report];
+            if key.is_none_or(|key| found.id == key.0) {
+                gone.extend(files);
+                ops.push(Op::Delete(found));
+            } else {
+                kept.extend(files);
+            }
+        }
+        let count = ops.len();
+        while !ops.is_empty() {
+            let some = ops.split_off(ops.len().saturating_sub(PIECE));
+            let expect = Vec::new();
+            block_on(self.store.commit(Batch { expect, ops: some }))?;
+        }
+        for file in gone.difference(&kept) {
+            if let Err(error) = self.files.remove(file) {
+                tracing::warn!(%file, %error, "a file of a removed build stays");
+            }
+        }
+        Ok(count)
     }
 
     /// A module's file; in memory once, as long as somebody is sent it.
@@ -130,5 +215,47 @@ mod tests {
             read(&Stored { version, bytes }).unwrap().report,
             record.report
         );
+    }
+
+    fn built(module: &[u8], target: &str) -> Built {
+        let report = format!(r#"{{"model":"m","version":"1","target":"{target}","macs":3}}"#);
+        Built {
+            module: module.to_vec(),
+            report: report.into_bytes(),
+            artefact: Artefact {
+                module: Digest::of(module),
+                module_bytes: 1,
+                arena_bytes: 2,
+                compile_ms: 3,
+                cached: false,
+                compiler: "c".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn builds_are_listed_and_removed_with_what_no_other_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path()).unwrap();
+        let cache = Cache::new(Arc::new(store::MemoryStore::new()), files.clone());
+        let keys = [1, 2, 3].map(|n| Digest([n; 32]));
+        // The first two differ in the device only.
+        for (key, (module, target)) in
+            keys.iter()
+                .zip([("same", "a"), ("same", "b"), ("other", "a")])
+        {
+            cache.put(key, built(module.as_bytes(), target)).unwrap();
+        }
+        let all = cache.list(None, 10).unwrap();
+        assert_eq!(all.iter().map(|b| b.key).collect::<Vec<_>>(), keys);
+        assert_eq!(all[1].subject.target.as_deref(), Some("b"));
+        assert_eq!(cache.list(Some(keys[0]), 1).unwrap()[0].key, keys[1]);
+
+        assert_eq!(cache.remove(Some(&keys[0])).unwrap(), 1);
+        assert_eq!(cache.remove(Some(&keys[0])).unwrap(), 0);
+        assert!(cache.get(&keys[0]).is_none() && cache.get(&keys[1]).is_some());
+        assert_eq!(files.list().unwrap().len(), 4);
+        assert_eq!(cache.remove(None).unwrap(), 2);
+        assert!(files.list().unwrap().is_empty());
     }
 }

@@ -36,6 +36,17 @@ pub enum ZooError {
     /// The name is taken.
     #[error("'{0}' is a shipped model; choose another name")]
     Shipped(String),
+    /// The version is taken.
+    #[error(
+        "model '{name}' has a version {version} already, with other files; a version is never \
+         changed: give this one another"
+    )]
+    Immutable {
+        /// Its name.
+        name: String,
+        /// Which version.
+        version: String,
+    },
     /// What is stored of it can't be read, and is not overwritten.
     #[error("what is stored of model '{name}' can't be read and is left as it is: {reason}")]
     Unreadable {

@@ -12,11 +12,14 @@ mod compiler;
 mod error;
 mod model;
 mod shipped;
+mod version;
 mod zoo;
 
 pub use builder::Builder;
+pub use cache::{Build, Subject};
 pub use card::{Card, CardError, Metric, Tensor};
 pub use compiler::Compiler;
 pub use error::ZooError;
 pub use model::Model;
+pub use version::compare;
 pub use zoo::Zoo;

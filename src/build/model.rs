@@ -25,6 +25,8 @@ pub struct Model {
     pub onnx: Arc<[u8]>,
     pub(crate) calibration: Arc<[u8]>,
     pub(crate) test: Option<Arc<[u8]>>,
+    /// Its record is one of the version before, which had one version of a model.
+    pub(crate) old_key: bool,
     /// What is in the data files, once they were opened.
     facts: OnceLock<Facts>,
 }
@@ -59,9 +61,19 @@ impl Model {
             onnx,
             calibration,
             test,
+            old_key: false,
             card,
             facts: OnceLock::new(),
         }
+    }
+
+    /// Whether another model is the same in every file.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.card == other.card
+            && self.source == other.source
+            && self.calibration == other.calibration
+            && self.test == other.test
+            && self.allow_low_sqnr == other.allow_low_sqnr
     }
 
     /// Class names, if the output is classes; the labels of an autoencoder's card say what its

@@ -35,6 +35,11 @@ impl Server {
         self.finish(agent().put(self.url(path)).send_json(body))
     }
 
+    /// POST with a JSON body.
+    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.finish(agent().post(self.url(path)).send_json(body))
+    }
+
     /// DELETE.
     pub(super) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.finish(agent().delete(self.url(path)).call())

@@ -8,7 +8,7 @@ use super::api::{Server, segment};
 use super::out::{self, plain};
 use super::table::table;
 
-/// Look at devices.
+/// Look at devices, or remove one.
 #[derive(Subcommand)]
 pub(super) enum Device {
     /// List the devices and what they run.
@@ -29,6 +29,14 @@ pub(super) enum Device {
         #[arg(long)]
         json: bool,
     },
+    /// Forget everything of a device: its registration, what is wanted and was done, and what waits
+    /// for it. One that is still there registers again, as a new one.
+    Remove {
+        /// Endpoint name.
+        device: String,
+        #[command(flatten)]
+        server: Server,
+    },
 }
 
 impl Device {
@@ -41,6 +49,10 @@ impl Device {
                 } else {
                     out::print(&list(&devices))
                 }
+            }
+            Self::Remove { device, server } => {
+                server.delete(&format!("/api/v1/devices/{}", segment(&device)))?;
+                out::print(&format!("removed {}\n", plain(&device)))
             }
             Self::Show {
                 device,

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod api;
+mod builds;
 mod compile;
 mod compile_child;
 mod completions;
@@ -69,10 +70,13 @@ enum Command {
     Device(device::Device),
     #[command(subcommand)]
     Model(model::Model),
+    #[command(subcommand)]
+    Build(builds::Build),
     Compile(compile::Compile),
     #[command(subcommand)]
     Store(store::Keep),
     Update(update::Update),
+    Rollback(update::Rollback),
     Cancel(update::Cancel),
     /// Be a device, to try a server by hand.
     HostDevice(host_device::HostDevice),
@@ -109,12 +113,14 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         Command::Serve(command) => command.run(compiler),
         Command::Device(command) => command.run(),
         Command::Model(command) => command.run(),
+        Command::Build(command) => command.run(),
         Command::Compile(command) => {
             needed(compiler)?;
             command.run()
         }
         Command::Store(command) => command.run(),
         Command::Update(command) => command.run(),
+        Command::Rollback(command) => command.run(),
         Command::Cancel(command) => command.run(),
         Command::HostDevice(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -10,8 +10,9 @@ use super::api::{Server, segment};
 use super::device::text;
 use super::out::{self, plain};
 use super::table::table;
+use super::update::name_and_version;
 
-/// Look at models, or add one.
+/// Look at models, add or remove one.
 #[derive(Subcommand)]
 pub(super) enum Model {
     /// List the models of the zoo.
@@ -24,7 +25,7 @@ pub(super) enum Model {
     },
     /// Show a model's card.
     Show {
-        /// Name in the zoo.
+        /// Name in the zoo, or NAME@VERSION; without a version the newest.
         name: String,
         #[command(flatten)]
         server: Server,
@@ -32,7 +33,14 @@ pub(super) enum Model {
         #[arg(long)]
         json: bool,
     },
-    /// Add a model to the zoo of a server.
+    /// Remove a version of a model that no device wants.
+    Remove {
+        /// NAME@VERSION; the name is enough if there is one version.
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Add a model to the zoo of a server. A version that is there is never changed.
     Add {
         /// The ONNX file: float32, static shapes, batch 1.
         onnx: PathBuf,
@@ -68,12 +76,22 @@ impl Model {
                 }
             }
             Self::Show { name, server, json } => {
-                let model = server.get(&format!("/api/v1/models/{}", segment(&name)))?;
+                let model = server.get(&path(&name))?;
                 if json {
                     out::json(&model)
                 } else {
                     out::print(&show(&model))
                 }
+            }
+            Self::Remove { name, server } => {
+                let (model, version) = name_and_version(&name);
+                let version = match version {
+                    Some(version) => version.to_owned(),
+                    None => only_version(&server.get(&path(&name))?)?,
+                };
+                server.delete(&path(&format!("{model}@{version}")))?;
+                let (model, version) = (plain(model), plain(&version));
+                out::print(&format!("removed {model} {version}\n"))
             }
             Self::Add {
                 onnx,
@@ -108,6 +126,29 @@ impl Model {
                 }
             }
         }
+    }
+}
+
+/// Of NAME or NAME@VERSION.
+fn path(name: &str) -> String {
+    let (name, version) = name_and_version(name);
+    let path = format!("/api/v1/models/{}", segment(name));
+    match version {
+        Some(version) => format!("{path}/versions/{}", segment(version)),
+        None => path,
+    }
+}
+
+fn only_version(model: &Value) -> Result<String> {
+    let versions: Vec<String> = model["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
+    match versions.as_slice() {
+        [only] => Ok(only.clone()),
+        _ => bail!("which version? There are: {}", versions.join(", ")),
     }
 }
 

@@ -250,6 +250,7 @@ pub(super) async fn start(
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),
+        zoo_turn: Arc::default(),
         builder,
         files,
         scratch,

@@ -1,4 +1,4 @@
-//! `tinsmith update` and `tinsmith cancel`.
+//! `tinsmith update`, `tinsmith rollback` and `tinsmith cancel`.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::out::{self, plain};
 pub(super) struct Update {
     /// Endpoint name.
     device: String,
-    /// Name of a model in the zoo.
+    /// A model of the zoo: its name, or NAME@VERSION; without a version the newest.
     #[arg(long)]
     model: String,
     /// Seconds the device waits for the commit before it rolls back by itself; 0: it commits
@@ -29,17 +29,10 @@ pub(super) struct Update {
     /// The device may be one that was never seen: it gets the model when it registers.
     #[arg(long)]
     expect: bool,
-    /// Return at once; the server goes on.
-    #[arg(long)]
-    no_wait: bool,
-    /// Give up following after so many seconds, with exit code 1; the server goes on.
-    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
-    timeout: Option<u64>,
+    #[command(flatten)]
+    follow: Follow,
     #[command(flatten)]
     server: Server,
-    /// Print the outcome as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Want no model of a device any more: its update ends where it is, what runs stays.
@@ -54,21 +47,77 @@ pub(super) struct Cancel {
     json: bool,
 }
 
+/// Have a device run the model that it ran before, and follow that to its end.
+///
+/// What still lies in a slot of the device is activated and not sent again. While an update is under
+/// way or has failed, the model before is the one that runs.
+#[derive(clap::Args)]
+pub(super) struct Rollback {
+    /// Endpoint name.
+    device: String,
+    #[command(flatten)]
+    follow: Follow,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What is done after a decision.
+#[derive(clap::Args)]
+struct Follow {
+    /// Return at once; the server goes on.
+    #[arg(long)]
+    no_wait: bool,
+    /// Give up following after so many seconds, with exit code 1; the server goes on.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
+    timeout: Option<u64>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Update {
     pub(super) fn run(self) -> Result<()> {
-        let path = format!("/api/v1/devices/{}", segment(&self.device));
-        let body = json!({
-            "model": self.model,
+        let path = format!("/api/v1/devices/{}/model", segment(&self.device));
+        let (model, version) = name_and_version(&self.model);
+        let mut body = json!({
+            "model": model,
             "trial_s": self.trial,
             "expect": self.expect,
         });
+        if let Some(version) = version {
+            body["version"] = version.into();
+        }
+        let value = self.server.put(&path, &body)?;
+        if let Some(downgrade) = value["downgrade"].as_object() {
+            let version = |key| plain(&text(&downgrade[key])).into_owned();
+            let (from, to) = (version("from"), version("to"));
+            out::say(format_args!(
+                "{}: a downgrade, {from} to {to}",
+                plain(model)
+            ));
+        }
+        self.follow.run(&self.server, &self.device, value)
+    }
+}
+
+impl Rollback {
+    pub(super) fn run(self) -> Result<()> {
+        let path = format!("/api/v1/devices/{}/rollback", segment(&self.device));
+        let value = self.server.post(&path, &json!({}))?;
+        self.follow.run(&self.server, &self.device, value)
+    }
+}
+
+impl Follow {
+    /// From what the server answered to the decision to its end.
+    fn run(&self, server: &Server, device: &str, mut value: Value) -> Result<()> {
+        let path = format!("/api/v1/devices/{}", segment(device));
         let end = self.timeout.map(Duration::from_secs);
         let end = end.and_then(|wait| Instant::now().checked_add(wait));
-        let mut value = self.server.put(&format!("{path}/model"), &body)?;
-        let generation = value["desired"]["generation"].clone();
+        let decision = ["generation", "model"].map(|name| value["desired"][name].clone());
         let is_ours = |value: &Value| {
             let desired = &value["desired"];
-            desired["generation"] == generation && desired["model"] == *self.model
+            [&desired["generation"], &desired["model"]] == [&decision[0], &decision[1]]
         };
         let mut shown = String::new();
         let mut late = false;
@@ -80,7 +129,7 @@ impl Update {
             shown = progress(&value, &shown);
             std::thread::sleep(Duration::from_millis(200));
             // Of a device that was only expected nothing is left once nothing is wanted of it.
-            value = self.server.find(&path)?.unwrap_or_default();
+            value = server.find(&path)?.unwrap_or_default();
         }
         if !shown.is_empty() && stderr().is_terminal() {
             out::say("");
@@ -88,7 +137,6 @@ impl Update {
         if self.json {
             out::json(&value)?;
         }
-        let device = &self.device;
         let detail = text(&value["detail"]);
         if !is_ours(&value) {
             bail!("{device}: replaced by another decision: {}", wanted(&value));
@@ -98,7 +146,9 @@ impl Update {
             bail!("{device}: not over after {seconds} s, the server goes on: {detail}");
         }
         match value["state"].as_str() {
-            Some("refused" | "failed" | "unsupported") => bail!("{device}: {detail}"),
+            Some("refused" | "failed" | "unsupported" | "rolled_back") => {
+                bail!("{device}: {detail}")
+            }
             _ if self.json => Ok(()),
             _ => out::print(&format!("{}: {}\n", plain(device), plain(&detail))),
         }
@@ -117,11 +167,19 @@ impl Cancel {
     }
 }
 
+/// NAME@VERSION; no name has an @.
+pub(super) fn name_and_version(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
+    }
+}
+
 fn settled(value: &Value) -> bool {
     let state = value["state"].as_str().unwrap_or_default();
     matches!(
         state,
-        "installed" | "refused" | "failed" | "unsupported" | "idle"
+        "installed" | "refused" | "failed" | "unsupported" | "idle" | "rolled_back"
     )
 }
 

@@ -132,6 +132,14 @@ impl ApiError {
         }
     }
 
+    /// Somebody needs what is to be removed.
+    pub fn used(message: impl Into<String>) -> Self {
+        Self {
+            code: "in_use",
+            ..Self::conflict(message)
+        }
+    }
+
     /// The server's own disk.
     pub fn storage(error: &dyn std::fmt::Display) -> Self {
         Self {
@@ -250,6 +258,15 @@ impl From<NoAnswer> for ApiError {
     }
 }
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => NoAnswer::Full.into(),
+            error => ApiError::storage(&error),
+        }
+    }
+}
+
 impl From<InferenceError> for ApiError {
     fn from(error: InferenceError) -> Self {
         match error {
@@ -272,6 +289,7 @@ impl From<ZooError> for ApiError {
             ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             ZooError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
             ZooError::Damaged { .. } => (StatusCode::CONFLICT, "damaged"),
+            ZooError::Immutable { .. } => (StatusCode::CONFLICT, "version_exists"),
             ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
             ZooError::Card(_) | ZooError::Data { .. } | ZooError::Model(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")

@@ -52,7 +52,13 @@ const FAMILIES: [Family; 5] = [
         name: "tinsmith_updates_total",
         help: "Updates that ended.",
         label: "result",
-        values: &["installed", "refused", "failed", "unsupported"],
+        values: &[
+            "installed",
+            "refused",
+            "failed",
+            "unsupported",
+            "rolled_back",
+        ],
     },
     Family {
         name: "tinsmith_events_missed_total",
@@ -63,7 +69,7 @@ const FAMILIES: [Family; 5] = [
 ];
 
 /// Most values of a family.
-const VALUES: usize = 4;
+const VALUES: usize = 5;
 /// Devices whose last state is remembered.
 const REMEMBERED: usize = 200_000;
 
@@ -178,13 +184,15 @@ impl Journal {
             Summary::Refused => Some(1),
             Summary::Failed => Some(2),
             Summary::Unsupported => Some(3),
+            Summary::RolledBack => Some(4),
             _ => None,
         };
         if let Some(value) = ended {
             self.counters.add(UPDATES, value, 1);
         }
         let endpoint = &change.endpoint;
-        let step = format!("{:?}", change.summary).to_lowercase();
+        let step = serde_json::to_value(change.summary).unwrap_or_default();
+        let step = step.as_str().unwrap_or_default();
         info!(%endpoint, decision = change.decision, step, "{}", change.detail);
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
+use tokio::sync::RwLock;
 
 pub use error::ApiError;
 
@@ -32,6 +33,8 @@ pub struct App {
     pub server: ServerHandle,
     /// The models.
     pub zoo: Arc<Zoo>,
+    /// Who adds or removes a model, or has one used, takes turns.
+    pub zoo_turn: Arc<RwLock<()>>,
     /// The way to the compiler.
     pub builder: Arc<Builder>,
     /// What the store holds by digest.

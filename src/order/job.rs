@@ -19,6 +19,8 @@ pub enum Job {
     Build {
         /// Name in the zoo.
         model: String,
+        /// Version of the model.
+        version: String,
         /// SHA-256 of the ONNX file.
         source: Digest,
         /// What the device is made of.

@@ -27,6 +27,10 @@ pub enum Command {
     Forget,
     /// Try again after a failure.
     Retry,
+    /// The device shall run what it ran before; see [`DeviceRecord::previous`].
+    ///
+    /// [`DeviceRecord::previous`]: crate::DeviceRecord::previous
+    Rollback,
 }
 
 /// What operators ask.
@@ -47,6 +51,8 @@ pub enum Ask {
 pub enum Reply {
     /// The decision is durable.
     Stored,
+    /// Nothing was decided: it is not known what the device ran before.
+    NoPrevious,
     /// Nothing can be decided: the device's record can't be read, and is not overwritten.
     Unreadable(String),
     /// One device; `None` if it was never seen and nothing is wanted of it.

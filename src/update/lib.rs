@@ -7,6 +7,7 @@
 mod ask;
 mod capabilities;
 pub mod firmware;
+mod installed;
 mod next;
 mod reconcile;
 mod record;
@@ -17,7 +18,7 @@ pub use ask::{Ask, AskId, Change, Command, Reply};
 pub use capabilities::CapabilityDigest;
 pub use next::{Next, View, next};
 pub use reconcile::{Output, Reconciler};
-pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Step};
+pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Installed, Step};
 pub use status::{Status, Summary};
 pub use tinsmith_order::{
     Artefact, BuildRequest, Job, JobDone, JobId, JobResult, Package, PackageJob, StartJob, Unbuilt,

@@ -4,8 +4,8 @@
 //! asks it the same question after it has read the device.
 
 use super::firmware::{self, State};
-use super::record::{DeviceRecord, Failure, Finished, Step};
-use super::slot::{Slot, SlotState};
+use super::record::{DeviceRecord, Failure, Step};
+use super::slot::{ModelResult, Slot, SlotState};
 use tinsmith_order::Artefact;
 
 /// What was read from the device since it last could have changed. `None` means: read it again.
@@ -51,6 +51,11 @@ pub enum Next {
     },
     /// Execute /5/0/2.
     Install,
+    /// Execute /27303/x/9: the module is there already.
+    Activate {
+        /// Instance of ML Model.
+        slot: u16,
+    },
     /// Execute /27303/x/10.
     Commit {
         /// Instance of ML Model.
@@ -86,37 +91,37 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
         .attempt
         .as_ref()
         .filter(|a| a.generation == desired.generation);
-    let settled =
-        |last: &Finished| last.generation == desired.generation && last.capability == digest;
-    // What a device runs is named by its module: equal modules come from equal models, options and
-    // capabilities, and nothing else tells that they are equal.
-    let runs = |artefact: &Artefact| {
-        state != State::Updating
-            && slots.iter().any(|slot| {
-                slot.state == SlotState::Active
-                    && slot.module == Some(artefact.module)
-                    && slot.built_for == digest
-                    && slot.model == desired.model
-                    && slot.version == desired.version
-            })
+    // What a device runs is named by its module: equal modules come from equal models and options.
+    // It may have been built for the same device with other firmware.
+    let is_wanted = |slot: &&Slot, artefact: &Artefact| {
+        slot.module == Some(artefact.module)
+            && slot.model == desired.model
+            && slot.version == desired.version
     };
-    let told = record
-        .last
-        .as_ref()
-        .filter(|last| settled(last) && last.failure.is_none());
+    let runs = |artefact: &Artefact| {
+        let mut active = slots.iter().filter(|slot| slot.state == SlotState::Active);
+        state != State::Updating && active.any(|slot| is_wanted(&slot, artefact))
+    };
+    let last = record.last.as_ref();
     if open.is_none()
-        && told
-            .and_then(|last| last.artefact.as_ref())
-            .is_some_and(runs)
+        && let Some(last) = last.filter(|last| last.generation == desired.generation)
     {
-        return Next::Nothing;
+        match (&last.failure, &last.artefact) {
+            (None, Some(artefact)) if runs(artefact) && last.capability == digest => {
+                return Next::Nothing;
+            }
+            (None, Some(artefact)) => {
+                if let Some(failure) = went_back(slots, artefact) {
+                    return Next::Fail(failure);
+                }
+            }
+            (Some(Failure::WentBack { .. }), _) => return Next::Nothing,
+            (Some(_), _) if last.capability == digest => return Next::Nothing,
+            _ => {}
+        }
     }
     let Some(attempt) = open else {
-        let given_up = record
-            .last
-            .as_ref()
-            .is_some_and(|l| settled(l) && l.failure.is_some());
-        return if given_up { Next::Nothing } else { Next::Open };
+        return Next::Open;
     };
     if now >= attempt.deadline {
         return Next::Fail(Failure::Deadline {
@@ -155,6 +160,14 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
     if state == State::Downloaded && ours(SlotState::Verified).is_some() {
         return Next::Install;
     }
+    if state == State::Idle
+        && !attempt.resend
+        && let Some(slot) = ours(SlotState::Verified).filter(|slot| is_wanted(slot, artefact))
+    {
+        return Next::Activate {
+            slot: slot.instance,
+        };
+    }
     if attempt.executed
         && state != State::Updating
         && let Some(slot) = ours(SlotState::Failed).or(ours(SlotState::RolledBack))
@@ -163,7 +176,10 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             result: slot.result,
         });
     }
+    let on_trial = slots.iter().any(|slot| slot.state == SlotState::Trial);
     match state {
+        // What an earlier decision has begun ends by itself, and has the slot until then.
+        State::Idle if on_trial => Next::Wait(Step::Installing),
         State::Updating => Next::Wait(Step::Installing),
         State::Downloaded => Next::Reset,
         State::Downloading => {
@@ -194,4 +210,25 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             Next::Push { from: 0 }
         }
     }
+}
+
+/// Whether the device left a module that it had committed, and why. One that can't be used any
+/// more, as it is damaged or the firmware is another, is sent again.
+fn went_back(slots: &[Slot], artefact: &Artefact) -> Option<Failure> {
+    use ModelResult::{Fault, SelfTest, Watchdog};
+    let active = slots.iter().find(|slot| slot.state == SlotState::Active)?;
+    let ours = |slot: &&Slot| slot.module == Some(artefact.module);
+    let left = slots.iter().find(ours)?;
+    let gave_up = match left.state {
+        SlotState::RolledBack | SlotState::Verified => true,
+        SlotState::Failed => matches!(
+            ModelResult::from_number(left.result),
+            Some(SelfTest | Fault | Watchdog)
+        ),
+        _ => false,
+    };
+    gave_up.then(|| Failure::WentBack {
+        runs: format!("{} {}", active.model, active.version),
+        result: left.result,
+    })
 }

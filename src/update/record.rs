@@ -33,6 +33,12 @@ pub struct DeviceRecord {
     pub sequence: u64,
     /// What happened, oldest first.
     pub timeline: VecDeque<Entry>,
+    /// What was installed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed: Option<Box<Installed>>,
+    /// What was installed before that: where a rollback goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Installed>>,
 }
 
 /// The model a device shall run.
@@ -50,6 +56,24 @@ pub struct Desired {
     pub since: u64,
     /// Seconds the device waits for a commit before it rolls back.
     pub trial_s: u32,
+    /// The module itself, if it is one that the device has run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artefact: Option<Artefact>,
+}
+
+/// A model that was installed on a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Installed {
+    /// Name in the zoo.
+    pub model: String,
+    /// Version of the model.
+    pub version: String,
+    /// SHA-256 of its ONNX file.
+    pub source: Digest,
+    /// Seconds of its trial.
+    pub trial_s: u32,
+    /// Its module, if the server built it.
+    pub artefact: Option<Artefact>,
 }
 
 /// An update under way.
@@ -85,6 +109,9 @@ pub struct Attempt {
     pub transfer_started: Option<u64>,
     /// Milliseconds from the first block to Downloaded.
     pub transfer_ms: Option<u64>,
+    /// The device refused to activate what lies in its slot: it is sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resend: bool,
 }
 
 /// Where an attempt stands.
@@ -165,6 +192,14 @@ pub enum Failure {
         hours: u64,
         /// The step that did not end.
         step: String,
+    },
+    /// After the update had succeeded the device left the module by itself.
+    #[error("the device went back to {runs} by itself: {} (Result {result})", super::slot::fault(*result).unwrap_or("no reason given"))]
+    WentBack {
+        /// What it runs now.
+        runs: String,
+        /// /27303/x/8 of the module that it left.
+        result: i64,
     },
 }
 

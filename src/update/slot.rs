@@ -1,7 +1,6 @@
 //! Object 27303 (ML Model) as the server sees it: the module slots of a device.
 
-use lwm2m_objects::compute::ModelResult;
-pub use lwm2m_objects::compute::SlotState;
+pub use lwm2m_objects::compute::{ModelResult, SlotState};
 pub use lwm2m_objects::ids::ML_MODEL as OBJECT;
 use lwm2m_objects::ids::ml_model as id;
 use lwm2m_objects::{OwnedValue, Path};
@@ -13,6 +12,11 @@ use tinsmith_lwm2m::PathValue;
 /// State of a slot.
 pub(crate) const fn state(slot: u16) -> Path {
     Path::resource(OBJECT, slot, id::STATE)
+}
+
+/// Runs the module in a slot on trial; argument 0 is the seconds until the device rolls back.
+pub(crate) const fn activate(slot: u16) -> Path {
+    Path::resource(OBJECT, slot, id::ACTIVATE)
 }
 
 /// Takes the module on trial in a slot over for good.

@@ -38,6 +38,8 @@ pub enum Summary {
     Failed,
     /// The record of the device can't be read; it is left as it is.
     Unreadable,
+    /// The device went back to the module before by itself.
+    RolledBack,
 }
 
 /// What is known of a device's update.
@@ -135,6 +137,9 @@ pub(super) fn summarise(
             None => (Summary::Installed, format!("runs {model}")),
             Some(failure @ super::Failure::Refused { .. }) => {
                 (Summary::Refused, failure.to_string())
+            }
+            Some(failure @ super::Failure::WentBack { .. }) => {
+                (Summary::RolledBack, failure.to_string())
             }
             Some(failure) => (Summary::Failed, failure.to_string()),
         },

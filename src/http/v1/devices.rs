@@ -5,12 +5,15 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::info;
 
 use crate::{ApiError, App};
+use tinsmith_build::compare;
 use tinsmith_digest::encode_hex;
 use tinsmith_inference::Session;
 use tinsmith_server::{Known, MAX_DEVICES};
-use tinsmith_update::{Ask, Command, Reply, Summary};
+use tinsmith_update::slot::SlotState;
+use tinsmith_update::{Ask, Command, DeviceRecord, Reply, Summary};
 
 /// Seconds a device waits for a commit before it rolls back, unless told otherwise.
 const TRIAL: u32 = 600;
@@ -103,6 +106,8 @@ pub(super) async fn show(
 #[serde(deny_unknown_fields)]
 pub(super) struct Want {
     model: String,
+    /// The newest if there is none.
+    version: Option<String>,
     trial_s: Option<u32>,
     /// The device may be one that nothing is known of yet.
     #[serde(default)]
@@ -117,18 +122,36 @@ pub(super) async fn want(
 ) -> Result<Json<Value>, ApiError> {
     let Path(endpoint) = endpoint?;
     let Json(body) = body?;
-    let model = app.zoo.find(&body.model)?;
+    let _turn = app.zoo_turn.read().await;
+    let model = app.zoo.find_version(&body.model, body.version.as_deref())?;
     check_endpoint(&endpoint)?;
-    if !body.expect && app.server.device(&endpoint).await?.is_none() {
+    let known = app.server.device(&endpoint).await?;
+    if !body.expect && known.is_none() {
         return Err(ApiError::unexpected_device(&endpoint));
     }
+    let (name, version) = (&model.card.name, &model.card.version);
+    let newer = known.and_then(|known| newer(&known.status?.record, name, version));
     let command = Command::Want {
         model: model.card.name.clone(),
         version: model.card.version.clone(),
         source: model.source,
         trial_s: body.trial_s.unwrap_or(TRIAL),
     };
-    decide(&app, &endpoint, command).await
+    let Json(mut answer) = decide(&app, &endpoint, command).await?;
+    if let Some(from) = newer {
+        info!(%endpoint, model = name, from, to = version, "a downgrade was decided");
+        answer["downgrade"] = json!({ "from": from, "to": version });
+    }
+    Ok(Json(answer))
+}
+
+/// A newer version of a model that the device runs, or else is to run.
+fn newer(record: &DeviceRecord, name: &str, version: &str) -> Option<String> {
+    let active = record.slots.iter().filter(|s| s.state == SlotState::Active);
+    let runs = active.map(|slot| (&slot.model, &slot.version));
+    let wanted = record.desired.iter().map(|d| (&d.model, &d.version));
+    let (_, from) = runs.chain(wanted).find(|(of, _)| *of == name)?;
+    compare(from, version).is_gt().then(|| from.clone())
 }
 
 /// No model is wanted any more.
@@ -149,6 +172,29 @@ pub(super) async fn retry(
     let Path(endpoint) = endpoint?;
     known(&app, &endpoint).await?;
     decide(&app, &endpoint, Command::Retry).await
+}
+
+/// The device shall run what it ran before.
+pub(super) async fn rollback(
+    State(app): State<App>,
+    endpoint: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
+    known(&app, &endpoint).await?;
+    decide(&app, &endpoint, Command::Rollback).await
+}
+
+/// Forgets everything of a device.
+pub(super) async fn delete(
+    State(app): State<App>,
+    endpoint: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
+    if !app.server.delete(&endpoint).await? {
+        return Err(ApiError::unknown_device(&endpoint));
+    }
+    info!(%endpoint, "deleted");
+    Ok(Json(json!({ "removed": endpoint })))
 }
 
 /// A sample.
@@ -172,8 +218,13 @@ pub(super) async fn infer(
 }
 
 async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Value>, ApiError> {
-    if let Reply::Unreadable(reason) = app.server.ask(endpoint, Ask::Decide(command)).await? {
-        return Err(ApiError::unreadable(endpoint, &reason));
+    match app.server.ask(endpoint, Ask::Decide(command)).await? {
+        Reply::Unreadable(reason) => return Err(ApiError::unreadable(endpoint, &reason)),
+        Reply::NoPrevious => {
+            let text = format!("it is not known what '{endpoint}' ran before");
+            return Err(ApiError::conflict(text));
+        }
+        Reply::Stored | Reply::Status(_) => {}
     }
     // Of a device that was only expected nothing is left when nothing is wanted of it.
     let nothing = || Known {

@@ -1,5 +1,6 @@
 //! `/api/v1`.
 
+mod builds;
 mod devices;
 mod models;
 mod resources;
@@ -10,7 +11,7 @@ mod upload;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use super::body::{SAMPLE, SMALL, Turns, read_json, take_turn};
 use super::{ApiError, App};
@@ -34,20 +35,36 @@ pub fn router() -> Router<App> {
         .route("/api/v1/server", get(server::show))
         .route("/api/v1/store/backup", get(store::backup))
         .route("/api/v1/devices", get(devices::list))
-        .route("/api/v1/devices/{endpoint}", get(devices::show))
+        .route(
+            "/api/v1/devices/{endpoint}",
+            get(devices::show).delete(devices::delete),
+        )
         .route(
             "/api/v1/devices/{endpoint}/model",
             put(devices::want).delete(devices::forget),
         )
         .route("/api/v1/devices/{endpoint}/retry", post(devices::retry))
         .route(
+            "/api/v1/devices/{endpoint}/rollback",
+            post(devices::rollback),
+        )
+        .route(
             "/api/v1/devices/{endpoint}/resources/{*path}",
             get(resources::read)
                 .put(resources::write)
                 .post(resources::execute),
         )
+        .route(
+            "/api/v1/builds",
+            get(builds::list).delete(builds::remove_all),
+        )
+        .route("/api/v1/builds/{key}", delete(builds::remove))
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/models/{name}", get(models::show))
+        .route(
+            "/api/v1/models/{name}/versions/{version}",
+            get(models::show_version).delete(models::remove),
+        )
         .layer(from_fn_with_state(SMALL, read_json));
     infer.merge(upload).merge(others).fallback(|| async {
         ApiError::not_found("no such path; the API is described in docs/http-api.md")

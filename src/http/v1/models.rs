@@ -8,10 +8,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tracing::info;
 
 use super::upload::Upload;
 use crate::{ApiError, App};
 use tinsmith_build::{Card, Model, ZooError};
+use tinsmith_server::MAX_DEVICES;
 
 /// What an upload is.
 const FORM: &str = "multipart/form-data";
@@ -38,11 +41,24 @@ pub(super) async fn show(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Path(name) = name?;
-    let model = app.zoo.find(&name)?;
+    card(&app, app.zoo.find(&name)?).await
+}
+
+/// One version of a model with its card.
+pub(super) async fn show_version(
+    State(app): State<App>,
+    place: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path((name, version)) = place?;
+    card(&app, app.zoo.find_version(&name, Some(&version))?).await
+}
+
+async fn card(app: &App, model: Arc<Model>) -> Result<Json<Value>, ApiError> {
     app.builder.read(&model).await?;
     let facts = model.facts();
     let mut value = describe(&model);
     value["card"] = json!(model.card);
+    value["versions"] = json!(app.zoo.versions(&model.card.name));
     value["calibration_samples"] = json!(facts.map(|facts| facts.calibration.samples));
     value["test_samples"] = json!(facts.and_then(|facts| Some(facts.test.as_ref()?.samples)));
     Ok(Json(value))
@@ -78,8 +94,60 @@ pub(super) async fn add(
     let mut model = Model::new(card, onnx, calibration, test)?;
     model.allow_low_sqnr = choices.allow_low_sqnr;
     let model = app.builder.check(model).await?;
-    let model = app.zoo.add(model).await?;
-    Ok((StatusCode::CREATED, Json(describe(&model))))
+    let _turn = app.zoo_turn.write().await;
+    let (model, new) = app.zoo.add(model).await?;
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(describe(&model))))
+}
+
+/// Removes a version of a model that no device wants.
+pub(super) async fn remove(
+    State(app): State<App>,
+    place: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path((name, version)) = place?;
+    let _turn = app.zoo_turn.write().await;
+    let users = users(&app, &name, &version).await?;
+    if let Some((first, count)) = users {
+        let others = match count {
+            1 => String::new(),
+            2 => " and by another device".to_owned(),
+            count => format!(" and by {} other devices", count - 1),
+        };
+        return Err(ApiError::used(format!(
+            "model '{name}' {version} is wanted by '{first}'{others}"
+        )));
+    }
+    app.zoo.remove(&name, &version).await?;
+    info!(name, version, "a model is removed");
+    Ok(Json(
+        json!({ "removed": { "name": name, "version": version } }),
+    ))
+}
+
+/// The first device that wants a version of a model, and how many do.
+async fn users(app: &App, name: &str, version: &str) -> Result<Option<(String, usize)>, ApiError> {
+    let mut users: Option<(String, usize)> = None;
+    let mut after = None;
+    loop {
+        let page = app.server.devices(after.as_deref(), MAX_DEVICES).await?;
+        for known in &page.devices {
+            let status = known.status.as_ref();
+            let desired = status.and_then(|status| status.record.desired.as_ref());
+            if desired.is_some_and(|d| d.model == name && d.version == version) {
+                let (_, count) = users.get_or_insert_with(|| (known.endpoint.to_string(), 0));
+                *count += 1;
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(users),
+        }
+    }
 }
 
 fn describe(model: &Model) -> Value {

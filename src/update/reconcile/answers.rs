@@ -122,7 +122,7 @@ impl Reconciler {
                 }
             }
             Asked::Observe(_) => return self.done(now, endpoint, asked),
-            Asked::Reset | Asked::Push | Asked::Install | Asked::Commit => None,
+            Asked::Reset | Asked::Push | Asked::Install | Asked::Activate | Asked::Commit => None,
         };
         if let Some(problem) = problem {
             self.refused(now, endpoint, asked, Fault::nonsense(problem));
@@ -184,6 +184,14 @@ impl Reconciler {
                 }
                 device.record.note(now.wall, "the device installs");
             }
+            Asked::Activate => {
+                if let Some(attempt) = &mut device.record.attempt {
+                    attempt.executed = true;
+                    attempt.step = Step::Trial;
+                }
+                let text = "the device activates the module that it has";
+                device.record.note(now.wall, text);
+            }
             Asked::Commit => device.record.note(now.wall, "the device commits"),
             Asked::Reset => device.record.note(now.wall, "reset Object 5"),
             Asked::Digest | Asked::Capability(_) | Asked::Slots | Asked::Firmware => return,
@@ -220,6 +228,7 @@ impl Reconciler {
             | Asked::Firmware
             | Asked::Reset
             | Asked::Install
+            | Asked::Activate
             | Asked::Commit => {
                 device.view.digest = None;
             }
@@ -240,6 +249,10 @@ impl Reconciler {
         if *asked == Asked::Push {
             attempt.pushed = true;
             attempt.rejected = attempt.rejected.saturating_add(1);
+            return self.pause(now, endpoint);
+        }
+        if *asked == Asked::Activate {
+            attempt.resend = true;
             return self.pause(now, endpoint);
         }
         attempt.tries = attempt.tries.saturating_add(1);

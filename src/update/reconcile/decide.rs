@@ -3,7 +3,7 @@
 use super::{Output, Reconciler};
 use crate::ask::{Ask, AskId, Command, Reply};
 use crate::next::View;
-use crate::record::Desired;
+use crate::record::{Desired, Installed};
 use tinsmith_lwm2m::{Endpoint, Now, PersistId};
 
 impl Reconciler {
@@ -12,6 +12,9 @@ impl Reconciler {
         let (reply, after) = match ask {
             Ask::Decide(command) => match self.unreadable.get(endpoint) {
                 Some(reason) => (Reply::Unreadable(reason.clone()), None),
+                None if command == Command::Rollback && self.previous(endpoint).is_none() => {
+                    (Reply::NoPrevious, None)
+                }
                 None => (Reply::Stored, self.command(now, endpoint, command)),
             },
             Ask::Delete => (Reply::Stored, Some(self.delete(endpoint))),
@@ -20,8 +23,12 @@ impl Reconciler {
         self.output.push_back(Output::Answer(id, reply, after));
     }
 
+    fn previous(&self, endpoint: &Endpoint) -> Option<Installed> {
+        self.devices.get(endpoint)?.record.previous()
+    }
+
     /// An operator decided. The decision holds once the batch that is named is durable; none is
-    /// made about a device whose record can't be read.
+    /// made about a device whose record can't be read, nor is it rolled back to nothing.
     pub fn command(
         &mut self,
         now: Now,
@@ -31,8 +38,13 @@ impl Reconciler {
         if self.unreadable.contains_key(endpoint) {
             return None;
         }
+        let previous = self.previous(endpoint);
+        if command == Command::Rollback && previous.is_none() {
+            return None;
+        }
         let device = self.devices.entry(endpoint.clone()).or_default();
         let record = &mut device.record;
+        record.recall();
         let generation = record
             .desired
             .as_ref()
@@ -58,7 +70,23 @@ impl Reconciler {
                     generation,
                     since,
                     trial_s,
+                    artefact: None,
                 }));
+            }
+            Command::Rollback => {
+                if let Some(before) = previous {
+                    let Installed { model, version, .. } = &before;
+                    record.note(now.wall, format!("rolled back to {model} {version}"));
+                    record.desired = Some(Box::new(Desired {
+                        model: before.model,
+                        version: before.version,
+                        source: before.source,
+                        generation,
+                        since: now.wall,
+                        trial_s: before.trial_s,
+                        artefact: before.artefact,
+                    }));
+                }
             }
             Command::Forget => {
                 record.note(now.wall, "nothing is wanted any more");

@@ -36,6 +36,7 @@ pub(super) enum Asked {
     Reset,
     Push,
     Install,
+    Activate,
     Commit,
 }
 
@@ -50,6 +51,10 @@ impl fmt::Display for Asked {
             Asked::Reset => write!(f, "Write {}", firmware::PACKAGE_URI),
             Asked::Push => write!(f, "Write {}", firmware::PACKAGE),
             Asked::Install => write!(f, "Execute {}", firmware::UPDATE),
+            Asked::Activate => {
+                let (object, activate) = (slot::OBJECT, ids::ml_model::ACTIVATE);
+                write!(f, "Execute /{object}/x/{activate}")
+            }
             Asked::Commit => {
                 let (object, commit) = (slot::OBJECT, ids::ml_model::COMMIT);
                 write!(f, "Execute /{object}/x/{commit}")

@@ -16,6 +16,7 @@ use super::SCHEMA;
 use super::ask::{AskId, Change, Reply};
 use super::capabilities::Capabilities;
 use super::record::{Failure, Finished};
+use super::slot::SlotState;
 use super::status::{Status, summarise};
 use device::Device;
 use tinsmith_lwm2m::{DeviceRequest, Endpoint, Now, PersistId, RequestId};
@@ -162,16 +163,28 @@ impl Reconciler {
         let Some(desired) = &record.desired else {
             return;
         };
+        let generation = desired.generation;
         let attempt = record.attempt.take();
         let text = match &failure {
             None => format!("{} {} is installed", desired.model, desired.version),
             Some(failure) => failure.to_string(),
         };
+        let artefact = attempt.as_ref().and_then(|a| a.artefact.clone());
+        match &failure {
+            None => record.succeeded(artefact.clone()),
+            Some(Failure::WentBack { .. }) => {
+                let mut slots = device.view.slots.iter().flatten();
+                if let Some(active) = slots.find(|slot| slot.state == SlotState::Active) {
+                    record.went_back(active);
+                }
+            }
+            Some(_) => {}
+        }
         record.last = Some(Box::new(Finished {
-            generation: desired.generation,
+            generation,
             capability: record.capability.unwrap_or_default(),
             at: now.wall,
-            artefact: attempt.as_ref().and_then(|a| a.artefact.clone()),
+            artefact,
             transfer_ms: attempt.as_ref().and_then(|a| a.transfer_ms),
             failure,
         }));

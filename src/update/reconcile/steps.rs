@@ -13,7 +13,7 @@ use crate::next::{Next, next};
 use crate::record::{Attempt, DeviceRecord, Failure, Step};
 use crate::slot;
 use tinsmith_lwm2m::{Endpoint, Now, Operation};
-use tinsmith_order::{Job, PackageJob, next_sequence};
+use tinsmith_order::{Artefact, Job, PackageJob, next_sequence};
 
 /// The Update Result of a package whose sequence number is not above the device's floor, and of
 /// a trial that failed.
@@ -125,6 +125,7 @@ impl Reconciler {
                 };
                 let job = Job::Build {
                     model: desired.model.clone(),
+                    version: desired.version.clone(),
                     source: desired.source,
                     capability,
                 };
@@ -157,6 +158,16 @@ impl Reconciler {
                         arguments: String::new(),
                     };
                     self.request(now, endpoint, Asked::Install, operation);
+                }
+            }
+            Next::Activate { slot } => {
+                let trial_s = device.record.desired.as_ref().map_or(0, |d| d.trial_s);
+                if self.stored(endpoint, Step::Installing) {
+                    let operation = Operation::Execute {
+                        path: slot::activate(slot),
+                        arguments: format!("0='{trial_s}'"),
+                    };
+                    self.request(now, endpoint, Asked::Activate, operation);
                 }
             }
             Next::Commit { slot } => {
@@ -290,14 +301,24 @@ fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
     let Some(desired) = &record.desired else {
         return;
     };
+    // What the device does not have any more is built.
+    let has = |artefact: &Artefact| {
+        let mut slots = record.slots.iter();
+        slots.any(|slot| slot.module == Some(artefact.module) && slot.state.holds_module())
+    };
+    let artefact = desired.artefact.clone().filter(has);
     let id = record.sequence.wrapping_add(now.wall);
     record.attempt = Some(Box::new(Attempt {
         id,
         generation: desired.generation,
-        step: Step::Building,
+        step: if artefact.is_some() {
+            Step::Preparing
+        } else {
+            Step::Building
+        },
         started: now.wall,
         deadline: now.wall + ATTEMPT,
-        artefact: None,
+        artefact,
         sequence: None,
         package: None,
         result_before: firmware.map_or(0, |(_, result)| result),
@@ -307,6 +328,7 @@ fn open(record: &mut DeviceRecord, now: Now, firmware: Option<(State, i64)>) {
         rejected: 0,
         transfer_started: None,
         transfer_ms: None,
+        resend: false,
     }));
 }
 

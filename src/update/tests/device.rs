@@ -66,6 +66,11 @@ pub(super) struct SimDevice {
     pub(super) answers: VecDeque<Outcome>,
     /// The highest sequence number committed, if it tells.
     pub(super) floor: Option<u64>,
+    /// The arguments of each Activate.
+    pub(super) activations: Vec<String>,
+    pub(super) refuse_activate: bool,
+    /// Reads of slots while a module that was activated is on trial.
+    trial_reads: u32,
 }
 
 /// A package as the tests know it: the digest of the module, the model's name, the source.
@@ -111,7 +116,22 @@ impl SimDevice {
             registered_objects: vec![1, 3, 5, 27300, 27301, 27302, 27303],
             answers: VecDeque::new(),
             floor: None,
+            activations: vec![],
+            refuse_activate: false,
+            trial_reads: 0,
         }
+    }
+
+    /// The device itself goes back to the module before.
+    pub(super) fn roll_back(&mut self, state: i64, result: i64) {
+        for slot in &mut self.slots {
+            match slot.state {
+                4 => (slot.state, slot.result) = (state, result),
+                2 => slot.state = 4,
+                _ => {}
+            }
+        }
+        self.changed.push(Path::resource(27303, 0, 7));
     }
 
     pub(super) fn begin_foreign_download(&mut self) {
@@ -153,7 +173,8 @@ impl SimDevice {
     }
 
     fn tick(&mut self) {
-        if self.state != 3 || self.testing == 0 {
+        if self.testing == 0 {
+            self.trial_ends();
             return;
         }
         self.testing -= 1;
@@ -161,11 +182,24 @@ impl SimDevice {
             let slot = &mut self.slots[self.target];
             slot.state = if self.fail_trial.is_some() { 5 } else { 3 };
             slot.result = self.fail_trial.unwrap_or(1);
-            if self.fail_trial.is_some() {
+            if self.fail_trial.is_some() && self.state == 3 {
                 self.set(0, 8);
             }
             self.changed
                 .push(Path::resource(27303, self.target as u16, 7));
+        }
+    }
+
+    /// Nobody commits.
+    fn trial_ends(&mut self) {
+        let on_trial = self.slots.iter_mut().find(|slot| slot.state == 3);
+        let Some(slot) = on_trial.filter(|_| self.state == 0) else {
+            self.trial_reads = 0;
+            return;
+        };
+        self.trial_reads += 1;
+        if self.trial_reads > 20 {
+            (slot.state, slot.result) = (6, 12);
         }
     }
 
@@ -213,6 +247,23 @@ impl SimDevice {
                 self.set(3, 0);
                 Outcome::Done
             }
+            Operation::Execute { path, arguments } if path.resource_id() == Some(9) => {
+                let slot = usize::from(path.instance_id().unwrap());
+                let on_trial = self.slots.iter().any(|slot| slot.state == 3);
+                if self.refuse_activate || self.slots[slot].state != 2 || on_trial {
+                    return Outcome::Rejected {
+                        code: 0x85,
+                        diagnostic: "not verified".into(),
+                    };
+                }
+                self.activations.push(arguments.clone());
+                self.target = slot;
+                self.testing = 3;
+                self.slots[slot].state = 3;
+                self.slots[slot].result = 0;
+                self.changed.push(Path::resource(27303, slot as u16, 7));
+                Outcome::Done
+            }
             Operation::Execute { path, .. } if path.resource_id() == Some(10) => {
                 let slot = usize::from(path.instance_id().unwrap());
                 if self.slots[slot].state != 3 || self.slots[slot].result != 1 {
@@ -230,7 +281,9 @@ impl SimDevice {
                 }
                 self.slots[slot].state = 4;
                 self.slots[slot].result = 1;
-                self.set(0, 1);
+                if self.state == 3 {
+                    self.set(0, 1);
+                }
                 Outcome::Done
             }
             _ => Outcome::Rejected {
@@ -247,6 +300,13 @@ impl SimDevice {
             return Outcome::Rejected {
                 code: 0x85,
                 diagnostic: "busy".into(),
+            };
+        }
+        if self.state == 0 && self.slots.iter().any(|slot| slot.state == 3) {
+            self.set(0, 6);
+            return Outcome::Rejected {
+                code: 0x86,
+                diagnostic: "no slot".into(),
             };
         }
         if self.state == 0 {

@@ -77,6 +77,7 @@ fn full() -> DeviceRecord {
             generation: 6,
             since: 7,
             trial_s: 8,
+            artefact: None,
         })),
         capability: Some([9; 16]),
         slots: vec![Slot {
@@ -107,6 +108,7 @@ fn full() -> DeviceRecord {
             rejected: 19,
             transfer_started: Some(20),
             transfer_ms: None,
+            resend: false,
         })),
         last: Some(Box::new(Finished {
             generation: 5,
@@ -118,6 +120,8 @@ fn full() -> DeviceRecord {
         })),
         sequence: 24,
         timeline: Default::default(),
+        installed: None,
+        before: None,
     };
     record.note(25, "t");
     record

@@ -5,6 +5,7 @@ mod device;
 mod golden;
 mod harness;
 mod nothing;
+mod rollback;
 
 use super::*;
 use device::SimDevice;
