@@ -210,7 +210,7 @@ fn each_operation_has_the_time_that_was_given() {
             },
         );
         // Our acknowledgement.
-        sim.sent.remove(0);
+        sim.sent.retain(|(.., bytes)| bytes[1] != 0);
     }
     sim.sent.clear();
     assert_eq!(sim.outcomes(), []);

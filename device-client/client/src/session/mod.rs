@@ -9,10 +9,11 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use lwm2m_objects::{Path, Sink, SliceSink};
 use tinsmith_coap::{
     BuildError, Builder, Code, Endpoint, FixedBuffer, Instant, Numbering, OptionNumber, Parameters,
-    Reliability, Request, RequestHandle, SendError, Token,
+    Reliability, Request, RequestHandle, SendError, Token, block,
 };
 
 pub use observe::Observation;
+pub(crate) use registration::asks_to_wait;
 
 use crate::answer::{Answer, Until};
 use crate::handler::Origin;
@@ -127,6 +128,32 @@ pub(crate) struct Link {
     pub(crate) waiting: Option<Waiting>,
     /// A body that arrives in blocks.
     pub(crate) upload: Option<Upload>,
+    /// A list of objects that goes out in blocks.
+    list: Option<List>,
+    /// The next Update tells the binding.
+    tells_binding: bool,
+    /// The server wants to be left alone for so many seconds.
+    disabled_s: Option<u32>,
+}
+
+/// The payload of a Register or Update that goes out in blocks.
+struct List {
+    _live: Live,
+    blocks: block::Upload,
+    said: Said,
+    /// The next block may go (monotonic, ms).
+    due: Option<u64>,
+    /// The server has lost it once (4.08).
+    restarted: bool,
+}
+
+/// What a Register or Update says in its parameters: all its blocks say the same.
+#[derive(Clone, Copy)]
+struct Said {
+    /// Seconds.
+    lifetime: u32,
+    /// The binding is told.
+    binding: bool,
 }
 
 /// Where a registration stands; times are monotonic milliseconds.
@@ -134,7 +161,7 @@ pub(crate) struct Link {
 /// ```text
 ///  Due -> Registering -> Registered, until its Update -> Updating -> until the next
 ///   ^--- no or bad answer ---+                             |  4.04, no answer: Due
-///                        Registered, until its Update -> Leaving -> Gone
+///                        Registered, until its Update -> Leaving -> Gone, or Due when it was disabled
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Registration {
@@ -157,6 +184,8 @@ pub(crate) enum Registration {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Next {
     UpdateAt(u64),
+    /// The server can't take one before.
+    UpdateAfter(u64),
     /// As [`Registration::Registering`].
     Updating {
         token: Token,
@@ -180,6 +209,9 @@ impl Link {
         told_instances: 0,
         waiting: None,
         upload: None,
+        list: None,
+        tells_binding: false,
+        disabled_s: None,
     };
 
     fn restart(
@@ -205,6 +237,9 @@ impl Link {
         self.told_instances = 0;
         self.waiting = None;
         self.upload = None;
+        self.list = None;
+        self.tells_binding = false;
+        self.disabled_s = None;
     }
 
     /// Answers a request; the length of the datagram in `out`.
@@ -244,10 +279,10 @@ impl Link {
         let registration = match self.registration {
             Registration::Due { at } => Some(at),
             Registration::Registered {
-                next: Next::UpdateAt(at),
+                next: Next::UpdateAt(at) | Next::UpdateAfter(at),
                 ..
             } => Some(at),
-            _ => None,
+            _ => self.list.as_ref().and_then(|list| list.due),
         };
         let registration = registration.filter(|_| registers);
         let coap = self.coap.next_deadline().map(Instant::as_millis);
