@@ -1,6 +1,7 @@
 //! One server: its address, its CoAP conversation, its registration, what it observes, and the one
 //! request of it that waits for an answer. What one server does or refuses stays in its session.
 
+mod list;
 mod observe;
 mod registration;
 
@@ -9,7 +10,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use lwm2m_objects::{Path, Sink, SliceSink};
 use tinsmith_coap::{
     BuildError, Builder, Code, Endpoint, FixedBuffer, Instant, Numbering, OptionNumber, Parameters,
-    Reliability, Request, RequestHandle, SendError, Token, block,
+    Reliability, Request, RequestHandle, SendError, Token,
 };
 
 pub use observe::Observation;
@@ -21,6 +22,7 @@ use crate::platform::{Now, Platform, instant};
 use crate::text::Text;
 use crate::upload::Upload;
 use crate::zero::Live;
+use list::List;
 
 /// Largest confirmable message that we send, in bytes: a Register, a notification of one block.
 pub(crate) const MAX_CONFIRMABLE: usize = 704;
@@ -134,26 +136,6 @@ pub(crate) struct Link {
     tells_binding: bool,
     /// The server wants to be left alone for so many seconds.
     disabled_s: Option<u32>,
-}
-
-/// The payload of a Register or Update that goes out in blocks.
-struct List {
-    _live: Live,
-    blocks: block::Upload,
-    said: Said,
-    /// The next block may go (monotonic, ms).
-    due: Option<u64>,
-    /// The server has lost it once (4.08).
-    restarted: bool,
-}
-
-/// What a Register or Update says in its parameters: all its blocks say the same.
-#[derive(Clone, Copy)]
-struct Said {
-    /// Seconds.
-    lifetime: u32,
-    /// The binding is told.
-    binding: bool,
 }
 
 /// Where a registration stands; times are monotonic milliseconds.

@@ -4,35 +4,24 @@
 use core::net::SocketAddr;
 
 use lwm2m_objects::decimal::Decimal;
-use lwm2m_objects::{Counter, Window};
-use tinsmith_coap::block::{Upload, UploadBlock, UploadError, UploadStep};
 use tinsmith_coap::{
-    BuildError, Builder, Code, Message, OptionNumber, SendError, Szx, Token, content_format,
+    BuildError, Builder, Code, Message, OptionNumber, SendError, Token, content_format,
 };
 
-use super::{
-    Link, List, Location, MAX_CONFIRMABLE, Next, Registration, Said, Session, add_query, add_text,
-};
+use super::list::{self, List, Said};
+use super::{Link, Location, Next, Registration, Session, add_query, add_text};
 use crate::device::Device;
 use crate::event::Event;
 use crate::handler::Origin;
 use crate::object::View;
 use crate::objects::{Objects, Tree};
 use crate::platform::{Now, Platform, back_off, token};
-use crate::zero::Live;
 
 /// Attempts to register after which a server counts as failing.
 const MAX_ATTEMPTS: u8 = 6;
 
 /// The longest that a server may ask to be left alone, in seconds.
 const LONGEST_WAIT_S: u32 = 86_400;
-/// Bytes of a list of objects that go in one message; with the longest names it still fits the
-/// retransmission buffer.
-const WHOLE: usize = 576;
-/// Bytes of a block of a longer one.
-const BLOCK: usize = 512;
-const _: () = assert!(WHOLE + 128 <= MAX_CONFIRMABLE);
-
 /// What a server is sent.
 #[derive(Clone, Copy)]
 enum What {
@@ -181,7 +170,7 @@ impl Session<'_> {
                 add_query(b, b"b=", b"U")?;
             }
             match block {
-                Some(block) => add_block(b, &tree, &block),
+                Some(block) => list::add_block(b, &tree, &block),
                 None if lists => add_text(b, &mut |sink| tree.write_links(sink)),
                 None => Ok(()),
             }
@@ -365,40 +354,6 @@ impl Registration {
     }
 }
 
-impl List {
-    /// None if it fits a message.
-    fn of(tree: &Tree<'_>, said: Said) -> Option<Self> {
-        let mut all = Counter::new();
-        tree.write_links(&mut all);
-        (all.total() > WHOLE).then(|| Self {
-            _live: Live::Live,
-            blocks: Upload::new(all.total() as u32, Szx::at_most(BLOCK), None),
-            said,
-            due: None,
-            restarted: false,
-        })
-    }
-
-    fn is_due(&self, now: Now) -> bool {
-        self.due.is_some_and(|at| at <= now.mono)
-    }
-
-    /// Takes the answer to a block; false if there is no other to send.
-    fn next(&mut self, now: Now, message: Option<&Message<'_>>) -> bool {
-        let goes_on = match message.map(|message| self.blocks.on_response(message)) {
-            Some(Ok(UploadStep::Continue)) => true,
-            Some(Err(UploadError::Incomplete)) if !self.restarted => {
-                self.restarted = true;
-                self.blocks.restart();
-                true
-            }
-            _ => false,
-        };
-        self.due = goes_on.then_some(now.mono);
-        goes_on
-    }
-}
-
 fn lifetime(device: &Device<'_>, instance: u16) -> u32 {
     let server = device.accounts.server(instance);
     server.map_or(86_400, |s| s.lifetime)
@@ -409,20 +364,6 @@ pub(crate) fn asks_to_wait(message: &Message<'_>) -> Option<u64> {
     let is_busy = message.code() == Code::SERVICE_UNAVAILABLE;
     let seconds = message.max_age().filter(|_| is_busy)?;
     Some(u64::from(seconds.clamp(1, LONGEST_WAIT_S)) * 1000)
-}
-
-/// Adds a block of the list of objects.
-fn add_block(b: &mut Builder<'_>, tree: &Tree<'_>, block: &UploadBlock) -> Result<(), BuildError> {
-    block.options(b)?;
-    if b.payload_space() < block.len {
-        return Err(BuildError::Full);
-    }
-    b.payload_with(block.len, |place| {
-        let mut window = Window::new(place, block.offset as usize);
-        tree.write_links(&mut window);
-        Ok::<_, BuildError>(window.len())
-    })?;
-    Ok(())
 }
 
 fn add_location(b: &mut Builder<'_>, location: &Location) -> Result<(), BuildError> {
