@@ -20,6 +20,7 @@ mod gone;
 mod inbound;
 mod job;
 mod link;
+mod long;
 mod models;
 mod observation;
 mod peer;
@@ -44,6 +45,7 @@ mod uploads;
 
 pub use body::Body;
 pub use config::{Limits, ShardConfig};
+pub use long::refuse_long;
 pub use models::{ModelSource, Models};
 pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
