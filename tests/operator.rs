@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::process::{Device, Server, run, tinsmith, wait, write};
+use common::process::{Device, Process, Server, run, tinsmith, wait, write};
 use serde_json::{Value, json};
 
 fn text(bytes: &[u8]) -> String {
@@ -435,4 +435,24 @@ fn shells_and_man_are_served() {
         assert!(page.contains(".TH"), "{page}");
     }
     assert!(!pages.join("tinsmith-compile-child.1").exists());
+}
+
+#[test]
+fn a_device_registers_without_a_bootstrap() {
+    let (folder, server) = server();
+    let flash = folder.path().join("flash").display().to_string();
+    let uri = format!("coap://{}", server.coap);
+    let arguments = ["host-device", "--endpoint", "alone", "--target", "nrf52840"];
+    let mut command = tinsmith();
+    command
+        .args(arguments)
+        .args(["--flash", &flash, "--server", &uri]);
+    let _device = Process::spawn(command.stderr(Stdio::null()));
+    server.registered("alone");
+    let shown = server.get("devices/alone/resources/1/0/0");
+    assert_eq!(shown["values"][0]["value"], 1, "{shown:#}");
+    for wrong in [&[][..], &["--server", &uri, "--bootstrap", &uri]] {
+        let output = run(&[&arguments, &["--flash", &flash][..], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    }
 }

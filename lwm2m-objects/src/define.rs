@@ -50,6 +50,13 @@ impl ResourceModel {
         self
     }
 
+    /// The same, which every instance has.
+    #[must_use]
+    pub const fn that_is_mandatory(mut self) -> Self {
+        self.mandatory = true;
+        self
+    }
+
     /// The same with values in a range.
     #[must_use]
     pub const fn with_range(mut self, range: &'static Range) -> Self {

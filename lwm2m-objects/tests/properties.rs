@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lwm2m_objects::cbor::{self, Major};
 use lwm2m_objects::format::{self, ContentFormat, decode_all, encode, encode_vec, link};
 use lwm2m_objects::model::{self, Builtin, NoModels, Range, ResourceModel};
 use lwm2m_objects::{
@@ -9,19 +10,21 @@ use lwm2m_objects::{
 };
 use proptest::prelude::*;
 
-const PACKS: [ContentFormat; 3] = [
+const PACKS: [ContentFormat; 4] = [
     ContentFormat::TLV,
     ContentFormat::SENML_CBOR,
     ContentFormat::SENML_JSON,
+    ContentFormat::LWM2M_CBOR,
 ];
 const SINGLES: [ContentFormat; 2] = [ContentFormat::TEXT, ContentFormat::CBOR];
-const ALL: [ContentFormat; 6] = [
+const ALL: [ContentFormat; 7] = [
     ContentFormat::TEXT,
     ContentFormat::OPAQUE,
     ContentFormat::CBOR,
     ContentFormat::TLV,
     ContentFormat::SENML_CBOR,
     ContentFormat::SENML_JSON,
+    ContentFormat::LWM2M_CBOR,
 ];
 
 type Values = Vec<(Path, OwnedValue)>;
@@ -113,6 +116,14 @@ proptest! {
             encode(format, &base, &values, &mut counter).unwrap();
             prop_assert_eq!(counter.total(), bytes.len());
         }
+    }
+
+    #[test]
+    fn lwm2m_cbor_has_two_shapes(values in records(), joins in any::<u64>(), open in any::<bool>()) {
+        let base = values[0].0.truncated(1);
+        let bytes = shaped(&values, 0, joins, open);
+        let decoded = decode_all(ContentFormat::LWM2M_CBOR, &base, &bytes, &Builtin);
+        prop_assert_eq!(decoded, Ok(values), "{:02x?}", bytes);
     }
 
     #[test]
@@ -215,6 +226,49 @@ proptest! {
     }
 }
 
+/// The values as maps, each key with as many ids as a bit after the other of `joins` says; maps of
+/// indefinite length if `open`.
+fn shaped(values: &[(Path, OwnedValue)], depth: usize, joins: u64, open: bool) -> Vec<u8> {
+    let mut entries = Vec::new();
+    let mut count = 0;
+    let mut rest = values;
+    while let Some((first, value)) = rest.first() {
+        let mut end = depth + 1;
+        while end < first.ids().len() && joins >> ((count + end) % 64) & 1 == 1 {
+            end += 1;
+        }
+        let key = first.truncated(end);
+        let same = rest
+            .iter()
+            .take_while(|(path, _)| path.starts_with(&key))
+            .count();
+        let ids = &first.ids()[depth..end];
+        if ids.len() > 1 {
+            cbor::head(&mut entries, Major::Array, ids.len() as u64);
+        }
+        for id in ids {
+            cbor::head(&mut entries, Major::Unsigned, u64::from(*id));
+        }
+        if end == first.ids().len() {
+            let one = vec![(*first, value.clone())];
+            entries.extend(encode_vec(ContentFormat::CBOR, first, &one).expect("a value"));
+        } else {
+            entries.extend(shaped(&rest[..same], end, joins.rotate_right(7), open));
+        }
+        rest = &rest[same..];
+        count += 1;
+    }
+    let mut map = Vec::new();
+    if open {
+        map.push(0xbf);
+        entries.push(0xff);
+    } else {
+        cbor::head(&mut map, Major::Map, count as u64);
+    }
+    map.extend(entries);
+    map
+}
+
 /// Whatever the bytes are: no more records than bytes, with definitions and without, and no more
 /// text and bytes in their values than the payload has.
 fn bounded(format: ContentFormat, base: &Path, bytes: &[u8]) {
@@ -261,11 +315,7 @@ fn a_visitor_can_stop() {
 
 #[test]
 fn formats_without_a_codec_are_refused() {
-    for format in [
-        ContentFormat::LINK,
-        ContentFormat::OMA_JSON,
-        ContentFormat::LWM2M_CBOR,
-    ] {
+    for format in [ContentFormat::LINK, ContentFormat::OMA_JSON] {
         let unsupported = FormatError::UnsupportedFormat(format);
         assert!(!format.is_supported());
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tinsmith_board_host::{Config, run};
+use tinsmith_board_host::{Config, Factory, run};
 
 /// Be a device: the client of a microcontroller as a process, its flash in a file.
 #[derive(clap::Args)]
@@ -10,9 +10,8 @@ pub(super) struct HostDevice {
     /// Endpoint name.
     #[arg(long)]
     endpoint: String,
-    /// The bootstrap server: coap://ADDRESS:PORT.
-    #[arg(long, value_name = "URI")]
-    bootstrap: String,
+    #[command(flatten)]
+    first: First,
     /// What the device is made of (a wrong name lists all), or a file like those in
     /// device-client/boards/targets.
     #[arg(long, value_name = "NAME|FILE")]
@@ -25,11 +24,32 @@ pub(super) struct HostDevice {
     quiet: bool,
 }
 
+/// The server that it knows first.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct First {
+    /// The bootstrap server: coap://ADDRESS:PORT.
+    #[arg(long, value_name = "URI")]
+    bootstrap: Option<String>,
+    /// A server to register at without a bootstrap: coap://ADDRESS:PORT.
+    #[arg(long, value_name = "URI")]
+    server: Option<String>,
+}
+
+impl First {
+    fn factory(self) -> Factory {
+        match self.server {
+            Some(server) => Factory::Server(server),
+            None => Factory::Bootstrap(self.bootstrap.unwrap_or_default()),
+        }
+    }
+}
+
 impl HostDevice {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = Config {
             endpoint: self.endpoint,
-            bootstrap: self.bootstrap,
+            factory: self.first.factory(),
             target: self.target,
             flash: self.flash,
             log: !self.quiet,

@@ -203,6 +203,11 @@ impl ApiError {
                 };
                 (StatusCode::BAD_GATEWAY, "device_refused", text)
             }
+            Outcome::NotObserved(_) => (
+                StatusCode::BAD_GATEWAY,
+                "device_refused",
+                "the device answered, but does not observe that".to_owned(),
+            ),
             Outcome::Malformed(text) => (
                 StatusCode::BAD_GATEWAY,
                 "device_malformed",

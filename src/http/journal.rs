@@ -164,6 +164,13 @@ impl Journal {
                     Some(error) => info!(%endpoint, %error, "bootstrap failed"),
                 }
             }
+            Event::Unreadable {
+                endpoint,
+                target,
+                error,
+            } => {
+                warn!(%endpoint, %target, %error, "a notification can't be read");
+            }
             Event::Completed { outcome, .. } => count(REQUESTS, kind(outcome)),
             _ => {}
         }

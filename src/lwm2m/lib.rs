@@ -21,6 +21,7 @@ mod inbound;
 mod job;
 mod kinds;
 mod link;
+mod long;
 mod models;
 mod observation;
 mod peer;
@@ -45,6 +46,7 @@ mod uploads;
 
 pub use body::Body;
 pub use config::{Limits, ShardConfig};
+pub use long::refuse_long;
 pub use models::{ModelSource, Models};
 pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;

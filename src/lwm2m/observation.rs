@@ -22,9 +22,11 @@ pub(super) struct Observation {
 pub(super) enum Notified {
     /// Nobody asked for it.
     Unknown,
-    /// Nothing that is new, or that can be read; the observation lives on.
+    /// Nothing that is new.
     Nothing,
     Values(Target, Vec<PathValue>),
+    /// What can't be read, and why; the observation lives on.
+    Unreadable(Target, String),
     /// More than fits into a datagram.
     Long(Target),
     /// An error, by its code: it ends the observation (RFC 7641 §4.2).
@@ -96,7 +98,7 @@ impl Observations {
         let format = content_format(message.content_format(), path);
         match decode(now, format, path, message.payload(), models) {
             Ok(values) => Notified::Values(target, values),
-            Err(_) => Notified::Nothing,
+            Err(error) => Notified::Unreadable(target, format!("{format}: {error}")),
         }
     }
 }

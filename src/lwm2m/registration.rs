@@ -3,7 +3,7 @@
 //! Strict where the specification names an error, tolerant where real devices differ: no
 //! Content-Format, no `b`, links without quotes, objects without instances.
 
-use lwm2m_objects::Path;
+use lwm2m_objects::{ContentFormat, Path};
 use tinsmith_coap::Code;
 
 /// What the sender got wrong; each has one response code.
@@ -107,7 +107,15 @@ fn set<T>(
     Ok(())
 }
 
-/// 1.0, 1.1 or 1.2. Patch releases have no number on the wire; some devices say it all the same, and
+/// The versions, and the content format that a device of each answers in unless it is asked for
+/// another.
+const VERSIONS: [(&str, ContentFormat); 3] = [
+    ("1.0", ContentFormat::TLV),
+    ("1.1", ContentFormat::SENML_CBOR),
+    ("1.2", ContentFormat::LWM2M_CBOR),
+];
+
+/// 1.0, 1.1 or 1.2, if we can read its default format. Patch releases have no number on the wire; some devices say it all the same, and
 /// mean the release that it is of.
 pub(crate) fn release(version: &str) -> Result<&str, RegisterError> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -116,9 +124,13 @@ pub(crate) fn release(version: &str) -> Result<&str, RegisterError> {
         Some(rest) => rest.strip_prefix('.').is_some_and(is_number),
         None => false,
     });
-    match release {
-        Some(release @ ("1.0" | "1.1" | "1.2")) => Ok(release),
-        _ => Err(RegisterError::Version(version.chars().take(16).collect())),
+    let is_spoken = |release: &&str| {
+        let mut known = VERSIONS.iter();
+        known.any(|(version, format)| version == release && format.is_supported())
+    };
+    match release.filter(is_spoken) {
+        Some(release) => Ok(release),
+        None => Err(RegisterError::Version(version.chars().take(16).collect())),
     }
 }
 

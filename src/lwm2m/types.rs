@@ -36,8 +36,8 @@ pub struct DeviceRequest {
     /// What it is asked to do.
     pub operation: Operation,
     /// Wall time (ms) after which the request is answered with [`Outcome::Expired`]. A
-    /// [`Operation::Push`] that has begun goes on as long as each block is acknowledged in time;
-    /// it ends with [`Outcome::TimedOut`] when one is not. Of an [`Operation::Unit`] it bounds the
+    /// [`Operation::Push`] that has begun, or an [`Operation::Write`] in blocks, goes on as long as
+    /// each block is acknowledged in time; it ends with [`Outcome::TimedOut`] when one is not. Of an [`Operation::Unit`] it bounds the
     /// first operation; each that follows has as long again.
     pub expires: u64,
     /// Survives the end of the process: stored before it is sent, sent after a restart if it is
@@ -181,6 +181,9 @@ impl Operation {
 pub enum Outcome {
     /// 2.05 with decoded values, complete paths.
     Content(Vec<PathValue>),
+    /// 2.05 with the values that were to be observed, and no observation: the answer had no Observe
+    /// option, so the device will not notify (RFC 7641 §3.1).
+    NotObserved(Vec<PathValue>),
     /// 2.05 to a Discover: the link-format text.
     Links(String),
     /// 2.01, 2.02, 2.04.
@@ -267,6 +270,15 @@ pub enum Event {
         target: Target,
         /// Complete paths and values.
         values: Vec<PathValue>,
+    },
+    /// A notification that can't be read: its values are lost, the observation goes on.
+    Unreadable {
+        /// The device.
+        endpoint: Endpoint,
+        /// What is observed.
+        target: Target,
+        /// What is wrong with it.
+        error: String,
     },
     /// An observation ended without being cancelled: the device answered with an error
     /// (RFC 7641 §4.2), or it was the oldest of too many. It is not started again.

@@ -8,9 +8,9 @@ use tracing::{debug, warn};
 
 use super::message::{Packets, ToShard};
 use super::peers::Router;
-use tinsmith_lwm2m::ListenerId;
+use tinsmith_lwm2m::{ListenerId, refuse_long};
 use tinsmith_transport::udp::BATCH;
-use tinsmith_transport::{Listener, ReceiveBatch};
+use tinsmith_transport::{Listener, Outgoing, ReceiveBatch};
 
 /// Bytes of a batch of datagrams as they usually are; more is no fault.
 const ROOM: usize = BATCH * 160;
@@ -46,6 +46,7 @@ impl Worker {
                     }
                 }
             }
+            self.refuse(listener, &batch).await;
             self.distribute(&batch, &mut parts);
             for (part, shard) in parts.iter_mut().zip(&self.shards) {
                 if part.is_empty() {
@@ -56,6 +57,22 @@ impl Worker {
                     debug!("a shard is too busy, datagrams dropped");
                 }
             }
+        }
+    }
+
+    /// Answers what is longer than we take.
+    async fn refuse(&self, listener: &Listener, batch: &ReceiveBatch) {
+        let answers = batch.cut().filter_map(|received| {
+            Some(Outgoing {
+                to: received.peer,
+                identity: received.identity.clone(),
+                bytes: refuse_long(received.bytes)?,
+            })
+        });
+        let mut answers: Vec<_> = answers.collect();
+        if !answers.is_empty() {
+            // What can't be sent now is repeated by the sender.
+            let _ = listener.send(&mut answers, &mut Vec::new()).await;
         }
     }
 

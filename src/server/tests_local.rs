@@ -222,3 +222,27 @@ async fn a_deleted_device_is_forgotten_and_may_come_again() {
     assert!(server.device("dev1").await.unwrap().is_some());
     server.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_datagram_that_is_too_long_is_answered() {
+    let (server, mut network) = serve(MemoryStore::new(), Config::default()).await;
+    register(&mut network, 1, "dev1").await;
+    let mut long = message(Code::POST, 9, b"long", |b| {
+        b.option(OptionNumber::URI_PATH, b"rd").unwrap();
+        b.payload(b"</3/0>").unwrap();
+    });
+    long.resize(5_000, b',');
+    for (from, identity) in [(peer(1), psk("dev1")), (peer(2), Identity::None)] {
+        network.deliver(from, identity.clone(), long.clone());
+        let answer = sent(&mut network).await;
+        assert_eq!((answer.to, answer.identity), (from, identity));
+        let answer = Message::parse(&answer.bytes).unwrap();
+        assert_eq!(answer.code(), Code::REQUEST_ENTITY_TOO_LARGE);
+        assert_eq!(
+            (answer.message_id(), answer.token().as_bytes()),
+            (9, &b"long"[..])
+        );
+        assert_eq!(answer.block1().unwrap().map(|b| b.szx.size()), Some(1024));
+    }
+    server.shutdown().await;
+}

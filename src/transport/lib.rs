@@ -50,6 +50,8 @@ pub enum NotSent {
 pub struct ReceiveBatch {
     buffer: Box<[u8]>,
     items: Vec<(Peer, Identity, Range<usize>)>,
+    /// Like `items`.
+    cut: Vec<(Peer, Identity, Range<usize>)>,
     gone: Vec<Peer>,
 }
 
@@ -59,13 +61,26 @@ impl ReceiveBatch {
         ReceiveBatch {
             buffer: vec![0; udp::BATCH * udp::MAX_DATAGRAM].into_boxed_slice(),
             items: Vec::with_capacity(udp::BATCH),
+            cut: Vec::new(),
             gone: Vec::new(),
         }
     }
 
     /// The datagrams, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
-        self.items.iter().map(|(peer, identity, range)| Received {
+        self.received(&self.items)
+    }
+
+    /// The first [`udp::MAX_DATAGRAM`] bytes of those that are longer.
+    pub fn cut(&self) -> impl Iterator<Item = Received<'_>> {
+        self.received(&self.cut)
+    }
+
+    fn received<'b>(
+        &'b self,
+        items: &'b [(Peer, Identity, Range<usize>)],
+    ) -> impl Iterator<Item = Received<'b>> {
+        items.iter().map(|(peer, identity, range)| Received {
             peer: *peer,
             identity,
             bytes: &self.buffer[range.clone()],
@@ -79,6 +94,7 @@ impl ReceiveBatch {
 
     fn clear(&mut self) {
         self.items.clear();
+        self.cut.clear();
         self.gone.clear();
     }
 }

@@ -58,7 +58,7 @@ pub fn local(address: SocketAddr) -> (Listener, Network) {
 }
 
 impl Network {
-    /// A datagram arrives. Longer ones than [`udp::MAX_DATAGRAM`] are dropped.
+    /// A datagram arrives. Of a longer one than [`udp::MAX_DATAGRAM`] there is the beginning.
     pub fn deliver(&self, from: Peer, identity: Identity, datagram: Vec<u8>) {
         let _ = self.inbox.send(Arrival::Datagram(from, identity, datagram));
     }
@@ -105,15 +105,20 @@ impl LocalListener {
             match arrival {
                 Arrival::Gone(peer) => batch.gone.push(peer),
                 Arrival::Datagram(peer, identity, bytes) => {
-                    if bytes.len() <= udp::MAX_DATAGRAM {
-                        let range = used..used + bytes.len();
-                        used = range.end;
-                        batch.buffer[range.clone()].copy_from_slice(&bytes);
-                        batch.items.push((peer, identity, range));
-                    }
+                    let len = bytes.len().min(udp::MAX_DATAGRAM);
+                    let range = used..used + len;
+                    used = range.end;
+                    batch.buffer[range.clone()].copy_from_slice(&bytes[..len]);
+                    let whole = len == bytes.len();
+                    let list = if whole {
+                        &mut batch.items
+                    } else {
+                        &mut batch.cut
+                    };
+                    list.push((peer, identity, range));
                 }
             }
-            next = (batch.items.len() < udp::BATCH)
+            next = (batch.items.len() + batch.cut.len() < udp::BATCH)
                 .then(|| inbox.try_recv().ok())
                 .flatten();
         }
@@ -163,6 +168,8 @@ mod tests {
         assert_eq!((found[0].peer, found[0].identity), (peer, &psk));
         assert_eq!(found[0].bytes, b"hello");
         assert_eq!(batch.gone(), [other]);
+        let cut: Vec<_> = batch.cut().map(|r| (r.peer, r.bytes.len())).collect();
+        assert_eq!(cut, [(other, udp::MAX_DATAGRAM)]);
 
         let to = |to: Peer| Outgoing {
             to,

@@ -17,7 +17,7 @@ use tinsmith_peer::{Identity, Peer};
 
 /// Datagrams per system call.
 pub const BATCH: usize = 64;
-/// The longest datagram that is taken; longer ones are dropped. CoAP's are at most 1,280 bytes on
+/// The longest datagram that is taken; of a longer one there is the beginning. CoAP's are at most 1,280 bytes on
 /// IPv6 without fragments, and 1,152 by default (RFC 7252 §4.6).
 pub const MAX_DATAGRAM: usize = 2048;
 /// What is asked of the kernel for each direction, in bytes.
@@ -105,7 +105,9 @@ fn receive_with(
     batch: &mut ReceiveBatch,
 ) -> io::Result<()> {
     batch.clear();
-    let ReceiveBatch { buffer, items, .. } = batch;
+    let ReceiveBatch {
+        buffer, items, cut, ..
+    } = batch;
     let mut chunks = buffer.chunks_exact_mut(MAX_DATAGRAM);
     let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
         std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
@@ -117,13 +119,12 @@ fn receive_with(
         Err(error) => return Err(error.into()),
     };
     for (i, message) in received.enumerate() {
-        if message.flags.contains(MsgFlags::MSG_TRUNC) {
-            continue;
-        }
         if let Some(from) = message.address.as_ref().and_then(to_std) {
             let start = i * MAX_DATAGRAM;
-            let range = start..start + message.bytes;
-            items.push((Peer::udp(from), Identity::None, range));
+            let range = start..start + message.bytes.min(MAX_DATAGRAM);
+            let whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
+            let list = if whole { &mut *items } else { &mut *cut };
+            list.push((Peer::udp(from), Identity::None, range));
         }
     }
     Ok(())
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_overlong_datagram_is_dropped() {
+    async fn of_an_overlong_datagram_there_is_the_beginning() {
         let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut out = vec![
@@ -232,11 +233,14 @@ mod tests {
         ];
         a.send(&mut out).await.unwrap();
         let mut batch = ReceiveBatch::new();
-        let mut seen = Vec::new();
+        let (mut seen, mut cut) = (Vec::new(), Vec::new());
         while seen.is_empty() {
             b.receive(&mut batch).await.unwrap();
             seen.extend(batch.iter().map(|r| r.bytes.to_vec()));
+            cut.extend(batch.cut().map(|r| (r.peer, r.bytes.to_vec())));
         }
         assert_eq!(seen, [vec![2; 4]]);
+        let from = Peer::udp(a.local_addr());
+        assert_eq!(cut, [(from, vec![1; MAX_DATAGRAM])]);
     }
 }

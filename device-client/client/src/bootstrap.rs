@@ -23,7 +23,7 @@ use crate::handler::Origin;
 use crate::manage::write::{bootstrap_write, delete};
 use crate::objects::Tree;
 use crate::platform::{Now, Platform, back_off, token};
-use crate::session::{Session, add_query, add_text};
+use crate::session::{Session, add_query, add_text, asks_to_wait};
 use crate::store::accounts::Accounts;
 use crate::turn::{Turn, with_body};
 
@@ -53,6 +53,8 @@ pub(crate) struct Bootstrap<'a> {
     pub(crate) phase: Phase,
     /// Attempts that failed in a row.
     failures: u8,
+    /// The server asked to be left alone for so long, milliseconds.
+    hold: u64,
     /// The accounts as the bootstrap server sees them, while it may change them.
     staged: &'a mut Accounts,
 }
@@ -68,6 +70,7 @@ impl<'a> Bootstrap<'a> {
         Self {
             phase: Phase::Operational,
             failures: 0,
+            hold: 0,
             staged,
         }
     }
@@ -95,7 +98,7 @@ impl<'a> Bootstrap<'a> {
     ) {
         session.close();
         let account = device.accounts.bootstrap();
-        let factory = device.config.bootstrap_uri;
+        let factory = device.config.factory.uri();
         let address = account.and_then(|a| crate::uri::parse(a.uri.as_str()));
         if let Some(address) = address.or_else(|| crate::uri::parse(factory)) {
             session.open(address, Origin::Bootstrap, now, platform);
@@ -104,7 +107,7 @@ impl<'a> Bootstrap<'a> {
             0 => account.map_or(0, |a| u64::from(a.hold_off) * 1000),
             failures => back_off(failures, platform),
         };
-        let until = now.mono + wait;
+        let until = now.mono + wait.max(core::mem::take(&mut self.hold));
         self.phase = Phase::Waiting { until };
     }
 
@@ -169,7 +172,10 @@ impl<'a> Bootstrap<'a> {
                 self.phase = Phase::Running { silent_until };
                 None
             }
-            Some(code) => Some(BootstrapError::Rejected(code.byte())),
+            Some(code) => {
+                self.hold = message.and_then(asks_to_wait).unwrap_or(0);
+                Some(BootstrapError::Rejected(code.byte()))
+            }
             None => Some(BootstrapError::TimedOut),
         }
     }
@@ -243,7 +249,8 @@ impl<'a> Bootstrap<'a> {
             Phase::Requested { .. } | Phase::Running { .. } => &*self.staged,
             _ => &*tree.view.device.accounts,
         };
-        let mut links = LinkWriter::after("lwm2m=1.1", sink);
+        let mut links = LinkWriter::new(sink);
+        links.link(&Path::ROOT).token("lwm2m", "1.1");
         let wanted = |object| path.object_id().is_none_or(|id| id == object);
         let security = accounts.security.iter().flatten();
         for s in security.filter(|_| wanted(ids::LWM2M_SECURITY)) {

@@ -105,11 +105,8 @@ impl Client<'_> {
         let session = &mut self.sessions[index];
         session.registration_response(now, token, message, &mut self.device, platform);
         // As long as one server is there, the others are asked again and again.
-        if self.sessions[1..]
-            .iter()
-            .filter_map(Session::is_failing)
-            .all(|failing| failing)
-        {
+        let mut servers = self.sessions[1..].iter().filter_map(Session::is_failing);
+        if servers.all(|failing| failing) && self.device.has_bootstrap() {
             self.bootstrap.forget_failures();
             self.start_bootstrap(now, platform);
         }
@@ -301,11 +298,20 @@ impl Client<'_> {
     /// What handlers want of the sessions.
     fn carry_out_wishes(&mut self, now: Now) {
         let wishes = &mut self.device.wishes;
+        let binding = core::mem::take(&mut wishes.binding);
         if let Some(instance) = wishes.update.take() {
             for session in self.sessions.iter_mut() {
-                session.trigger_update(now, instance);
+                session.trigger_update(now, instance, binding);
             }
         }
+        if let Some(instance) = wishes.disable.take() {
+            let timeout = self.device.accounts.server(instance);
+            let timeout = timeout.map_or(0, |s| s.disable_timeout);
+            for session in self.sessions.iter_mut() {
+                session.disable(instance, timeout);
+            }
+        }
+        let wishes = &mut self.device.wishes;
         let finished = wishes.finished.take();
         if let Some(path) = wishes.forget_upload.take() {
             for link in self.sessions.iter_mut().filter_map(|s| s.link_mut()) {

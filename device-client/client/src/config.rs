@@ -10,8 +10,8 @@ use crate::flash::{FlashLayout, LayoutError};
 pub struct Config<'a> {
     /// Endpoint name, at most 64 bytes.
     pub endpoint: &'a str,
-    /// Factory bootstrap account: the URI of the bootstrap server, `coap://ADDRESS:PORT`.
-    pub bootstrap_uri: &'a str,
+    /// The account that it has before any bootstrap.
+    pub factory: Factory<'a>,
     /// /3/0/0
     pub manufacturer: &'a str,
     /// /3/0/1
@@ -39,6 +39,25 @@ pub struct Config<'a> {
     pub instruction_sets: u32,
 }
 
+/// The account that a client has before any bootstrap (LwM2M TS 1.1 §6.1.3), by the URI of the
+/// server, `coap://ADDRESS:PORT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factory<'a> {
+    /// A bootstrap server, which gives the others.
+    Bootstrap(&'a str),
+    /// A management server with Short Server Id 1; there is no bootstrap. Accounts on flash count
+    /// if they have this server.
+    Server(&'a str),
+}
+
+impl<'a> Factory<'a> {
+    pub(crate) const fn uri(&self) -> &'a str {
+        match self {
+            Self::Bootstrap(uri) | Self::Server(uri) => uri,
+        }
+    }
+}
+
 /// Why a client can't be made: the board's mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -47,8 +66,8 @@ pub enum ConfigError {
     Layout(LayoutError),
     /// The endpoint name is empty or longer than 64 bytes.
     Endpoint,
-    /// The bootstrap URI is not `coap://ADDRESS:PORT` with an IP address.
-    BootstrapUri,
+    /// The URI of the factory account is not `coap://ADDRESS:PORT` with an IP address.
+    Uri,
     /// Fewer than two sessions, or more than 255.
     Sessions,
     /// Two objects have the same id, or the application has one that is the client's.

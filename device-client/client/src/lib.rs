@@ -59,7 +59,7 @@ mod uri;
 mod zero;
 
 pub use client::Client;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Factory};
 #[cfg(any(test, feature = "std"))]
 pub use device::module_class;
 pub use event::{BootstrapError, Event};

@@ -134,8 +134,22 @@ pub trait Object {
         Ok(Body::Value)
     }
 
+    /// Would [`write`](Self::write) take this value? The instance may not have been created yet.
+    /// A server that writes several resources at once is refused before any of them changes.
+    ///
+    /// # Errors
+    /// The code of the answer.
+    fn check(
+        &self,
+        _context: &Context<'_, '_>,
+        _target: Target,
+        _value: Value<'_>,
+    ) -> Result<(), Code> {
+        Ok(())
+    }
+
     /// Takes a value. A server that writes several resources at once calls it for each of them,
-    /// when all have been checked.
+    /// when all have been checked; what [`check`](Self::check) lets pass it has to take.
     ///
     /// # Errors
     /// The code of the answer.
@@ -193,6 +207,11 @@ pub trait Object {
     /// The code of the answer.
     fn delete(&self, _context: &mut Context<'_, '_>, _instance: u16) -> Result<Done, Code> {
         Err(Code::METHOD_NOT_ALLOWED)
+    }
+
+    /// A resource that can't be read, as an action, is there: it is listed, and executed.
+    fn offers(&self, _view: &View<'_>, _instance: u16, _resource: u16) -> bool {
+        true
     }
 
     /// A change of what is at `path` is to be kept from observers for now.

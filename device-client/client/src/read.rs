@@ -128,7 +128,12 @@ pub(crate) fn read_format(
     if let Some(id) = path.resource_id() {
         let resource = definition.resource(id).ok_or(Code::NOT_FOUND)?;
         if accept == Some(ContentFormat::LINK) {
-            return Ok(ContentFormat::LINK);
+            // A resource instance is no target of Discover (LwM2M TS 1.1 §6.3.2).
+            if path.depth() == 4 {
+                return Err(Code::METHOD_NOT_ALLOWED);
+            }
+            let found = tree.values_of(object, path, resource);
+            return found.map(|_| ContentFormat::LINK).ok_or(Code::NOT_FOUND);
         }
         if !resource.operations().readable() {
             return Err(Code::METHOD_NOT_ALLOWED);

@@ -61,7 +61,7 @@ impl<'a> Client<'a> {
             return Err(ConfigError::Objects);
         }
         self.device.start(platform)?;
-        if self.device.accounts.is_consistent() {
+        if self.device.accounts.suit(self.device.config.factory) {
             self.connect_servers(now, platform);
         } else {
             self.start_bootstrap(now, platform);

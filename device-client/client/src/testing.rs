@@ -9,6 +9,7 @@ use tinsmith_module::build::{
 use tinsmith_module::{Kernel, kernels};
 use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id, sha256};
 
+use crate::config::Factory;
 use crate::flash::{FlashLayout, FlashRead, Region};
 use crate::mem_flash::MemFlash;
 use crate::platform::Platform;
@@ -20,6 +21,7 @@ pub(crate) const WIDTH: usize = 16;
 pub(crate) struct Board {
     pub(crate) flash: MemFlash,
     pub(crate) layout: FlashLayout,
+    pub(crate) factory: Factory<'static>,
     /// What the product lists.
     pub(crate) formats: &'static [Codec],
     pub(crate) kernels: &'static [&'static Kernel],
@@ -51,6 +53,7 @@ impl Board {
         Self {
             flash: MemFlash::new(24576, write_unit as usize),
             layout,
+            factory: Factory::Bootstrap("coap://10.0.0.1:5683"),
             formats: Codec::ALL,
             kernels: kernels::ALL,
             seed: 1,

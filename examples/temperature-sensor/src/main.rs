@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use temperature_sensor::Temperature;
-use tinsmith_board_host::{Application, Config, run_with};
+use tinsmith_board_host::{Application, Config, Factory, run_with};
 use tinsmith_client::Input;
 
 /// Degrees Celsius of the first thermal zone; a machine without one is as warm as a room.
@@ -22,7 +22,7 @@ fn main() {
     };
     let config = Config {
         endpoint: endpoint.clone(),
-        bootstrap: bootstrap.clone(),
+        factory: Factory::Bootstrap(bootstrap.clone()),
         target: target.clone(),
         flash: flash.into(),
         log: true,

@@ -20,17 +20,31 @@ pub(super) fn decode<const DECIMALS: bool>(
 ) -> Result<(), FormatError> {
     let expected = guard::type_of(models, base)?;
     let mut items = Items::new(payload);
+    let value = value::<DECIMALS>(&mut items, expected, scratch)?;
+    if !items.is_empty() {
+        return Err(FormatError::TrailingBytes);
+    }
+    emit(models, *base, None, value, visit)
+}
+
+/// The next item as a value, of the type that a definition says if there is one; a text or bytes in
+/// pieces are put together in `scratch`.
+pub(super) fn value<'v, 'p: 'v, const DECIMALS: bool>(
+    items: &mut Items<'p>,
+    expected: Option<ValueType>,
+    scratch: &'v mut [u8],
+) -> Result<Value<'v>, FormatError> {
     if items.major()? == TAG && expected == Some(ValueType::Time) {
         let epoch = items.head()?.argument == 1;
         if !epoch || items.major()? == TAG {
             return Err(FormatError::Syntax);
         }
     }
-    let value = match items.major()? {
+    Ok(match items.major()? {
         SIMPLE if items.at_bool() => Value::Boolean(items.bool()?),
         TEXT => {
             let span = items.string(TEXT, scratch)?;
-            let text = str(span.of(payload, scratch))?;
+            let text = str(span.of(items.input(), scratch))?;
             if expected == Some(ValueType::Objlnk) {
                 Value::Objlnk(Objlnk::parse(text).ok_or(FormatError::BadObjectLink)?)
             } else {
@@ -39,14 +53,10 @@ pub(super) fn decode<const DECIMALS: bool>(
         }
         BYTES => {
             let span = items.string(BYTES, scratch)?;
-            Value::Opaque(span.of(payload, scratch))
+            Value::Opaque(span.of(items.input(), scratch))
         }
-        _ => number::<DECIMALS>(&mut items)?.value()?,
-    };
-    if !items.is_empty() {
-        return Err(FormatError::TrailingBytes);
-    }
-    emit(models, *base, None, value, visit)
+        _ => number::<DECIMALS>(items)?.value()?,
+    })
 }
 
 pub(super) fn encode(

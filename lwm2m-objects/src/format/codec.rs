@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::{ContentFormat, FormatError, Visitor};
-use super::{cbor, opaque, senml_cbor, senml_json, text, tlv};
+use super::{cbor, lwm2m_cbor, opaque, senml_cbor, senml_json, text, tlv};
 use crate::model::Models;
 use crate::{Path, Records, Sink, ValueType};
 
@@ -72,6 +72,18 @@ impl Codec {
         decode: senml_cbor::decode::<false>,
         ..Self::SENML_CBOR
     };
+    /// LwM2M CBOR.
+    pub const LWM2M_CBOR: Self = Self {
+        format: ContentFormat::LWM2M_CBOR,
+        floats: true,
+        decode: lwm2m_cbor::decode::<true>,
+        encode: lwm2m_cbor::encode,
+    };
+    /// LwM2M CBOR without decimal fractions.
+    pub const LWM2M_CBOR_WITHOUT_DECIMALS: Self = Self {
+        decode: lwm2m_cbor::decode::<false>,
+        ..Self::LWM2M_CBOR
+    };
     /// OMA LwM2M TLV.
     pub const TLV: Self = Self {
         format: ContentFormat::TLV,
@@ -88,6 +100,7 @@ impl Codec {
         Self::SENML_JSON,
         Self::SENML_CBOR,
         Self::TLV,
+        Self::LWM2M_CBOR,
     ];
 
     /// The number of the format.

@@ -269,12 +269,6 @@ impl<'s> LinkWriter<'s> {
         Self { sink, first: true }
     }
 
-    /// A writer behind something else, which comes first.
-    pub fn after(first: &str, sink: &'s mut dyn Sink) -> Self {
-        sink.write(first.as_bytes());
-        Self { sink, first: false }
-    }
-
     /// Starts a link.
     pub fn link(&mut self, path: &Path) -> &mut Self {
         self.sink.write(if self.first { b"<" } else { b",<" });

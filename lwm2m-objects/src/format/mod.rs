@@ -14,6 +14,7 @@ mod guard;
 mod items;
 mod json;
 pub mod link;
+mod lwm2m_cbor;
 mod number;
 mod opaque;
 mod senml;
@@ -55,7 +56,7 @@ impl ContentFormat {
     pub const TLV: Self = Self(11542);
     /// OMA LwM2M JSON of version 1.0; named only, neither decoded nor encoded.
     pub const OMA_JSON: Self = Self(11543);
-    /// LwM2M CBOR (LwM2M TS 1.2 §7.4.7); named only, neither decoded nor encoded.
+    /// LwM2M CBOR (LwM2M TS 1.2 §7.4.7).
     pub const LWM2M_CBOR: Self = Self(11544);
 
     /// The media type, if the number is known.
@@ -84,7 +85,11 @@ impl ContentFormat {
     /// Can values be decoded from it and encoded to it here?
     #[must_use]
     pub const fn is_supported(self) -> bool {
-        self.is_single_value() || matches!(self, Self::SENML_JSON | Self::SENML_CBOR | Self::TLV)
+        self.is_single_value()
+            || matches!(
+                self,
+                Self::SENML_JSON | Self::SENML_CBOR | Self::TLV | Self::LWM2M_CBOR
+            )
     }
 }
 

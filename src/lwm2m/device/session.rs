@@ -192,6 +192,14 @@ impl Session {
                     values,
                 });
             }
+            Notified::Unreadable(target, error) => {
+                let endpoint = self.endpoint().clone();
+                cx.event(Event::Unreadable {
+                    endpoint,
+                    target,
+                    error,
+                });
+            }
             Notified::Long(target) => self.read_rest(cx, target),
             Notified::Ended(target, code) => {
                 self.dirty = true;

@@ -1,17 +1,18 @@
 //! An answer that comes in: values, or links.
 
-use lwm2m_objects::ContentFormat;
+use lwm2m_objects::{ContentFormat, Path};
 use tinsmith_coap::block::{Download, DownloadError};
 use tinsmith_coap::observe::Freshness;
 use tinsmith_coap::{BuildError, Builder, Code, Instant, Message, OptionNumber, Szx, Token};
 
+use super::formats::to_accept;
 use super::{Step, rejected};
 use crate::content::{content_format, decode};
 use crate::job::Job;
 use crate::models::Models;
 use crate::observation::Observation;
 use crate::target::Target;
-use crate::types::{Now, Operation, Outcome};
+use crate::types::{Now, Operation, Outcome, Registration};
 
 pub(super) struct Fetching {
     max_answer: u32,
@@ -32,10 +33,11 @@ pub(super) struct Fetching {
 const MAX_RESTARTS: u8 = 2;
 
 impl Fetching {
-    /// In whatever format the device likes best, of two if it wants to be told one.
-    pub(super) fn new(max_answer: u32) -> Self {
+    /// In whatever format the device likes best; in others if that is none of ours, or if it wants
+    /// to be told one.
+    pub(super) fn new(max_answer: u32, registration: &Registration) -> Self {
         Fetching {
-            formats: vec![ContentFormat::TLV, ContentFormat::SENML_CBOR],
+            formats: to_accept(registration),
             ..Self::accepting(max_answer, None)
         }
     }
@@ -103,10 +105,11 @@ impl Fetching {
     ) -> Step {
         if self.download.received() == 0
             && !matches!(job.operation, Operation::Discover { .. })
-            && message.code() == Code::NOT_ACCEPTABLE
+            && (message.code() == Code::NOT_ACCEPTABLE || is_foreign(job.path(), message))
             && let Some(format) = self.formats.pop()
         {
             self.accept = Some(format);
+            self.observation = None;
             return Step::Again;
         }
         match self.download.on_response(message) {
@@ -143,6 +146,10 @@ impl Fetching {
         }
     }
 
+    fn is_unobserved(&self, job: &Job) -> bool {
+        matches!(job.operation, Operation::Observe { .. }) && self.observation.is_none()
+    }
+
     fn content(&self, now: Now, job: &Job, models: &Models) -> Outcome {
         match job.operation {
             Operation::Discover { .. } => match std::str::from_utf8(&self.body) {
@@ -154,10 +161,17 @@ impl Fetching {
                 let path = job.path();
                 let format = content_format(self.format, path);
                 match decode(now, format, path, &self.body, models) {
+                    Ok(values) if self.is_unobserved(job) => Outcome::NotObserved(values),
                     Ok(values) => Outcome::Content(values),
                     Err(error) => Outcome::Malformed(format!("{format}: {error}")),
                 }
             }
         }
     }
+}
+
+/// Values in a format that is none of ours.
+fn is_foreign(path: &Path, message: &Message<'_>) -> bool {
+    let format = content_format(message.content_format(), path);
+    message.code() == Code::CONTENT && !format.is_supported()
 }

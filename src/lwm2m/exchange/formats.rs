@@ -1,4 +1,4 @@
-//! In which content format a device is written to.
+//! In which content formats a device is written to and asked.
 
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 
@@ -20,6 +20,27 @@ impl Refused {
     }
 }
 
+/// Formats of many values: first those that the device named, and of a 1.0 the one it has.
+fn best_first(registration: &Registration) -> impl DoubleEndedIterator<Item = ContentFormat> {
+    let mut many = [
+        ContentFormat::SENML_CBOR,
+        ContentFormat::TLV,
+        ContentFormat::LWM2M_CBOR,
+        ContentFormat::SENML_JSON,
+    ];
+    let is_old = registration.announced.version == "1.0";
+    many.sort_by_key(|format| {
+        let is_named = registration.announced.formats.contains(&format.0);
+        (!is_named, is_old && *format != ContentFormat::TLV)
+    });
+    many.into_iter()
+}
+
+/// Formats to ask for, the best last, if the device's own choice is of no use.
+pub(super) fn to_accept(registration: &Registration) -> Vec<ContentFormat> {
+    best_first(registration).rev().collect()
+}
+
 /// Formats for a write, the best last: what the device named, not what it refused before.
 pub(super) fn worst_first(
     registration: &Registration,
@@ -39,16 +60,7 @@ pub(super) fn worst_first(
     if registration.announced.version == "1.0" {
         list.push(ContentFormat::TLV);
     } else {
-        let named = &registration.announced.formats;
-        let mut multi = [
-            ContentFormat::SENML_CBOR,
-            ContentFormat::TLV,
-            ContentFormat::SENML_JSON,
-        ];
-        if !named.is_empty() {
-            multi.sort_by_key(|format| !named.contains(&format.0));
-        }
-        list.extend(multi);
+        list.extend(best_first(registration));
     }
     if !list.iter().all(|format| refused.0.contains(format)) {
         list.retain(|format| !refused.0.contains(format));

@@ -72,7 +72,7 @@ impl Open {
         let mut token = Token::EMPTY;
         let phase = match &job.operation {
             Operation::Read { .. } | Operation::Observe { .. } | Operation::Discover { .. } => {
-                Ok(Phase::Fetch(Fetching::new(max_answer)))
+                Ok(Phase::Fetch(Fetching::new(max_answer, facts.registration)))
             }
             Operation::CancelObserve { .. } => match ended {
                 Some(observation) => {
@@ -143,10 +143,12 @@ impl Open {
         matches!(self.job.operation, Operation::CancelObserve { .. }).then_some(self.token)
     }
 
-    /// A push that has begun may take as long as blocks are acknowledged in time.
+    /// A push that has begun, or a write in blocks, may take as long as blocks are acknowledged in
+    /// time.
     pub(super) fn expires(&self) -> u64 {
-        match self.job.operation {
-            Operation::Push { .. } if self.begun => u64::MAX,
+        let is_push = matches!(self.job.operation, Operation::Push { .. });
+        match &self.phase {
+            Phase::Send(send) if self.begun && (is_push || send.is_in_blocks()) => u64::MAX,
             _ => self.job.deadline,
         }
     }

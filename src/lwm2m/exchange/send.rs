@@ -17,6 +17,8 @@ pub(super) struct Sending {
     format: ContentFormat,
     /// Formats left to try, the next is the last; of a file none.
     formats: Vec<ContentFormat>,
+    /// The device has lost blocks once (4.08).
+    restarted: bool,
 }
 
 impl Sending {
@@ -46,6 +48,7 @@ impl Sending {
             body,
             format: ContentFormat::OPAQUE,
             formats: Vec::new(),
+            restarted: false,
         })
     }
 
@@ -67,6 +70,7 @@ impl Sending {
                         body: bytes.into(),
                         format,
                         formats,
+                        restarted: false,
                     });
                 }
                 Err(error) => why = format!("cannot be encoded as {format}: {error}"),
@@ -77,6 +81,10 @@ impl Sending {
 
     pub(super) fn acknowledged(&self) -> u32 {
         self.upload.progress().0
+    }
+
+    pub(super) fn is_in_blocks(&self) -> bool {
+        self.upload.next_block().block1.is_some()
     }
 
     pub(super) fn build(&self, b: &mut Builder<'_>, segments: &[String]) -> Result<(), BuildError> {
@@ -126,6 +134,11 @@ impl Sending {
             }
             Ok(UploadStep::Done(code)) if code.is_success() => Step::End(Outcome::Done),
             Ok(UploadStep::Done(_)) => Step::End(rejected(message)),
+            Err(UploadError::Incomplete) if !self.restarted => {
+                self.restarted = true;
+                self.upload.restart();
+                Step::Again
+            }
             Err(UploadError::Refused(_) | UploadError::Incomplete | UploadError::TooLarge(_)) => {
                 Step::End(rejected(message))
             }

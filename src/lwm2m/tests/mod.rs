@@ -5,6 +5,7 @@ mod busy;
 mod crash;
 mod durable;
 mod floods;
+mod formats;
 mod hostile;
 mod leaving;
 mod observations;

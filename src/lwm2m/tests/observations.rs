@@ -157,4 +157,18 @@ fn values_have_the_times_that_the_device_gives() {
     };
     let times: Vec<_> = values.iter().map(|v| v.time).collect();
     assert_eq!(times, [Some(1.6e9), Some(now - 20.0), None]);
+    // With a base time, in a notification.
+    let token = observe(&mut sim, 20);
+    let senml = r#"[{"bn":"/5/0/3","bt":1600000000,"v":1,"t":5},{"v":2},{"bt":-60,"v":3,"t":20}]"#;
+    let notification = Msg::con(Code::CONTENT, 8, &token)
+        .uint(OptionNumber::OBSERVE, 21)
+        .uint(OptionNumber::CONTENT_FORMAT, 110)
+        .payload(senml.as_bytes());
+    let now = sim.now.wall as f64 / 1000.0;
+    sim.give(peer(1), notification);
+    let Some(Event::Notified { values, .. }) = sim.events.last() else {
+        panic!("{:?}", sim.events)
+    };
+    let times: Vec<_> = values.iter().map(|v| v.time).collect();
+    assert_eq!(times, [Some(1.6e9 + 5.0), Some(1.6e9), Some(now - 40.0)]);
 }

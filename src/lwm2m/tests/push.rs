@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lwm2m_objects::Path;
+use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Verdict};
 use tinsmith_coap::{
     Endpoint as Coap, Instant, Numbering, Output as CoapOutput, Parameters, Received, Szx,
@@ -245,4 +245,89 @@ fn a_push_may_take_longer_than_its_expiry_but_a_block_may_not_hang() {
     }
     sim.advance(100_000);
     assert_eq!(sim.outcomes(), [(77, Outcome::TimedOut { sent: 1024 })]);
+}
+
+#[test]
+fn a_device_that_has_lost_blocks_gets_the_body_once_more() {
+    let mut sim = registered();
+    sim.limit_lifetime();
+    let body = body(10_000);
+    push(&mut sim, &body, 0);
+    for num in [0, 1, 2, 0] {
+        let request = sim.take_one();
+        let request = Message::parse(&request).unwrap();
+        let block = request.block1().unwrap().unwrap();
+        assert_eq!(block.num, num);
+        let answer = match num {
+            2 => Msg::ack(&request, Code::REQUEST_ENTITY_INCOMPLETE),
+            _ => Msg::ack(&request, Code::CONTINUE)
+                .uint(OptionNumber::BLOCK1, block.num << 4 | 8 | 6),
+        };
+        sim.give(peer(1), answer);
+    }
+    let request = sim.take_one();
+    let request = Message::parse(&request).unwrap();
+    assert_eq!(request.block1().unwrap().unwrap().num, 1);
+    sim.give(peer(1), Msg::ack(&request, Code::REQUEST_ENTITY_INCOMPLETE));
+    let again = Outcome::Rejected {
+        code: Code::REQUEST_ENTITY_INCOMPLETE.byte(),
+        diagnostic: String::new(),
+    };
+    assert_eq!(sim.outcomes(), [(77, again)], "not for ever");
+}
+
+/// Writes a long value in blocks of 16 bytes, each of which takes 20 s; how it ends, and the block
+/// after which the device was silent.
+fn write_slowly(silent_after: u32) -> (Option<Outcome>, u32) {
+    let mut sim = registered();
+    sim.limit_lifetime();
+    let path = Path::resource(5, 0, 1);
+    let uri = OwnedValue::String("coap://example.org/".repeat(20));
+    sim.command(1, "dev1", Operation::write(path, vec![(path, uri)], true));
+    for _ in 0..100 {
+        let request = sim.take_one();
+        let request = Message::parse(&request).unwrap();
+        // The first goes whole, until the device says how large a block may be.
+        let asked = request.block1().unwrap();
+        let small = Szx::new(0).unwrap();
+        let num = asked.map_or(0, |b| b.num);
+        if asked.is_some() && num > silent_after {
+            sim.advance(120_000);
+            return (sim.outcomes().pop().map(|(_, outcome)| outcome), num);
+        }
+        // Heard at once, answered late.
+        let [high, low] = request.message_id().to_be_bytes();
+        sim.inbound(MANAGEMENT, peer(1), &[0x60, 0, high, low]);
+        sim.advance(20_000);
+        let more = asked.is_some_and(|b| b.more);
+        let code = match asked {
+            None => Code::REQUEST_ENTITY_TOO_LARGE,
+            Some(_) if more => Code::CONTINUE,
+            Some(_) => Code::CHANGED,
+        };
+        let id = 1_000 + (num as u16) * 2 + u16::from(asked.is_some());
+        let answer = Msg::con(code, id, request.token().as_bytes()).uint(
+            OptionNumber::BLOCK1,
+            num << 4 | u32::from(more) << 3 | u32::from(small.exponent()),
+        );
+        sim.give(peer(1), answer);
+        // Our acknowledgement.
+        sim.sent.retain(|(.., bytes)| bytes[1] != 0);
+        if let Some((_, outcome)) = sim.outcomes().pop() {
+            return (Some(outcome), num);
+        }
+    }
+    panic!("no end");
+}
+
+#[test]
+fn a_write_in_blocks_lives_as_long_as_it_makes_progress() {
+    // 24 blocks of 20 s; the request expires after 100 s.
+    assert_eq!(write_slowly(u32::MAX), (Some(Outcome::Done), 23));
+    let (outcome, at) = write_slowly(9);
+    assert!(
+        matches!(outcome, Some(Outcome::TimedOut { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(at, 10);
 }

@@ -50,6 +50,7 @@ impl Reconciler {
             }
             Outcome::Rejected { .. }
             | Outcome::Unavailable { .. }
+            | Outcome::NotObserved(_)
             | Outcome::Reset
             | Outcome::Malformed(_)
             | Outcome::Unit(_) => {

@@ -35,7 +35,7 @@ impl Fault {
             Outcome::Unavailable { after, .. } => Kind::Later(Some(u64::from(*after) * 1000)),
             Outcome::Rejected { code, .. } if may_change(*code) => Kind::Later(None),
             Outcome::Reset => Kind::Later(None),
-            Outcome::Rejected { .. } => Kind::Refusal,
+            Outcome::Rejected { .. } | Outcome::NotObserved(_) => Kind::Refusal,
             _ => Kind::Nonsense,
         };
         let text = describe(outcome);
@@ -58,6 +58,7 @@ fn describe(outcome: &Outcome) -> String {
         }
         Outcome::Unavailable { after, .. } => format!("5.03 (not before {after} s)"),
         Outcome::Reset => "Reset".into(),
+        Outcome::NotObserved(_) => "values without an observation".into(),
         Outcome::Malformed(text) => format!("something unreadable: {text}"),
         other => format!("{other:?}"),
     }
@@ -85,6 +86,7 @@ mod tests {
             (rejected(5, 0), Kind::Later(None)),
             (busy, Kind::Later(Some(7_000))),
             (Outcome::Reset, Kind::Later(None)),
+            (Outcome::NotObserved(Vec::new()), Kind::Refusal),
             (Outcome::Malformed("x".into()), Kind::Nonsense),
         ] {
             assert_eq!(Fault::of(&outcome).kind, kind, "{outcome:?}");

@@ -49,12 +49,16 @@ fn formats() {
         ("tlv", ContentFormat::TLV),
         ("senml_json", ContentFormat::SENML_JSON),
         ("senml_cbor", ContentFormat::SENML_CBOR),
+        ("lwm2m_cbor", ContentFormat::LWM2M_CBOR),
     ];
     for (target, format) in many {
         let base = Path::instance(3, 0);
         let payload = encode_vec(format, &base, &device).expect("the values fit");
         save(target, "device", &[&[DEVICE], &payload[..]].concat());
     }
+    // {[3, 0]: {0: "T", [11, 7]: -1}}
+    let joined = b"\xa1\x82\x03\x00\xa2\x00\x61T\x82\x0b\x07\x20";
+    save("lwm2m_cbor", "joined", &[&[DEVICE], &joined[..]].concat());
     let all = [("text", ContentFormat::TEXT), ("cbor", ContentFormat::CBOR)];
     for (target, format) in many.into_iter().chain(all) {
         for (choice, path, value) in &SINGLES {

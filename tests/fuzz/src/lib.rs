@@ -30,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("coap_endpoint", coap_endpoint::run),
     ("coap_message", coap_message::run),
     ("link", link::run),
+    ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),
     ("package", package::run),
     ("samples", samples::run),

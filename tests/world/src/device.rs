@@ -7,7 +7,7 @@ use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
-    Buffers, Client, Config, Event, FlashLayout, FlashRead, Input, Memory, Now, Object,
+    Buffers, Client, Config, Event, Factory, FlashLayout, FlashRead, Input, Memory, Now, Object,
     Observation, Output, Platform, Region, Session,
 };
 
@@ -194,7 +194,7 @@ impl Device {
         static BOOTSTRAP_URI: LazyLock<String> = LazyLock::new(|| format!("coap://{BOOTSTRAP}"));
         let config = Config {
             endpoint: self.endpoint,
-            bootstrap_uri: BOOTSTRAP_URI.as_str(),
+            factory: Factory::Bootstrap(BOOTSTRAP_URI.as_str()),
             manufacturer: "Tinsmith",
             model_number: "world",
             serial_number: "1",

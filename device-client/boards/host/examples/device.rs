@@ -1,6 +1,6 @@
 //! A device of its own: `device ENDPOINT coap://ADDRESS:PORT TARGET FLASH-FILE`.
 
-use tinsmith_board_host::{Config, run};
+use tinsmith_board_host::{Config, Factory, run};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -10,7 +10,7 @@ fn main() {
     };
     let config = Config {
         endpoint: endpoint.clone(),
-        bootstrap: bootstrap.clone(),
+        factory: Factory::Bootstrap(bootstrap.clone()),
         target: target.clone(),
         flash: flash.into(),
         log: true,

@@ -10,8 +10,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
-    Buffers, Client, Config as ClientConfig, ConfigError, Event, FlashRead, Input, Memory, Now,
-    Object, Observation, Output, Platform, Session,
+    Buffers, Client, Config as ClientConfig, ConfigError, Event, Factory as ClientFactory,
+    FlashRead, Input, Memory, Now, Object, Observation, Output, Platform, Session,
 };
 use tinsmith_module::kernels;
 
@@ -23,14 +23,23 @@ use crate::target::{Target, TargetError};
 pub struct Config {
     /// Endpoint name.
     pub endpoint: String,
-    /// The bootstrap server: `coap://HOST:PORT` or `HOST:PORT`.
-    pub bootstrap: String,
+    /// Its first server: `coap://HOST:PORT` or `HOST:PORT`.
+    pub factory: Factory,
     /// A target's name, the beginning of it, or the path of a target file.
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
     pub flash: PathBuf,
     /// Print a line on stderr for each event.
     pub log: bool,
+}
+
+/// The server that a device knows before any bootstrap.
+#[derive(Clone, Debug)]
+pub enum Factory {
+    /// A bootstrap server, which gives the others.
+    Bootstrap(String),
+    /// A management server; there is no bootstrap.
+    Server(String),
 }
 
 /// What an application adds to the device.
@@ -59,8 +68,8 @@ impl Application<'_> {
 pub enum Error {
     /// The target.
     Target(TargetError),
-    /// The bootstrap server's address.
-    Bootstrap(String),
+    /// The server's address.
+    Server(String),
     /// The file of the flash.
     Flash(PathBuf, std::io::Error),
     /// The socket, or waiting for it.
@@ -73,10 +82,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Target(e) => e.fmt(f),
-            Self::Bootstrap(text) => {
+            Self::Server(text) => {
                 write!(
                     f,
-                    "{text} is no address of a bootstrap server: write coap://HOST:PORT"
+                    "{text} is no address of a server: write coap://HOST:PORT"
                 )
             }
             Self::Flash(path, e) => write!(f, "cannot use {} as flash: {e}", path.display()),
@@ -155,7 +164,8 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         .map_err(system)?;
     let target = Target::find(&config.target).map_err(Error::Target)?;
-    let bootstrap = resolve(&config.bootstrap)?;
+    let (Factory::Bootstrap(server) | Factory::Server(server)) = &config.factory;
+    let server = resolve(server)?;
     let flash = FileFlash::open(
         &config.flash,
         target.flash_bytes,
@@ -167,14 +177,7 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
         start: Instant::now(),
     };
     loop {
-        match life(
-            config,
-            application,
-            &target,
-            bootstrap,
-            &mut board,
-            &signals,
-        )? {
+        match life(config, application, &target, server, &mut board, &signals)? {
             End::Reboot => log(config, format_args!("reboot")),
             End::Stopped => return Ok(()),
         }
@@ -189,7 +192,7 @@ fn resolve(text: &str) -> Result<SocketAddr, Error> {
     let mut addresses = authority.to_socket_addrs().ok().into_iter().flatten();
     addresses
         .next()
-        .ok_or_else(|| Error::Bootstrap(text.to_string()))
+        .ok_or_else(|| Error::Server(text.to_string()))
 }
 
 /// From one reset to the next.
@@ -197,17 +200,17 @@ fn life(
     config: &Config,
     application: &Application<'_>,
     target: &Target,
-    bootstrap: SocketAddr,
+    server: SocketAddr,
     board: &mut Board,
     signals: &SignalFd,
 ) -> Result<End, Error> {
-    let any: SocketAddr = match bootstrap {
+    let any: SocketAddr = match server {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
         SocketAddr::V6(_) => ([0u16; 8], 0).into(),
     };
     let socket = UdpSocket::bind(any).map_err(Error::Socket)?;
     socket.set_nonblocking(true).map_err(Error::Socket)?;
-    let bootstrap_uri = format!("coap://{bootstrap}");
+    let uri = format!("coap://{server}");
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + 32];
     let aligned = arena.as_ptr().align_offset(32);
@@ -217,7 +220,10 @@ fn life(
     let platform = &target.capability.platform;
     let client_config = ClientConfig {
         endpoint: &config.endpoint,
-        bootstrap_uri: &bootstrap_uri,
+        factory: match config.factory {
+            Factory::Bootstrap(_) => ClientFactory::Bootstrap(&uri),
+            Factory::Server(_) => ClientFactory::Server(&uri),
+        },
         manufacturer: "Tinsmith",
         model_number: &platform.platform_name,
         serial_number: &config.endpoint,
@@ -354,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bootstrap_addresses() {
+    fn addresses() {
         assert_eq!(resolve("coap://127.0.0.1:5783").unwrap().port(), 5783);
         assert_eq!(resolve("127.0.0.1:5783/").unwrap().port(), 5783);
         assert!(resolve("coap://127.0.0.1").is_err());

@@ -16,8 +16,8 @@ use embassy_time::{Instant, Timer};
 use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
-    Buffers, Client, Config, FlashLayout, FlashRead, Input, Memory, Now, Object, Observation,
-    Output, Platform, Region, SLOTS, Session,
+    Buffers, Client, Config, Factory, FlashLayout, FlashRead, Input, Memory, Now, Object,
+    Observation, Output, Platform, Region, SLOTS, Session,
 };
 use tinsmith_module::format::isa;
 use tinsmith_module::kernels;
@@ -122,7 +122,7 @@ pub(crate) async fn run(
     let mut application = Application::new();
     let config = Config {
         endpoint: launch.endpoint,
-        bootstrap_uri: launch.bootstrap,
+        factory: Factory::Bootstrap(launch.bootstrap),
         manufacturer: "Tinsmith",
         model_number: layout::PLATFORM_NAME,
         serial_number: launch.endpoint,

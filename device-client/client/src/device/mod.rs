@@ -21,7 +21,7 @@ pub use capability::module_class;
 pub(crate) use engine::Arena;
 pub(crate) use storage::{ACCOUNTS, Op};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Factory};
 use crate::flash::FlashRead;
 use crate::handler::Ticket;
 use crate::platform::{Now, Platform};
@@ -47,6 +47,10 @@ pub(crate) struct Wishes {
     pub(crate) bootstrap: bool,
     /// The server with this instance of object 1 wants an Update.
     pub(crate) update: Option<u16>,
+    /// The Update tells the binding.
+    pub(crate) binding: bool,
+    /// Execute /1/x/4, with this x.
+    pub(crate) disable: Option<u16>,
     /// A body that arrives at this path is of no use any more.
     pub(crate) forget_upload: Option<Path>,
     /// What was put off is done.
@@ -58,6 +62,8 @@ impl Wishes {
         reboot: false,
         bootstrap: false,
         update: None,
+        binding: false,
+        disable: None,
         forget_upload: None,
         finished: None,
     };
@@ -129,7 +135,7 @@ impl<'a> Device<'a> {
         if self.config.endpoint.is_empty() || self.config.endpoint.len() > 64 {
             return Err(ConfigError::Endpoint);
         }
-        crate::uri::parse(self.config.bootstrap_uri).ok_or(ConfigError::BootstrapUri)?;
+        crate::uri::parse(self.config.factory.uri()).ok_or(ConfigError::Uri)?;
         self.facts.read(&self.config)?;
         let arena = &*self.engine.arena;
         let aligned = arena.as_ptr().align_offset(32) == 0;
@@ -141,10 +147,15 @@ impl<'a> Device<'a> {
         self.storage.journal.mount(flash);
         let journal = &self.storage.journal;
         let stored = journal.get(ACCOUNTS, flash);
-        if !stored.is_some_and(|stored| self.accounts.decode(stored))
-            && !self.accounts.reset(self.config.bootstrap_uri)
-        {
-            return Err(ConfigError::BootstrapUri);
+        let factory = self.config.factory;
+        let decoded = stored.is_some_and(|stored| self.accounts.decode(stored));
+        let ours = match factory {
+            Factory::Bootstrap(_) => self.accounts.bootstrap().is_some(),
+            Factory::Server(_) => self.accounts.suit(factory),
+        };
+        let has_accounts = decoded && ours;
+        if !has_accounts && !self.accounts.reset(factory) {
+            return Err(ConfigError::Uri);
         }
         self.update.state.decode(journal.get(UPDATE, flash));
         let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
@@ -152,6 +163,11 @@ impl<'a> Device<'a> {
         // What follows from the journal is as good as written: a further reset finds the same.
         self.update.shown = self.update.state.shown();
         Ok(())
+    }
+
+    /// There is a bootstrap server to ask.
+    pub(crate) fn has_bootstrap(&self) -> bool {
+        matches!(self.config.factory, Factory::Bootstrap(_)) || self.accounts.bootstrap().is_some()
     }
 
     /// What the device is made of.

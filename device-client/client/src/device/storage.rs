@@ -219,7 +219,7 @@ impl Device<'_> {
             if let Some(stored) = self.storage.journal.get(ACCOUNTS, flash)
                 && !self.accounts.decode(stored)
             {
-                self.accounts.reset(self.config.bootstrap_uri);
+                self.accounts.reset(self.config.factory);
             }
             self.log.changed();
         }

@@ -122,6 +122,9 @@ fn execute(
     if !known.operations().executable() {
         return Code::METHOD_NOT_ALLOWED.into();
     }
+    if !object.offers(&turn.view(), instance, resource) {
+        return Code::METHOD_NOT_ALLOWED.into();
+    }
     let target = Target {
         instance,
         resource,
@@ -159,7 +162,10 @@ fn write(
         path,
         message,
         Code::CHANGED,
-        &mut |context, format, body| write::write_values(context, entry, &path, format, body),
+        &mut |context, format, body| {
+            let replaces = message.code() == Code::PUT && path.depth() == 2;
+            write::write_values(context, entry, &path, replaces, format, body)
+        },
     )
 }
 

@@ -19,37 +19,64 @@ pub(crate) fn format_code(error: FormatError) -> Code {
     }
 }
 
-/// Whether `origin` may write this value there.
+/// Whether the sender may write this value there, and the object takes it.
 fn check(
-    origin: Origin,
-    definition: &ObjectModel,
+    context: &Context<'_, '_>,
+    (object, definition): Entry<'_>,
     path: &Path,
-    value: &Value<'_>,
+    value: Value<'_>,
 ) -> Result<(), Code> {
     let resource = path.resource_id().and_then(|id| definition.resource(id));
     let resource = resource.ok_or(Code::NOT_FOUND)?;
-    if !resource.operations().writable() && origin != Origin::Bootstrap {
+    if !resource.operations().writable() && context.origin != Origin::Bootstrap {
         return Err(Code::METHOD_NOT_ALLOWED);
     }
     if path.depth() == 4 && !resource.multiple() {
         return Err(Code::BAD_REQUEST);
     }
-    resource.check(value).map_err(|_| Code::BAD_REQUEST)
+    resource.check(&value).map_err(|_| Code::BAD_REQUEST)?;
+    match target_of(path) {
+        Some(target) => object.check(context, target, value),
+        None => Err(Code::BAD_REQUEST),
+    }
 }
 
-/// Checks every value of a payload; gives how many there are, and the instance of the last.
+fn target_of(path: &Path) -> Option<Target> {
+    let [_, instance, resource, ref rest @ ..] = *path.ids() else {
+        return None;
+    };
+    Some(Target {
+        instance,
+        resource,
+        resource_instance: rest.first().copied(),
+    })
+}
+
+/// The resources that an instance is not made or replaced without, a bit for each of the first 32.
+fn mandatory(definition: &ObjectModel, of: Option<u16>) -> u32 {
+    let all = definition.resources().iter();
+    let all = all.filter(|r| r.mandatory() && r.operations().writable());
+    all.zip(0..u32::BITS)
+        .filter(|(r, _)| of.is_none_or(|id| id == r.id()))
+        .fold(0, |bits, (_, at)| bits | 1 << at)
+}
+
+/// Checks every value of a payload; gives how many there are, and the instance of the last. If it
+/// makes or replaces an instance (`whole`), the mandatory resources have to be there.
 fn check_all(
     context: &Context<'_, '_>,
-    definition: &'static ObjectModel,
+    entry: Entry<'_>,
     path: &Path,
+    whole: bool,
     format: ContentFormat,
     payload: &[u8],
 ) -> Result<(usize, Option<u16>), FormatErrorOrCode> {
+    let definition = entry.1;
     let scratch = context.device.scratch.try_borrow_mut();
     let mut scratch = scratch.map_err(|_| Code::INTERNAL_SERVER_ERROR)?;
     let models = Subset(&[definition]);
     let mut refused = Ok(());
-    let (mut count, mut instance) = (0, None);
+    let (mut count, mut instance, mut given) = (0, None, 0);
     let mut visit = |record: lwm2m_objects::Record<'_>| {
         count += 1;
         let here = record.path.instance_id();
@@ -59,13 +86,22 @@ fn check_all(
         }
         instance = here;
         if refused.is_ok() {
-            refused = check(context.origin, definition, &record.path, &record.value);
+            refused = check(context, entry, &record.path, record.value);
+        }
+        if whole {
+            given |= record
+                .path
+                .resource_id()
+                .map_or(0, |id| mandatory(definition, Some(id)));
         }
         Ok(())
     };
     let codec = codec(context.device.config.formats, format)?;
     codec.decode(path, payload, &models, &mut scratch[..], &mut visit)?;
     refused?;
+    if whole && given != mandatory(definition, None) {
+        return Err(Code::BAD_REQUEST.into());
+    }
     Ok((count, instance))
 }
 
@@ -110,14 +146,7 @@ fn take_all(
     let models = Subset(&[definition]);
     let mut done = Ok(Done::Now);
     let mut visit = |record: lwm2m_objects::Record<'_>| {
-        if let [_, instance, resource, ref rest @ ..] = *record.path.ids()
-            && let Ok(before) = done
-        {
-            let target = Target {
-                instance,
-                resource,
-                resource_instance: rest.first().copied(),
-            };
+        if let (Some(target), Ok(before)) = (target_of(&record.path), done) {
             done = object.write(context, target, record.value);
             done = done.map(|done| before.and(done));
         }
@@ -134,10 +163,11 @@ pub(crate) fn write_values(
     context: &mut Context<'_, '_>,
     entry: Entry<'_>,
     path: &Path,
+    replaces: bool,
     format: ContentFormat,
     payload: &[u8],
 ) -> Result<Done, Code> {
-    let checked = check_all(context, entry.1, path, format, payload);
+    let checked = check_all(context, entry, path, replaces, format, payload);
     let (count, _) = checked.map_err(FormatErrorOrCode::code)?;
     if count == 0 && path.depth() > 2 {
         return Err(Code::BAD_REQUEST);
@@ -156,12 +186,12 @@ pub(crate) fn create(
 ) -> Result<(Path, Done), Code> {
     let (object, definition) = entry;
     let root = Path::object(definition.id());
-    let wanted = match check_all(context, definition, &root, format, payload) {
+    let wanted = match check_all(context, entry, &root, true, format, payload) {
         Ok((_, wanted)) => wanted,
         // Values without an instance: the client gives the id.
         Err(FormatErrorOrCode::Format(FormatError::Syntax)) if format == ContentFormat::TLV => {
             let any = Path::instance(definition.id(), 0);
-            check_all(context, definition, &any, format, payload)
+            check_all(context, entry, &any, true, format, payload)
                 .map_err(FormatErrorOrCode::code)?;
             None
         }
@@ -206,7 +236,7 @@ pub(crate) fn bootstrap_write(
     format: ContentFormat,
     payload: &[u8],
 ) -> Result<Done, Code> {
-    let checked = check_all(context, entry.1, path, format, payload);
+    let checked = check_all(context, entry, path, false, format, payload);
     let (_, instance) = checked.map_err(FormatErrorOrCode::code)?;
     let instance = path.instance_id().or(instance);
     let here = |id| crate::objects::has_instance(entry.0, &context.view(), id);

@@ -27,15 +27,19 @@ impl Object for Device {
         values.string(ids::SUPPORTED_BINDING_AND_MODES, "U");
     }
 
+    fn check(&self, _: &Context<'_, '_>, target: Target, _: Value<'_>) -> Result<(), Code> {
+        match target.resource {
+            ids::CURRENT_TIME => Ok(()),
+            _ => Err(Code::NOT_FOUND),
+        }
+    }
+
     fn write(
         &self,
         context: &mut Context<'_, '_>,
-        target: Target,
+        _: Target,
         value: Value<'_>,
     ) -> Result<Done, Code> {
-        if target.resource != ids::CURRENT_TIME {
-            return Err(Code::NOT_FOUND);
-        }
         let time = value.as_i64().ok_or(Code::BAD_REQUEST)?;
         context.device.wall_offset = time.saturating_sub(context.now.wall);
         Ok(Done::Now)
@@ -56,5 +60,9 @@ impl Object for Device {
             _ => return Err(Code::METHOD_NOT_ALLOWED),
         }
         Ok(Done::Now)
+    }
+
+    fn offers(&self, _: &View<'_>, _: u16, resource: u16) -> bool {
+        matches!(resource, ids::REBOOT | ids::RESET_ERROR_CODE)
     }
 }

@@ -42,22 +42,22 @@ impl Object for Firmware {
         })
     }
 
-    fn write(
-        &self,
-        context: &mut Context<'_, '_>,
-        target: Target,
-        value: Value<'_>,
-    ) -> Result<Done, Code> {
+    fn check(&self, _: &Context<'_, '_>, target: Target, value: Value<'_>) -> Result<(), Code> {
         match (target.resource, value) {
             // NULL in a format other than opaque.
             (ids::PACKAGE, Value::Opaque([] | [0])) | (ids::PACKAGE_URI, Value::String("")) => {
-                context.device.abandon(Trigger::Reset)
+                Ok(())
             }
             (ids::PACKAGE, _) => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
             // There is no pull.
             (ids::PACKAGE_URI, _) => Err(Code::BAD_REQUEST),
             _ => Err(Code::NOT_FOUND),
         }
+    }
+
+    /// What passes the check is a reset.
+    fn write(&self, context: &mut Context<'_, '_>, _: Target, _: Value<'_>) -> Result<Done, Code> {
+        context.device.abandon(Trigger::Reset)
     }
 
     fn write_part(

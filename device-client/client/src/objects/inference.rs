@@ -30,6 +30,15 @@ impl Object for Inference {
         Ok(Body::Stream { max: max as u32 })
     }
 
+    fn check(
+        &self,
+        context: &Context<'_, '_>,
+        target: Target,
+        value: Value<'_>,
+    ) -> Result<(), Code> {
+        check(context, target.resource, value)
+    }
+
     fn write(
         &self,
         context: &mut Context<'_, '_>,
@@ -167,33 +176,40 @@ fn put_output(view: &View<'_>, module: &Module<'_>, values: &mut Values<'_>) {
     values.opaque(ids::OUTPUT, &all[..len]);
 }
 
-fn write(context: &mut Context<'_, '_>, resource: u16, value: Value<'_>) -> Result<Done, Code> {
-    let device = &mut *context.device;
-    match (resource, value) {
+fn check(context: &Context<'_, '_>, resource: u16, value: Value<'_>) -> Result<(), Code> {
+    let device = &*context.device;
+    let is_fine = match (resource, value) {
         (ids::MODEL, Value::Objlnk(link)) => {
             // There is one pipeline, and it runs what is on trial or committed.
             let running = device.update.state.running().map(u16::from);
-            if link.object != ML_MODEL || Some(link.instance) != running {
-                return Err(Code::BAD_REQUEST);
-            }
+            link.object == ML_MODEL && Some(link.instance) == running
         }
-        (ids::ENABLED, Value::Boolean(enabled)) => device.engine.enabled = enabled,
+        (ids::ENABLED | ids::REPORT_THRESHOLD, _) => true,
         // On Run only: this client has no sensor of its own.
-        (ids::MODE, Value::Integer(0)) => {}
-        (ids::REPORT_THRESHOLD, Value::Float(threshold)) => device.engine.threshold = threshold,
+        (ids::MODE, mode) => mode == Value::Integer(0),
         (ids::INPUT, _) if device.is_busy() => return Err(Code::SERVICE_UNAVAILABLE),
         (ids::INPUT, Value::Opaque(bytes)) => {
             let total = device.input_bytes(context.platform);
-            let total = total.ok_or(Code::METHOD_NOT_ALLOWED)?;
-            if bytes.len() != total || !device.write_input(0, bytes, context.platform) {
+            bytes.len() == total.ok_or(Code::METHOD_NOT_ALLOWED)?
+        }
+        _ => return Err(Code::NOT_FOUND),
+    };
+    is_fine.then_some(()).ok_or(Code::BAD_REQUEST)
+}
+
+fn write(context: &mut Context<'_, '_>, resource: u16, value: Value<'_>) -> Result<Done, Code> {
+    let device = &mut *context.device;
+    match (resource, value) {
+        (ids::ENABLED, Value::Boolean(enabled)) => device.engine.enabled = enabled,
+        (ids::REPORT_THRESHOLD, Value::Float(threshold)) => device.engine.threshold = threshold,
+        (ids::INPUT, Value::Opaque(bytes)) => {
+            if !device.write_input(0, bytes, context.platform) {
                 return Err(Code::BAD_REQUEST);
             }
             device.engine.content = Arena::Input;
         }
-        (ids::MODEL | ids::ENABLED | ids::MODE | ids::REPORT_THRESHOLD | ids::INPUT, _) => {
-            return Err(Code::BAD_REQUEST);
-        }
-        _ => return Err(Code::NOT_FOUND),
+        // Model and Mode are what they can be.
+        _ => {}
     }
     device.log.changed();
     Ok(Done::Now)

@@ -8,6 +8,7 @@ use tinsmith_coap::Code;
 use crate::device::ACCOUNTS;
 use crate::handler::{Done, Origin, Target};
 use crate::object::{Context, Object, Values, View};
+use crate::store::accounts::Server as Account;
 
 pub(super) struct Server;
 
@@ -55,20 +56,31 @@ impl Object for Server {
         values.string(ids::BINDING, binding);
     }
 
+    fn check(
+        &self,
+        context: &Context<'_, '_>,
+        target: Target,
+        value: Value<'_>,
+    ) -> Result<(), Code> {
+        own(context, target.instance)?;
+        let taken = Account::new(0).set(target.resource, value);
+        taken.ok_or(Code::BAD_REQUEST)
+    }
+
     fn write(
         &self,
         context: &mut Context<'_, '_>,
         target: Target,
         value: Value<'_>,
     ) -> Result<Done, Code> {
-        own(context, target.instance)?;
         let device = &mut *context.device;
         let server = device.accounts.server_mut(target.instance);
         let server = server.ok_or(Code::NOT_FOUND)?;
         let set = server.set(target.resource, value);
         set.ok_or(Code::BAD_REQUEST)?;
-        if target.resource == ids::LIFETIME {
+        if matches!(target.resource, ids::LIFETIME | ids::BINDING) {
             device.wishes.update = Some(target.instance);
+            device.wishes.binding |= target.resource == ids::BINDING;
         }
         device.storage.mark(ACCOUNTS);
         Ok(Done::Stored)
@@ -85,10 +97,15 @@ impl Object for Server {
             ids::REGISTRATION_UPDATE_TRIGGER => {
                 context.device.wishes.update = Some(target.instance);
             }
+            ids::DISABLE => context.device.wishes.disable = Some(target.instance),
             ids::BOOTSTRAP_REQUEST_TRIGGER => context.device.wishes.bootstrap = true,
             _ => return Err(Code::METHOD_NOT_ALLOWED),
         }
         Ok(Done::Now)
+    }
+
+    fn offers(&self, view: &View<'_>, _: u16, resource: u16) -> bool {
+        resource != ids::BOOTSTRAP_REQUEST_TRIGGER || view.device.has_bootstrap()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::{Codec, OwnedValue, Path};
-use tinsmith_coap::{Code, Message, OptionNumber};
+use tinsmith_coap::{Block, Code, Message, OptionNumber, Szx};
 use tinsmith_module::kernels::{Kernel, table};
 
 use super::world::{SERVER, World};
@@ -108,10 +108,7 @@ fn a_product_has_the_formats_and_kernels_that_it_lists() {
     let mut w = World::new(board);
     w.bootstrap(ContentFormat::TLV).unwrap();
     let links = w.register().unwrap().payload;
-    assert!(
-        links.starts_with("</>;rt=\"oma.lwm2m\";ct=\"0 112 11542\","),
-        "{links}"
-    );
+    assert!(links.starts_with("</>;rt=\"oma.lwm2m\";ct=112,"), "{links}");
     let mut read = |path: &str, format: Option<u32>| {
         w.ask(SERVER, Code::GET, path, |b| {
             if let Some(format) = format {
@@ -190,6 +187,65 @@ fn discover() {
     assert!(links(&mut w, "/5").starts_with("</5>;ver=1.1,</5/0>,</5/0/0>,</5/0/1>,</5/0/2>"));
     assert!(links(&mut w, "/3/0").contains("</3/0/11>;dim=1"));
     assert_eq!(links(&mut w, "/3/0/4"), "</3/0/4>");
+    // The instances of one resource.
+    assert_eq!(links(&mut w, "/3/0/11"), "</3/0/11>;dim=1,</3/0/11/0>");
+    assert_eq!(links(&mut w, "/5/0/3"), "</5/0/3>");
+}
+
+#[test]
+fn discover_lists_what_answers_and_nothing_else() {
+    let mut w = registered();
+    let ask = |w: &mut World, path: &str| {
+        let answer = w.ask(SERVER, Code::GET, path, |b| {
+            b.uint(OptionNumber::ACCEPT, 40).unwrap();
+        });
+        answer.unwrap()
+    };
+    for (path, wanted) in [
+        ("/3/0/5", Code::NOT_FOUND),
+        ("/3/0/9", Code::NOT_FOUND),
+        ("/3/0/11/0", Code::METHOD_NOT_ALLOWED),
+        ("/3/0/99", Code::NOT_FOUND),
+    ] {
+        assert_eq!(ask(&mut w, path).code, wanted, "{path}");
+    }
+    for object in [1, 3, 5, 27300, 27301, 27302, 27303, 27304] {
+        let mut links = String::new();
+        for num in 0.. {
+            let answer = w.ask(SERVER, Code::GET, &format!("/{object}"), |b| {
+                b.uint(OptionNumber::ACCEPT, 40).unwrap();
+                let block = Block::new(num, false, Szx::MAX).unwrap();
+                b.block(OptionNumber::BLOCK2, block).unwrap();
+            });
+            let answer = answer.unwrap();
+            links += std::str::from_utf8(&answer.payload).unwrap();
+            if !answer.block2.is_some_and(|b| b.more) {
+                break;
+            }
+        }
+        let model = lwm2m_objects::object(object).unwrap();
+        let mut listed = 0;
+        for link in links.split(',') {
+            let path = link.trim_start_matches('<').split('>').next().unwrap();
+            let path = Path::from_bytes(path.as_bytes()).unwrap();
+            let Some(resource) = path.resource_id().and_then(|id| model.resource(id)) else {
+                continue;
+            };
+            listed += 1;
+            if resource.operations().readable() {
+                let read = w.ask(SERVER, Code::GET, &path.to_string(), |_| {});
+                assert_eq!(read.unwrap().code, Code::CONTENT, "{path}");
+            }
+            let one = String::from_utf8(ask(&mut w, &path.to_string()).payload).unwrap();
+            assert!(one.starts_with(&format!("<{path}>")), "{one}");
+        }
+        assert!(listed > 2, "{links}");
+    }
+    let links = String::from_utf8(ask(&mut w, "/3/0").payload).unwrap();
+    assert!(
+        links.contains("</3/0/4>,") && !links.contains("</3/0/5>"),
+        "{links}"
+    );
 }
 
 #[test]
@@ -239,8 +295,11 @@ fn notifications_of_state_changes() {
 fn default_periods_of_the_server_hold() {
     let mut w = registered();
     let periods = [
+        (Path::resource(1, 0, 1), OwnedValue::Integer(300)),
         (Path::resource(1, 0, 2), OwnedValue::Integer(10)),
         (Path::resource(1, 0, 3), OwnedValue::Integer(60)),
+        (Path::resource(1, 0, 6), OwnedValue::Boolean(false)),
+        (Path::resource(1, 0, 7), OwnedValue::String("U".into())),
     ];
     let answer = w.put(SERVER, "/1/0", &periods, ContentFormat::TLV).unwrap();
     assert_eq!(answer.code, Code::CHANGED);

@@ -178,6 +178,10 @@ fn two_servers_send_bodies_in_blocks() {
     let mut w = registered();
     let body = |i: u16| {
         let value = |r, n| (Path::resource(1, i, r), OwnedValue::Integer(n));
+        let mandatory = [
+            (Path::resource(1, i, 6), OwnedValue::Boolean(false)),
+            (Path::resource(1, i, 7), OwnedValue::String("U".into())),
+        ];
         let values = [
             value(1, 86_400),
             value(2, 100_000),
@@ -185,7 +189,8 @@ fn two_servers_send_bodies_in_blocks() {
             value(5, 86_400),
         ];
         let base = Path::instance(1, i);
-        encode_vec(ContentFormat::TLV, &base, &values[..]).unwrap()
+        let values = [&values[..], &mandatory].concat();
+        encode_vec(ContentFormat::TLV, &base, &values).unwrap()
     };
     let send = |w: &mut World, from: &str, i: u16, num: usize| {
         let body = body(i);

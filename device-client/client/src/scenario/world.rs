@@ -44,6 +44,8 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) query: Vec<String>,
     pub(super) payload: String,
+    pub(super) block1: Option<Block>,
+    pub(super) size1: Option<u32>,
     id: u16,
     token: Token,
 }
@@ -78,7 +80,7 @@ pub(super) fn boot(
     let arena: &'static mut Arena = Box::leak(Box::new(Arena([0; ARENA])));
     let config = Config {
         endpoint: "device-1",
-        bootstrap_uri: "coap://10.0.0.1:5683",
+        factory: board.factory,
         manufacturer: "Tinsmith",
         model_number: "test",
         serial_number: "1",
@@ -348,6 +350,8 @@ impl World {
                     path: path.join("/"),
                     query: m.uri_query().map(text).collect(),
                     payload: String::from_utf8_lossy(m.payload()).into_owned(),
+                    block1: m.block1().unwrap(),
+                    size1: m.size1(),
                     id: m.message_id(),
                     token: m.token(),
                 });
@@ -359,13 +363,25 @@ impl World {
 
     /// Answers a request of the client.
     pub(super) fn reply(&mut self, request: &Request, code: Code, location: &str) -> Story<()> {
+        self.reply_with(request, code, |b| {
+            for segment in location.split('/').filter(|s| !s.is_empty()) {
+                b.option(OptionNumber::LOCATION_PATH, segment.as_bytes())
+                    .unwrap();
+            }
+        })
+    }
+
+    /// The same, with these options.
+    pub(super) fn reply_with(
+        &mut self,
+        request: &Request,
+        code: Code,
+        build: impl FnOnce(&mut Builder<'_>),
+    ) -> Story<()> {
         let mut buf = [0; 200];
         let kind = MessageType::Acknowledgement;
         let mut b = Builder::new(&mut buf, kind, code, request.id, request.token).unwrap();
-        for segment in location.split('/').filter(|s| !s.is_empty()) {
-            b.option(OptionNumber::LOCATION_PATH, segment.as_bytes())
-                .unwrap();
-        }
+        build(&mut b);
         let datagram = b.as_bytes().to_vec();
         self.deliver(&request.to.to_string(), &datagram)
     }

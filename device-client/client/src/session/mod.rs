@@ -1,6 +1,7 @@
 //! One server: its address, its CoAP conversation, its registration, what it observes, and the one
 //! request of it that waits for an answer. What one server does or refuses stays in its session.
 
+mod list;
 mod observe;
 mod registration;
 
@@ -13,6 +14,7 @@ use tinsmith_coap::{
 };
 
 pub use observe::Observation;
+pub(crate) use registration::asks_to_wait;
 
 use crate::answer::{Answer, Until};
 use crate::handler::Origin;
@@ -20,6 +22,7 @@ use crate::platform::{Now, Platform, instant};
 use crate::text::Text;
 use crate::upload::Upload;
 use crate::zero::Live;
+use list::List;
 
 /// Largest confirmable message that we send, in bytes: a Register, a notification of one block.
 pub(crate) const MAX_CONFIRMABLE: usize = 704;
@@ -127,6 +130,12 @@ pub(crate) struct Link {
     pub(crate) waiting: Option<Waiting>,
     /// A body that arrives in blocks.
     pub(crate) upload: Option<Upload>,
+    /// A list of objects that goes out in blocks.
+    list: Option<List>,
+    /// The next Update tells the binding.
+    tells_binding: bool,
+    /// The server wants to be left alone for so many seconds.
+    disabled_s: Option<u32>,
 }
 
 /// Where a registration stands; times are monotonic milliseconds.
@@ -134,7 +143,7 @@ pub(crate) struct Link {
 /// ```text
 ///  Due -> Registering -> Registered, until its Update -> Updating -> until the next
 ///   ^--- no or bad answer ---+                             |  4.04, no answer: Due
-///                        Registered, until its Update -> Leaving -> Gone
+///                        Registered, until its Update -> Leaving -> Gone, or Due when it was disabled
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Registration {
@@ -157,6 +166,8 @@ pub(crate) enum Registration {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Next {
     UpdateAt(u64),
+    /// The server can't take one before.
+    UpdateAfter(u64),
     /// As [`Registration::Registering`].
     Updating {
         token: Token,
@@ -180,6 +191,9 @@ impl Link {
         told_instances: 0,
         waiting: None,
         upload: None,
+        list: None,
+        tells_binding: false,
+        disabled_s: None,
     };
 
     fn restart(
@@ -205,6 +219,9 @@ impl Link {
         self.told_instances = 0;
         self.waiting = None;
         self.upload = None;
+        self.list = None;
+        self.tells_binding = false;
+        self.disabled_s = None;
     }
 
     /// Answers a request; the length of the datagram in `out`.
@@ -244,10 +261,10 @@ impl Link {
         let registration = match self.registration {
             Registration::Due { at } => Some(at),
             Registration::Registered {
-                next: Next::UpdateAt(at),
+                next: Next::UpdateAt(at) | Next::UpdateAfter(at),
                 ..
             } => Some(at),
-            _ => None,
+            _ => self.list.as_ref().and_then(|list| list.due),
         };
         let registration = registration.filter(|_| registers);
         let coap = self.coap.next_deadline().map(Instant::as_millis);

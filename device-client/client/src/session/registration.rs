@@ -8,7 +8,8 @@ use tinsmith_coap::{
     BuildError, Builder, Code, Message, OptionNumber, SendError, Token, content_format,
 };
 
-use super::{Location, Next, Registration, Session, add_query, add_text};
+use super::list::{self, List, Said};
+use super::{Link, Location, Next, Registration, Session, add_query, add_text};
 use crate::device::Device;
 use crate::event::Event;
 use crate::handler::Origin;
@@ -19,6 +20,8 @@ use crate::platform::{Now, Platform, back_off, token};
 /// Attempts to register after which a server counts as failing.
 const MAX_ATTEMPTS: u8 = 6;
 
+/// The longest that a server may ask to be left alone, in seconds.
+const LONGEST_WAIT_S: u32 = 86_400;
 /// What a server is sent.
 #[derive(Clone, Copy)]
 enum What {
@@ -49,21 +52,31 @@ impl Session<'_> {
         out: &mut [u8],
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        let link = self.link()?;
+        let link = self.link_mut()?;
         let Origin::Server { instance, short_id } = link.origin else {
             return None;
         };
+        if let Registration::Due { at } = &mut link.registration
+            && let Some(seconds) = link.disabled_s.take()
+        {
+            *at = now.mono + u64::from(seconds) * 1000;
+        }
         let changed = link.told_instances != device.log.instances;
+        let leaves = stopping || link.disabled_s.is_some();
+        let goes_on = link.list.as_ref().is_some_and(|list| list.is_due(now));
         let (what, location) = match link.registration {
             Registration::Due { at } if at <= now.mono && !stopping => (What::Register, None),
-            Registration::Registered {
-                location,
-                next: Next::UpdateAt(at),
-            } => match stopping {
-                true => (What::Deregister, Some(location)),
-                false if at <= now.mono || changed => (What::Update, Some(location)),
-                false => return None,
-            },
+            Registration::Registering { .. } if goes_on => (What::Register, None),
+            Registration::Registered { location, next } => {
+                let what = match next {
+                    Next::UpdateAt(_) | Next::UpdateAfter(_) if leaves => What::Deregister,
+                    Next::UpdateAt(at) if at <= now.mono || changed => What::Update,
+                    Next::UpdateAfter(at) if at <= now.mono => What::Update,
+                    Next::Updating { .. } if goes_on => What::Update,
+                    _ => return None,
+                };
+                (what, Some(location))
+            }
             _ => return None,
         };
         let token = token(platform);
@@ -76,7 +89,7 @@ impl Session<'_> {
             Ok(sent) => return Some(sent),
             // What is due and could not be sent is tried again in a second.
             Err(SendError::Busy) => self.postpone(now),
-            // There are more objects than a message can list.
+            // The board's buffer is too small.
             Err(_) => {
                 let code = Some(Code::REQUEST_ENTITY_TOO_LARGE);
                 self.registration_failed(now, short_id, code, device, platform);
@@ -86,15 +99,21 @@ impl Session<'_> {
     }
 
     fn postpone(&mut self, now: Now) {
-        if let Some(
+        let Some(link) = self.link_mut() else {
+            return;
+        };
+        let soon = now.mono + 1_000;
+        match &mut link.registration {
             Registration::Due { at }
             | Registration::Registered {
-                next: Next::UpdateAt(at),
+                next: Next::UpdateAt(at) | Next::UpdateAfter(at),
                 ..
-            },
-        ) = self.link_mut().map(|l| &mut l.registration)
-        {
-            *at = now.mono + 1_000;
+            } => *at = soon,
+            _ => {
+                if let Some(list) = &mut link.list {
+                    list.due = Some(soon);
+                }
+            }
         }
     }
 
@@ -108,13 +127,27 @@ impl Session<'_> {
         out: &mut [u8],
     ) -> Result<(SocketAddr, usize), SendError> {
         let View { now, device, .. } = tree.view;
-        let lifetime = lifetime(device, instance);
         let link = self.link_mut().ok_or(SendError::Busy)?;
+        // A list that is not true any more begins anew.
+        let changed = link.told_instances != device.log.instances;
+        link.list.take_if(|list| changed || list.due.is_none());
         let (code, lists) = match what {
             What::Register => (Code::POST, true),
-            What::Update => (Code::POST, link.told_instances != device.log.instances),
+            What::Update => (Code::POST, changed || link.list.is_some()),
             What::Deregister => (Code::DELETE, false),
         };
+        let said = match &link.list {
+            Some(list) => list.said,
+            None => Said {
+                lifetime: lifetime(device, instance),
+                binding: matches!(what, What::Register) || link.tells_binding,
+            },
+        };
+        if lists && link.list.is_none() {
+            link.list = List::of(&tree, said);
+        }
+        let block = link.list.as_ref().map(|list| list.blocks.next_block());
+        let Said { lifetime, binding } = said;
         let sent = link.request(now, code, token, out, &mut |b| {
             match &location {
                 None => drop(b.option(OptionNumber::URI_PATH, b"rd")?),
@@ -132,11 +165,21 @@ impl Session<'_> {
             }
             if matches!(what, What::Register) {
                 add_query(b, b"lwm2m=", b"1.1")?;
+            }
+            if binding && !matches!(what, What::Deregister) {
                 add_query(b, b"b=", b"U")?;
             }
-            if lists { add_links(b, &tree) } else { Ok(()) }
+            match block {
+                Some(block) => list::add_block(b, &tree, &block),
+                None if lists => add_text(b, &mut |sink| tree.write_links(sink)),
+                None => Ok(()),
+            }
         })?;
         link.told_instances = device.log.instances;
+        link.tells_binding = false;
+        if let Some(list) = &mut link.list {
+            list.due = None;
+        }
         match &mut link.registration {
             Registration::Registered { next, .. } => {
                 *next = match what {
@@ -165,45 +208,70 @@ impl Session<'_> {
             return;
         };
         let code = message.map(Message::code);
+        let Some(told) = link.registration.told(token) else {
+            self.left(now, token, short_id, device);
+            return;
+        };
+        match link.list.as_mut().map(|list| list.next(now, message)) {
+            Some(true) => return,
+            _ => link.list = None,
+        }
         // Three quarters of the lifetime leave time for a lost Update and its repetitions. One that
         // was written meanwhile has to be told now.
-        let wanted = lifetime(device, instance);
-        let update_at = |told: u32| {
-            let wait = if told == wanted {
-                u64::from(told) * 750
-            } else {
-                0
-            };
-            now.mono + wait
+        let wait = match told == lifetime(device, instance) {
+            true => u64::from(told) * 750,
+            false => 0,
         };
+        let next = Next::UpdateAt(now.mono + wait);
+        let later = message.and_then(asks_to_wait);
+        let created = message.filter(|m| m.code() == Code::CREATED);
         match &mut link.registration {
-            Registration::Registering { token: t, lifetime } if *t == token => {
-                let next = Next::UpdateAt(update_at(*lifetime));
-                let created = message.filter(|m| m.code() == Code::CREATED);
-                let Some(location) = created.and_then(read_location) else {
-                    self.registration_failed(now, short_id, code, device, platform);
-                    return;
-                };
-                link.failures = 0;
-                link.registration = Registration::Registered { location, next };
-                self.forget_observations();
-                device.log.event(Event::Registered { server: short_id });
-            }
-            Registration::Registered { next, .. } => match *next {
-                Next::Updating { token: t, lifetime } if t == token => match code {
-                    Some(Code::CHANGED) => *next = Next::UpdateAt(update_at(lifetime)),
-                    // The server has forgotten us (4.04), or does not hear us: register again now.
-                    _ => link.registration = Registration::Due { at: now.mono },
-                },
-                Next::Leaving { token: t } if t == token => {
-                    link.registration = Registration::Gone;
-                    self.forget_observations();
-                    device.log.event(Event::Deregistered { server: short_id });
+            Registration::Registered { next: updating, .. } => match (code, later) {
+                (Some(Code::CHANGED), _) => *updating = next,
+                (_, Some(wait)) => {
+                    *updating = Next::UpdateAfter(now.mono + wait);
+                    // What it was to be told it does not know.
+                    link.told_instances = device.log.instances.wrapping_sub(1);
                 }
-                _ => {}
+                // The server has forgotten us (4.04), or does not hear us: register again now.
+                _ => link.registration = Registration::Due { at: now.mono },
             },
-            _ => {}
+            registration => match (created.and_then(read_location), later) {
+                (Some(location), _) => {
+                    link.failures = 0;
+                    *registration = Registration::Registered { location, next };
+                    self.forget_observations();
+                    device.log.event(Event::Registered { server: short_id });
+                }
+                (None, Some(wait)) => self.register_after(now, wait, short_id, code, device),
+                (None, None) => self.registration_failed(now, short_id, code, device, platform),
+            },
         }
+    }
+
+    /// The answer to a De-register, or none.
+    fn left(&mut self, now: Now, token: Token, server: u16, device: &mut Device<'_>) {
+        let Some(link) = self.link_mut() else {
+            return;
+        };
+        let Registration::Registered {
+            next: Next::Leaving { token: ours },
+            ..
+        } = link.registration
+        else {
+            return;
+        };
+        if ours != token {
+            return;
+        }
+        link.registration = match link.disabled_s.take() {
+            Some(seconds) => Registration::Due {
+                at: now.mono + u64::from(seconds) * 1000,
+            },
+            None => Registration::Gone,
+        };
+        self.forget_observations();
+        device.log.event(Event::Deregistered { server });
     }
 
     fn registration_failed(
@@ -219,9 +287,22 @@ impl Session<'_> {
         };
         link.failures = link.failures.saturating_add(1);
         let wait = back_off(link.failures, platform);
-        link.registration = Registration::Due {
-            at: now.mono + wait,
-        };
+        self.register_after(now, wait, server, code, device);
+    }
+
+    fn register_after(
+        &mut self,
+        now: Now,
+        wait: u64,
+        server: u16,
+        code: Option<Code>,
+        device: &mut Device<'_>,
+    ) {
+        if let Some(link) = self.link_mut() {
+            link.registration = Registration::Due {
+                at: now.mono + wait,
+            };
+        }
         device.log.event(Event::RegistrationFailed {
             server,
             code: code.map_or(0, Code::byte),
@@ -229,21 +310,46 @@ impl Session<'_> {
         });
     }
 
-    /// Execute /1/x/8: the Update goes out with the next poll.
-    pub(crate) fn trigger_update(&mut self, now: Now, wanted: u16) {
-        let Some(link) = self.link_mut() else {
+    /// Execute /1/x/8, or what an Update tells was written: it goes out with the next poll.
+    pub(crate) fn trigger_update(&mut self, now: Now, wanted: u16, binding: bool) {
+        let Some(link) = self.link_of(wanted) else {
             return;
         };
-        let Origin::Server { instance, .. } = link.origin else {
-            return;
-        };
+        link.tells_binding |= binding;
         if let Registration::Registered {
-            next: Next::UpdateAt(at),
+            next: next @ (Next::UpdateAt(_) | Next::UpdateAfter(_)),
             ..
         } = &mut link.registration
-            && instance == wanted
         {
-            *at = now.mono;
+            *next = Next::UpdateAt(now.mono);
+        }
+    }
+
+    /// Execute /1/x/4: the De-register goes out with the next poll, and after so many seconds a
+    /// Register.
+    pub(crate) fn disable(&mut self, wanted: u16, seconds: u32) {
+        if let Some(link) = self.link_of(wanted) {
+            link.disabled_s = Some(seconds);
+        }
+    }
+
+    /// The link to the server with this instance of object 1.
+    fn link_of(&mut self, wanted: u16) -> Option<&mut Link> {
+        let is_it = |link: &&mut Link| matches!(link.origin, Origin::Server { instance, .. } if instance == wanted);
+        self.link_mut().filter(is_it)
+    }
+}
+
+impl Registration {
+    /// The lifetime of the Register or Update with this token.
+    fn told(&self, ours: Token) -> Option<u32> {
+        match *self {
+            Self::Registering { token, lifetime }
+            | Self::Registered {
+                next: Next::Updating { token, lifetime },
+                ..
+            } if token == ours => Some(lifetime),
+            _ => None,
         }
     }
 }
@@ -253,8 +359,11 @@ fn lifetime(device: &Device<'_>, instance: u16) -> u32 {
     server.map_or(86_400, |s| s.lifetime)
 }
 
-fn add_links(b: &mut Builder<'_>, tree: &Tree<'_>) -> Result<(), BuildError> {
-    add_text(b, &mut |sink| tree.write_links(sink))
+/// A 5.03 that says when to ask again (RFC 7252 §5.9.3.4): milliseconds.
+pub(crate) fn asks_to_wait(message: &Message<'_>) -> Option<u64> {
+    let is_busy = message.code() == Code::SERVICE_UNAVAILABLE;
+    let seconds = message.max_age().filter(|_| is_busy)?;
+    Some(u64::from(seconds.clamp(1, LONGEST_WAIT_S)) * 1000)
 }
 
 fn add_location(b: &mut Builder<'_>, location: &Location) -> Result<(), BuildError> {

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use tinsmith_board_host::Target;
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
-    Buffers, Client, Config, FlashRead, Input, Memory, Now, Observation, Output, Platform, Session,
+    Buffers, Client, Config, Factory, FlashRead, Input, Memory, Now, Observation, Output, Platform,
+    Session,
 };
 
 use super::server_shard::answer;
@@ -131,7 +132,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut buffers = Box::new(Buffers::new());
     let config = Config {
         endpoint: "fuzz",
-        bootstrap_uri: URI,
+        factory: Factory::Bootstrap(URI),
         manufacturer: "Tinsmith",
         model_number: "fuzz",
         serial_number: "1",

@@ -32,6 +32,10 @@ pub(crate) fn tlv(data: &[u8]) {
     format(ContentFormat::TLV, data);
 }
 
+pub(crate) fn lwm2m_cbor(data: &[u8]) {
+    format(ContentFormat::LWM2M_CBOR, data);
+}
+
 pub(crate) fn senml_json(data: &[u8]) {
     format(ContentFormat::SENML_JSON, data);
 }

@@ -13,8 +13,8 @@ use board::{layout, semihosting};
 use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
-    Buffers, Client, Config, FlashError, FlashLayout, FlashRead, Input, Memory, Now, Observation,
-    Output, Platform, Region, Session,
+    Buffers, Client, Config, Factory, FlashError, FlashLayout, FlashRead, Input, Memory, Now,
+    Observation, Output, Platform, Region, Session,
 };
 #[cfg(not(feature = "kernels"))]
 use tinsmith_module::{Kernel, kernels::table};
@@ -159,7 +159,7 @@ fn main() -> ! {
     let buffer = DATAGRAM_MEMORY.take();
     let config = Config {
         endpoint: "bare",
-        bootstrap_uri: "coap://192.0.2.1:5783",
+        factory: Factory::Bootstrap("coap://192.0.2.1:5783"),
         manufacturer: "Tinsmith",
         model_number: layout::PLATFORM_NAME,
         serial_number: "1",

@@ -11,6 +11,7 @@ mod tests;
 
 use lwm2m_objects::{Path, Value, ids};
 
+use crate::config::Factory;
 use crate::text::Text;
 use crate::zero::Flag;
 pub(crate) use security::Security;
@@ -18,6 +19,9 @@ pub(crate) use server::Server;
 
 /// Instances of each of the two objects: the bootstrap server and two management servers.
 pub(crate) const MAX_INSTANCES: usize = 3;
+
+/// Short Server Id of a management server that a device has from the factory.
+const FACTORY_SHORT_ID: u16 = 1;
 
 /// A set of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,20 +50,35 @@ impl Accounts {
         *self = *other;
     }
 
-    /// Becomes what a device leaves the factory with: the bootstrap server.
+    /// Becomes what a device leaves the factory with.
     ///
     /// False if the URI is too long.
-    pub(crate) fn reset(&mut self, uri: &str) -> bool {
+    pub(crate) fn reset(&mut self, factory: Factory<'_>) -> bool {
         self.clear();
-        let Some(uri) = Text::new(uri) else {
+        let Some(uri) = Text::new(factory.uri()) else {
             return false;
         };
-        self.security[0] = Some(Security {
-            uri,
-            bootstrap: Flag::Yes,
-            ..Security::new(0)
-        });
+        let security = self.security[0].insert(Security::new(0));
+        security.uri = uri;
+        match factory {
+            Factory::Bootstrap(_) => security.bootstrap = Flag::Yes,
+            Factory::Server(_) => {
+                security.short_id = FACTORY_SHORT_ID;
+                self.server[0].insert(Server::new(0)).short_id = FACTORY_SHORT_ID;
+            }
+        }
         true
+    }
+
+    /// They are of a device that left the factory so, and are enough to register.
+    pub(crate) fn suit(&self, factory: Factory<'_>) -> bool {
+        match factory {
+            Factory::Bootstrap(_) => self.is_consistent(),
+            Factory::Server(uri) => {
+                let mut servers = self.servers();
+                self.are_usable() && servers.any(|(_, s)| s.uri.as_str() == uri)
+            }
+        }
     }
 
     /// The account of the bootstrap server.
@@ -217,22 +236,18 @@ impl Accounts {
     /// What Bootstrap-Finish asks: exactly one bootstrap account, at least one management server,
     /// and every server with an address that can be used.
     pub(crate) fn is_consistent(&self) -> bool {
-        let bootstrap = self
-            .security
-            .iter()
-            .flatten()
-            .filter(|s| s.bootstrap.is_yes())
-            .count();
+        let all = self.security.iter().flatten();
+        all.filter(|s| s.bootstrap.is_yes()).count() == 1 && self.are_usable()
+    }
+
+    /// There are management servers, and all of them can be used.
+    fn are_usable(&self) -> bool {
         let servers = self.servers().count();
         let all = self.server.iter().flatten().count();
         let addresses = self
             .servers()
             .all(|(_, s)| s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some());
-        bootstrap == 1
-            && servers > 0
-            && servers == all
-            && addresses
-            && self.servers_are_told_apart()
+        servers > 0 && servers == all && addresses && self.servers_are_told_apart()
     }
 
     /// Short ids, and the addresses by which their messages are known.

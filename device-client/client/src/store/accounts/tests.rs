@@ -1,10 +1,11 @@
 use super::*;
+use crate::config::Factory;
 use crate::store::journal::MAX_DATA;
 use crate::text::Bytes;
 
 fn factory() -> Accounts {
     let mut a = Accounts::EMPTY;
-    assert!(a.reset("coap://127.0.0.1:5683"));
+    assert!(a.reset(Factory::Bootstrap("coap://127.0.0.1:5683")));
     a
 }
 
