@@ -64,6 +64,10 @@ impl Client<'_> {
         match link.coap.handle(instant(now), bytes) {
             Received::Request { handle, message } => {
                 self.request(now, index, handle, &message, platform);
+                let under_way = self.device.update.state.is_under_way();
+                if let Some(link) = self.sessions[index].link_mut() {
+                    link.heard(now, under_way);
+                }
             }
             Received::Response { token, message } => {
                 self.response(now, index, token, Some(&message), platform);

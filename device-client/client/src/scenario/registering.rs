@@ -7,7 +7,7 @@ use lwm2m_objects::{OwnedValue, Path, ValueType};
 use tinsmith_coap::{Block, Code, OptionNumber, Szx};
 
 use super::world::{BOOTSTRAP, Request, SERVER, World};
-use crate::testing::Board;
+use crate::testing::{Board, package};
 use crate::{Event, Factory, Input, Object, Values, View};
 
 const MODEL: ObjectModel = ObjectModel::new(
@@ -268,4 +268,34 @@ fn a_device_may_come_from_the_factory_with_its_server() {
     let request = w.request().unwrap();
     assert_eq!(request.path, "bs");
     assert_eq!(request.to.to_string(), BOOTSTRAP);
+}
+
+#[test]
+fn a_server_that_is_quiet_in_an_update_gets_a_sign_of_life() {
+    let mut w = World::registered(Board::small());
+    let is_update = |w: &mut World| {
+        let request = w.request().unwrap();
+        assert_eq!(
+            (request.code, request.path.as_str()),
+            (Code::POST, "rd/abc")
+        );
+        w.reply(&request, Code::CHANGED, "").unwrap();
+        w.now.mono
+    };
+    assert_eq!(w.push(&package(1, 1, 600)).unwrap(), Code::CHANGED);
+    w.execute("/5/0/2", "").unwrap();
+    let mut heard = w.now.mono;
+    // On trial, and nobody commits.
+    for wait in [30_000, 60_000, 120_000] {
+        let at = is_update(&mut w);
+        assert!(
+            (wait..wait + 2_000).contains(&(at - heard)),
+            "{}",
+            at - heard
+        );
+        heard = at;
+    }
+    w.execute("/27303/0/10", "").unwrap();
+    let committed = w.now.mono;
+    assert!(is_update(&mut w) - committed > 150_000, "as always");
 }

@@ -136,6 +136,28 @@ pub(crate) struct Link {
     tells_binding: bool,
     /// The server wants to be left alone for so many seconds.
     disabled_s: Option<u32>,
+    /// While an update is under way.
+    quiet: Option<Quiet>,
+}
+
+/// When a server that says nothing any more gets an Update: it may have given up, on a network that
+/// lost its requests, and wait for a sign of life.
+#[derive(Clone, Copy, Debug)]
+struct Quiet {
+    /// Monotonic milliseconds.
+    at: u64,
+    wait_ms: u32,
+}
+
+impl Quiet {
+    /// From the first silence to the first Update; the next ones are twice as far apart each.
+    const FIRST_MS: u32 = 30_000;
+    const LONGEST_MS: u32 = 3_600_000;
+
+    fn after(now: Now, wait_ms: u32) -> Self {
+        let at = now.mono + u64::from(wait_ms);
+        Self { at, wait_ms }
+    }
 }
 
 /// Where a registration stands; times are monotonic milliseconds.
@@ -194,6 +216,7 @@ impl Link {
         list: None,
         tells_binding: false,
         disabled_s: None,
+        quiet: None,
     };
 
     fn restart(
@@ -222,6 +245,12 @@ impl Link {
         self.list = None;
         self.tells_binding = false;
         self.disabled_s = None;
+        self.quiet = None;
+    }
+
+    /// The server asked something.
+    pub(crate) fn heard(&mut self, now: Now, update_is_under_way: bool) {
+        self.quiet = update_is_under_way.then(|| Quiet::after(now, Quiet::FIRST_MS));
     }
 
     /// Answers a request; the length of the datagram in `out`.
@@ -261,7 +290,11 @@ impl Link {
         let registration = match self.registration {
             Registration::Due { at } => Some(at),
             Registration::Registered {
-                next: Next::UpdateAt(at) | Next::UpdateAfter(at),
+                next: Next::UpdateAt(at),
+                ..
+            } => Some(self.quiet.map_or(at, |quiet| at.min(quiet.at))),
+            Registration::Registered {
+                next: Next::UpdateAfter(at),
                 ..
             } => Some(at),
             _ => self.list.as_ref().and_then(|list| list.due),

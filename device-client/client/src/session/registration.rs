@@ -9,7 +9,7 @@ use tinsmith_coap::{
 };
 
 use super::list::{self, List, Said};
-use super::{Link, Location, Next, Registration, Session, add_query, add_text};
+use super::{Link, Location, Next, Quiet, Registration, Session, add_query, add_text};
 use crate::device::Device;
 use crate::event::Event;
 use crate::handler::Origin;
@@ -22,6 +22,15 @@ const MAX_ATTEMPTS: u8 = 6;
 
 /// The longest that a server may ask to be left alone, in seconds.
 const LONGEST_WAIT_S: u32 = 86_400;
+
+impl Link {
+    /// Whether the server has been quiet for too long. An update that has ended needs it no more.
+    fn is_quiet(&mut self, now: Now, update_is_under_way: bool) -> bool {
+        self.quiet.take_if(|_| !update_is_under_way);
+        self.quiet.is_some_and(|quiet| quiet.at <= now.mono)
+    }
+}
+
 /// What a server is sent.
 #[derive(Clone, Copy)]
 enum What {
@@ -62,6 +71,7 @@ impl Session<'_> {
             *at = now.mono + u64::from(seconds) * 1000;
         }
         let changed = link.told_instances != device.log.instances;
+        let is_quiet = link.is_quiet(now, device.update.state.is_under_way());
         let leaves = stopping || link.disabled_s.is_some();
         let goes_on = link.list.as_ref().is_some_and(|list| list.is_due(now));
         let (what, location) = match link.registration {
@@ -70,7 +80,7 @@ impl Session<'_> {
             Registration::Registered { location, next } => {
                 let what = match next {
                     Next::UpdateAt(_) | Next::UpdateAfter(_) if leaves => What::Deregister,
-                    Next::UpdateAt(at) if at <= now.mono || changed => What::Update,
+                    Next::UpdateAt(at) if at <= now.mono || changed || is_quiet => What::Update,
                     Next::UpdateAfter(at) if at <= now.mono => What::Update,
                     Next::Updating { .. } if goes_on => What::Update,
                     _ => return None,
@@ -177,6 +187,9 @@ impl Session<'_> {
         })?;
         link.told_instances = device.log.instances;
         link.tells_binding = false;
+        if let Some(Quiet { wait_ms, .. }) = link.quiet {
+            link.quiet = Some(Quiet::after(now, (2 * wait_ms).min(Quiet::LONGEST_MS)));
+        }
         if let Some(list) = &mut link.list {
             list.due = None;
         }

@@ -66,6 +66,11 @@ impl UpdateState {
         self.find(SlotState::Trial)
     }
 
+    /// Whether a package is on its way, or a module on trial.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.firmware.state != FirmwareState::Idle || self.trial().is_some()
+    }
+
     /// The module that inference runs: the one on trial, else the committed one.
     pub(crate) fn running(&self) -> Option<u8> {
         self.trial().or_else(|| self.active())
