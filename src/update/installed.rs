@@ -74,12 +74,12 @@ impl DeviceRecord {
     pub fn previous(&self) -> Option<Installed> {
         let wanted = self.desired.as_ref().map(|d| Installed::of(d, None));
         let now = wanted.as_ref().or(self.installed.as_ref());
-        let is_other = |other: &Box<Installed>| now.is_none_or(|now| now.names() != other.names());
+        let is_other = |other: &Installed| now.is_none_or(|now| now.names() != other.names());
         let known = self.installed.iter().chain(&self.before).cloned();
         let held = [SlotState::Active, SlotState::Verified]
             .into_iter()
             .flat_map(|state| self.slots.iter().filter(move |slot| slot.state == state))
             .filter_map(Installed::in_slot);
-        known.chain(held).find(is_other).map(|found| *found)
+        known.chain(held).map(|found| *found).find(is_other)
     }
 }
