@@ -11,7 +11,7 @@ pub enum CompileError {
     /// The ONNX file breaks a rule or asks for what the compiler can't do.
     #[error("{}", .0.sentence())]
     Model(Box<ModelError>),
-    /// Several nodes of the ONNX file have operators that the compiler doesn't know.
+    /// Several nodes of the ONNX file can't be compiled: all that can be told at once.
     #[error("{}", sentences(.0))]
     Nodes(Vec<ModelError>),
     /// Calibration or test data don't belong to the model.
