@@ -10,6 +10,7 @@ use super::api::{Server, segment};
 use super::device::text;
 use super::out::{self, plain};
 use super::table::table;
+use super::{Compiler, onnx_file};
 
 /// Look at models, or add one.
 #[derive(Subcommand)]
@@ -57,7 +58,7 @@ pub(super) enum Model {
 }
 
 impl Model {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(self, compiler: Option<Compiler>) -> Result<()> {
         match self {
             Self::List { server, json } => {
                 let models = server.get("/api/v1/models")?;
@@ -93,7 +94,7 @@ impl Model {
                 };
                 let mut files = vec![
                     ("card", read(&card)?),
-                    ("onnx", read(&onnx)?),
+                    ("onnx", onnx_file::read(&onnx, compiler)?),
                     ("calibration", read(&calibration)?),
                 ];
                 if let Some(test) = &test {

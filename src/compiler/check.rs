@@ -8,7 +8,7 @@ mod node;
 mod order;
 mod ports;
 mod tensor;
-mod wire;
+pub(crate) mod wire;
 
 use prost::Message;
 use tinsmith_build_job::{CompileError, ModelError, Problem};
@@ -125,7 +125,7 @@ fn opset(at: &At<'_>, proto: &pb::ModelProto) -> Result<i64, CompileError> {
         .iter()
         .find(|o| standard(&o.domain))
         .map_or(0, |o| o.version);
-    if (9..=21).contains(&version) {
+    if (9..=25).contains(&version) {
         Ok(version)
     } else if proto.graph.is_none() {
         Err(at.file(Problem::NoGraph))
