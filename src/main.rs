@@ -7,6 +7,7 @@ use tinsmith_cli::{Cli, Compiler};
 const COMPILER: Option<Compiler> = Some(Compiler {
     version: tinsmith_compiler::COMPILER_VERSION,
     compile: tinsmith_compiler::compile,
+    embed: tinsmith_compiler::embed,
     float_scores: tinsmith_compiler::float_scores,
 });
 #[cfg(not(feature = "compiler"))]

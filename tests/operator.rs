@@ -226,6 +226,79 @@ fn test_labels_must_be_the_models() {
     }
 }
 
+/// Bytes of a file with one piece of text in the place of another that is as long.
+fn with_text(file: &str, old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let mut bytes = std::fs::read(file).expect("a model");
+    let mut places = 0;
+    for at in 0..=bytes.len() - old.len() {
+        if bytes[at..].starts_with(old.as_bytes()) {
+            bytes[at..at + old.len()].copy_from_slice(new.as_bytes());
+            places += 1;
+        }
+    }
+    assert!(places > 0, "{old}");
+    bytes
+}
+
+/// Neither in what is refused nor in what is compiled.
+#[test]
+fn names_in_an_onnx_file_are_no_commands_to_a_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = model_file("motion/model.onnx");
+    let calibration = model_file("motion/calibration.npz");
+    let compile = |onnx: &[u8]| {
+        let path = write(&folder.path().join("model.onnx"), onnx);
+        let target = ["compile", path.as_str(), "--target", "nrf52840"];
+        run(&[&target[..], &["--calibration", &calibration]].concat())
+    };
+    let quiet = |text: &str| {
+        assert!(
+            !text.chars().any(|c| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
+        assert!(text.contains("\\u{1b}[2J"), "{text}");
+    };
+    let name = "/features/features.2/Relu";
+    let named = with_text(&model, name, "\x1b[2J/features.2/Relu\x07\x08\r\n\t");
+    let output = compile(&named);
+    assert!(output.status.success());
+    quiet(&text(&output.stdout));
+    // The operator's name too.
+    let unknown = with_text(&model, "MaxPool*", "\x1b[2Jxyz*");
+    quiet(&failed(&compile(&unknown)));
+}
+
+/// A model of PyTorch in two files, and one of which int8 leaves too little.
+#[test]
+fn a_model_in_two_files_and_one_that_int8_spoils() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compiler/pytorch");
+    let file = |name: &str| exports.join(name).display().to_string();
+    let compile = |onnx: &str, calibration: &str, more: &[&str]| {
+        let target = ["compile", onnx, "--target", "nrf52840"];
+        run(&[&target[..], &["--calibration", calibration], more].concat())
+    };
+    let (onnx, samples) = (file("waves.onnx"), file("waves.npz"));
+    assert!(compile(&onnx, &samples, &[]).status.success());
+    let alone = std::fs::read(&onnx).expect("a model");
+    let alone = write(&folder.path().join("alone.onnx"), &alone);
+    let error = failed(&compile(&alone, &samples, &[]));
+    assert!(error.contains("copy it beside the model"), "{error}");
+
+    let mut values = [0.5_f32; 16 * 64];
+    values[15 * 64] = 1e6;
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let outlier = archive(&[("x.npy", &npy("(16, 1, 64)", &bytes))]);
+    let outlier = write(&folder.path().join("outlier.npz"), &outlier);
+    let error = failed(&compile(&onnx, &outlier, &[]));
+    assert!(error.contains("loses too much in int8"), "{error}");
+    assert!(error.contains("--allow-low-sqnr"), "{error}");
+    let allowed = compile(&onnx, &outlier, &["--allow-low-sqnr"]);
+    assert!(allowed.status.success());
+    assert!(text(&allowed.stdout).contains("warning"), "{allowed:?}");
+}
+
 fn npy(shape: &str, data: &[u8]) -> Vec<u8> {
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     while (10 + header.len() + 1) % 64 != 0 {

@@ -11,7 +11,7 @@ pub enum CompileError {
     /// The ONNX file breaks a rule or asks for what the compiler can't do.
     #[error("{}", .0.sentence())]
     Model(Box<ModelError>),
-    /// Several nodes of the ONNX file have operators that the compiler doesn't know.
+    /// Several nodes of the ONNX file can't be compiled: all that can be told at once.
     #[error("{}", sentences(.0))]
     Nodes(Vec<ModelError>),
     /// Calibration or test data don't belong to the model.
@@ -202,13 +202,17 @@ pub enum Problem {
         domain: String,
     },
     /// The operator set is too old or too new.
-    #[error("operator set {version} is not supported; export with operator set 9 to 21")]
+    #[error("operator set {version} is not supported; export with operator set 9 to 25")]
     OperatorSet {
         /// The version found, 0 if none is given.
         version: i64,
     },
     /// Tensor data outside the file.
-    #[error("tensor {tensor} keeps its data outside the file; export with the weights inside")]
+    #[error(
+        "tensor {tensor} keeps its data in another file; put the weights inside with \
+         onnx.save(onnx.load('model.onnx'), 'whole.onnx', save_as_external_data=False), or let \
+         `tinsmith model add`, which does so where both files are"
+    )]
     ExternalData {
         /// Name of the tensor.
         tensor: String,

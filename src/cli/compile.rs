@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::out::{self, plain};
 use super::table::table;
+use super::{Compiler, onnx_file};
 use lwm2m_objects::capability::Capability;
 use tinsmith_build::Zoo;
 use tinsmith_build_job::{
@@ -73,8 +74,8 @@ impl From<TaskName> for Task {
 }
 
 impl Compile {
-    pub(super) fn run(self) -> Result<()> {
-        let request = self.request()?;
+    pub(super) fn run(self, compiler: Compiler) -> Result<()> {
+        let request = self.request(compiler)?;
         let limit = Duration::from_secs(self.limit);
         let exe = std::env::current_exe().context("cannot find this program's own file")?;
         let live = std::io::stderr().is_terminal() && !self.json;
@@ -111,12 +112,12 @@ impl Compile {
         out::print(&report)
     }
 
-    fn request(&self) -> Result<Request> {
+    fn request(&self, compiler: Compiler) -> Result<Request> {
         let target = &self.target;
         let capability = capability(target)?;
         let path = Path::new(&self.model);
         let mut request = if path.exists() {
-            let onnx = read(path)?;
+            let onnx = onnx_file::read(path, Some(compiler))?;
             let calibration = self.calibration.as_ref().ok_or_else(|| {
                 anyhow!(
                     "--calibration is missing: the int8 scales of {} are measured on samples of \

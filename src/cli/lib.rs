@@ -10,6 +10,7 @@ mod demo;
 mod device;
 mod host_device;
 mod model;
+mod onnx_file;
 mod out;
 mod serve;
 mod store;
@@ -94,9 +95,16 @@ pub struct Compiler {
     pub version: &'static str,
     /// Compiles in this process.
     pub compile: child::Compile,
+    /// Puts weights that lie beside an ONNX file into it; see `tinsmith_compiler::embed`.
+    pub embed: Embed,
     /// What a float model says of each sample; see `tinsmith_compiler::float_scores`.
     pub float_scores: FloatScores,
 }
+
+/// An ONNX file, and how a file beside it is read by its name, to the file with its weights inside;
+/// none if they are.
+pub type Embed =
+    fn(&[u8], &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<Option<Vec<u8>>, String>;
 
 /// Name, ONNX file, task and samples of a model to the class, value or reconstruction error of each
 /// sample.
@@ -112,11 +120,11 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         Command::Demo(command) => command.run(needed(compiler)?),
         Command::Serve(command) => command.run(compiler),
         Command::Device(command) => command.run(),
-        Command::Model(command) => command.run(),
+        Command::Model(command) => command.run(compiler),
         Command::Build(command) => command.run(),
         Command::Compile(command) => {
-            needed(compiler)?;
-            command.run()
+            let compiler = needed(compiler)?;
+            command.run(compiler)
         }
         Command::Store(command) => command.run(),
         Command::Update(command) => command.run(),

@@ -11,6 +11,7 @@ use super::device::text;
 use super::out::{self, plain};
 use super::table::table;
 use super::update::name_and_version;
+use super::{Compiler, onnx_file};
 
 /// Look at models, add or remove one.
 #[derive(Subcommand)]
@@ -65,7 +66,7 @@ pub(super) enum Model {
 }
 
 impl Model {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(self, compiler: Option<Compiler>) -> Result<()> {
         match self {
             Self::List { server, json } => {
                 let models = server.get("/api/v1/models")?;
@@ -111,7 +112,7 @@ impl Model {
                 };
                 let mut files = vec![
                     ("card", read(&card)?),
-                    ("onnx", read(&onnx)?),
+                    ("onnx", onnx_file::read(&onnx, compiler)?),
                     ("calibration", read(&calibration)?),
                 ];
                 if let Some(test) = &test {

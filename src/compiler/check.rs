@@ -8,7 +8,7 @@ mod node;
 mod order;
 mod ports;
 mod tensor;
-mod wire;
+pub(crate) mod wire;
 
 use prost::Message;
 use tinsmith_build_job::{CompileError, ModelError, Problem};
@@ -19,8 +19,34 @@ use crate::onnx::{Checked, clip, node_name};
 /// Largest file in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 64 << 20;
 
+/// Most faults of nodes that are collected.
+const MAX_FAULTS: usize = 100;
+
 /// Checks a file. `model` is the name for messages.
 pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
+    let checked = examine(model, file)?;
+    match told(&checked.faults) {
+        None => Ok(checked),
+        Some(error) => Err(error),
+    }
+}
+
+/// The error that tells of faults in nodes.
+pub(crate) fn told(faults: &[ModelError]) -> Option<CompileError> {
+    match faults {
+        [] => None,
+        [fault] => Some(CompileError::Model(Box::new(fault.clone()))),
+        faults => Some(CompileError::Nodes(faults.to_vec())),
+    }
+}
+
+/// Whether a node can be imported, as far as it can be told without the others.
+pub(crate) fn is_sound(node: &pb::NodeProto) -> bool {
+    node::check(node).is_ok()
+}
+
+/// Checks a file; what is wrong with single nodes is in the result.
+pub(crate) fn examine(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
     let at = At { model };
     if file.is_empty() {
         return Err(at.file(Problem::Empty));
@@ -45,28 +71,21 @@ pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
     for tensor in &graph.initializer {
         tensor::check(tensor).map_err(|problem| at.file(problem))?;
     }
-    let mut unknown = Vec::new();
-    for node in &graph.node {
-        match node::check(node) {
-            Ok(()) => {}
-            // All of them are told at once.
-            Err(problem @ (Problem::UnknownOperator { .. } | Problem::ForeignDomain { .. })) => {
-                unknown.push(at.fault(node, problem));
-            }
-            Err(problem) => return Err(at.node(node, problem)),
-        }
+    let faulty = graph.node.iter().filter_map(|node| {
+        let problem = node::check(node).err()?;
+        Some(at.fault(node, problem))
+    });
+    let faults: Vec<ModelError> = faulty.take(MAX_FAULTS).collect();
+    let whole = ports::check(&at, graph)
+        .and_then(|()| order::sort(&at, graph))
+        .and_then(|()| ports::all_read(&at, graph));
+    if let Err(error) = whole {
+        return Err(told(&faults).unwrap_or(error));
     }
-    match unknown.len() {
-        0 => {}
-        1 => return Err(CompileError::Model(Box::new(unknown.remove(0)))),
-        _ => return Err(CompileError::Nodes(unknown)),
-    }
-    ports::check(&at, graph)?;
-    order::sort(&at, graph)?;
-    ports::all_read(&at, graph)?;
     Ok(Checked {
         model: proto,
         opset,
+        faults,
     })
 }
 
@@ -106,7 +125,7 @@ fn opset(at: &At<'_>, proto: &pb::ModelProto) -> Result<i64, CompileError> {
         .iter()
         .find(|o| standard(&o.domain))
         .map_or(0, |o| o.version);
-    if (9..=21).contains(&version) {
+    if (9..=25).contains(&version) {
         Ok(version)
     } else if proto.graph.is_none() {
         Err(at.file(Problem::NoGraph))

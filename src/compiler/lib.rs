@@ -17,6 +17,7 @@ mod data;
 #[cfg(test)]
 mod dump;
 mod engine;
+mod external;
 mod fit;
 mod golden;
 mod import;
@@ -39,6 +40,7 @@ mod testing;
 mod verify;
 mod write;
 
+pub use external::embed;
 pub use pipeline::compile;
 pub use score::float_scores;
 

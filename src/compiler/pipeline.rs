@@ -122,9 +122,12 @@ pub(crate) fn build<'r>(
     stage: &mut dyn FnMut(&str, f32),
 ) -> Result<Build<'r>, CompileError> {
     stage("check", 0.0);
-    let checked = check::check(&request.name, &request.onnx)?;
+    let checked = check::examine(&request.name, &request.onnx)?;
     stage("import", 0.05);
-    let typed = oracle::Typed::new(&checked.model);
+    let typed = match checked.faults.is_empty() {
+        true => oracle::Typed::new(&checked.model),
+        false => Err("nodes of it can't be imported".into()),
+    };
     let typed = typed.as_ref().map_err(String::as_str);
     let imported = import::import(&request.name, &checked, typed.ok(), &operators::find)?;
     data::check_size(request, &imported.graph)?;
@@ -146,12 +149,14 @@ pub(crate) fn build<'r>(
     compare::same_outputs(request, &imported.graph, &graph)
         .map_err(|e| internal(request, "optimize", e))?;
     stage("calibrate", 0.3);
-    let ranges = quantize::calibrate(&graph, &request.options.calibration).map_err(|problem| {
-        CompileError::Data {
-            model: request.name.clone(),
-            problem,
-        }
-    })?;
+    let mut ranges =
+        quantize::calibrate(&graph, &request.options.calibration).map_err(|problem| {
+            CompileError::Data {
+                model: request.name.clone(),
+                problem,
+            }
+        })?;
+    quantize::include_padding(&mut graph, &mut ranges);
     let float = graph.clone();
     stage("quantize", 0.5);
     quantize::quantize(&mut graph, &ranges).map_err(|e| internal(request, "quantize", e))?;

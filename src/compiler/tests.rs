@@ -1,5 +1,6 @@
 mod evaluation;
 mod maps;
+mod pytorch;
 mod requests;
 mod several;
 

@@ -13,10 +13,12 @@ const MAX_NODE_FIELDS: u64 = 4_096;
 const MAX_NUMBERS: u64 = 4_000_000;
 
 /// Field number, and the payload of a length-delimited field.
-type Field<'a> = (u64, Option<&'a [u8]>);
+pub(crate) type Field<'a> = (u64, Option<&'a [u8]>);
 
-struct Fields<'a> {
-    bytes: &'a [u8],
+/// The fields of a message that are still to come.
+pub(crate) struct Fields<'a> {
+    /// Their bytes.
+    pub bytes: &'a [u8],
 }
 
 fn truncated() -> Problem {
@@ -48,7 +50,8 @@ impl<'a> Fields<'a> {
         Ok(head)
     }
 
-    fn next(&mut self) -> Result<Option<Field<'a>>, Problem> {
+    /// The next field.
+    pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, Problem> {
         if self.bytes.is_empty() {
             return Ok(None);
         }

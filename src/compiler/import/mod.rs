@@ -8,11 +8,13 @@
 mod importer;
 pub(crate) mod node;
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use tinsmith_build_job::{CompileError, ModelError, Problem};
 use tract_onnx::pb;
 
+use crate::check;
 use crate::ir::{Graph, Port, Role, Tensor, TensorId};
 use crate::onnx::{self, Checked};
 use crate::oracle::Typed;
@@ -61,14 +63,13 @@ pub(crate) fn import(
     typed: Option<&Typed>,
     operators: &dyn Fn(&str) -> Option<&'static OnnxOperator>,
 ) -> Result<Imported, CompileError> {
-    let at = |node: Option<&pb::NodeProto>, problem| {
-        CompileError::Model(Box::new(ModelError {
-            model: model.into(),
-            node: node.map(onnx::node_name),
-            operator: node.map(|node| onnx::clip(&node.op_type)),
-            problem,
-        }))
+    let fault = |node: Option<&pb::NodeProto>, problem| ModelError {
+        model: model.into(),
+        node: node.map(onnx::node_name),
+        operator: node.map(|node| onnx::clip(&node.op_type)),
+        problem,
     };
+    let at = |node, problem| CompileError::Model(Box::new(fault(node, problem)));
     let Some(proto) = checked.model.graph.as_ref() else {
         return Err(at(None, Problem::NoGraph));
     };
@@ -90,15 +91,29 @@ pub(crate) fn import(
         let port = Port::new(&input.name, shape, tensor);
         importer.graph.inputs.push(port);
     }
+    // All nodes that can't be imported are told; what reads their results is passed over.
+    let mut faults = checked.faults.clone();
+    let mut lost: HashSet<&str> = HashSet::new();
     for node in &proto.node {
+        let before = node.input.iter().any(|name| lost.contains(name.as_str()));
+        let known = faults.is_empty() || check::is_sound(node);
+        if before || !known {
+            lost.extend(node.output.iter().map(String::as_str));
+            continue;
+        }
         let Some(operator) = operators(&node.op_type) else {
             let advice = "it was not checked".into();
             return Err(at(Some(node), Problem::UnknownOperator { advice }));
         };
         importer.begin(node);
-        (operator.import)(&mut importer, &NodeView::new(node))
-            .and_then(|()| importer.fold())
-            .map_err(|problem| at(Some(node), problem))?;
+        let imported = (operator.import)(&mut importer, &NodeView::new(node));
+        if let Err(problem) = imported.and_then(|()| importer.fold()) {
+            lost.extend(node.output.iter().map(String::as_str));
+            faults.push(fault(Some(node), problem));
+        }
+    }
+    if let Some(error) = check::told(&faults) {
+        return Err(error);
     }
     for output in &proto.output {
         let Some(tensor) = importer.named(&output.name) else {

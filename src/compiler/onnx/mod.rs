@@ -2,7 +2,7 @@
 
 mod data;
 
-use tinsmith_build_job::Problem;
+use tinsmith_build_job::{ModelError, Problem};
 use tract_onnx::pb::{self, tensor_shape_proto::dimension};
 
 pub(crate) use data::{constant, element_bytes, floats, type_name};
@@ -19,6 +19,8 @@ pub(crate) struct Checked {
     pub model: pb::ModelProto,
     /// Version of the standard operator set.
     pub opset: i64,
+    /// Nodes that can't be imported, and why.
+    pub faults: Vec<ModelError>,
 }
 
 /// Text of the file, shortened for a message.

@@ -1,10 +1,12 @@
 //! From floats to int8: scales for activations from calibration, per-channel weights.
 
 mod calibrate;
+mod padding;
 mod weights;
 
 use crate::ir::{DType, Graph, Node, Op, Origin, Quantization, Range, ScaleRule, TensorId};
 pub(crate) use calibrate::{calibrate, threads};
+pub(crate) use padding::include as include_padding;
 
 /// Scale and zero point of an activation whose values were in `range` (numerics N4).
 pub(crate) fn activation(range: Range) -> (f32, i32) {

@@ -300,3 +300,51 @@ fn outliers_are_told() {
     assert!(findings[0].starts_with("conv (c, y) has "), "{findings:?}");
     assert!(findings[0].contains("few large values"), "{findings:?}");
 }
+
+/// What the padding of a model's output is, where nothing else is.
+fn padding(compiled: &Compiled) -> f32 {
+    let module = tinsmith_module::Module::parse(&compiled.module).unwrap();
+    let read = lwm2m_objects::compute::read_descriptors;
+    let input = &read(module.input_descriptor()).unwrap()[0];
+    let output = &read(module.output_descriptor()).unwrap()[0];
+    let sample = input.quantize(&[0.5; 72]).unwrap();
+    let run = tinsmith_module::spec::run(&module, &[&sample]).unwrap();
+    output.dequantize(&run.outputs[0]).unwrap()[0]
+}
+
+#[test]
+fn a_pad_constant_is_in_the_range() {
+    let padded = |before: fn(Onnx) -> Onnx, value: f32| {
+        let onnx = before(Onnx::new(&[1, 2, 6, 6]).weights("w", &[3, 2, 3, 3]))
+            .integers("pads", &[0, 0, 1, 1, 0, 0, 1, 1])
+            .constant("value", &[], &[value])
+            .node("Pad", &["t", "pads", "value"], "y", &[])
+            .file(&["y"]);
+        built(onnx, image(16))
+    };
+    let conv: fn(Onnx) -> Onnx = |onnx| onnx.node("Conv", &["x", "w"], "t", &[]);
+    let pooled: fn(Onnx) -> Onnx = |onnx| {
+        onnx.node("Conv", &["x", "w"], "c", &[]).node(
+            "MaxPool",
+            &["c"],
+            "t",
+            &[ints("kernel_shape", &[2, 2])],
+        )
+    };
+    let sigmoid: fn(Onnx) -> Onnx = |onnx| {
+        onnx.node("Conv", &["x", "w"], "c", &[])
+            .node("Sigmoid", &["c"], "t", &[])
+    };
+    let input: fn(Onnx) -> Onnx = |onnx| onnx.node("Identity", &["x"], "t", &[]);
+    for (before, value) in [
+        (conv, 5.0),
+        (conv, -7.0),
+        (pooled, -3.0),
+        (sigmoid, -1.0),
+        (sigmoid, 0.5),
+        (input, 2.0),
+    ] {
+        let found = padding(&padded(before, value));
+        assert!((found - value).abs() < 0.04, "{value} became {found}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What a build is asked, its key, and what is refused.
 
 use super::*;
+use crate::testing::{Onnx, int};
 
 #[test]
 fn the_same_request_gives_the_same_bytes() {
@@ -60,6 +61,32 @@ fn data_of_another_model_is_refused() {
             .to_string()
             .contains("empty")
     );
+}
+
+/// Operators that are not known and variants of known ones alike; not what only reads their results.
+#[test]
+fn all_nodes_that_can_t_be_compiled_are_told_at_once() {
+    let onnx = Onnx::new(&[1, 4, 6, 6])
+        .weights("w1", &[4, 2, 3, 3])
+        .weights("w2", &[2, 4, 1, 1])
+        .integers("pads", &[0, 0, 1, 1, 0, 0, 1, 1])
+        .node("Conv", &["x", "w1"], "grouped", &[int("group", 2)])
+        .node("Frobnicate", &["grouped"], "unknown", &[])
+        .node("Relu", &["unknown"], "behind", &[])
+        .node("Conv", &["x", "w2"], "fine", &[])
+        .node("Div", &["fine", "x"], "division", &[])
+        .node("Einsum", &["x"], "einsum", &[])
+        .node("Add", &["behind", "division"], "y", &[])
+        .node("MatMul", &["einsum"], "arity", &[])
+        .file(&["y", "arity"]);
+    let mut request = request("motion", Task::Classify).unwrap();
+    request.onnx = onnx;
+    let CompileError::Nodes(faults) = compile(&request, &mut |_| {}).unwrap_err() else {
+        panic!()
+    };
+    let mut nodes: Vec<&str> = faults.iter().filter_map(|f| f.node.as_deref()).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["arity", "division", "einsum", "grouped", "unknown"]);
 }
 
 #[test]
