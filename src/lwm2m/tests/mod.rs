@@ -8,6 +8,7 @@ mod floods;
 mod hostile;
 mod leaving;
 mod observations;
+mod presence;
 mod push;
 mod registration;
 mod requests;
