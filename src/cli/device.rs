@@ -1,10 +1,13 @@
 //! `tinsmith device`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::api::{Server, segment};
+use super::date::date;
 use super::out::{self, plain};
 use super::table::table;
 
@@ -47,7 +50,7 @@ impl Device {
                 if json {
                     out::json(&devices)
                 } else {
-                    out::print(&list(&devices))
+                    out::print(&list(&devices, now()))
                 }
             }
             Self::Remove { device, server } => {
@@ -70,7 +73,7 @@ impl Device {
     }
 }
 
-fn list(value: &Value) -> String {
+fn list(value: &Value, now: u64) -> String {
     let rows: Vec<Vec<String>> = value["devices"]
         .as_array()
         .into_iter()
@@ -84,6 +87,7 @@ fn list(value: &Value) -> String {
                     "no"
                 }
                 .to_owned(),
+                ago(&device["seen"], now),
                 text(&device["platform"]),
                 text(&device["desired"]["model"]),
                 text(&device["state"]),
@@ -97,7 +101,9 @@ fn list(value: &Value) -> String {
             .to_owned();
     }
     table(
-        &["DEVICE", "ONLINE", "PLATFORM", "MODEL", "STATE", "DETAIL"],
+        &[
+            "DEVICE", "ONLINE", "SEEN", "PLATFORM", "MODEL", "STATE", "DETAIL",
+        ],
         &rows,
     )
 }
@@ -112,8 +118,14 @@ fn show(value: &Value) -> String {
     line("device", text(&value["endpoint"]));
     line(
         "online",
-        if value["online"] == true { "yes" } else { "no" }.to_owned(),
+        match (&value["online"], &value["registered"]) {
+            (Value::Bool(true), _) => "yes",
+            (_, Value::Bool(true)) => "no: registered, but not reachable",
+            _ => "no: not registered",
+        }
+        .to_owned(),
     );
+    line("seen", value["seen"].as_u64().map_or("-".to_owned(), date));
     line("address", text(&value["address"]));
     line("lwm2m", text(&value["registration"]["version"]));
     line("state", text(&value["state"]));
@@ -164,23 +176,32 @@ fn show(value: &Value) -> String {
     for entry in timeline {
         out.push_str(&format!(
             "  {}  {}\n",
-            time(&entry["at"]),
+            entry["at"].as_u64().map_or("-".to_owned(), date),
             plain(&text(&entry["text"]))
         ));
     }
     out
 }
 
-/// Wall time of a day, UTC.
-fn time(value: &Value) -> String {
-    let ms = value.as_u64().unwrap_or(0);
-    let (s, ms) = (ms / 1000, ms % 1000);
-    format!(
-        "{:02}:{:02}:{:02}.{ms:03}Z",
-        s / 3600 % 24,
-        s / 60 % 60,
-        s % 60
-    )
+/// Wall time (ms) now.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// How long ago a wall time (ms) was, in its largest unit.
+fn ago(value: &Value, now: u64) -> String {
+    let Some(at) = value.as_u64() else {
+        return "-".to_owned();
+    };
+    match now.saturating_sub(at) / 1000 {
+        s if s < 120 => format!("{s} s ago"),
+        s if s < 7200 => format!("{} min ago", s / 60),
+        s if s < 172_800 => format!("{} h ago", s / 3600),
+        s => format!("{} d ago", s / 86_400),
+    }
 }
 
 fn bytes(value: &Value) -> String {
@@ -202,7 +223,28 @@ mod tests {
 
     #[test]
     fn an_empty_list_says_what_to_do() {
-        assert!(list(&json!({ "devices": [] })).contains("tinsmith serve"));
+        assert!(list(&json!({ "devices": [] }), 0).contains("tinsmith serve"));
+    }
+
+    #[test]
+    fn who_was_not_heard_is_told_apart_from_who_is_there() {
+        let devices = json!({ "devices": [
+            { "endpoint": "here", "online": true, "seen": 100_000 },
+            { "endpoint": "lost", "online": false, "registered": true, "seen": 100_000 },
+            { "endpoint": "gone", "online": false, "registered": false },
+        ] });
+        let out = list(&devices, 7_300_000);
+        let lines: Vec<_> = out.lines().skip(1).collect();
+        assert!(
+            lines[0].contains("yes") && lines[0].contains("2 h ago"),
+            "{out}"
+        );
+        assert!(
+            lines[1].contains("no ") && lines[1].contains("2 h ago"),
+            "{out}"
+        );
+        assert!(!lines[2].contains("ago"), "{out}");
+        assert!(show(&devices["devices"][1]).contains("registered, but not reachable"));
     }
 
     #[test]
@@ -214,7 +256,7 @@ mod tests {
         });
         let out = show(&value);
         assert!(out.contains("slot         0 active motion 1"), "{out}");
-        assert!(out.contains("01:02:03.004Z  wanted"), "{out}");
+        assert!(out.contains("1970-01-01T01:02:03.004Z  wanted"), "{out}");
         assert!(!out.contains("address"), "{out}");
     }
 }

@@ -6,6 +6,7 @@ mod compile;
 mod compile_child;
 mod completions;
 mod config_file;
+mod date;
 mod demo;
 mod device;
 mod host_device;

@@ -7,7 +7,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use tinsmith_build::ZooError;
 use tinsmith_inference::InferenceError;
@@ -40,6 +40,11 @@ impl ApiError {
             code: "not_found",
             message: message.into(),
         }
+    }
+
+    /// What it says.
+    pub fn body(&self) -> Value {
+        json!({ "error": { "code": self.code, "message": self.message } })
     }
 
     /// Which status it has.
@@ -383,7 +388,6 @@ pub(crate) async fn as_json(response: Response) -> Response {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({ "error": { "code": self.code, "message": self.message } });
-        (self.status, Json(body)).into_response()
+        (self.status, Json(self.body())).into_response()
     }
 }

@@ -171,6 +171,13 @@ impl Journal {
             } => {
                 warn!(%endpoint, %target, %error, "a notification can't be read");
             }
+            Event::Reachable {
+                endpoint,
+                reachable: true,
+            } => info!(%endpoint, "reachable again"),
+            Event::Reachable { endpoint, .. } => {
+                info!(%endpoint, "unreachable: it did not answer");
+            }
             Event::Completed { outcome, .. } => count(REQUESTS, kind(outcome)),
             _ => {}
         }
@@ -215,11 +222,29 @@ fn kind(outcome: &Outcome) -> usize {
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
+pub(crate) async fn metrics(
+    State((counters, server)): State<(Arc<Counters>, ServerHandle)>,
+) -> impl IntoResponse {
     let mut text = counters.text();
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let _ = writeln!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+        );
+    };
+    if let Ok((registered, reachable)) = server.count().await {
+        let name = "tinsmith_devices_registered";
+        gauge(name, "Devices that are registered.", registered as u64);
+        let name = "tinsmith_devices_reachable";
+        gauge(
+            name,
+            "Registered devices that are there, as far as is known.",
+            reachable as u64,
+        );
+    }
     if let Some(bytes) = resident() {
         let name = "process_resident_memory_bytes";
-        let _ = writeln!(text, "# TYPE {name} gauge\n{name} {bytes}");
+        gauge(name, "Memory in use.", bytes);
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

@@ -59,7 +59,7 @@ pub async fn serve(config: &Config, app: App) -> std::io::Result<SocketAddr> {
     let server = app.server.clone();
     let hosts = Hosts::new(local, &config.hosts);
     let counters = journal::start(&app.server);
-    let metrics = get(journal::metrics).with_state(counters);
+    let metrics = get(journal::metrics).with_state((counters, app.server.clone()));
     let router = v1::router()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -20,6 +20,11 @@ impl Away {
         self.deadlines.len()
     }
 
+    /// How many wait for a device.
+    pub(super) fn len_of(&self, endpoint: &str) -> usize {
+        self.queues.get(endpoint).map_or(0, Queue::len)
+    }
+
     /// Adds a request behind the others of its device; one without id is not the asker's and has
     /// no place here.
     pub(super) fn put(&mut self, endpoint: &Endpoint, job: Job) {

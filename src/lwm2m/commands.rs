@@ -30,12 +30,13 @@ fn refused(now: Now, request: &DeviceRequest) -> Option<Outcome> {
 }
 
 impl Shard {
-    pub(super) fn command(&mut self, now: Now, request: DeviceRequest) {
+    /// `absent`: the device need not be registered, if the request is durable.
+    pub(super) fn command(&mut self, now: Now, request: DeviceRequest, absent: bool) {
         if self.shared.requests.contains_key(&request.id) {
             return;
         }
         let endpoint = request.endpoint.clone();
-        match self.accept_request(now, &request) {
+        match self.accept_request(now, &request, absent) {
             Ok(keep) => self.wait(now, &endpoint, Job::new(now, request, keep)),
             Err(outcome) => {
                 let job = Job::new(now, request, Keep::No);
@@ -45,17 +46,24 @@ impl Shard {
     }
 
     /// Checks a request; one that is durable is being stored then.
-    fn accept_request(&mut self, now: Now, request: &DeviceRequest) -> Result<Keep, Outcome> {
+    fn accept_request(
+        &mut self,
+        now: Now,
+        request: &DeviceRequest,
+        absent: bool,
+    ) -> Result<Keep, Outcome> {
         if let Some(outcome) = refused(now, request) {
             return Err(outcome);
         }
         let index = self.registry.by_endpoint(&request.endpoint);
         let device = index.and_then(|index| self.registry.get(index));
-        let device = device.ok_or(Outcome::NotRegistered)?;
-        if !request.durable {
-            return Ok(Keep::No);
-        }
-        if device.kept() >= self.shared.limits.durable {
+        let kept = match device {
+            Some(_) if !request.durable => return Ok(Keep::No),
+            Some(device) => device.kept(),
+            None if absent && request.durable => self.away.len_of(&request.endpoint),
+            None => return Err(Outcome::NotRegistered),
+        };
+        if kept >= self.shared.limits.durable {
             let why = "too many durable requests wait for the device";
             return Err(Outcome::Cancelled(why.into()));
         }

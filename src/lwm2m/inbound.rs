@@ -54,7 +54,7 @@ impl Shard {
                     && matches!(device.handle(cx, message, from.bytes), Handled::Unknown)
                 {
                     // An answer of late is a sign of life.
-                    device.heard(from.bytes);
+                    device.heard(cx, from.bytes);
                 }
             });
             return;

@@ -84,6 +84,8 @@ pub enum Input<'a> {
     },
     /// Ask a device.
     Command(DeviceRequest),
+    /// The same of a durable one, which waits also for a device that is not registered.
+    Later(DeviceRequest),
     /// Forget a request; it ends with [`Outcome::Cancelled`].
     Withdraw(RequestId),
     /// A device is deleted: its registration and what waits for it end.

@@ -15,7 +15,7 @@ use super::quota::{Bounds, Quota};
 use super::registry::Registry;
 use super::route::id_bits;
 use super::shared::{Context, Shared, Source, Waiting};
-use super::types::{Event, Now, Registration};
+use super::types::{Event, Now, Presence, Registration};
 use super::unreadable::Unreadable;
 use super::uploads::Uploads;
 use super::{Input, Output, Role, request_record, stored};
@@ -146,7 +146,8 @@ impl Shard {
                     bytes,
                 );
             }
-            Input::Command(request) => self.command(now, request),
+            Input::Command(request) => self.command(now, request, false),
+            Input::Later(request) => self.command(now, request, true),
             Input::Withdraw(id) => {
                 self.withdraw(now, id);
             }
@@ -187,6 +188,24 @@ impl Shard {
         device
             .is_registered()
             .then(|| Arc::clone(&device.entry().registration))
+    }
+
+    /// Whether a device is there, if it is registered.
+    pub fn presence(&self, now: Now, endpoint: &str) -> Option<Presence> {
+        let index = self.registry.by_endpoint(endpoint)?;
+        self.registry.get(index)?.presence(now)
+    }
+
+    /// How many devices are registered, and how many of them are reachable.
+    pub fn present(&self, now: Now) -> (usize, usize) {
+        let all = self
+            .registry
+            .iter()
+            .filter_map(|device| device.presence(now));
+        all.fold((0, 0), |(registered, reachable), presence| {
+            let reached = usize::from(presence.reachable);
+            (registered + 1, reachable + reached)
+        })
     }
 
     /// All registered devices, in no order.

@@ -310,6 +310,13 @@ pub enum Event {
         /// Size of the body.
         total: u32,
     },
+    /// A device does not answer, or is heard again after that.
+    Reachable {
+        /// The device.
+        endpoint: Endpoint,
+        /// Whether it is.
+        reachable: bool,
+    },
     /// A device finished its bootstrap, or failed to.
     Bootstrapped {
         /// The device.
@@ -335,6 +342,16 @@ pub struct Announced {
     pub formats: Vec<u16>,
     /// Unknown parameters of the Register, kept.
     pub parameters: Vec<(String, String)>,
+}
+
+/// Whether a device that is registered is there, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Wall time (ms) of the last sign of life.
+    pub seen: u64,
+    /// False from a request that was not answered until the next sign of life, and while a device in
+    /// queue mode sleeps.
+    pub reachable: bool,
 }
 
 /// A device that is registered.

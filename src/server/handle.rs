@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::message::{NoAnswer, ToShard, Told};
+use super::results::{Later, Results};
 use super::{Addresses, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, bucket,
@@ -24,6 +25,7 @@ pub(super) struct Inner {
     pub(super) told: broadcast::Sender<Told>,
     pub(super) next_request: AtomicU64,
     pub(super) store: Arc<dyn Store>,
+    pub(super) results: Arc<Results>,
     pub(super) clock: Clock,
     pub(super) models: ModelSource,
     pub(super) addresses: Addresses,
@@ -79,6 +81,66 @@ impl ServerHandle {
         };
         self.send(endpoint, ToShard::Submit(request)).await?;
         Ok(id)
+    }
+
+    /// Asks a device something durable, whether it is there or not, and keeps the result for
+    /// [`ServerHandle::result`]. It waits for the device for so long.
+    ///
+    /// # Errors
+    /// Too many requests wait.
+    pub async fn ask_later(
+        &self,
+        endpoint: &str,
+        operation: Operation,
+        lifetime_ms: u64,
+    ) -> Result<RequestId, NoAnswer> {
+        let id = self.inner.next_request.fetch_add(1, Ordering::Relaxed) | SHELL_REQUESTS;
+        let (id, endpoint) = (RequestId(id), Endpoint::from(endpoint));
+        let expires = self.now().wall.saturating_add(lifetime_ms);
+        if !self.inner.results.expect(id, endpoint.clone(), expires) {
+            return Err(NoAnswer::Busy);
+        }
+        let request = DeviceRequest {
+            id,
+            endpoint: endpoint.clone(),
+            operation,
+            expires,
+            durable: true,
+        };
+        self.send(&endpoint, ToShard::Later(request)).await?;
+        Ok(id)
+    }
+
+    /// What became of a request of [`ServerHandle::ask_later`]; waits for its end, but not longer
+    /// than `wait`. `None` if it is not known, or not any more.
+    pub async fn result(&self, id: RequestId, wait: Duration) -> Option<Later> {
+        let results = &self.inner.results;
+        let end = tokio::time::Instant::now() + wait;
+        loop {
+            let changed = results.changed();
+            let later = results.get(self.now().wall, id)?;
+            let ended = later.outcome.is_some();
+            if ended || tokio::time::timeout_at(end, changed).await.is_err() {
+                return Some(later);
+            }
+        }
+    }
+
+    /// Takes a request back, if it has not ended.
+    pub async fn withdraw(&self, endpoint: &str, id: RequestId) -> Result<(), NoAnswer> {
+        self.send(endpoint, ToShard::Withdraw(id)).await
+    }
+
+    /// How many devices are registered, and how many of them are reachable.
+    pub async fn count(&self) -> Result<(usize, usize), NoAnswer> {
+        let mut all = (0, 0);
+        for shard in 0..self.inner.shards.len() {
+            let (tx, rx) = oneshot::channel();
+            self.send_to(shard, ToShard::Count(tx)).await?;
+            let (registered, reachable) = rx.await.map_err(|_| NoAnswer::Stopping)?;
+            all = (all.0 + registered, all.1 + reachable);
+        }
+        Ok(all)
     }
 
     /// Asks the reconciler about a device.

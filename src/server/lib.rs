@@ -11,6 +11,7 @@ mod message;
 mod peers;
 mod reach;
 mod receive;
+mod results;
 mod shard;
 mod trace;
 
@@ -26,6 +27,7 @@ use tracing::{info, warn};
 pub use devices::{MAX_DEVICES, Page};
 pub use handle::ServerHandle;
 pub use message::{Known, NoAnswer, Told};
+pub use results::Later;
 
 use tinsmith_lwm2m::{
     BootstrapConfig, Endpoint, Limits, ListenerId, ModelSource, Role, Shard, ShardConfig, bucket,
@@ -38,6 +40,7 @@ use tinsmith_update::{Reconciler, StartJob};
 use clock::Clock;
 use peers::Router;
 use receive::Worker;
+use results::Results;
 use shard::ShardTask;
 
 /// The first request id that belongs to the shell (HTTP and the like). The reconciler uses lower
@@ -168,7 +171,8 @@ async fn start_with(
     let mut core_records = split(shards, store.load(Kind::REGISTRATION).await?, |key, _| {
         std::str::from_utf8(&key.id).ok().map(Endpoint::from)
     });
-    let mut next_request = 1;
+    // Names of requests mean nothing else in another process.
+    let mut next_request = clock.now().wall << 10;
     let requests = store.load(Kind::REQUEST).await?;
     for (_, id) in requests.iter().filter_map(|(key, _)| request_of(key)) {
         if id.0 >= SHELL_REQUESTS {
@@ -196,6 +200,7 @@ async fn start_with(
         coap: listeners[0].local_addr(),
         bootstrap: listeners.get(1).map(Listener::local_addr),
     };
+    let results = Arc::new(Results::default());
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
     let (told, _) = broadcast::channel(TOLD);
@@ -241,6 +246,7 @@ async fn start_with(
             listeners: Arc::clone(&listeners),
             bootstrap: addresses.bootstrap.map(|_| ListenerId(1)),
             start_job: Arc::clone(&start_job),
+            results: Arc::clone(&results),
             told: told.clone(),
             inbox,
             waiting: config.waiting,
@@ -274,6 +280,7 @@ async fn start_with(
             told,
             next_request: AtomicU64::new(next_request),
             store,
+            results,
             clock,
             models: config.models,
             addresses,

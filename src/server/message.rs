@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, Identity, ListenerId, Outcome, Peer, Registration,
+    DeviceRequest, Endpoint, Event, Identity, ListenerId, Outcome, Peer, Presence, Registration,
+    RequestId,
 };
 use tinsmith_update::{Ask, Change, Reply, Status};
 
@@ -44,6 +45,8 @@ pub struct Known {
     pub endpoint: Endpoint,
     /// Its registration, if it is registered.
     pub registration: Option<Arc<Registration>>,
+    /// Whether it is there, if it is registered.
+    pub presence: Option<Presence>,
     /// Of its updates, if it was seen or something is wanted of it.
     pub status: Option<Status>,
     /// What of its registration and requests can't be read.
@@ -90,6 +93,11 @@ pub(super) enum ToShard {
     Packets(Packets),
     Request(DeviceRequest, oneshot::Sender<Answer<Outcome>>),
     Submit(DeviceRequest),
+    /// The same of a device that need not be registered.
+    Later(DeviceRequest),
+    Withdraw(RequestId),
+    /// Devices that are registered, and those of them that are reachable.
+    Count(oneshot::Sender<(usize, usize)>),
     Ask(Endpoint, Ask, oneshot::Sender<Answer<Reply>>),
     /// Everything of a device.
     Delete(Endpoint, oneshot::Sender<Answer<Reply>>),

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::message::{Answer, Known, NoAnswer, Packets, ToShard, Told};
 use super::peers::Router;
 use super::reach;
+use super::results::Results;
 use super::trace::describe;
 use tinsmith_lwm2m::{
     Endpoint, Event, Input, ListenerId, Now, Outcome, Output, PersistId, RequestId, Shard,
@@ -49,6 +50,8 @@ pub(super) struct ShardTask {
     /// The bootstrap listener; the first of all is for management.
     pub(super) bootstrap: Option<ListenerId>,
     pub(super) start_job: StartJob,
+    /// Of requests for which nobody waits.
+    pub(super) results: Arc<Results>,
     /// Requests and questions that may wait for answers.
     pub(super) waiting: usize,
     pub(super) told: broadcast::Sender<Told>,
@@ -152,6 +155,11 @@ impl ShardTask {
                 self.core.handle(now, Input::Command(request));
             }
             ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
+            ToShard::Later(request) => self.core.handle(now, Input::Later(request)),
+            ToShard::Withdraw(id) => self.core.handle(now, Input::Withdraw(id)),
+            ToShard::Count(answer) => {
+                let _ = answer.send(self.core.present(now));
+            }
             ToShard::Ask(endpoint, ask, answer) => self.ask(state, now, &endpoint, ask, answer),
             ToShard::Delete(endpoint, answer) => {
                 self.core.handle(now, Input::Delete(endpoint.clone()));
@@ -160,7 +168,7 @@ impl ShardTask {
                 self.ask(state, now, &endpoint, Ask::Delete, answer);
             }
             ToShard::Describe(names, answer) => {
-                let known = names.into_iter().map(|name| self.describe(name));
+                let known = names.into_iter().map(|name| self.describe(now, name));
                 let _ = answer.send(known.collect());
             }
         }
@@ -250,9 +258,10 @@ impl ShardTask {
         }
     }
 
-    fn describe(&self, endpoint: Endpoint) -> Known {
+    fn describe(&self, now: Now, endpoint: Endpoint) -> Known {
         Known {
             registration: self.core.registration(&endpoint),
+            presence: self.core.presence(now, &endpoint),
             status: self.reconciler.status(&endpoint),
             unreadable: self.core.unreadable_of(&endpoint),
             endpoint,
@@ -367,11 +376,17 @@ impl ShardTask {
     fn event(&mut self, state: &mut State, now: Now, event: Event) {
         debug!(?event);
         self.reconciler.event(now, &event);
-        if let Event::Completed { id, outcome, .. } = &event
+        if let Event::Completed {
+            endpoint,
+            id,
+            outcome,
+        } = &event
             && id.0 >= SHELL_REQUESTS
-            && let Some(answer) = state.waiting.remove(id)
         {
-            let _ = answer.send(Ok(outcome.clone()));
+            match state.waiting.remove(id) {
+                Some(answer) => drop(answer.send(Ok(outcome.clone()))),
+                None => self.results.ended(now.wall, *id, endpoint, outcome),
+            }
         }
         if self.told.receiver_count() > 0 {
             let _ = self.told.send(Told::Device(Arc::new(event)));

@@ -178,6 +178,7 @@ impl Server {
         let response = match method {
             "GET" => agent.get(url).call(),
             "PUT" => agent.put(url).send_json(body),
+            "DELETE" => agent.delete(url).call(),
             _ => agent.post(url).send_json(body),
         };
         let mut response = response.ok()?;
@@ -319,6 +320,11 @@ impl Device {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.0.id()
+    }
+
+    /// SIGKILL, as a power cut is.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
     }
 
     /// Starts it again with the flash as it is now.

@@ -230,6 +230,7 @@ async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Valu
     let nothing = || Known {
         endpoint: endpoint.into(),
         registration: None,
+        presence: None,
         status: None,
         unreadable: None,
     };
@@ -260,17 +261,21 @@ fn brief(known: &Known) -> Value {
     let Known {
         endpoint,
         registration,
+        presence,
         status,
         unreadable,
     } = known;
     let registration = registration.as_deref();
+    let reachable = presence.is_some_and(|presence| presence.reachable);
     let status = status.as_ref();
     let record = status.map(|status| &status.record);
     let mut value = json!({
         "endpoint": &**endpoint,
-        "online": registration.is_some(),
+        "online": registration.is_some() && reachable,
+        "registered": registration.is_some(),
+        "reachable": registration.map(|_| reachable),
         "address": registration.map(|r| &r.address),
-        "seen": registration.map(|r| r.seen),
+        "seen": presence.map(|presence| presence.seen),
         "platform": status
             .and_then(|s| s.capability.as_ref())
             .map(|capability| &capability.platform.platform_name),

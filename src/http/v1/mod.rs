@@ -3,6 +3,8 @@
 mod builds;
 mod devices;
 mod models;
+mod outcome;
+mod requests;
 mod resources;
 mod server;
 mod store;
@@ -59,6 +61,10 @@ pub fn router() -> Router<App> {
             get(builds::list).delete(builds::remove_all),
         )
         .route("/api/v1/builds/{key}", delete(builds::remove))
+        .route(
+            "/api/v1/requests/{id}",
+            get(requests::show).delete(requests::withdraw),
+        )
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/models/{name}", get(models::show))
         .route(

@@ -1,38 +1,52 @@
 //! `/api/v1/devices/{endpoint}/resources/{path}`: read, write and execute single nodes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path as UrlPath, Query, State};
+use axum::response::{IntoResponse, Response};
+use lwm2m_objects::model::Builtin;
 use lwm2m_objects::{OwnedValue, Path, ValueType};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::{outcome, requests};
 use crate::{ApiError, App};
-use tinsmith_digest::{decode_hex, encode_hex};
-use tinsmith_lwm2m::{Models, Operation, Outcome, PathValue};
+use tinsmith_digest::decode_hex;
+use tinsmith_lwm2m::{Models, Operation};
 
-/// How long an HTTP request waits for a device (ms).
-const WAIT: u64 = 60_000;
+/// How long an HTTP request waits for a device, unless it says so (s).
+const WAIT: u64 = 60;
+/// The longest of that.
+const LONGEST_WAIT: u64 = 600;
+/// The longest that a request may wait for its device (s).
+const LONGEST_LATER: u64 = 30 * 86_400;
+
+/// What is done about a device that does not answer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patience {
+    /// Seconds until this request is answered.
+    timeout: Option<u64>,
+    /// Seconds that what is asked waits for the device: then the answer is 202, with where the
+    /// result will be.
+    later: Option<u64>,
+}
+
+type Place = Result<UrlPath<(String, String)>, PathRejection>;
+type HowLong = Result<Query<Patience>, QueryRejection>;
 
 /// Reads an object, an instance or a resource.
 pub(super) async fn read(
     State(app): State<App>,
-    place: Result<UrlPath<(String, String)>, PathRejection>,
-) -> Result<Json<Value>, ApiError> {
+    place: Place,
+    how_long: HowLong,
+) -> Result<Response, ApiError> {
     let UrlPath((endpoint, path)) = place?;
-    let path = parse(&path)?;
-    match app
-        .server
-        .request(&endpoint, Operation::read(path), WAIT)
-        .await?
-    {
-        Outcome::Content(values) => {
-            let values: Vec<Value> = values.iter().map(read_value).collect();
-            Ok(Json(json!({ "values": values })))
-        }
-        Outcome::NotRegistered => Err(ApiError::unknown_device(&endpoint)),
-        other => Err(ApiError::device(other)),
-    }
+    let operation = Operation::read(parse(&path)?);
+    ask(&app, &endpoint, operation, how_long).await
 }
 
 /// A value to write.
@@ -45,18 +59,21 @@ pub(super) struct Write {
 /// Writes a resource. The type is that of the object definition.
 pub(super) async fn write(
     State(app): State<App>,
-    place: Result<UrlPath<(String, String)>, PathRejection>,
+    place: Place,
+    how_long: HowLong,
     body: Result<Json<Write>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let UrlPath((endpoint, path)) = place?;
     let path = parse(&path)?;
     let Json(body) = body?;
     let registration = app.server.registration(&endpoint).await?;
-    let registration = registration.ok_or_else(|| ApiError::unknown_device(&endpoint))?;
-    let models = app.server.models(&registration);
+    let models: Models = match &registration {
+        Some(registration) => app.server.models(registration),
+        None => Arc::new(Builtin),
+    };
     let value = from_json(&models, &path, &body.value)?;
     let operation = Operation::write(path, vec![(path, value)], true);
-    done(&app, &endpoint, operation).await
+    ask(&app, &endpoint, operation, how_long).await
 }
 
 /// Arguments of an Execute.
@@ -70,47 +87,52 @@ pub(super) struct Execute {
 /// Executes a resource.
 pub(super) async fn execute(
     State(app): State<App>,
-    place: Result<UrlPath<(String, String)>, PathRejection>,
+    place: Place,
+    how_long: HowLong,
     body: Result<Option<Json<Execute>>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let UrlPath((endpoint, path)) = place?;
     let path = parse(&path)?;
     let arguments = body?.map(|Json(body)| body.arguments).unwrap_or_default();
-    done(&app, &endpoint, Operation::Execute { path, arguments }).await
+    let operation = Operation::Execute { path, arguments };
+    ask(&app, &endpoint, operation, how_long).await
 }
 
-async fn done(app: &App, endpoint: &str, operation: Operation) -> Result<Json<Value>, ApiError> {
-    match app.server.request(endpoint, operation, WAIT).await? {
-        Outcome::Done => Ok(Json(json!({ "done": true }))),
-        Outcome::NotRegistered => Err(ApiError::unknown_device(endpoint)),
-        other => Err(ApiError::device(other)),
-    }
+async fn ask(
+    app: &App,
+    endpoint: &str,
+    operation: Operation,
+    how_long: HowLong,
+) -> Result<Response, ApiError> {
+    let Query(Patience { timeout, later }) = how_long?;
+    let bounded = |name: &str, value: u64, longest: u64| match value {
+        value if (1..=longest).contains(&value) => Ok(value),
+        _ => Err(ApiError::bad_request(format!(
+            "{name} must be 1 to {longest} seconds"
+        ))),
+    };
+    let wait = bounded("timeout", timeout.unwrap_or(WAIT), LONGEST_WAIT)?;
+    let Some(later) = later else {
+        let outcome = app.server.request(endpoint, operation, wait * 1000).await?;
+        return Ok(outcome::answer(endpoint, outcome)?.into_response());
+    };
+    let later = bounded("later", later, LONGEST_LATER)?;
+    let known = app.server.device(endpoint).await?;
+    let known = known.ok_or_else(|| ApiError::unknown_device(endpoint))?;
+    // Nobody waits for one that is not there.
+    let there = known.presence.is_some_and(|presence| presence.reachable);
+    let wait = if there { wait } else { 0 };
+    let id = app
+        .server
+        .ask_later(endpoint, operation, later * 1000)
+        .await?;
+    requests::first_answer(app, id, Duration::from_secs(wait)).await
 }
 
 fn parse(path: &str) -> Result<Path, ApiError> {
     format!("/{path}")
         .parse()
         .map_err(|error| ApiError::bad_request(format!("'/{path}' is not a path: {error}")))
-}
-
-fn read_value(found: &PathValue) -> Value {
-    let mut shown = json!({ "path": found.path.to_string(), "value": to_json(&found.value) });
-    if let Some(time) = found.time {
-        shown["time"] = json!(time);
-    }
-    shown
-}
-
-fn to_json(value: &OwnedValue) -> Value {
-    match value {
-        OwnedValue::String(text) | OwnedValue::Corelnk(text) => json!(text),
-        OwnedValue::Integer(n) | OwnedValue::Time(n) => json!(n),
-        OwnedValue::UnsignedInteger(n) => json!(n),
-        OwnedValue::Float(n) => json!(n),
-        OwnedValue::Boolean(b) => json!(b),
-        OwnedValue::Opaque(bytes) => json!({ "hex": encode_hex(bytes) }),
-        OwnedValue::Objlnk(link) => json!(link.to_string()),
-    }
 }
 
 fn from_json(models: &Models, path: &Path, value: &Value) -> Result<OwnedValue, ApiError> {

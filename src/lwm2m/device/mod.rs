@@ -20,7 +20,7 @@ use super::job::{Job, Keep, Queue};
 use super::link::Link;
 use super::shared::{Context, Source};
 use super::stored::Restored;
-use super::types::{Endpoint, Outcome, RequestId};
+use super::types::{Endpoint, Now, Outcome, Presence, RequestId};
 use super::{ListenerId, Peer};
 pub(super) use contact::Contact;
 pub(super) use session::Session;
@@ -125,7 +125,7 @@ impl Device {
         if matches!(received, Received::Nothing(Dropped::Stale)) {
             return Handled::Unknown;
         }
-        self.heard(bytes);
+        self.heard(cx, bytes);
         if let Received::Response { .. } = received {
             self.proven();
         }
@@ -167,11 +167,16 @@ impl Device {
     }
 
     /// A sign of life of so many bytes.
-    pub(super) fn heard(&mut self, bytes: usize) {
+    pub(super) fn heard(&mut self, cx: &mut Context<'_>, bytes: usize) {
         self.link_mut().proof.heard(bytes);
         if let Some(session) = self.session_mut() {
-            session.heard();
+            session.heard(cx);
         }
+    }
+
+    /// Whether it is there, if it is registered.
+    pub(super) fn presence(&self, now: Now) -> Option<Presence> {
+        self.session().map(|session| session.presence(now))
     }
 
     /// True if it has lived too long for one whose address is not proven.

@@ -13,11 +13,15 @@ use crate::observation::{Notified, Observations};
 use crate::shared::Context;
 use crate::stored;
 use crate::target::Target;
-use crate::types::{Endpoint, Event, Operation, Outcome, RequestId};
+use crate::types::{Endpoint, Event, Now, Operation, Outcome, Presence, RequestId};
 use tinsmith_store::Op;
 
 /// The longest that a device may ask to be left alone, in seconds.
 const LONGEST_WAIT: u32 = 86_400;
+
+/// A device in queue mode listens for so long after its last sign of life (ms): MAX_TRANSMIT_WAIT
+/// (RFC 7252 §4.8.2; LwM2M TS 1.1 §6.5).
+const AWAKE: u64 = 93_000;
 
 pub(crate) struct Session {
     pub(crate) contact: Contact,
@@ -25,6 +29,8 @@ pub(crate) struct Session {
     open: Option<Box<Open>>,
     /// A request was not answered: nothing is sent until the device is heard again.
     silent: bool,
+    /// Wall time (ms) of the last sign of life.
+    seen: u64,
     /// Whether it is there.
     question: Question,
     /// It was asked that since it is at its present address.
@@ -52,9 +58,11 @@ impl Session {
         observations: Observations,
         stored_expires: u64,
     ) -> Self {
+        let seen = contact.entry.registration.seen;
         Session {
             contact,
             open: None,
+            seen,
             silent: false,
             question: Question::None,
             questioned: false,
@@ -87,8 +95,33 @@ impl Session {
     }
 
     /// The device was heard.
-    pub(super) fn heard(&mut self) {
-        self.silent = false;
+    pub(super) fn heard(&mut self, cx: &mut Context<'_>) {
+        self.seen = cx.now.wall;
+        self.set_silent(cx, false);
+    }
+
+    fn set_silent(&mut self, cx: &mut Context<'_>, silent: bool) {
+        if std::mem::replace(&mut self.silent, silent) != silent {
+            let endpoint = self.endpoint().clone();
+            let reachable = !silent;
+            cx.event(Event::Reachable {
+                endpoint,
+                reachable,
+            });
+        }
+    }
+
+    /// Whether it is there, as far as is known.
+    pub(super) fn presence(&self, now: Now) -> Presence {
+        let announced = &self.contact.entry.registration.announced;
+        // Among the letters of `b` in 1.0, a parameter of its own later (LwM2M TS 1.1 §6.2.1.2).
+        let has_q = announced.parameters.iter().any(|(name, _)| name == "Q");
+        let sleeps = has_q || announced.binding.contains('Q');
+        let awake = now.wall.saturating_sub(self.seen) < AWAKE;
+        Presence {
+            seen: self.seen,
+            reachable: !self.silent && (!sleeps || awake),
+        }
     }
 
     /// False if that was done before, or something else is asked.
@@ -236,14 +269,14 @@ impl Session {
             return;
         }
         self.unanswered(cx);
-        self.silent = true;
+        self.set_silent(cx, true);
         self.contact.link.proof.lost();
     }
 
     /// The open request gets no answer now. A durable one waits for a sign of life.
     pub(super) fn unanswered(&mut self, cx: &mut Context<'_>) {
         if self.postpone() {
-            self.silent = true;
+            self.set_silent(cx, true);
         } else {
             let sent = self.open.as_deref().map_or(0, Open::acknowledged);
             self.complete(cx, Outcome::TimedOut { sent });
@@ -311,12 +344,15 @@ impl Session {
 
     fn expire_requests(&mut self, cx: &mut Context<'_>) {
         let now = cx.now.mono;
-        if self
-            .open
-            .as_deref()
-            .is_some_and(|open| open.expires() <= now)
+        if let Some(open) = self.open.as_deref()
+            && open.expires() <= now
         {
+            let unanswered = !open.waits_to_send();
             self.complete(cx, Outcome::Expired);
+            // Whoever asked did not wait long enough to know whether the device is there.
+            if unanswered && self.question == Question::None {
+                self.question = Question::Wanted;
+            }
         }
         self.contact.expire_requests(cx);
     }
@@ -410,7 +446,7 @@ impl Session {
             Err(NotAsked::Unproven) => {
                 self.question = Question::None;
                 self.unanswered(cx);
-                self.silent = true;
+                self.set_silent(cx, true);
             }
         }
     }

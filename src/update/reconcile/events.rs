@@ -43,7 +43,7 @@ impl Reconciler {
                 id,
                 outcome,
             } => self.completed(now, endpoint, *id, outcome),
-            Event::Bootstrapped { .. } | Event::Unreadable { .. } => {}
+            Event::Reachable { .. } | Event::Bootstrapped { .. } | Event::Unreadable { .. } => {}
         }
     }
 
