@@ -36,7 +36,9 @@ pub(crate) fn told(faults: &[ModelError]) -> Option<CompileError> {
     match faults {
         [] => None,
         [fault] => Some(CompileError::Model(Box::new(fault.clone()))),
-        faults => Some(CompileError::Nodes(faults.to_vec())),
+        faults => Some(CompileError::Nodes {
+            nodes: faults.to_vec(),
+        }),
     }
 }
 
