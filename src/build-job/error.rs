@@ -12,8 +12,11 @@ pub enum CompileError {
     #[error("{}", .0.sentence())]
     Model(Box<ModelError>),
     /// Several nodes of the ONNX file can't be compiled: all that can be told at once.
-    #[error("{}", sentences(.0))]
-    Nodes(Vec<ModelError>),
+    #[error("{}", sentences(.nodes))]
+    Nodes {
+        /// Each node, and what is wrong with it.
+        nodes: Vec<ModelError>,
+    },
     /// Calibration or test data don't belong to the model.
     #[error("data for model '{model}': {problem}")]
     Data {

@@ -10,11 +10,13 @@ mod ports;
 mod tensor;
 pub(crate) mod wire;
 
+use std::collections::HashSet;
+
 use prost::Message;
 use tinsmith_build_job::{CompileError, ModelError, Problem};
 use tract_onnx::pb;
 
-use crate::onnx::{Checked, clip, node_name};
+use crate::onnx::{Checked, clip, node_name, told};
 
 /// Largest file in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 64 << 20;
@@ -29,20 +31,6 @@ pub(crate) fn check(model: &str, file: &[u8]) -> Result<Checked, CompileError> {
         None => Ok(checked),
         Some(error) => Err(error),
     }
-}
-
-/// The error that tells of faults in nodes.
-pub(crate) fn told(faults: &[ModelError]) -> Option<CompileError> {
-    match faults {
-        [] => None,
-        [fault] => Some(CompileError::Model(Box::new(fault.clone()))),
-        faults => Some(CompileError::Nodes(faults.to_vec())),
-    }
-}
-
-/// Whether a node can be imported, as far as it can be told without the others.
-pub(crate) fn is_sound(node: &pb::NodeProto) -> bool {
-    node::check(node).is_ok()
 }
 
 /// Checks a file; what is wrong with single nodes is in the result.
@@ -71,11 +59,15 @@ pub(crate) fn examine(model: &str, file: &[u8]) -> Result<Checked, CompileError>
     for tensor in &graph.initializer {
         tensor::check(tensor).map_err(|problem| at.file(problem))?;
     }
-    let faulty = graph.node.iter().filter_map(|node| {
-        let problem = node::check(node).err()?;
-        Some(at.fault(node, problem))
-    });
-    let faults: Vec<ModelError> = faulty.take(MAX_FAULTS).collect();
+    let (mut faults, mut lost) = (Vec::new(), HashSet::new());
+    for node in &graph.node {
+        if let Err(problem) = node::check(node) {
+            lost.extend(node.output.iter().filter(|name| !name.is_empty()).cloned());
+            if faults.len() < MAX_FAULTS {
+                faults.push(at.fault(node, problem));
+            }
+        }
+    }
     let whole = ports::check(&at, graph)
         .and_then(|()| order::sort(&at, graph))
         .and_then(|()| ports::all_read(&at, graph));
@@ -86,6 +78,7 @@ pub(crate) fn examine(model: &str, file: &[u8]) -> Result<Checked, CompileError>
         model: proto,
         opset,
         faults,
+        lost,
     })
 }
 

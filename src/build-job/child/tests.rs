@@ -1,7 +1,7 @@
 //! The test program itself is the child: with an environment variable set, `as_child` is its main.
 
 use super::*;
-use crate::{ModelError, Options, Problem, Samples, Task};
+use crate::{Misfit, ModelError, Options, Problem, Samples, Task};
 
 const READERS: Readers = Readers {
     samples: |bytes| match bytes {
@@ -104,6 +104,54 @@ fn typed_errors_come_back() {
         ("m", &Problem::Empty)
     );
     assert_eq!(stages, ["check"]);
+}
+
+#[test]
+fn every_kind_of_error_comes_back() {
+    let node = |name: &str| ModelError {
+        model: "m".into(),
+        node: Some(name.into()),
+        operator: Some("Op".into()),
+        problem: Problem::UnknownOperator {
+            advice: "none".into(),
+        },
+    };
+    let model = || "m".to_owned();
+    for error in [
+        CompileError::Model(Box::new(node("a"))),
+        CompileError::Nodes {
+            nodes: vec![node("a"), node("b")],
+        },
+        CompileError::Data {
+            model: model(),
+            problem: "p".into(),
+        },
+        CompileError::LowSqnr {
+            model: model(),
+            findings: vec!["f".into()],
+        },
+        CompileError::DoesNotFit {
+            model: model(),
+            target: "t".into(),
+            missing: vec![Misfit::Kernel { id: 1, version: 2 }],
+        },
+        CompileError::Child {
+            model: model(),
+            reason: ChildFailure::TimedOut { seconds: 1 },
+        },
+        CompileError::Internal {
+            model: model(),
+            stage: "s".into(),
+            problem: "p".into(),
+        },
+    ] {
+        let answer = Answer {
+            result: Err(error),
+            facts: None,
+        };
+        let bytes = frame::answer(&answer).unwrap();
+        assert_eq!(frame::read_answer(&bytes), Some(answer));
+    }
 }
 
 fn reason(role: &str, limit: Duration) -> ChildFailure {

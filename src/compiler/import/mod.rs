@@ -14,7 +14,6 @@ use std::ops::RangeInclusive;
 use tinsmith_build_job::{CompileError, ModelError, Problem};
 use tract_onnx::pb;
 
-use crate::check;
 use crate::ir::{Graph, Port, Role, Tensor, TensorId};
 use crate::onnx::{self, Checked};
 use crate::oracle::Typed;
@@ -93,12 +92,13 @@ pub(crate) fn import(
     }
     // All nodes that can't be imported are told; what reads their results is passed over.
     let mut faults = checked.faults.clone();
-    let mut lost: HashSet<&str> = HashSet::new();
+    let mut lost: HashSet<&str> = checked.lost.iter().map(String::as_str).collect();
     for node in &proto.node {
-        let before = node.input.iter().any(|name| lost.contains(name.as_str()));
-        let known = faults.is_empty() || check::is_sound(node);
-        if before || !known {
-            lost.extend(node.output.iter().map(String::as_str));
+        let mut ends = node.input.iter().chain(&node.output);
+        let nothing = node.output.first().is_none_or(String::is_empty);
+        if nothing || ends.any(|name| lost.contains(name.as_str())) {
+            let given = node.output.iter().filter(|name| !name.is_empty());
+            lost.extend(given.map(String::as_str));
             continue;
         }
         let Some(operator) = operators(&node.op_type) else {
@@ -112,7 +112,7 @@ pub(crate) fn import(
             faults.push(fault(Some(node), problem));
         }
     }
-    if let Some(error) = check::told(&faults) {
+    if let Some(error) = onnx::told(&faults) {
         return Err(error);
     }
     for output in &proto.output {

@@ -2,7 +2,9 @@
 
 mod data;
 
-use tinsmith_build_job::{ModelError, Problem};
+use std::collections::HashSet;
+
+use tinsmith_build_job::{CompileError, ModelError, Problem};
 use tract_onnx::pb::{self, tensor_shape_proto::dimension};
 
 pub(crate) use data::{constant, element_bytes, floats, type_name};
@@ -21,6 +23,19 @@ pub(crate) struct Checked {
     pub opset: i64,
     /// Nodes that can't be imported, and why.
     pub faults: Vec<ModelError>,
+    /// What these nodes would give.
+    pub lost: HashSet<String>,
+}
+
+/// The error that tells of faults in nodes.
+pub(crate) fn told(faults: &[ModelError]) -> Option<CompileError> {
+    match faults {
+        [] => None,
+        [fault] => Some(CompileError::Model(Box::new(fault.clone()))),
+        faults => Some(CompileError::Nodes {
+            nodes: faults.to_vec(),
+        }),
+    }
 }
 
 /// Text of the file, shortened for a message.

@@ -81,7 +81,7 @@ fn all_nodes_that_can_t_be_compiled_are_told_at_once() {
         .file(&["y", "arity"]);
     let mut request = request("motion", Task::Classify).unwrap();
     request.onnx = onnx;
-    let CompileError::Nodes(faults) = compile(&request, &mut |_| {}).unwrap_err() else {
+    let CompileError::Nodes { nodes: faults } = compile(&request, &mut |_| {}).unwrap_err() else {
         panic!()
     };
     let mut nodes: Vec<&str> = faults.iter().filter_map(|f| f.node.as_deref()).collect();
