@@ -162,6 +162,10 @@ pub trait Object {
         Err(Code::METHOD_NOT_ALLOWED)
     }
 
+    /// A server replaces an instance: all but what it is made with goes back to how it was when the
+    /// instance was made; the values follow by [`write`](Self::write). By default nothing does.
+    fn replace(&self, _context: &mut Context<'_, '_>, _instance: u16) {}
+
     /// Takes a part of a body, see [`Body`].
     ///
     /// # Errors

@@ -25,6 +25,9 @@ impl Reconciler {
             Event::Notified {
                 endpoint, target, ..
             }
+            | Event::Unreadable {
+                endpoint, target, ..
+            }
             | Event::ObservationEnded {
                 endpoint, target, ..
             } => {
@@ -43,7 +46,7 @@ impl Reconciler {
                 id,
                 outcome,
             } => self.completed(now, endpoint, *id, outcome),
-            Event::Reachable { .. } | Event::Bootstrapped { .. } | Event::Unreadable { .. } => {}
+            Event::Reachable { .. } | Event::Bootstrapped { .. } => {}
         }
     }
 

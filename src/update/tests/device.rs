@@ -48,6 +48,8 @@ pub(super) struct SimDevice {
     pub(super) fail_trial: Option<i64>,
     pub(super) drop_at: Option<usize>,
     pub(super) refuse_observe: bool,
+    /// Its notifications can't be read.
+    pub(super) unreadable: bool,
     pub(super) plain: bool,
     pub(super) pushes: u32,
     pub(super) push_starts: Vec<u32>,
@@ -103,6 +105,7 @@ impl SimDevice {
             fail_trial: None,
             drop_at: None,
             refuse_observe: false,
+            unreadable: false,
             plain: false,
             pushes: 0,
             push_starts: vec![],

@@ -245,12 +245,20 @@ impl World {
         }));
         for path in std::mem::take(&mut self.device.changed) {
             if self.device.observed.contains(&path) {
-                let endpoint = self::endpoint();
-                self.todo.push_back(Todo::Event(Event::Notified {
-                    endpoint,
-                    target: path.into(),
-                    values: vec![],
-                }));
+                let (endpoint, target) = (self::endpoint(), path.into());
+                let event = match self.device.unreadable {
+                    true => Event::Unreadable {
+                        endpoint,
+                        target,
+                        error: "nonsense".into(),
+                    },
+                    false => Event::Notified {
+                        endpoint,
+                        target,
+                        values: vec![],
+                    },
+                };
+                self.todo.push_back(Todo::Event(event));
             }
         }
     }

@@ -257,6 +257,23 @@ fn without_notifications_reading_back_is_enough() {
 }
 
 #[test]
+fn a_notification_that_can_not_be_read_says_that_something_has_changed() {
+    let time = |change: fn(&mut SimDevice)| {
+        let mut device = SimDevice::new();
+        change(&mut device);
+        let mut world = World::new(device);
+        world.register();
+        world.want("motion");
+        world.run_until_quiet();
+        assert_eq!(world.status().summary, Summary::Installed);
+        world.now.mono
+    };
+    let told = time(|_| {});
+    assert_eq!(time(|device| device.unreadable = true), told);
+    assert!(time(|device| device.refuse_observe = true) > told);
+}
+
+#[test]
 fn a_device_that_lists_no_compute_platform_is_not_asked_for_it() {
     let mut device = SimDevice::new();
     device.registered_objects = vec![1, 3, 5];

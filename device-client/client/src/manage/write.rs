@@ -172,6 +172,9 @@ pub(crate) fn write_values(
     if count == 0 && path.depth() > 2 {
         return Err(Code::BAD_REQUEST);
     }
+    if replaces && let Some(instance) = path.instance_id() {
+        entry.0.replace(context, instance);
+    }
     let done = take_all(context, entry, path, format, payload);
     context.device.log.changed();
     done

@@ -86,6 +86,16 @@ impl Object for Server {
         Ok(Done::Stored)
     }
 
+    fn replace(&self, context: &mut Context<'_, '_>, instance: u16) {
+        if let Some(server) = context.device.accounts.server_mut(instance) {
+            let short_id = server.short_id;
+            *server = Account {
+                short_id,
+                ..Account::new(instance)
+            };
+        }
+    }
+
     fn execute(
         &self,
         context: &mut Context<'_, '_>,

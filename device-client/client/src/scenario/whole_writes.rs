@@ -79,6 +79,10 @@ fn a_replace_has_all_mandatory_resources() {
         (6, OwnedValue::Boolean(true)),
         (7, OwnedValue::String("U".into())),
     ];
+    let pmin = [(2, OwnedValue::Integer(5))];
+    let update =
+        |w: &mut World, values: &[(u16, OwnedValue)]| send(w, Code::POST, "/1/0", &server(values));
+    assert_eq!(update(&mut w, &pmin), Code::CHANGED);
     for missing in 0..3 {
         let mut some = all.to_vec();
         some.remove(missing);
@@ -91,6 +95,12 @@ fn a_replace_has_all_mandatory_resources() {
         Code::CHANGED
     );
     assert_eq!(w.number("/1/0/1").unwrap(), 60);
+    // What is not in it is as it was at first; an update leaves it alone.
+    assert_eq!(w.number("/1/0/2").unwrap(), 0);
+    assert_eq!(w.number("/1/0/0").unwrap(), 7);
+    assert_eq!(update(&mut w, &pmin), Code::CHANGED);
+    assert_eq!(update(&mut w, &all), Code::CHANGED);
+    assert_eq!(w.number("/1/0/2").unwrap(), 5);
 }
 
 const RESOURCES: &[ResourceModel] = &[
