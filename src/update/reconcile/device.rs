@@ -7,7 +7,7 @@ use lwm2m_objects::{OwnedValue, Path, ids};
 use crate::capabilities;
 use crate::firmware;
 use crate::next::View;
-use crate::record::DeviceRecord;
+use crate::record::{DeviceRecord, Entry};
 use crate::slot;
 use tinsmith_lwm2m::{Body, PersistId, Registration, RequestId};
 use tinsmith_order::JobId;
@@ -88,6 +88,8 @@ pub(super) struct Device {
     pub(super) watching: Vec<Path>,
     /// Values of objects 27300 to 27302 read so far.
     pub(super) gathered: Vec<(Path, OwnedValue)>,
+    /// What is being stored as pieces of history.
+    pub(super) filing: Vec<Entry>,
     /// What is stored together with the record.
     pub(super) beside: Vec<Op>,
     /// Whether the device tells the highest sequence number that it has committed.
