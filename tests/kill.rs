@@ -14,10 +14,11 @@ use common::proxy::{Block, Moment, Proxy};
 use common::times;
 use serde_json::{Value, json};
 
-/// Both are small, their packages differ, and one device has room for both.
-const MODELS: [&str; 2] = ["motion", "maintenance"];
+/// They are small, their packages differ, and one device has room for any two: taken in turns, the
+/// wanted one never lies in the other slot already.
+const MODELS: [&str; 3] = ["motion", "maintenance", "fashion"];
 /// Values of an input of each.
-const INPUTS: [usize; 2] = [384, 140];
+const INPUTS: [usize; 3] = [384, 140, 784];
 const MOMENTS: [Moment; 3] = [Moment::Before, Moment::After, Moment::Later];
 
 /// A server, and a device that finds it through a network that can cut.
@@ -321,7 +322,8 @@ fn device_killed_at_20_points_of_an_update() {
     let endpoint = rig.endpoint();
     let (mut killed, mut failures, mut run) = (0, 0, 0);
     while killed < kills {
-        let (model, old) = (MODELS[run % 2], MODELS[(run + 1) % 2]);
+        let before = (run + MODELS.len() - 1) % MODELS.len();
+        let (model, old) = (MODELS[run % MODELS.len()], MODELS[before]);
         let moment = MOMENTS[run % MOMENTS.len()];
         run += 1;
         assert!(run < 2 * kills, "too many updates ended before their kill");
@@ -349,7 +351,7 @@ fn device_killed_at_20_points_of_an_update() {
                 "{context}: back to the old model"
             );
             let infer = format!("devices/{endpoint}/infer");
-            let input = vec![0.5; INPUTS[usize::from(old == MODELS[1])]];
+            let input = vec![0.5; INPUTS[before]];
             rig.server.post(&infer, &json!({ "input": input }));
             failures += 1;
             let retry = format!("devices/{endpoint}/retry");
