@@ -107,6 +107,7 @@ fn every_command_has_help() {
         vec!["build", "list"],
         vec!["build", "remove"],
         vec!["device", "remove"],
+        vec!["device", "history"],
         vec!["rollback"],
         vec!["compile"],
         vec!["update"],

@@ -181,3 +181,45 @@ fn devices_and_builds_are_removed() {
     let (done, text) = command(&server, &["device", "remove", "nobody"]);
     assert!(!done && text.contains("'nobody'"), "{text}");
 }
+
+#[test]
+fn what_happened_is_read_page_by_page() {
+    let (_folder, mut server, _device) = pair("300");
+    for _ in 0..40 {
+        server.post("devices/dev/retry", &Value::Null);
+        server.want("dev", "motion");
+    }
+    server.installed("dev", "motion");
+    let device = server.get("devices/dev");
+    let timeline = device["timeline"].as_array().expect("a list").len();
+    assert!((32..=64).contains(&timeline), "{timeline}");
+    let read = |server: &Server, limit: usize| {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("devices/dev/history?limit={limit}{after}");
+            let page = server.get(&path);
+            let entries = page["entries"].as_array().expect("a list");
+            assert!(entries.len() <= limit);
+            all.extend(entries.iter().cloned());
+            match page["next"].as_u64() {
+                Some(next) => after = format!("&after={next}"),
+                None => return all,
+            }
+        }
+    };
+    let all = read(&server, 1000);
+    let wanted = all
+        .iter()
+        .filter(|entry| entry["text"] == "wanted: motion 1.0.0");
+    assert_eq!(wanted.count(), 40, "{all:#?}");
+    assert_eq!(all[0]["number"], 0);
+    server.restart();
+    let after = read(&server, 7);
+    assert_eq!(after[..all.len()], all[..]);
+    let (done, text) = command(&server, &["device", "history", "dev"]);
+    assert!(done && text.lines().count() >= all.len(), "{text}");
+    assert!(
+        text.starts_with("20") && text.contains("Z  wanted: motion"),
+        "{text}"
+    );
+}

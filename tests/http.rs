@@ -337,6 +337,49 @@ fn what_is_too_long_is_never_in_memory() {
     assert_eq!(server.get("devices")["devices"], json!([]));
 }
 
+#[test]
+fn the_head_of_a_part_ends_somewhere() {
+    let (_folder, server) = server();
+    let to = server.http;
+    let before = peak(&server);
+    let part = "--b\r\nContent-Disposition: form-data; name=\"onnx\"\r\nX-Long: ";
+    for start in ["", part, "--b"] {
+        let mut stream = connect(to);
+        let head = format!(
+            "POST /api/v1/models HTTP/1.1\r\nHost: {to}\r\nTransfer-Encoding: chunked\r\n\
+             Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("it is taken");
+        let mut chunk = |bytes: &[u8]| {
+            let length = format!("{:x}\r\n", bytes.len());
+            stream
+                .write_all(length.as_bytes())
+                .and_then(|()| stream.write_all(bytes))
+                .and_then(|()| stream.write_all(b"\r\n"))
+        };
+        if !start.is_empty() {
+            chunk(start.as_bytes()).expect("it is taken");
+        }
+        let ended = (0..100).any(|_| chunk(&[b'a'; 1 << 20]).is_err());
+        if !ended {
+            let (status, body) = answer(&mut stream);
+            assert!(matches!(status, 400 | 413), "{start:?}: {status} {body}");
+        }
+    }
+    let grown = peak(&server) - before;
+    assert!(grown < 40, "{grown} MB more");
+    // One that is as it should be is read, whatever it says.
+    let body = "--b\r\nContent-Disposition: form-data; name=\"card\"\r\n\r\n{}\r\n--b--\r\n";
+    let head = format!(
+        "POST /api/v1/models HTTP/1.1\nHost: {to}\nContent-Length: {}\n\
+         Content-Type: multipart/form-data; boundary=b",
+        body.len()
+    );
+    let (status, text) = raw(to, &head, body.as_bytes());
+    assert_eq!(status, 422, "{text}");
+    assert!(text.contains("card"), "{text}");
+}
+
 /// A Register as a datagram; the code of the answer, as class * 32 + detail.
 fn register(to: SocketAddr, endpoint: &[u8]) -> u8 {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");

@@ -14,7 +14,8 @@ use common::proxy::{Block, Moment, Proxy};
 use common::times;
 use serde_json::{Value, json};
 
-/// All are small, their packages differ, and none lies in a slot when it is wanted.
+/// They are small, their packages differ, and one device has room for any two: taken in turns, the
+/// wanted one never lies in the other slot already.
 const MODELS: [&str; 3] = ["motion", "maintenance", "fashion"];
 /// Values of an input of each.
 const INPUTS: [usize; 3] = [384, 140, 784];

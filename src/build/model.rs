@@ -36,11 +36,11 @@ impl Model {
     ///
     /// # Errors
     /// The card is wrong.
-    pub fn new(
+    pub fn new<Bytes: Into<Arc<[u8]>>>(
         card: Card,
-        onnx: Vec<u8>,
-        calibration: Vec<u8>,
-        test: Option<Vec<u8>>,
+        onnx: Bytes,
+        calibration: Bytes,
+        test: Option<Bytes>,
     ) -> Result<Self, ZooError> {
         card.check()?;
         let test = test.map(Into::into);

@@ -20,6 +20,14 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) bootstrap_uri: Vec<String>,
     pub(super) lifetime: Option<u32>,
+    #[serde(default)]
+    pub(super) accept_loss: bool,
+    pub(super) history: Option<usize>,
+    pub(super) compile_limit: Option<u64>,
+    pub(super) max_unproven: Option<usize>,
+    pub(super) max_unproven_per_source: Option<usize>,
+    #[serde(default)]
+    pub(super) trust_loopback: bool,
 }
 
 impl ConfigFile {
@@ -48,11 +56,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_example_says() {
-        let file = ConfigFile::parse(include_str!("../../examples/deploy/tinsmith.toml")).unwrap();
+    fn what_a_file_says() {
+        let text = "store = \"/var/lib/tinsmith\"\nhttp = \"127.0.0.1:8080\"\nlifetime = 3600\n\
+                    max-unproven = 5\nmax-unproven-per-source = 4\ntrust-loopback = true\n\
+                    accept-loss = true\ncompile-limit = 7\nhistory = 0\n";
+        let file = ConfigFile::parse(text).unwrap();
         assert_eq!(file.store, Some("/var/lib/tinsmith".into()));
         assert_eq!(file.http, Some(([127, 0, 0, 1], 8080).into()));
         assert_eq!(file.lifetime, Some(3600));
+        assert_eq!(
+            (file.max_unproven, file.max_unproven_per_source),
+            (Some(5), Some(4))
+        );
+        assert!(file.trust_loopback && file.accept_loss);
+        assert_eq!((file.compile_limit, file.history), (Some(7), Some(0)));
+        assert_eq!(ConfigFile::parse("").unwrap(), ConfigFile::default());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::api::{Server, segment};
 use super::date::date;
@@ -24,6 +24,16 @@ pub(super) enum Device {
     },
     /// Show everything that is known of a device: what it is made of, its slots, its timeline.
     Show {
+        /// Endpoint name.
+        device: String,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show everything that happened to a device and is still known, oldest first.
+    History {
         /// Endpoint name.
         device: String,
         #[command(flatten)]
@@ -53,6 +63,11 @@ impl Device {
                     out::print(&list(&devices, now()))
                 }
             }
+            Self::History {
+                device,
+                server,
+                json,
+            } => history(&device, &server, json),
             Self::Remove { device, server } => {
                 server.delete(&format!("/api/v1/devices/{}", segment(&device)))?;
                 out::print(&format!("removed {}\n", plain(&device)))
@@ -71,6 +86,32 @@ impl Device {
             }
         }
     }
+}
+
+fn history(device: &str, server: &Server, json: bool) -> Result<()> {
+    let path = format!("/api/v1/devices/{}/history?limit=1000", segment(device));
+    let mut entries = Vec::new();
+    let mut after = String::new();
+    loop {
+        let mut page = server.get(&format!("{path}{after}"))?;
+        if let Some(some) = page["entries"].as_array_mut() {
+            entries.append(some);
+        }
+        match page["next"].as_u64() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    if json {
+        return out::json(&json!({ "entries": entries }));
+    }
+    out::print(&entries.iter().map(happened).collect::<String>())
+}
+
+/// A line of the timeline.
+fn happened(entry: &Value) -> String {
+    let at = entry["at"].as_u64().map_or("-".to_owned(), date);
+    format!("{at}  {}\n", plain(&text(&entry["text"])))
 }
 
 fn list(value: &Value, now: u64) -> String {
@@ -174,11 +215,8 @@ fn show(value: &Value) -> String {
     }
     let timeline = value["timeline"].as_array().into_iter().flatten();
     for entry in timeline {
-        out.push_str(&format!(
-            "  {}  {}\n",
-            entry["at"].as_u64().map_or("-".to_owned(), date),
-            plain(&text(&entry["text"]))
-        ));
+        out.push_str("  ");
+        out.push_str(&happened(entry));
     }
     out
 }
@@ -219,7 +257,6 @@ pub(super) fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_empty_list_says_what_to_do() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::builder::FalseyValueParser;
 
 use tinsmith_http::{self as http, App};
 use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule};
@@ -19,6 +20,9 @@ use crate::out::{self, plain};
 use crate::store::problem;
 use tinsmith_build::{self as build, Builder, Zoo};
 use tinsmith_build_job::child;
+
+/// The longest that a build may take (s).
+const COMPILE_LIMIT: u64 = 86_400;
 
 /// How often it is seen whether the store still works.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
@@ -60,11 +64,14 @@ pub(super) struct Serve {
     #[arg(long, env = "TINSMITH_STORE", value_name = "DIR")]
     store: Option<PathBuf>,
     /// Start also if the store has lost something that was durable, with what is there.
-    #[arg(long)]
+    #[arg(long, env = "TINSMITH_ACCEPT_LOSS", value_parser = FalseyValueParser::new())]
     accept_loss: bool,
-    /// How long a build may take up to the verified module.
-    #[arg(long, default_value_t = child::LIMIT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    compile_limit: u64,
+    /// Entries of history that are kept of a device, beside its timeline. [default: 1024]
+    #[arg(long, env = "TINSMITH_HISTORY", value_name = "N")]
+    history: Option<usize>,
+    /// How long a build may take up to the verified module. [default: 20]
+    #[arg(long, env = "TINSMITH_COMPILE_LIMIT", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=COMPILE_LIMIT))]
+    compile_limit: Option<u64>,
     /// Threads that own devices, 1 to 16. [default: 1]
     #[arg(long, env = "TINSMITH_SHARDS", value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
     shards: Option<usize>,
@@ -81,14 +88,14 @@ pub(super) struct Serve {
     #[arg(long, env = "TINSMITH_LIFETIME", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     lifetime: Option<u32>,
     /// Registrations that a shard keeps of senders that have not answered yet; who was not heard for
-    /// the longest time makes room.
-    #[arg(long, default_value_t = Limits::default().strangers, value_name = "N")]
-    max_unproven: usize,
-    /// The same of one IPv4 address or IPv6 /64.
-    #[arg(long, default_value_t = Limits::default().strangers_per_source, value_name = "N")]
-    max_unproven_per_source: usize,
+    /// the longest time makes room. [default: 20000]
+    #[arg(long, env = "TINSMITH_MAX_UNPROVEN", value_name = "N")]
+    max_unproven: Option<usize>,
+    /// The same of one IPv4 address or IPv6 /64. [default: 256]
+    #[arg(long, env = "TINSMITH_MAX_UNPROVEN_PER_SOURCE", value_name = "N")]
+    max_unproven_per_source: Option<usize>,
     /// Senders on this machine need not prove their address: for simulators and benchmarks.
-    #[arg(long)]
+    #[arg(long, env = "TINSMITH_TRUST_LOOPBACK", value_parser = FalseyValueParser::new())]
     trust_loopback: bool,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
@@ -172,6 +179,15 @@ impl Serve {
         }
         rules.push(rule("*", ""));
         let bootstrap = self.bootstrap.or(file.bootstrap);
+        let limits = Limits::default();
+        let strangers = self.max_unproven.or(file.max_unproven);
+        let per_source = self.max_unproven_per_source;
+        let per_source = per_source.or(file.max_unproven_per_source);
+        let limit = self.compile_limit.or(file.compile_limit);
+        let limit = limit.map_or(child::LIMIT, Duration::from_secs);
+        if limit.is_zero() || limit.as_secs() > COMPILE_LIMIT {
+            bail!("compile-limit must be 1 to {COMPILE_LIMIT} seconds");
+        }
         let config = Config {
             coap: self.coap.or(file.coap).unwrap_or(standard.coap),
             bootstrap_listener: bootstrap.or(standard.bootstrap_listener),
@@ -180,16 +196,17 @@ impl Serve {
             shards: self.shards.or(file.shards).unwrap_or(standard.shards),
             bootstrap: BootstrapConfig { rules },
             limits: Limits {
-                strangers: self.max_unproven,
-                strangers_per_source: self.max_unproven_per_source,
-                exempt_loopback: self.trust_loopback,
-                ..Limits::default()
+                strangers: strangers.unwrap_or(limits.strangers),
+                strangers_per_source: per_source.unwrap_or(limits.strangers_per_source),
+                exempt_loopback: self.trust_loopback || file.trust_loopback,
+                ..limits
             },
+            history: self.history.or(file.history).unwrap_or(standard.history),
             ..Config::default()
         };
         let choices = Choices {
-            accept_loss: self.accept_loss,
-            limit: Duration::from_secs(self.compile_limit),
+            accept_loss: self.accept_loss || file.accept_loss,
+            limit,
             hosts: or(self.http_host, file.http_host),
         };
         Ok((config, choices))
@@ -319,4 +336,30 @@ fn reached(address: SocketAddr) -> String {
         return format!("coap://ADDRESS:{port} (every address of this machine)");
     }
     format!("coap://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_tells_the_true_defaults() {
+        use clap::Args;
+        let command = Serve::augment_args(clap::Command::new("serve"));
+        let limits = Limits::default();
+        for (option, value) in [
+            ("history", Config::default().history as u64),
+            ("compile_limit", child::LIMIT.as_secs()),
+            ("max_unproven", limits.strangers as u64),
+            (
+                "max_unproven_per_source",
+                limits.strangers_per_source as u64,
+            ),
+        ] {
+            let argument = command.get_arguments().find(|a| a.get_id() == option);
+            let help = argument.and_then(clap::Arg::get_help).unwrap().to_string();
+            let told = format!("[default: {value}]");
+            assert!(help.contains(&told), "--{option}: {told} in {help:?}");
+        }
+    }
 }

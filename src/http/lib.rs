@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod health;
 mod journal;
+mod metered;
 pub mod v1;
 
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@
 mod clock;
 mod devices;
 mod handle;
+mod history;
 mod message;
 mod peers;
 mod reach;
@@ -26,6 +27,7 @@ use tracing::{info, warn};
 
 pub use devices::{MAX_DEVICES, Page};
 pub use handle::ServerHandle;
+pub use history::{History, MAX_ENTRIES};
 pub use message::{Known, NoAnswer, Told};
 pub use results::Later;
 
@@ -78,6 +80,8 @@ pub struct Config {
     /// Requests and questions that may wait for answers in each shard; one more is answered
     /// [`NoAnswer::Busy`].
     pub waiting: usize,
+    /// Entries of history that are kept of a device, beside its timeline.
+    pub history: usize,
 }
 
 impl Default for Config {
@@ -93,6 +97,7 @@ impl Default for Config {
             models: ModelSource::default(),
             limits: Limits::default(),
             waiting: 8192,
+            history: tinsmith_update::HISTORY,
         }
     }
 }
@@ -229,7 +234,7 @@ async fn start_with(
             unreadable = bad,
             "restored"
         );
-        let mut reconciler = Reconciler::new();
+        let mut reconciler = Reconciler::with_history(config.history);
         for (key, stored) in capabilities.iter().chain(&device_records[index]) {
             restore(&mut reconciler, key, stored);
         }

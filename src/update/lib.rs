@@ -7,6 +7,7 @@
 mod ask;
 mod capabilities;
 pub mod firmware;
+pub mod history;
 mod installed;
 mod next;
 mod reconcile;
@@ -17,7 +18,7 @@ mod status;
 pub use ask::{Ask, AskId, Change, Command, Reply};
 pub use capabilities::CapabilityDigest;
 pub use next::{Next, View, next};
-pub use reconcile::{Output, Reconciler};
+pub use reconcile::{HISTORY, Output, Reconciler};
 pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Installed, Step};
 pub use status::{Status, Summary};
 pub use tinsmith_order::{

@@ -13,8 +13,19 @@ use super::slot::Slot;
 use tinsmith_digest::Digest;
 use tinsmith_order::{Artefact, Unbuilt};
 
-/// Entries kept in the timeline of a device.
+/// The most entries in the timeline of a device.
 pub(super) const TIMELINE: usize = 64;
+/// Bytes of an entry, so that a record has room for all.
+const TEXT: usize = 500;
+/// The most entries that wait for a store that takes nothing; a multiple of a piece.
+const LEFT: usize = 8 * PIECE;
+/// Entries that leave the timeline together.
+pub const PIECE: usize = 32;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_none(pieces: &u64) -> bool {
+    *pieces == 0
+}
 
 /// Everything stored of one device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +44,12 @@ pub struct DeviceRecord {
     pub sequence: u64,
     /// What happened, oldest first.
     pub timeline: VecDeque<Entry>,
+    /// Pieces of [history](super::history) that the timeline has left behind.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub pieces: u64,
+    /// What has left the timeline and is in no piece yet.
+    #[serde(skip)]
+    pub(super) left: Vec<Entry>,
     /// What was installed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<Box<Installed>>,
@@ -244,14 +261,15 @@ impl DeviceRecord {
         is_new
     }
 
-    /// Adds a line to the timeline, dropping the oldest one when it is full.
+    /// Adds a line to the timeline; from a full one the oldest go into the history.
     pub fn note(&mut self, at: u64, text: impl Into<String>) {
         if self.timeline.len() == TIMELINE {
-            self.timeline.pop_front();
+            self.left.extend(self.timeline.drain(..PIECE));
+            let over = self.left.len().saturating_sub(LEFT);
+            self.left.drain(..over);
         }
-        self.timeline.push_back(Entry {
-            at,
-            text: text.into(),
-        });
+        let mut text = text.into();
+        text.truncate(text.floor_char_boundary(TEXT));
+        self.timeline.push_back(Entry { at, text });
     }
 }

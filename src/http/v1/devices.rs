@@ -11,9 +11,9 @@ use crate::{ApiError, App};
 use tinsmith_build::compare;
 use tinsmith_digest::encode_hex;
 use tinsmith_inference::Session;
-use tinsmith_server::{Known, MAX_DEVICES};
+use tinsmith_server::{Known, MAX_DEVICES, MAX_ENTRIES};
 use tinsmith_update::slot::SlotState;
-use tinsmith_update::{Ask, Command, DeviceRecord, Reply, Summary};
+use tinsmith_update::{Ask, Command, DeviceRecord, Entry, Reply, Summary};
 
 /// Seconds a device waits for a commit before it rolls back, unless told otherwise.
 const TRIAL: u32 = 600;
@@ -99,6 +99,39 @@ pub(super) async fn show(
         value["timeline"] = json!(record.timeline);
     }
     Ok(Json(value))
+}
+
+/// What happened to a device: its history and its timeline, page by page.
+pub(super) async fn history(
+    State(app): State<App>,
+    endpoint: Result<Path<String>, PathRejection>,
+    part: Result<Query<Entries>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path(endpoint) = endpoint?;
+    let Query(part) = part?;
+    let limit = part.limit.unwrap_or(100);
+    if !(1..=MAX_ENTRIES).contains(&limit) {
+        let text = format!("limit must be 1 to {MAX_ENTRIES}");
+        return Err(ApiError::bad_request(text));
+    }
+    let found = app.server.history(&endpoint, part.after, limit).await?;
+    let found = found.ok_or_else(|| ApiError::unknown_device(&endpoint))?;
+    let entry = |(number, entry): (u64, Entry)| {
+        let Entry { at, text } = entry;
+        json!({ "number": number, "at": at, "text": text })
+    };
+    let entries: Vec<Value> = found.entries.into_iter().map(entry).collect();
+    Ok(Json(json!({ "entries": entries, "next": found.next })))
+}
+
+/// Which part of the history.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entries {
+    /// At most so many entries.
+    limit: Option<usize>,
+    /// Those behind this number.
+    after: Option<u64>,
 }
 
 /// The model a device shall run.

@@ -45,6 +45,7 @@ pub fn router() -> Router<App> {
             "/api/v1/devices/{endpoint}/model",
             put(devices::want).delete(devices::forget),
         )
+        .route("/api/v1/devices/{endpoint}/history", get(devices::history))
         .route("/api/v1/devices/{endpoint}/retry", post(devices::retry))
         .route(
             "/api/v1/devices/{endpoint}/rollback",

@@ -1,17 +1,18 @@
 //! `/api/v1/models`.
 
 use axum::Json;
-use axum::extract::multipart::{Multipart, MultipartRejection};
+use axum::extract::multipart::Multipart;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tracing::info;
 
 use super::upload::Upload;
+use crate::metered::Meter;
 use crate::{ApiError, App};
 use tinsmith_build::{Card, Model, ZooError};
 use tinsmith_server::MAX_DEVICES;
@@ -78,16 +79,20 @@ pub(super) struct Choices {
 pub(super) async fn add(
     State(app): State<App>,
     choices: Result<Query<Choices>, QueryRejection>,
-    headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(|kind| kind.as_bytes());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     if !kind.starts_with(FORM.as_bytes()) {
         return Err(ApiError::media_type(FORM));
     }
     let Query(choices) = choices?;
-    let mut upload = Upload::receive(form?, &app.scratch).await?;
+    let (request, meter) = Meter::put(request);
+    let form = Multipart::from_request(request, &()).await?;
+    let mut upload = Upload::receive(form, &meter, &app.scratch).await?;
     let card = Card::parse(&upload.need("card")?).map_err(ZooError::Card)?;
     let (onnx, calibration) = (upload.need("onnx")?, upload.need("calibration")?);
     let test = upload.take("test")?;

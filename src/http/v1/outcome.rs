@@ -40,3 +40,18 @@ fn to_json(value: &OwnedValue) -> Value {
         OwnedValue::Objlnk(link) => json!(link.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lwm2m_objects::Path;
+
+    #[test]
+    fn a_value_is_shown_with_the_time_that_the_device_gave_it() {
+        let mut found = PathValue::from((Path::resource(3303, 0, 5700), OwnedValue::Float(1.5)));
+        let shown = json!({ "path": "/3303/0/5700", "value": 1.5 });
+        assert_eq!(read_value(&found), shown);
+        found.time = Some(1.6e9);
+        assert_eq!(read_value(&found)["time"], json!(1.6e9));
+    }
+}

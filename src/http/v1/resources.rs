@@ -169,17 +169,3 @@ fn from_json(models: &Models, path: &Path, value: &Value) -> Result<OwnedValue, 
         ))
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_shown_with_the_time_that_the_device_gave_it() {
-        let mut found = PathValue::from((Path::resource(3303, 0, 5700), OwnedValue::Float(1.5)));
-        let shown = json!({ "path": "/3303/0/5700", "value": 1.5 });
-        assert_eq!(read_value(&found), shown);
-        found.time = Some(1.6e9);
-        assert_eq!(read_value(&found)["time"], json!(1.6e9));
-    }
-}

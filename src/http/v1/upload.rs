@@ -2,8 +2,9 @@
 //! it comes.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Multipart;
@@ -11,6 +12,7 @@ use axum::extract::multipart::MultipartError;
 use tokio::time::{Instant, timeout_at};
 
 use crate::ApiError;
+use crate::metered::Meter;
 
 /// Most bytes of each part.
 const PARTS: [(&str, u64); 4] = [
@@ -21,6 +23,8 @@ const PARTS: [(&str, u64); 4] = [
 ];
 /// Most bytes of a form, with its boundaries.
 pub(super) const FORM: usize = 129 << 20;
+/// Most bytes that may come before the next part begins, besides what one read of the socket gives.
+const HEAD: u64 = 1 << 20;
 /// How long an upload may take, besides its bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that must come in each second after that.
@@ -33,13 +37,27 @@ pub(super) struct Upload {
 
 impl Upload {
     /// Reads a form to its end; the files are in `folder`, without a name.
-    pub(super) async fn receive(mut form: Multipart, folder: &Path) -> Result<Self, ApiError> {
+    pub(super) async fn receive(
+        mut form: Multipart,
+        meter: &Meter,
+        folder: &Path,
+    ) -> Result<Self, ApiError> {
         let mut clock = Clock {
             began: Instant::now(),
             bytes: 0,
         };
         let mut files: [Option<File>; PARTS.len()] = Default::default();
-        while let Some(mut field) = clock.wait(form.next_field()).await? {
+        loop {
+            meter.allow(HEAD);
+            let next = clock.wait(form.next_field()).await;
+            if meter.is_over() {
+                let text = format!("the head of a part is longer than {HEAD} bytes");
+                return Err(ApiError::part_too_large(text));
+            }
+            let Some(mut field) = next? else {
+                return Ok(Upload { files });
+            };
+            meter.allow(u64::MAX);
             let name = field.name().unwrap_or_default();
             let Some(at) = PARTS.iter().position(|(part, _)| *part == name) else {
                 let name: String = name.chars().take(80).collect();
@@ -64,27 +82,36 @@ impl Upload {
             }
             files[at] = Some(file);
         }
-        Ok(Upload { files })
     }
 
     /// The bytes of a part, if it was there.
-    pub(super) fn take(&mut self, part: &str) -> Result<Option<Vec<u8>>, ApiError> {
+    pub(super) fn take(&mut self, part: &str) -> Result<Option<Arc<[u8]>>, ApiError> {
         let at = PARTS.iter().position(|(name, _)| *name == part);
         let Some(mut file) = at.and_then(|at| self.files[at].take()) else {
             return Ok(None);
         };
-        let mut bytes = Vec::new();
-        file.rewind()
-            .and_then(|()| file.read_to_end(&mut bytes))
-            .map_err(|e| ApiError::disk(&e))?;
-        Ok(Some(bytes))
+        read(&mut file)
+            .map(Some)
+            .map_err(|error| ApiError::disk(&error))
     }
 
     /// The bytes of a part that must be there.
-    pub(super) fn need(&mut self, part: &str) -> Result<Vec<u8>, ApiError> {
+    pub(super) fn need(&mut self, part: &str) -> Result<Arc<[u8]>, ApiError> {
         self.take(part)?
             .ok_or_else(|| ApiError::bad_request(format!("part '{part}' is missing")))
     }
+}
+
+/// A whole file, in memory once.
+fn read(file: &mut File) -> std::io::Result<Arc<[u8]>> {
+    let len = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    let len = usize::try_from(len).map_err(std::io::Error::other)?;
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+    if let Some(bytes) = Arc::get_mut(&mut bytes) {
+        file.read_exact(bytes)?;
+    }
+    Ok(bytes)
 }
 
 struct Clock {

@@ -8,7 +8,7 @@ use lwm2m_objects::{OwnedValue, Path, ids};
 use crate::capabilities;
 use crate::firmware;
 use crate::next::View;
-use crate::record::DeviceRecord;
+use crate::record::{DeviceRecord, Entry};
 use crate::slot;
 use tinsmith_lwm2m::{Body, PersistId, Registration, RequestId};
 use tinsmith_order::JobId;
@@ -95,6 +95,8 @@ pub(super) struct Device {
     pub(super) pause: u64,
     pub(super) watching: Vec<Path>,
     reading: Option<Box<Reading>>,
+    /// What is being stored as pieces of history.
+    pub(super) filing: Vec<Entry>,
     /// Whether the device tells the highest sequence number that it has committed.
     pub(super) tells_floor: bool,
 }

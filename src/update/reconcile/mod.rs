@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use super::SCHEMA;
 use super::ask::{AskId, Change, Reply};
 use super::capabilities::Capabilities;
-use super::record::{Failure, Finished};
+use super::record::{Failure, Finished, PIECE};
 use super::slot::SlotState;
 use super::status::{Status, summarise};
 use device::Device;
@@ -30,6 +30,8 @@ const LATER: (u64, u64) = (1_000, 300_000);
 /// Transient failures after which an attempt is given up, and answers of a device without attempt
 /// that can't be used, after which it is left alone until it registers again.
 const TRIES: u8 = 3;
+/// Entries of history that are kept of a device, unless told otherwise.
+pub const HISTORY: usize = 1024;
 
 /// What the reconciler asks for.
 #[derive(Clone, Debug)]
@@ -63,12 +65,22 @@ pub struct Reconciler {
     jobs: HashMap<JobId, Endpoint>,
     persists: HashMap<PersistId, Endpoint>,
     count: u64,
+    /// Pieces of history that are kept of a device.
+    history: u64,
 }
 
 impl Reconciler {
-    /// With no devices.
+    /// With no devices, and the history that is kept unless told otherwise.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_history(HISTORY)
+    }
+
+    /// With no devices; of each at least so many entries are kept that left its timeline.
+    pub fn with_history(entries: usize) -> Self {
+        Self {
+            history: entries.div_ceil(PIECE) as u64,
+            ..Self::default()
+        }
     }
 
     /// The key of a device's record.

@@ -120,6 +120,8 @@ fn full() -> DeviceRecord {
         })),
         sequence: 24,
         timeline: Default::default(),
+        pieces: 0,
+        left: Vec::new(),
         installed: None,
         before: None,
     };

@@ -25,6 +25,7 @@ enum Todo {
 
 pub(super) struct World {
     reconciler: Reconciler,
+    history: usize,
     pub(super) device: SimDevice,
     pub(super) disk: BTreeMap<Vec<u8>, Vec<u8>>,
     todo: VecDeque<Todo>,
@@ -41,8 +42,14 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(device: SimDevice) -> Self {
+        Self::with_history(device, crate::HISTORY)
+    }
+
+    /// A server that keeps so many entries of history.
+    pub(super) fn with_history(device: SimDevice, history: usize) -> Self {
         Self {
-            reconciler: Reconciler::new(),
+            reconciler: Reconciler::with_history(history),
+            history,
             device,
             disk: BTreeMap::new(),
             todo: VecDeque::new(),
@@ -128,10 +135,22 @@ impl World {
         self.reconciler.status(EP).unwrap()
     }
 
+    /// A line that is worth nothing but to be stored.
+    pub(super) fn note(&mut self, text: &str) {
+        self.reconciler.note(self.now, &endpoint(), text);
+        self.drain();
+    }
+
+    /// The same store with another bound of history.
+    pub(super) fn restart_with(&mut self, history: usize) {
+        self.history = history;
+        self.kill_server();
+    }
+
     /// What was not stored is gone; requests on their way are not answered any more.
     pub(super) fn kill_server(&mut self) {
         self.todo.clear();
-        self.reconciler = Reconciler::new();
+        self.reconciler = Reconciler::with_history(self.history);
         for (key, record) in &self.disk {
             let key = tinsmith_store::Key::from_bytes(key).unwrap();
             if key.kind == tinsmith_store::Kind::CAPABILITY {
@@ -140,7 +159,7 @@ impl World {
                     bytes: record.clone(),
                 };
                 self.reconciler.restore_capability(&key, &stored).unwrap();
-            } else {
+            } else if key.kind == tinsmith_store::Kind::DEVICE {
                 let endpoint = String::from_utf8(key.id).unwrap();
                 self.reconciler.restore(&endpoint, record).unwrap();
             }

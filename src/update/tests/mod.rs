@@ -4,6 +4,7 @@ mod answers;
 mod device;
 mod golden;
 mod harness;
+mod history;
 mod nothing;
 mod rollback;
 
