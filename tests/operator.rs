@@ -297,6 +297,28 @@ fn a_model_in_two_files_and_one_that_int8_spoils() {
     let allowed = compile(&onnx, &outlier, &["--allow-low-sqnr"]);
     assert!(allowed.status.success());
     assert!(text(&allowed.stdout).contains("warning"), "{allowed:?}");
+
+    // The same of a server, which is sent one file.
+    let (_folder, server) = server();
+    let card = json!({
+        "name": "waves", "version": "1.0.0", "task": "classify", "description": "waves",
+        "inputs": [{ "name": "input", "shape": [1, 64], "units": "V" }],
+        "labels": ["sine", "square", "triangle"],
+    });
+    let card = write(
+        &folder.path().join("card.json"),
+        card.to_string().as_bytes(),
+    );
+    let add = |more: &[&str]| {
+        let model = ["model", "add", onnx.as_str(), "--card", card.as_str()];
+        let url = server.url();
+        let data = ["--calibration", outlier.as_str(), "--server", url.as_str()];
+        run(&[&model[..], &data, more].concat())
+    };
+    let error = failed(&add(&[]));
+    assert!(error.contains("loses too much in int8"), "{error}");
+    assert!(add(&["--allow-low-sqnr"]).status.success());
+    assert_eq!(server.get("models/waves")["allow_low_sqnr"], true);
 }
 
 fn npy(shape: &str, data: &[u8]) -> Vec<u8> {

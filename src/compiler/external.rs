@@ -18,11 +18,11 @@ const DATA_LOCATION: u64 = 14;
 /// Gives the content of a file beside the model by its name.
 type Read<'a> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'a;
 
-/// The file with the weights inside, none if they are. `read` is asked for names that lie below the
+/// The file with the weights inside, none if they are or if it is no ONNX file. `read` is asked for names that lie below the
 /// model's folder, as far as names tell; links are its own to look at, and the size.
 ///
 /// # Errors
-/// The file is malformed, or what it refers to is not there, lies elsewhere or is too large.
+/// What it refers to is not there, lies elsewhere or is too large.
 pub fn embed(onnx: &[u8], read: &mut Read<'_>) -> Result<Option<Vec<u8>>, String> {
     let mut beside = Beside {
         read,
@@ -34,19 +34,20 @@ pub fn embed(onnx: &[u8], read: &mut Read<'_>) -> Result<Option<Vec<u8>>, String
     });
     match whole {
         Ok(whole) => Ok(whole),
-        Err(Stop::Problem(problem)) => Err(problem.to_string()),
+        // Whoever reads it says what is wrong.
+        Err(Stop::Malformed) => Ok(None),
         Err(Stop::File(text)) => Err(text),
     }
 }
 
 enum Stop {
-    Problem(Problem),
+    Malformed,
     File(String),
 }
 
 impl From<Problem> for Stop {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+    fn from(_: Problem) -> Self {
+        Self::Malformed
     }
 }
 
@@ -204,11 +205,7 @@ fn short(text: &str) -> String {
 }
 
 fn utf8(payload: Option<&[u8]>) -> Result<&str, Stop> {
-    std::str::from_utf8(payload.unwrap_or_default()).map_err(|_| {
-        Stop::Problem(Problem::Malformed {
-            detail: "a name that is no UTF-8".into(),
-        })
-    })
+    std::str::from_utf8(payload.unwrap_or_default()).map_err(|_| Stop::Malformed)
 }
 
 /// Whether a name stays below the folder that it starts from.
