@@ -96,7 +96,8 @@ impl Update {
                 plain(model)
             ));
         }
-        self.follow.run(&self.server, &self.device, value)
+        self.follow
+            .run(&self.server, &self.device, Some(model), value)
     }
 }
 
@@ -104,13 +105,20 @@ impl Rollback {
     pub(super) fn run(self) -> Result<()> {
         let path = format!("/api/v1/devices/{}/rollback", segment(&self.device));
         let value = self.server.post(&path, &json!({}))?;
-        self.follow.run(&self.server, &self.device, value)
+        self.follow.run(&self.server, &self.device, None, value)
     }
 }
 
 impl Follow {
-    /// From what the server answered to the decision to its end.
-    fn run(&self, server: &Server, device: &str, mut value: Value) -> Result<()> {
+    /// From what the server answered to the decision to its end. What it answered may be about a
+    /// later decision already, on another model.
+    fn run(
+        &self,
+        server: &Server,
+        device: &str,
+        model: Option<&str>,
+        mut value: Value,
+    ) -> Result<()> {
         let path = format!("/api/v1/devices/{}", segment(device));
         let end = self.timeout.map(Duration::from_secs);
         let end = end.and_then(|wait| Instant::now().checked_add(wait));
@@ -118,6 +126,7 @@ impl Follow {
         let is_ours = |value: &Value| {
             let desired = &value["desired"];
             [&desired["generation"], &desired["model"]] == [&decision[0], &decision[1]]
+                && model.is_none_or(|model| desired["model"] == model)
         };
         let mut shown = String::new();
         let mut late = false;
