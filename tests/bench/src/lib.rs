@@ -48,7 +48,7 @@ fn register(buf: &mut [u8], id: u16, number: u32) -> usize {
         b.option(OptionNumber::URI_QUERY, b"lt=3600")?;
         b.option(OptionNumber::URI_QUERY, b"lwm2m=1.1")?;
         b.option(OptionNumber::URI_QUERY, b"b=U")?;
-        b.payload(b"</>;rt=\"oma.lwm2m\";ct=\"112 11542\",</1/0>,</3/0>,</5/0>,</27300/0>")?;
+        b.payload(b"</>;rt=\"oma.lwm2m\";ct=\"112 11542\",</1/0>,</3/0>,</5/0>")?;
         Ok(b.len())
     };
     build(buf).unwrap_or(0)
