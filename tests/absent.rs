@@ -43,6 +43,11 @@ fn what_is_asked_of_an_absent_device_waits_for_it() {
         let device = server.get("devices/dev");
         (device["registered"] == false && device["online"] == false).then_some(())
     });
+    let (status, answer) = server
+        .ask("GET", "devices/dev/resources/3/0/0", &Value::Null)
+        .expect("an answer");
+    let message = answer["error"]["message"].as_str().unwrap_or_default();
+    assert!(status == 404 && message.contains("later="), "{answer:#}");
     let later = |path: &str| {
         let path = format!("devices/dev/resources/{path}?later=600");
         server.ask("GET", &path, &Value::Null).expect("an answer")

@@ -147,7 +147,7 @@ fn versions_are_never_changed_and_the_wanted_one_is_installed() {
     let (done, _) = command(&server, &["model", "show", "mine"]);
     assert!(!done);
     let (done, text) = command(&server, &["model", "remove", "motion"]);
-    assert!(!done && text.contains("shipped"), "{text}");
+    assert!(!done && text.contains("came with the program"), "{text}");
 }
 
 #[test]

@@ -34,7 +34,9 @@ pub enum ZooError {
     #[error("{0}")]
     Model(String),
     /// The name is taken.
-    #[error("'{0}' is a shipped model; choose another name")]
+    #[error(
+        "'{0}' came with the program and is neither changed nor removed; choose another name for yours"
+    )]
     Shipped(String),
     /// The version is taken.
     #[error(

@@ -174,6 +174,14 @@ impl ApiError {
         ))
     }
 
+    /// A device that is asked something is not registered.
+    pub fn not_registered(endpoint: &str) -> Self {
+        let name: String = endpoint.chars().take(80).collect();
+        Self::not_found(format!(
+            "no device '{name}' is registered now; ?later=SECONDS lets a request wait for it"
+        ))
+    }
+
     /// No device of that name has been seen, and nobody said that one will come.
     pub fn unexpected_device(endpoint: &str) -> Self {
         let name: String = endpoint.chars().take(80).collect();

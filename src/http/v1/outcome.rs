@@ -16,7 +16,7 @@ pub(super) fn answer(endpoint: &str, outcome: Outcome) -> Result<Json<Value>, Ap
             Ok(Json(json!({ "values": values })))
         }
         Outcome::Done => Ok(Json(json!({ "done": true }))),
-        Outcome::NotRegistered => Err(ApiError::unknown_device(endpoint)),
+        Outcome::NotRegistered => Err(ApiError::not_registered(endpoint)),
         other => Err(ApiError::device(other)),
     }
 }
