@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::process::{Server, run, tinsmith, write};
+use common::process::{Server, run, write};
 use serde_json::Value;
 
 #[test]
@@ -62,20 +62,8 @@ fn the_environment_opens_a_store_that_has_lost_something() {
     server.kill();
     std::fs::remove_file(store.join("proof")).expect("a file");
     let serve = |loss: &str| {
-        let any = "127.0.0.1:0";
-        let mut command = tinsmith();
+        let mut command = common::process::serve(&store);
         command
-            .args([
-                "serve",
-                "--json",
-                "--coap",
-                any,
-                "--bootstrap",
-                any,
-                "--http",
-                any,
-            ])
-            .args(["--store", &store.display().to_string()])
             .env("TINSMITH_ACCEPT_LOSS", loss)
             .env("TINSMITH_TRUST_LOOPBACK", "1")
             .env("TINSMITH_MAX_UNPROVEN", "10")

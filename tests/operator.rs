@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::process::{Device, Process, Server, run, tinsmith, wait, write};
+use common::process::{Device, Process, Server, run, serve, tinsmith, wait, write};
 use serde_json::{Value, json};
 
 fn text(bytes: &[u8]) -> String {
@@ -438,22 +438,9 @@ fn a_file_and_the_environment_configure_the_server() {
 #[test]
 fn what_happens_is_logged_counted_and_watched() {
     let folder = tempfile::tempdir().expect("a folder");
-    let any = "127.0.0.1:0";
     let log = folder.path().join("log");
-    let mut child = tinsmith()
-        .args([
-            "-v",
-            "serve",
-            "--json",
-            "--coap",
-            any,
-            "--bootstrap",
-            any,
-            "--http",
-            any,
-        ])
-        .arg("--store")
-        .arg(folder.path().join("store"))
+    let mut child = serve(&folder.path().join("store"))
+        .arg("-v")
         .stdout(Stdio::piped())
         .stderr(std::fs::File::create(&log).expect("a file"))
         .spawn()

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::process::{Process, Server, run, tinsmith, wait};
+use common::process::{Process, Server, run, serve, wait};
 use serde_json::{Value, json};
 
 fn copy(from: &Path, to: &Path) {
@@ -157,20 +157,7 @@ fn ready(server: &str) -> Option<u16> {
 #[test]
 fn a_full_disk_is_told_once_and_survived() {
     let Some(disk) = Disk::new("56m") else { return };
-    let any = "127.0.0.1:0";
-    let mut child = tinsmith()
-        .args([
-            "serve",
-            "--json",
-            "--coap",
-            any,
-            "--bootstrap",
-            any,
-            "--http",
-            any,
-        ])
-        .arg("--store")
-        .arg(disk.0.path().join("store"))
+    let mut child = serve(&disk.0.path().join("store"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

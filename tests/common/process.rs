@@ -22,6 +22,20 @@ pub(crate) fn tinsmith() -> Command {
 }
 
 /// Runs a command to its end.
+/// `serve` with a store, on free ports of this machine; its addresses come as JSON.
+pub(crate) fn serve(store: &Path) -> Command {
+    serve_at(store, [SocketAddr::from(([127, 0, 0, 1], 0)); 3])
+}
+
+fn serve_at(store: &Path, at: [SocketAddr; 3]) -> Command {
+    let mut command = tinsmith();
+    command.args(["serve", "--json", "--store"]).arg(store);
+    for (option, address) in ["--coap", "--bootstrap", "--http"].iter().zip(at) {
+        command.args([*option, &address.to_string()]);
+    }
+    command
+}
+
 pub(crate) fn run(arguments: &[&str]) -> Output {
     tinsmith()
         .args(arguments)
@@ -104,18 +118,7 @@ impl Server {
     }
 
     fn launch(store: &Path, extra: &[String], at: [SocketAddr; 3]) -> Option<Self> {
-        let [coap, bootstrap, http] = at.map(|address| address.to_string());
-        let child = tinsmith()
-            .args([
-                "serve",
-                "--json",
-                "--coap",
-                &coap,
-                "--bootstrap",
-                &bootstrap,
-            ])
-            .args(["--http", &http, "--store"])
-            .arg(store)
+        let child = serve_at(store, at)
             .args(extra)
             .stdout(Stdio::piped())
             .spawn()

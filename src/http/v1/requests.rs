@@ -33,19 +33,24 @@ fn name(id: RequestId) -> String {
     (id.0 & !SHELL_REQUESTS).to_string()
 }
 
+/// What is known of a request once it has ended, or after that time.
+async fn result(app: &App, id: RequestId, wait: Duration) -> Result<Later, ApiError> {
+    let later = app.server.result(id, wait).await;
+    later.ok_or_else(|| unknown(&name(id)))
+}
+
 /// To whoever asked: what the device answered, if it did so in time, else where that will be.
 pub(super) async fn first_answer(
     app: &App,
     id: RequestId,
     wait: Duration,
 ) -> Result<Response, ApiError> {
-    let later = app.server.result(id, wait).await;
-    let later = later.ok_or_else(|| unknown(&name(id)))?;
+    let later = result(app, id, wait).await?;
     if let Some(outcome) = later.outcome {
         return Ok(answer(&later.endpoint, outcome)?.into_response());
     }
     let location = format!("/api/v1/requests/{}", name(id));
-    let body = Json(describe(id, later).await);
+    let body = Json(describe(id, later));
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], body).into_response())
 }
 
@@ -56,9 +61,8 @@ pub(super) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let Path(text) = id?;
     let id = parse(&text)?;
-    let later = app.server.result(id, Duration::ZERO).await;
-    let later = later.ok_or_else(|| unknown(&text))?;
-    Ok(Json(describe(id, later).await))
+    let later = result(&app, id, Duration::ZERO).await?;
+    Ok(Json(describe(id, later)))
 }
 
 /// Takes a request back.
@@ -68,14 +72,12 @@ pub(super) async fn withdraw(
 ) -> Result<Json<Value>, ApiError> {
     let Path(text) = id?;
     let id = parse(&text)?;
-    let later = app.server.result(id, Duration::ZERO).await;
-    let later = later.ok_or_else(|| unknown(&text))?;
+    let later = result(&app, id, Duration::ZERO).await?;
     if later.outcome.is_none() {
         app.server.withdraw(&later.endpoint, id).await?;
     }
-    let later = app.server.result(id, WITHDRAWN).await;
-    let later = later.ok_or_else(|| unknown(&text))?;
-    Ok(Json(describe(id, later).await))
+    let later = result(&app, id, WITHDRAWN).await?;
+    Ok(Json(describe(id, later)))
 }
 
 /// How long the end of a request that is taken back may take.
@@ -83,7 +85,7 @@ const WITHDRAWN: Duration = Duration::from_secs(5);
 
 /// `state` is `waiting` or `ended`; then `status` and `answer` are what a request that waited
 /// would have been answered with.
-async fn describe(id: RequestId, later: Later) -> Value {
+fn describe(id: RequestId, later: Later) -> Value {
     let mut value = json!({
         "request": name(id),
         "endpoint": &*later.endpoint,

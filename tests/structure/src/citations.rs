@@ -15,6 +15,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ),
     ("LwM2M TS 1.2", "Lightweight Machine to Machine, 1.2"),
     ("RFC 4648", "Base64"),
+    ("RFC 6298", "Retransmission timer"),
     ("RFC 6690", "CoRE Link Format"),
     ("RFC 6874", "IPv6 Zone Identifiers in URIs"),
     ("RFC 7252", "CoAP"),
