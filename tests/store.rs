@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::process::{Process, Server, run, serve, wait};
+use common::process::{Process, Server, agent, run, serve, wait};
 use serde_json::{Value, json};
 
 fn copy(from: &Path, to: &Path) {
@@ -176,10 +176,7 @@ fn a_full_disk_is_told_once_and_survived() {
     let addresses: Value = serde_json::from_str(&line).expect("one line of JSON");
     let url = format!("http://{}", addresses["http"].as_str().expect("an address"));
     let want = |device: &str| {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
+        let agent = agent();
         let path = format!("{url}/api/v1/devices/{device}/model");
         let answer = agent
             .put(path)

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod api;
+mod audit;
 mod builds;
 mod compile;
 mod compile_child;
@@ -10,12 +11,16 @@ mod date;
 mod demo;
 mod device;
 mod host_device;
+mod key;
+mod login;
 mod model;
 mod onnx_file;
 mod out;
 mod serve;
 mod store;
 mod table;
+mod token;
+mod trust;
 mod update;
 
 pub use out::failed;
@@ -77,6 +82,10 @@ enum Command {
     Compile(compile::Compile),
     #[command(subcommand)]
     Store(store::Keep),
+    #[command(subcommand)]
+    Token(token::Token),
+    Login(login::Login),
+    Audit(audit::Audit),
     Update(update::Update),
     Rollback(update::Rollback),
     Cancel(update::Cancel),
@@ -128,6 +137,9 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             command.run(compiler)
         }
         Command::Store(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Login(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Update(command) => command.run(),
         Command::Rollback(command) => command.run(),
         Command::Cancel(command) => command.run(),

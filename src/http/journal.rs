@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -13,6 +14,8 @@ use tinsmith_server::{ServerHandle, Told};
 use tinsmith_update::{Change, Summary};
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{info, warn};
+
+use crate::App;
 
 /// A counter with a label; in the order of its values.
 struct Family {
@@ -223,7 +226,8 @@ fn kind(outcome: &Outcome) -> usize {
 
 /// `GET /metrics`.
 pub(crate) async fn metrics(
-    State((counters, server)): State<(Arc<Counters>, ServerHandle)>,
+    State(app): State<App>,
+    Extension(counters): Extension<Arc<Counters>>,
 ) -> impl IntoResponse {
     let mut text = counters.text();
     let mut gauge = |name: &str, help: &str, value: u64| {
@@ -232,7 +236,7 @@ pub(crate) async fn metrics(
             "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
         );
     };
-    if let Ok((registered, reachable)) = server.count().await {
+    if let Ok((registered, reachable)) = app.server.count().await {
         let name = "tinsmith_devices_registered";
         gauge(name, "Devices that are registered.", registered as u64);
         let name = "tinsmith_devices_reachable";

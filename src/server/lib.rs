@@ -215,8 +215,7 @@ async fn start_with(
     let mut tasks = Vec::new();
     let now = clock.now();
     for index in 0..shards {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(StartError::Random)?;
+        let seed = random()?;
         let mut core = Shard::new(ShardConfig {
             index: index as u8,
             shards: shards as u8,
@@ -293,6 +292,16 @@ async fn start_with(
             stopped,
         }),
     })
+}
+
+/// Random bytes of the system, for secrets.
+///
+/// # Errors
+/// The system has none.
+pub fn random() -> Result<[u8; 32], StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+    Ok(bytes)
 }
 
 /// Returns on SIGTERM or SIGINT.

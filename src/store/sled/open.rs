@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::value::{self, sequence_key};
 use crate::loss::{Claim, judge};
 use crate::proof::{Proof, ProofFile};
-use crate::{Content, Loss, Mark, StoreError};
+use crate::{Content, Loss, Mark, StoreError, private};
 
 /// How often, ten times a second, a store that is locked is tried again.
 const OPEN_TRIES: u32 = 20;
@@ -41,7 +41,9 @@ pub(super) struct Found {
 }
 
 pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreError> {
-    fs::create_dir_all(folder).map_err(value::io)?;
+    for folder in [folder, &records(folder)] {
+        private::folder(folder).map_err(value::io)?;
+    }
     let proven = Proof::read(&proof(folder)).map_err(value::io)?;
     let (mut found, loss) = match look(&records(folder)) {
         Ok(found) => {
@@ -58,6 +60,7 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreErro
         tracing::warn!("going on with a store that has lost data: {loss}");
         if found.is_none() {
             set_aside(&records(folder)).map_err(value::io)?;
+            private::folder(&records(folder)).map_err(value::io)?;
             found = Some(look(&records(folder))?);
         }
     }
@@ -123,7 +126,7 @@ pub(super) fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+    private::folder(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());

@@ -52,6 +52,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["lwm2m-objects", "tinsmith-client", "tinsmith-board-host"],
     ),
     ("tinsmith-store", &["tinsmith-digest"]),
+    ("tinsmith-access", &["tinsmith-digest", "tinsmith-store"]),
     (
         "tinsmith-lwm2m",
         &[
@@ -126,6 +127,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-http",
         &[
             "lwm2m-objects",
+            "tinsmith-access",
             "tinsmith-build",
             "tinsmith-digest",
             "tinsmith-inference",
@@ -139,6 +141,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-cli",
         &[
             "lwm2m-objects",
+            "tinsmith-access",
             "tinsmith-board-host",
             "tinsmith-build",
             "tinsmith-build-job",
@@ -179,6 +182,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clap", &["tinsmith-cli", "tinsmith"]),
     ("anyhow", &["tinsmith-cli"]),
     ("ureq", &["tinsmith-cli"]),
+    ("rustls", &["tinsmith-http", "tinsmith-cli"]),
+    ("tokio-rustls", &["tinsmith-http"]),
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
     ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
@@ -198,6 +203,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "tinsmith-models",
             "tinsmith-digest",
             "tinsmith-store",
+            "tinsmith-access",
             "tinsmith-lwm2m",
             "tinsmith-order",
             "tinsmith-update",
