@@ -210,10 +210,18 @@ impl Server {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
                 anyhow!("--server '{server}': expected http://HOST:PORT or https://HOST:PORT")
             }
-            ureq::Error::Rustls(error) => anyhow!("the server at {server} is not trusted: {error}"),
+            ureq::Error::Io(error) if is_tls(&error) => {
+                anyhow!("the server at {server} is not trusted: {error}")
+            }
             error => anyhow!("the server at {server} does not answer: {error}"),
         }
     }
+}
+
+fn is_tls(error: &std::io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn run(

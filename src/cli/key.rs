@@ -65,7 +65,7 @@ impl Keys {
         } else {
             None
         };
-        if found.is_some() && !is_here(server) && !server.starts_with("https:") {
+        if found.is_some() && !is_here(server) && server.starts_with("http:") {
             out::say(format_args!(
                 "warning: the token goes to {server} without encryption"
             ));

@@ -21,6 +21,11 @@ pub(crate) const LOGIN: &str = "/login";
 /// Sources and tokens whose rates are remembered.
 const REMEMBERED: usize = 4096;
 
+/// Links that a token makes in a second, and at once: each session is in the audit log, from which
+/// a viewer must not be able to push what others did.
+const LINKS: f64 = 0.1;
+const LINKS_AT_ONCE: u32 = 10;
+
 /// What is chosen about the doors.
 #[derive(Clone, Debug)]
 pub struct Choices {
@@ -55,6 +60,7 @@ pub struct Doors {
     sessions: Mutex<Sessions>,
     requests: Mutex<Rates<Asker>>,
     wrong: Mutex<Rates<Source>>,
+    links: Mutex<Rates<Digest>>,
     pub(crate) open_metrics: bool,
 }
 
@@ -80,6 +86,7 @@ impl Doors {
             sessions: Mutex::default(),
             requests: Mutex::new(Rates::new(requests, REMEMBERED)),
             wrong: Mutex::new(Rates::new(wrong, REMEMBERED)),
+            links: Mutex::new(Rates::new(Limit::new(LINKS, LINKS_AT_ONCE), REMEMBERED)),
             open_metrics: choices.open_metrics,
         })
     }
@@ -92,6 +99,19 @@ impl Doors {
     pub(crate) fn link(&self, mono: u64, token: Digest, random: &[u8; 32]) -> String {
         let code = self.sessions().invite(mono, token, random);
         format!("{LOGIN}?code={code}")
+    }
+
+    /// The same for who asks by HTTP, and may not do so often.
+    pub(crate) fn ask_link(
+        &self,
+        mono: u64,
+        token: Digest,
+        random: &[u8; 32],
+    ) -> Result<String, ApiError> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = links.take(mono, &token);
+        taken.map_err(|wait| ApiError::too_many(wait.seconds))?;
+        Ok(self.link(mono, token, random))
     }
 
     /// Somebody showed a key that opens nothing.

@@ -96,6 +96,14 @@ fn a_browser_gets_in_by_a_link_once() {
         401
     );
 
+    // Nor is there an end of sessions that a token opens.
+    let viewer = token(&server, "looks", "viewer");
+    let authorization = bearer(&viewer);
+    let headers = [("Authorization", authorization.as_str())];
+    let asks = (0..12).map(|_| status(&at("session/link"), "POST", &headers));
+    let asks: Vec<u16> = asks.collect();
+    assert_eq!((asks[0], asks[11]), (200, 429), "{asks:?}");
+
     let output = run(&["login", "--server", &server.url()]);
     let text = said(&output);
     let path = text

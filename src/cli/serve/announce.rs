@@ -54,10 +54,12 @@ pub(super) fn announce(running: &Running, store: &Path, json: bool) -> Result<()
         None
     };
     match link {
-        Some(link) => line(format!(
-            "\nA browser gets in once, within 10 minutes, by\n  {url}{link}"
-        )),
-        None => line("\nA browser gets in by: tinsmith login".to_owned()),
+        Some(link) => {
+            line(String::new());
+            line("A browser gets in once, within 10 minutes, by".to_owned());
+            line(format!("  {url}{link}"));
+        }
+        None => line("  browsers get in by    tinsmith login".to_owned()),
     }
     text.push_str(
         "\nNext:\n\

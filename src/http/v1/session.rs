@@ -52,7 +52,7 @@ pub(crate) async fn link(
     }
     let random = tinsmith_server::random().map_err(|error| ApiError::storage(&error))?;
     let now = app.server.now();
-    let link = app.doors.link(now.mono, caller.token, &random);
+    let link = app.doors.ask_link(now.mono, caller.token, &random)?;
     let seconds = CODE_LIFE / 1000;
     Ok(Json(
         json!({ "link": link, "role": caller.role, "seconds": seconds }),
