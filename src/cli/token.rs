@@ -1,6 +1,6 @@
 //! `tinsmith token`.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -74,8 +74,8 @@ impl Token {
                 server,
                 json,
             } => {
-                let answer = match server.store.clone().filter(|_| offline) {
-                    Some(folder) => make(folder, name, role, expires)?,
+                let answer = match server.store.as_deref().filter(|_| offline) {
+                    Some(folder) => make(folder, &name, role, expires)?,
                     None => {
                         let body = json!({ "name": name, "role": role, "expires_days": expires });
                         server.post("/api/v1/tokens", &body)?
@@ -107,18 +107,18 @@ impl Token {
 }
 
 /// Makes a token in the store of a server that does not run.
-fn make(folder: PathBuf, name: String, role: Role, expires: Option<u32>) -> Result<Value> {
+fn make(folder: &Path, name: &str, role: Role, expires: Option<u32>) -> Result<Value> {
     if !folder.join("records").is_dir() {
         anyhow::bail!("there is no store in {}", folder.display());
     }
-    let store = SledStore::open(&folder).map_err(|error| problem(&folder, &error))?;
+    let store = SledStore::open(folder).map_err(|error| problem(folder, &error))?;
     let store: Arc<dyn Store> = Arc::new(store);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.context("the clock is before 1970")?.as_millis() as u64;
     let secret = Secret::new(&tinsmith_server::random()?);
     let expires = expires.map(|days| now + u64::from(days) * DAY);
     let named = Named {
-        name: name.clone(),
+        name: name.to_owned(),
         role,
         expires,
     };
