@@ -8,8 +8,11 @@
 //! promised any more, since the kernel may have dropped what it could not write: every later
 //! commit fails until a restart.
 
+mod journal;
 mod open;
+mod replay;
 mod restore;
+mod syncer;
 mod value;
 mod writer;
 

@@ -1,29 +1,28 @@
-//! The threads that write: one stages what waits as a group, the second syncs the database
-//! meanwhile, and the third syncs the proof, at leisure.
+//! The thread that stages what waits as a group and journals it.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::sync::atomic::Ordering;
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use ::sled::IVec;
 use futures_channel::oneshot;
 
 use super::State;
+use super::journal::{self, Journal};
 use super::open::Opened;
-use super::value::{io, sequence_key, split};
+use super::syncer::{Database, Group, Syncer, Values, Work, sync_database, sync_proof, tell};
+use super::value::{io, split};
 use crate::archive::Records;
-use crate::proof::ProofFile;
 use crate::{Batch, Committed, Health, Mark, Op, StoreError, Version, check};
 
 /// Batches that share one sync at most.
 const GROUP: usize = 4096;
+/// With this many bytes of changes a group is closed.
+const GROUP_BYTES: usize = 4 << 20;
 /// Groups that may wait for a sync while one is under way.
 const GROUPS: usize = 1;
-/// The proof is synced at most once in this time.
-const PROOF_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the writer is asked for.
 pub(super) enum Job {
@@ -51,6 +50,7 @@ pub(super) fn start(
         file,
         mark,
         proof,
+        journal,
     } = opened;
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let (written, wishes) = mpsc::sync_channel(1);
@@ -59,84 +59,155 @@ pub(super) fn start(
     let proof_syncer = thread("store-proof")
         .spawn(move || sync_proof(&handle, &wishes, &of))
         .map_err(io)?;
-    let (synced, groups) = mpsc::sync_channel(GROUPS);
+    let (full, turns) = mpsc::sync_channel(1);
+    let (retired, freed) = mpsc::sync_channel(1);
+    // The second file has nothing yet.
+    let _ = retired.send(());
+    let of = (db.clone(), file.try_clone().map_err(io)?, Arc::clone(state));
+    let checkpoints = thread("store-database")
+        .spawn(move || sync_database(&of.0, &of.1, &turns, &retired, &of.2))
+        .map_err(io)?;
+    let (journaled, works) = mpsc::sync_channel(GROUPS);
+    let applied = Arc::new(AtomicU64::new(mark.sequence));
     let syncer = Syncer {
-        file,
+        db: db.clone(),
+        database: Database::new(file),
+        mark,
+        applied: Arc::clone(&applied),
+        files: journal.files(),
         proof,
         written,
+        full,
         state: Arc::clone(state),
     };
     let syncer = thread("store-sync")
-        .spawn(move || syncer.run(&groups))
+        .spawn(move || syncer.run(&works))
         .map_err(io)?;
     let writer = Writer {
         db,
         mark,
+        journal,
+        freed,
+        pending: VecDeque::new(),
+        applied,
+        journaled,
         state: Arc::clone(state),
     };
     thread("store")
         .spawn(move || {
-            writer.run(&jobs, synced);
-            let _ = syncer.join();
-            let _ = proof_syncer.join();
+            writer.run(&jobs);
+            for thread in [syncer, proof_syncer, checkpoints] {
+                let _ = thread.join();
+            }
         })
         .map_err(io)
-}
-
-/// Who waits for a group, what each will be told once it is durable, and how far it then is.
-struct Group {
-    waiting: Vec<(Committed, Result<Version, StoreError>)>,
-    mark: Mark,
 }
 
 struct Writer {
     db: ::sled::Db,
     mark: Mark,
+    journal: Journal,
+    /// What the file of the journal that is not written held is durable in the database.
+    freed: mpsc::Receiver<()>,
+    /// Groups that the database may not have yet: the number of the last commit, and what changes.
+    pending: VecDeque<(u64, Arc<Values>)>,
+    /// The number of the last commit that the database has.
+    applied: Arc<AtomicU64>,
+    journaled: mpsc::SyncSender<Work>,
     state: Arc<State>,
 }
 
 impl Writer {
-    // The syncer ends when `synced` is dropped, after the last group.
-    #[allow(clippy::needless_pass_by_value)]
-    fn run(mut self, jobs: &mpsc::Receiver<Job>, synced: mpsc::SyncSender<Group>) {
+    fn run(mut self, jobs: &mpsc::Receiver<Job>) {
+        let mut bytes = journal::Group::default();
         while let Ok(first) = jobs.recv() {
             let before = self.mark;
             let refusal = self.refusal();
-            let mut staged = Staged::default();
+            let mut staged = Values::new();
             let mut waiting = Vec::new();
+            let mut export = None;
             let mut next = Some(first);
-            while let Some(job) = next {
+            bytes.clear();
+            while let Some(job) = next.take() {
                 match job {
-                    // The group is not in the database yet.
-                    Job::Export(to, done) => drop(done.send(self.export(to, before))),
+                    Job::Export(to, done) => {
+                        export = Some(Work::Export(to, done));
+                        break;
+                    }
                     Job::Commit(batch, done) => {
                         let result = match &refusal {
                             Some(error) => Err(error.clone()),
-                            None => self.stage(batch, &mut staged),
+                            None => self.stage(batch, &mut staged, &mut bytes),
                         };
                         waiting.push((done, result));
                     }
                 }
-                next = if waiting.len() < GROUP {
-                    jobs.try_recv().ok()
-                } else {
-                    None
-                };
+                if waiting.len() < GROUP && bytes.len() < GROUP_BYTES {
+                    next = jobs.try_recv().ok();
+                }
             }
-            if self.mark.sequence > before.sequence
-                && let Err(error) = self.write(staged.group)
-            {
-                self.state.fail(&error);
-                self.mark = before;
+            let written = self.write(before, &mut bytes);
+            if let Err(error) = &written {
                 for (_, result) in &mut waiting {
                     *result = Err(error.clone());
                 }
             }
-            let mark = self.mark;
-            if let Err(mpsc::SendError(group)) = synced.send(Group { waiting, mark }) {
-                tell(group, Some(&StoreError::Closed));
+            let file = written.unwrap_or_default();
+            let changes = Arc::new(staged);
+            if file.is_some() {
+                let last = self.mark.sequence;
+                self.pending.push_back((last, Arc::clone(&changes)));
+            }
+            let group = Group {
+                waiting,
+                file,
+                mark: self.mark,
+                changes,
+            };
+            for work in [Some(Work::Group(group)), export].into_iter().flatten() {
+                self.pass_on(work);
             }
         }
+    }
+
+    fn pass_on(&self, work: Work) {
+        match self.journaled.send(work) {
+            Err(mpsc::SendError(Work::Group(group))) => {
+                tell(group.waiting, Some(&StoreError::Closed));
+            }
+            Err(mpsc::SendError(Work::Export(_, done))) => {
+                drop(done.send(Err(StoreError::Closed)));
+            }
+            Ok(()) | Err(mpsc::SendError(Work::Turned)) => {}
+        }
+    }
+
+    /// Journals the group; says in which file. After an error it is as if there was no group, or
+    /// nothing is stored any more.
+    fn write(
+        &mut self,
+        before: Mark,
+        bytes: &mut journal::Group,
+    ) -> Result<Option<usize>, StoreError> {
+        if self.mark.sequence == before.sequence {
+            return Ok(None);
+        }
+        // If the database failed, so will the next commit; the journal keeps all it has.
+        if self.journal.is_full() && self.freed.recv().is_ok() {
+            self.journal.turn();
+            self.pass_on(Work::Turned);
+        }
+        let first = before.sequence + 1;
+        let Err(error) = self.journal.write(bytes, first, &self.mark) else {
+            return Ok(Some(self.journal.current()));
+        };
+        self.mark = before;
+        if error.kind() == ErrorKind::StorageFull {
+            return Err(StoreError::Full);
+        }
+        let error = io(error);
+        self.state.fail(&error);
+        Err(error)
     }
 
     /// Why nothing is stored now, if nothing is.
@@ -148,11 +219,17 @@ impl Writer {
         }
     }
 
-    fn stage(&mut self, batch: Batch, staged: &mut Staged) -> Result<Version, StoreError> {
+    fn stage(
+        &mut self,
+        batch: Batch,
+        staged: &mut Values,
+        bytes: &mut journal::Group,
+    ) -> Result<Version, StoreError> {
         check(&batch)?;
+        self.forget_applied();
         for (key, expected) in &batch.expect {
-            let found = staged.value(&self.db, &key.to_bytes())?;
-            let found = found.map(|value| split(value)).transpose()?;
+            let found = self.value(staged, &key.to_bytes())?;
+            let found = found.map(|value| split(&value)).transpose()?;
             let found = found.map(|stored| stored.version);
             if found != *expected {
                 return Err(StoreError::Conflict {
@@ -162,129 +239,59 @@ impl Writer {
             }
         }
         // All that can fail comes before the first change.
+        let mut old = Vec::with_capacity(batch.ops.len());
         for op in &batch.ops {
             let (Op::Put(key, _) | Op::Delete(key)) = op;
-            staged.value(&self.db, &key.to_bytes())?;
+            let key = key.to_bytes();
+            old.push(self.value(staged, &key)?);
         }
         self.mark.sequence += 1;
         let version = Version(self.mark.sequence);
-        for op in batch.ops {
-            match op {
+        for (op, mut old) in batch.ops.into_iter().zip(old) {
+            let (key, value) = match op {
                 Op::Put(key, record) => {
                     let mut value = Vec::with_capacity(8 + record.len());
                     value.extend_from_slice(&version.0.to_be_bytes());
                     value.extend_from_slice(&record);
-                    staged.change(&mut self.mark, key.to_bytes(), Some(value.into()));
+                    (key.to_bytes(), Some(IVec::from(value)))
                 }
-                Op::Delete(key) => staged.change(&mut self.mark, key.to_bytes(), None),
+                Op::Delete(key) => (key.to_bytes(), None),
+            };
+            // A batch may change a key twice.
+            if let Some(changed) = staged.get(&key) {
+                old.clone_from(changed);
             }
+            if let Some(old) = old {
+                self.mark.content.remove(&key, &old);
+            }
+            if let Some(value) = &value {
+                self.mark.content.add(&key, value);
+            }
+            bytes.change(&key, value.as_deref());
+            staged.insert(key, value);
         }
         Ok(version)
     }
 
-    fn write(&self, mut group: ::sled::Batch) -> Result<(), StoreError> {
-        group.insert(sequence_key(), &self.mark.to_bytes()[..]);
-        self.db.apply_batch(group).map_err(io)?;
-        self.db.flush().map_err(io)?;
-        Ok(())
-    }
-
-    fn export(&self, mut to: Records, mark: Mark) -> Result<Records, StoreError> {
-        let own = sequence_key();
-        for item in self.db.iter() {
-            let (key, value) = item.map_err(io)?;
-            if key != own {
-                to.record(&key, &value).map_err(io)?;
-            }
-        }
-        to.mark = mark;
-        Ok(to)
-    }
-}
-
-/// What the group changes, and the values that it looked up.
-#[derive(Default)]
-struct Staged {
-    group: ::sled::Batch,
-    values: HashMap<Vec<u8>, Option<IVec>>,
-}
-
-impl Staged {
     /// The value as the group leaves it.
-    fn value(&mut self, db: &::sled::Db, key: &[u8]) -> Result<Option<&IVec>, StoreError> {
-        if !self.values.contains_key(key) {
-            let value = db.get(key).map_err(io)?;
-            self.values.insert(key.to_vec(), value);
-        }
-        Ok(self.values.get(key).and_then(Option::as_ref))
-    }
-
-    fn change(&mut self, mark: &mut Mark, key: Vec<u8>, value: Option<IVec>) {
-        if let Some(Some(old)) = self.values.get(&key) {
-            mark.content.remove(&key, old);
-        }
-        match &value {
-            Some(value) => {
-                mark.content.add(&key, value);
-                self.group.insert(key.as_slice(), value.clone());
+    fn value(&self, staged: &Values, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+        let pending = self.pending.iter().rev().map(|(_, changes)| &**changes);
+        for changes in std::iter::once(staged).chain(pending) {
+            if let Some(value) = changes.get(key) {
+                return Ok(value.clone());
             }
-            None => self.group.remove(key.as_slice()),
         }
-        self.values.insert(key, value);
+        self.db.get(key).map_err(io)
     }
-}
 
-struct Syncer {
-    file: File,
-    proof: ProofFile,
-    /// Tells the third thread that the proof was written.
-    written: mpsc::SyncSender<()>,
-    state: Arc<State>,
-}
-
-impl Syncer {
-    fn run(mut self, groups: &mpsc::Receiver<Group>) {
-        let mut failed = None;
-        while let Ok(mut group) = groups.recv() {
-            while let Ok(more) = groups.try_recv() {
-                group.waiting.extend(more.waiting);
-                group.mark = more.mark;
-            }
-            if failed.is_none()
-                && group.waiting.iter().any(|(_, result)| result.is_ok())
-                && let Err(error) = self.sync(&group.mark)
-            {
-                self.state.fail(&error);
-                failed = Some(error);
-            }
-            tell(group, failed.as_ref());
+    fn forget_applied(&mut self) {
+        let applied = self.applied.load(Ordering::Acquire);
+        while self
+            .pending
+            .front()
+            .is_some_and(|(last, _)| *last <= applied)
+        {
+            self.pending.pop_front();
         }
-    }
-
-    fn sync(&mut self, mark: &Mark) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(io)?;
-        self.state.syncs.fetch_add(1, Ordering::Relaxed);
-        self.proof.write(mark).map_err(io)?;
-        // One wish that waits is enough: it is for what was written last.
-        let _ = self.written.try_send(());
-        Ok(())
-    }
-}
-
-fn sync_proof(file: &File, wishes: &mpsc::Receiver<()>, state: &State) {
-    while let Ok(()) = wishes.recv() {
-        if let Err(error) = file.sync_data() {
-            return state.fail(&io(error));
-        }
-        std::thread::sleep(PROOF_PAUSE);
-    }
-}
-
-fn tell(group: Group, failed: Option<&StoreError>) {
-    for (done, result) in group.waiting {
-        done(match failed {
-            Some(error) => result.and(Err(error.clone())),
-            None => result,
-        });
     }
 }
