@@ -1,15 +1,18 @@
-//! The default store: sled behind one writer thread with group commit.
+//! The default store: sled behind a journal with group commit.
 //!
 //! sled's own flush uses `sync_file_range`, which survives the death of the process but not that
-//! of the machine, so each group ends with an `fdatasync` of sled's file, on a thread of its own:
-//! the next group is written meanwhile. Check: `strace -f -e trace=fdatasync tinsmith serve` shows
-//! one for each group. Only then the proof is written, so it is never ahead of the database; it is
-//! synced by a third thread, at most 20 times a second. After an `fdatasync` that failed nothing is
-//! promised any more, since the kernel may have dropped what it could not write: every later
-//! commit fails until a restart.
+//! of the machine, and costs several writes. So each group of batches is written to a journal,
+//! which ends with an `fdatasync` on a thread of its own: the next group is written meanwhile.
+//! Check: `strace -f -e trace=fdatasync tinsmith serve` shows one for each group. Then the proof is
+//! written, so it is never ahead of the journal; it is synced at most 20 times a second. What is
+//! durable goes to the database, which may be a little behind: reads wait for it. After an
+//! `fdatasync` that failed nothing is promised any more, since the kernel may have dropped what it
+//! could not write: every later commit fails until a restart.
 
+mod applier;
 mod journal;
 mod open;
+mod progress;
 mod replay;
 mod restore;
 mod syncer;
@@ -30,6 +33,7 @@ use super::space::{self, Room};
 use super::{
     Batch, Committed, Health, Key, Kind, Loss, MAX_PAGE, Mark, Pending, Store, StoreError, Stored,
 };
+use progress::Progress;
 use value::{io, split};
 use writer::Job;
 
@@ -48,6 +52,7 @@ pub struct SledStore {
 struct State {
     folder: PathBuf,
     syncs: AtomicU64,
+    progress: Progress,
     condition: Mutex<Condition>,
 }
 
@@ -136,6 +141,7 @@ impl SledStore {
         let state = Arc::new(State {
             folder: folder.to_path_buf(),
             syncs: AtomicU64::new(0),
+            progress: Progress::new(opened.mark.sequence),
             condition: Mutex::default(),
         });
         let db = opened.db.clone();
@@ -215,12 +221,11 @@ impl Store for SledStore {
     }
 
     fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Result<Option<Stored>, StoreError>> {
-        let found = self
-            .db
-            .get(key.to_bytes())
-            .map_err(io)
-            .and_then(|v| v.map(|b| split(&b)).transpose());
-        Box::pin(std::future::ready(found))
+        Box::pin(async move {
+            self.state.progress.caught_up().await;
+            let found = self.db.get(key.to_bytes()).map_err(io)?;
+            found.map(|value| split(&value)).transpose()
+        })
     }
 
     fn scan<'a>(
@@ -230,7 +235,10 @@ impl Store for SledStore {
         after: Option<&'a Key>,
         limit: usize,
     ) -> Pending<'a, Result<Vec<(Key, Stored)>, StoreError>> {
-        Box::pin(std::future::ready(self.page(kind, prefix, after, limit)))
+        Box::pin(async move {
+            self.state.progress.caught_up().await;
+            self.page(kind, prefix, after, limit)
+        })
     }
 }
 

@@ -1,27 +1,23 @@
-//! The threads behind the writer's: one syncs the journal, gives each group to the database and
-//! tells; two more sync the proof and the database, at leisure.
+//! The threads that make durable: one syncs the journal and tells, another syncs the proof, at
+//! leisure.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ::sled::IVec;
 use futures_channel::oneshot;
 
 use super::State;
+use super::applier::{self, Values};
 use super::journal;
-use super::value::{io, sequence_key};
+use super::value::io;
 use crate::archive::Records;
 use crate::proof::ProofFile;
 use crate::{Committed, Mark, StoreError, Version};
 
 /// The proof is synced at most once in this time.
 const PROOF_PAUSE: Duration = Duration::from_millis(50);
-
-/// A key and its value as stored; `None`: there is none.
-pub(super) type Values = HashMap<Vec<u8>, Option<IVec>>;
 
 /// Who waits, and what each is told.
 pub(super) type Waiting = Vec<(Committed, Result<Version, StoreError>)>;
@@ -44,17 +40,12 @@ pub(super) struct Group {
 }
 
 pub(super) struct Syncer {
-    pub(super) db: ::sled::Db,
-    pub(super) database: Database,
-    /// What the database has.
-    pub(super) mark: Mark,
-    pub(super) applied: Arc<AtomicU64>,
     pub(super) files: [Arc<File>; journal::FILES],
     pub(super) proof: ProofFile,
-    /// Tells the third thread that the proof was written.
+    /// Tells another thread that the proof was written.
     pub(super) written: mpsc::SyncSender<()>,
-    /// Tells the fourth thread that a file of the journal is full.
-    pub(super) full: mpsc::SyncSender<()>,
+    /// What is durable goes to the database.
+    pub(super) durable: mpsc::SyncSender<applier::Work>,
     pub(super) state: Arc<State>,
 }
 
@@ -66,11 +57,11 @@ impl Syncer {
             let mut groups = match work {
                 Work::Group(group) => vec![group],
                 Work::Turned => {
-                    let _ = self.full.send(());
+                    self.pass_on(applier::Work::Turned);
                     continue;
                 }
                 Work::Export(to, done) => {
-                    drop(done.send(self.export(to)));
+                    self.pass_on(applier::Work::Export(to, done));
                     continue;
                 }
             };
@@ -84,102 +75,41 @@ impl Syncer {
                 }
             }
             if failed.is_none()
-                && let Err(error) = self.store(&groups)
+                && let Err(error) = self.sync(&groups)
             {
                 self.state.fail(&error);
                 failed = Some(error);
             }
             for group in groups {
                 tell(group.waiting, failed.as_ref());
+                if failed.is_none() && group.file.is_some() {
+                    self.pass_on(applier::Work::Group(group.mark, group.changes));
+                }
             }
         }
     }
 
-    /// Only what is durable in the journal gets into the database: what the database has may
-    /// become durable at any moment, any part of it first.
-    fn store(&mut self, groups: &[Group]) -> Result<(), StoreError> {
-        let mut files: Vec<_> = groups.iter().filter_map(|group| group.file).collect();
+    fn sync(&mut self, groups: &[Group]) -> Result<(), StoreError> {
+        let written = groups.iter().filter_map(|group| Some((group.file?, group)));
+        let mut files: Vec<_> = written.clone().map(|(file, _)| file).collect();
         files.dedup();
-        for file in &files {
-            self.files[*file].sync_data().map_err(io)?;
+        for file in files {
+            self.files[file].sync_data().map_err(io)?;
             self.state.syncs.fetch_add(1, Ordering::Relaxed);
         }
-        self.database.sync().map_err(io)?;
-        for group in groups.iter().filter(|group| group.file.is_some()) {
-            for (key, value) in &*group.changes {
-                match value {
-                    Some(value) => self.db.insert(key, value),
-                    None => self.db.remove(key),
-                }
-                .map_err(io)?;
-            }
-            self.mark = group.mark;
-        }
-        if files.is_empty() {
-            return Ok(());
-        }
-        self.db
-            .insert(sequence_key(), &self.mark.to_bytes()[..])
-            .map_err(io)?;
-        self.applied.store(self.mark.sequence, Ordering::Release);
-        self.proof.write(&self.mark).map_err(io)?;
-        // One wish that waits is enough: it is for what was written last.
-        let _ = self.written.try_send(());
-        Ok(())
-    }
-
-    fn export(&self, mut to: Records) -> Result<Records, StoreError> {
-        let own = sequence_key();
-        for item in self.db.iter() {
-            let (key, value) = item.map_err(io)?;
-            if key != own {
-                to.record(&key, &value).map_err(io)?;
-            }
-        }
-        to.mark = self.mark;
-        Ok(to)
-    }
-}
-
-/// The file of the database, which sled writes by itself, half a megabyte at a time.
-pub(super) struct Database {
-    file: File,
-    /// When it was written last, as of the last sync.
-    synced: Option<SystemTime>,
-}
-
-impl Database {
-    pub(super) fn new(file: File) -> Self {
-        Self { file, synced: None }
-    }
-
-    /// Makes durable what sled has written since: after a power cut it can open a database of which
-    /// one write is torn, but not one where a later write is there and an earlier one is not.
-    fn sync(&mut self) -> std::io::Result<()> {
-        let modified = self.file.metadata()?.modified()?;
-        if self.synced != Some(modified) {
-            self.file.sync_data()?;
-            self.synced = Some(modified);
+        if let Some((_, group)) = written.last() {
+            self.proof.write(&group.mark).map_err(io)?;
+            self.state.progress.tell(group.mark.sequence);
+            // One wish that waits is enough: it is for what was written last.
+            let _ = self.written.try_send(());
         }
         Ok(())
     }
-}
 
-/// Makes durable in the database what is in a file of the journal that is full.
-pub(super) fn sync_database(
-    db: &::sled::Db,
-    file: &File,
-    turns: &mpsc::Receiver<()>,
-    retired: &mpsc::SyncSender<()>,
-    state: &State,
-) {
-    while let Ok(()) = turns.recv() {
-        let synced = db.flush().map_err(io);
-        if let Err(error) = synced.and_then(|_| file.sync_data().map_err(io)) {
-            return state.fail(&error);
-        }
-        if retired.send(()).is_err() {
-            return;
+    fn pass_on(&self, work: applier::Work) {
+        // The database failed: so does the next commit, and the journal keeps what it has.
+        if let Err(mpsc::SendError(applier::Work::Export(_, done))) = self.durable.send(work) {
+            drop(done.send(Err(StoreError::Closed)));
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The thread that stages what waits as a group and journals it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -10,9 +9,10 @@ use ::sled::IVec;
 use futures_channel::oneshot;
 
 use super::State;
+use super::applier::{Applier, Values};
 use super::journal::{self, Journal};
 use super::open::Opened;
-use super::syncer::{Database, Group, Syncer, Values, Work, sync_database, sync_proof, tell};
+use super::syncer::{Group, Syncer, Work, sync_proof, tell};
 use super::value::{io, split};
 use crate::archive::Records;
 use crate::{Batch, Committed, Health, Mark, Op, StoreError, Version, check};
@@ -23,6 +23,8 @@ const GROUP: usize = 4096;
 const GROUP_BYTES: usize = 4 << 20;
 /// Groups that may wait for a sync while one is under way.
 const GROUPS: usize = 1;
+/// Groups by which the database may be behind the journal.
+const BEHIND: usize = 64;
 
 /// What the writer is asked for.
 pub(super) enum Job {
@@ -59,25 +61,27 @@ pub(super) fn start(
     let proof_syncer = thread("store-proof")
         .spawn(move || sync_proof(&handle, &wishes, &of))
         .map_err(io)?;
-    let (full, turns) = mpsc::sync_channel(1);
     let (retired, freed) = mpsc::sync_channel(1);
     // The second file has nothing yet.
     let _ = retired.send(());
-    let of = (db.clone(), file.try_clone().map_err(io)?, Arc::clone(state));
-    let checkpoints = thread("store-database")
-        .spawn(move || sync_database(&of.0, &of.1, &turns, &retired, &of.2))
+    let (durable, works) = mpsc::sync_channel(BEHIND);
+    let applier = Applier {
+        db: db.clone(),
+        file,
+        synced: None,
+        mark,
+        retired,
+        state: Arc::clone(state),
+    };
+    let applier = thread("store-database")
+        .spawn(move || applier.run(&works))
         .map_err(io)?;
     let (journaled, works) = mpsc::sync_channel(GROUPS);
-    let applied = Arc::new(AtomicU64::new(mark.sequence));
     let syncer = Syncer {
-        db: db.clone(),
-        database: Database::new(file),
-        mark,
-        applied: Arc::clone(&applied),
         files: journal.files(),
         proof,
         written,
-        full,
+        durable,
         state: Arc::clone(state),
     };
     let syncer = thread("store-sync")
@@ -88,15 +92,14 @@ pub(super) fn start(
         mark,
         journal,
         freed,
-        pending: VecDeque::new(),
-        applied,
+        behind: Behind::default(),
         journaled,
         state: Arc::clone(state),
     };
     thread("store")
         .spawn(move || {
             writer.run(&jobs);
-            for thread in [syncer, proof_syncer, checkpoints] {
+            for thread in [syncer, proof_syncer, applier] {
                 let _ = thread.join();
             }
         })
@@ -109,10 +112,7 @@ struct Writer {
     journal: Journal,
     /// What the file of the journal that is not written held is durable in the database.
     freed: mpsc::Receiver<()>,
-    /// Groups that the database may not have yet: the number of the last commit, and what changes.
-    pending: VecDeque<(u64, Arc<Values>)>,
-    /// The number of the last commit that the database has.
-    applied: Arc<AtomicU64>,
+    behind: Behind,
     journaled: mpsc::SyncSender<Work>,
     state: Arc<State>,
 }
@@ -156,7 +156,7 @@ impl Writer {
             let changes = Arc::new(staged);
             if file.is_some() {
                 let last = self.mark.sequence;
-                self.pending.push_back((last, Arc::clone(&changes)));
+                self.behind.add(last, &changes);
             }
             let group = Group {
                 waiting,
@@ -226,7 +226,7 @@ impl Writer {
         bytes: &mut journal::Group,
     ) -> Result<Version, StoreError> {
         check(&batch)?;
-        self.forget_applied();
+        self.behind.forget(self.state.progress.applied());
         for (key, expected) in &batch.expect {
             let found = self.value(staged, &key.to_bytes())?;
             let found = found.map(|value| split(&value)).transpose()?;
@@ -275,23 +275,45 @@ impl Writer {
 
     /// The value as the group leaves it.
     fn value(&self, staged: &Values, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        let pending = self.pending.iter().rev().map(|(_, changes)| &**changes);
-        for changes in std::iter::once(staged).chain(pending) {
-            if let Some(value) = changes.get(key) {
-                return Ok(value.clone());
-            }
+        match staged.get(key).or_else(|| self.behind.value(key)) {
+            Some(value) => Ok(value.clone()),
+            None => self.db.get(key).map_err(io),
         }
-        self.db.get(key).map_err(io)
+    }
+}
+
+/// What the database may not have yet.
+#[derive(Default)]
+struct Behind {
+    /// The last commit of each group, and what it changes.
+    groups: VecDeque<(u64, Arc<Values>)>,
+    /// The last value of each key, and in which group.
+    values: HashMap<Vec<u8>, (u64, Option<IVec>)>,
+}
+
+impl Behind {
+    fn add(&mut self, last: u64, changes: &Arc<Values>) {
+        for (key, value) in &**changes {
+            self.values.insert(key.clone(), (last, value.clone()));
+        }
+        self.groups.push_back((last, Arc::clone(changes)));
     }
 
-    fn forget_applied(&mut self) {
-        let applied = self.applied.load(Ordering::Acquire);
-        while self
-            .pending
-            .front()
-            .is_some_and(|(last, _)| *last <= applied)
-        {
-            self.pending.pop_front();
+    fn value(&self, key: &[u8]) -> Option<&Option<IVec>> {
+        self.values.get(key).map(|(_, value)| value)
+    }
+
+    fn forget(&mut self, applied: u64) {
+        while let Some((last, changes)) = self.groups.pop_front_if(|(last, _)| *last <= applied) {
+            for key in changes.keys() {
+                if self
+                    .values
+                    .get(key)
+                    .is_some_and(|(group, _)| *group == last)
+                {
+                    self.values.remove(key);
+                }
+            }
         }
     }
 }

@@ -104,7 +104,6 @@ fn open(folder: &Path, expected: &Records, what: &str) -> bool {
             true
         }
         Err(StoreError::Lost(loss)) => {
-            println!("{what}: {loss}");
             assert!(!loss.to_string().is_empty());
             let store = SledStore::open_with_loss(folder).unwrap_or_else(|e| panic!("{what}: {e}"));
             let left = records(&store).unwrap();
