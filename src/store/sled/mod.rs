@@ -43,7 +43,7 @@ const QUEUE: usize = 16 * 1024;
 /// sled 0.34 in the folder `records` of a store, with its proof in the file `proof`.
 pub struct SledStore {
     db: ::sled::Db,
-    queue: Option<mpsc::SyncSender<Job>>,
+    queue: mpsc::SyncSender<Job>,
     writer: Option<JoinHandle<()>>,
     state: Arc<State>,
 }
@@ -145,10 +145,10 @@ impl SledStore {
             condition: Mutex::default(),
         });
         let db = opened.db.clone();
-        let writer = writer::start(opened, jobs, &state)?;
+        let writer = writer::start(opened, (queue.clone(), jobs), &state)?;
         Ok(SledStore {
             db,
-            queue: Some(queue),
+            queue,
             writer: Some(writer),
             state,
         })
@@ -160,10 +160,7 @@ impl SledStore {
     }
 
     fn send(&self, job: Job) {
-        let Some(queue) = &self.queue else {
-            return job.refuse(StoreError::Closed);
-        };
-        if let Err(mpsc::SendError(job)) = queue.send(job) {
+        if let Err(mpsc::SendError(job)) = self.queue.send(job) {
             job.refuse(StoreError::Closed);
         }
     }
@@ -172,7 +169,7 @@ impl SledStore {
 impl Drop for SledStore {
     /// Commits what is queued and waits for it.
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.send(Job::End);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }

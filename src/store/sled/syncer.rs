@@ -2,7 +2,7 @@
 //! leisure.
 
 use std::fs::File;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::State;
 use super::applier::{self, Values};
 use super::journal;
 use super::value::io;
+use super::writer::Job;
 use crate::archive::Records;
 use crate::proof::ProofFile;
 use crate::{Committed, Mark, StoreError, Version};
@@ -40,6 +41,9 @@ pub(super) struct Group {
 }
 
 pub(super) struct Syncer {
+    /// Set when it waits for a group, and told to the writer.
+    pub(super) idle: Arc<AtomicBool>,
+    pub(super) queue: mpsc::SyncSender<Job>,
     pub(super) files: [Arc<File>; journal::FILES],
     pub(super) proof: ProofFile,
     /// Tells another thread that the proof was written.
@@ -53,7 +57,7 @@ impl Syncer {
     pub(super) fn run(mut self, works: &mpsc::Receiver<Work>) {
         let mut failed = None;
         let mut next = None;
-        while let Some(work) = next.take().or_else(|| works.recv().ok()) {
+        while let Some(work) = next.take().or_else(|| self.next(works)) {
             let mut groups = match work {
                 Work::Group(group) => vec![group],
                 Work::Turned => {
@@ -87,6 +91,16 @@ impl Syncer {
                 }
             }
         }
+    }
+
+    fn next(&self, works: &mpsc::Receiver<Work>) -> Option<Work> {
+        if let Ok(work) = works.try_recv() {
+            return Some(work);
+        }
+        self.idle.store(true, Ordering::Release);
+        // With a full queue the writer looks anyway.
+        let _ = self.queue.try_send(Job::Idle);
+        works.recv().ok()
     }
 
     fn sync(&mut self, groups: &[Group]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -12,7 +13,7 @@ use super::State;
 use super::applier::{Applier, Values};
 use super::journal::{self, Journal};
 use super::open::Opened;
-use super::syncer::{Group, Syncer, Work, sync_proof, tell};
+use super::syncer::{Group, Syncer, Waiting, Work, sync_proof, tell};
 use super::value::{io, split};
 use crate::archive::Records;
 use crate::{Batch, Committed, Health, Mark, Op, StoreError, Version, check};
@@ -30,6 +31,10 @@ const BEHIND: usize = 64;
 pub(super) enum Job {
     Commit(Batch, Committed),
     Export(Records, oneshot::Sender<Result<Records, StoreError>>),
+    /// Nothing is synced: a group should be closed.
+    Idle,
+    /// Nobody asks for anything any more.
+    End,
 }
 
 impl Job {
@@ -37,14 +42,15 @@ impl Job {
         match self {
             Self::Commit(_, done) => done(Err(error)),
             Self::Export(_, done) => drop(done.send(Err(error))),
+            Self::Idle | Self::End => {}
         }
     }
 }
 
-/// Starts the threads on a database; they end when nobody can send a job any more.
+/// Starts the threads on a database; they end with [`Job::End`].
 pub(super) fn start(
     opened: Opened,
-    jobs: mpsc::Receiver<Job>,
+    (queue, jobs): (mpsc::SyncSender<Job>, mpsc::Receiver<Job>),
     state: &Arc<State>,
 ) -> Result<JoinHandle<()>, StoreError> {
     let Opened {
@@ -77,7 +83,10 @@ pub(super) fn start(
         .spawn(move || applier.run(&works))
         .map_err(io)?;
     let (journaled, works) = mpsc::sync_channel(GROUPS);
+    let idle = Arc::new(AtomicBool::new(true));
     let syncer = Syncer {
+        idle: Arc::clone(&idle),
+        queue,
         files: journal.files(),
         proof,
         written,
@@ -93,6 +102,7 @@ pub(super) fn start(
         journal,
         freed,
         behind: Behind::default(),
+        idle,
         journaled,
         state: Arc::clone(state),
     };
@@ -113,6 +123,8 @@ struct Writer {
     /// What the file of the journal that is not written held is durable in the database.
     freed: mpsc::Receiver<()>,
     behind: Behind,
+    /// Whether the syncer waits for a group.
+    idle: Arc<AtomicBool>,
     journaled: mpsc::SyncSender<Work>,
     state: Arc<State>,
 }
@@ -120,54 +132,69 @@ struct Writer {
 impl Writer {
     fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         let mut bytes = journal::Group::default();
+        let mut group = Staged::default();
         while let Ok(first) = jobs.recv() {
-            let before = self.mark;
-            let refusal = self.refusal();
-            let mut staged = Values::new();
-            let mut waiting = Vec::new();
-            let mut export = None;
-            let mut next = Some(first);
-            bytes.clear();
-            while let Some(job) = next.take() {
+            // What is asked for next is for the next group.
+            let mut then = None;
+            for job in std::iter::once(first).chain(jobs.try_iter()) {
                 match job {
-                    Job::Export(to, done) => {
-                        export = Some(Work::Export(to, done));
-                        break;
-                    }
                     Job::Commit(batch, done) => {
-                        let result = match &refusal {
-                            Some(error) => Err(error.clone()),
-                            None => self.stage(batch, &mut staged, &mut bytes),
-                        };
-                        waiting.push((done, result));
+                        if group.waiting.is_empty() {
+                            group = self.begin();
+                        }
+                        let result = self.stage(batch, &mut group, &mut bytes);
+                        group.waiting.push((done, result));
                     }
+                    Job::Idle => {}
+                    job => then = Some(job),
                 }
-                if waiting.len() < GROUP && bytes.len() < GROUP_BYTES {
-                    next = jobs.try_recv().ok();
-                }
-            }
-            let written = self.write(before, &mut bytes);
-            if let Err(error) = &written {
-                for (_, result) in &mut waiting {
-                    *result = Err(error.clone());
+                if then.is_some() || group.waiting.len() >= GROUP || bytes.len() >= GROUP_BYTES {
+                    break;
                 }
             }
-            let file = written.unwrap_or_default();
-            let changes = Arc::new(staged);
-            if file.is_some() {
-                let last = self.mark.sequence;
-                self.behind.add(last, &changes);
+            // While a group is synced, the next one grows.
+            let full = group.waiting.len() >= GROUP || bytes.len() >= GROUP_BYTES;
+            if !group.waiting.is_empty()
+                && (full || then.is_some() || self.idle.load(Ordering::Acquire))
+            {
+                self.close(std::mem::take(&mut group), &mut bytes);
             }
-            let group = Group {
-                waiting,
-                file,
-                mark: self.mark,
-                changes,
-            };
-            for work in [Some(Work::Group(group)), export].into_iter().flatten() {
-                self.pass_on(work);
+            match then {
+                Some(Job::Export(to, done)) => self.pass_on(Work::Export(to, done)),
+                Some(Job::End) => return,
+                _ => {}
             }
         }
+    }
+
+    fn begin(&self) -> Staged {
+        Staged {
+            before: self.mark,
+            refusal: self.refusal(),
+            ..Staged::default()
+        }
+    }
+
+    fn close(&mut self, mut group: Staged, bytes: &mut journal::Group) {
+        let written = self.write(group.before, bytes);
+        bytes.clear();
+        if let Err(error) = &written {
+            for (_, result) in &mut group.waiting {
+                *result = Err(error.clone());
+            }
+        }
+        let file = written.unwrap_or_default();
+        let changes = Arc::new(group.changes);
+        if file.is_some() {
+            self.behind.add(self.mark.sequence, &changes);
+        }
+        self.idle.store(false, Ordering::Release);
+        self.pass_on(Work::Group(Group {
+            waiting: group.waiting,
+            file,
+            mark: self.mark,
+            changes,
+        }));
     }
 
     fn pass_on(&self, work: Work) {
@@ -222,9 +249,13 @@ impl Writer {
     fn stage(
         &mut self,
         batch: Batch,
-        staged: &mut Values,
+        staged: &mut Staged,
         bytes: &mut journal::Group,
     ) -> Result<Version, StoreError> {
+        if let Some(error) = &staged.refusal {
+            return Err(error.clone());
+        }
+        let staged = &mut staged.changes;
         check(&batch)?;
         self.behind.forget(self.state.progress.applied());
         for (key, expected) in &batch.expect {
@@ -280,6 +311,17 @@ impl Writer {
             None => self.db.get(key).map_err(io),
         }
     }
+}
+
+/// A group that grows.
+#[derive(Default)]
+struct Staged {
+    /// Before the first of its commits.
+    before: Mark,
+    /// Why nothing of it is stored.
+    refusal: Option<StoreError>,
+    waiting: Waiting,
+    changes: Values,
 }
 
 /// What the database may not have yet.
