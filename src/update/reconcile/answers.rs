@@ -168,8 +168,7 @@ impl Reconciler {
         };
         match asked {
             Asked::Observe(path) => {
-                device.watching.retain(|p| p != path);
-                device.view.observed = device.watching.is_empty();
+                device.view.observed = device.watched(*path);
                 return;
             }
             Asked::Push => {
@@ -218,8 +217,7 @@ impl Reconciler {
         device.view.slots = None;
         match asked {
             Asked::Observe(path) => {
-                device.watching.retain(|p| p != path);
-                device.view.observed = device.watching.is_empty();
+                device.view.observed = device.watched(*path);
                 return;
             }
             // Errors of a Write are reported by the Update Result only (TS E.6.1).
