@@ -74,6 +74,10 @@ struct Seldom {
     filing: Vec<Entry>,
     /// What is to be observed yet.
     watching: Vec<Path>,
+    /// What is sent; only while the device is there.
+    body: Option<Body>,
+    /// Bytes of it that the device has, and of all.
+    progress: Option<(u32, u32)>,
 }
 
 impl Seldom {
@@ -82,6 +86,8 @@ impl Seldom {
             && self.ops.is_empty()
             && self.filing.is_empty()
             && self.watching.is_empty()
+            && self.body.is_none()
+            && self.progress.is_none()
     }
 }
 
@@ -95,9 +101,6 @@ pub(super) struct Device {
     pub(super) strikes: u8,
     pub(super) asked: Option<(RequestId, Asked)>,
     pub(super) job: Option<JobId>,
-    /// What is sent; only while the device is there.
-    pub(super) body: Option<Body>,
-    pub(super) progress: Option<(u32, u32)>,
     /// Differs from what is stored.
     pub(super) dirty: bool,
     pub(super) storing: Option<PersistId>,
@@ -188,8 +191,36 @@ impl Device {
             .seldom
             .as_mut()
             .map(|seldom| std::mem::take(of(seldom)));
-        self.seldom.take_if(|seldom| seldom.is_empty());
+        self.drop_empty();
         taken.unwrap_or_default()
+    }
+
+    fn drop_empty(&mut self) {
+        self.seldom.take_if(|seldom| seldom.is_empty());
+    }
+
+    /// What is sent.
+    pub(super) fn body(&self) -> Option<&Body> {
+        self.seldom.as_ref()?.body.as_ref()
+    }
+
+    pub(super) fn set_body(&mut self, body: Option<Body>) {
+        if body.is_some() || self.seldom.is_some() {
+            self.seldom.get_or_insert_default().body = body;
+            self.drop_empty();
+        }
+    }
+
+    /// Bytes that the device has of what is sent, and of all.
+    pub(super) fn progress(&self) -> Option<(u32, u32)> {
+        self.seldom.as_ref()?.progress
+    }
+
+    pub(super) fn set_progress(&mut self, progress: Option<(u32, u32)>) {
+        if progress.is_some() || self.seldom.is_some() {
+            self.seldom.get_or_insert_default().progress = progress;
+            self.drop_empty();
+        }
     }
 
     /// True if nothing is to be remembered of it, in memory or in the store.

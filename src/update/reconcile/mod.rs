@@ -202,8 +202,8 @@ impl Reconciler {
         }));
         record.note(now.wall, text);
         device.dirty = true;
-        device.body = None;
-        device.progress = None;
+        device.set_body(None);
+        device.set_progress(None);
     }
 
     fn changed(&mut self, endpoint: &Endpoint) {
@@ -212,7 +212,7 @@ impl Reconciler {
         };
         let unsupported = device.unsupported.as_deref();
         let (summary, detail) = summarise(&device.record, device.online, unsupported);
-        let (endpoint, progress) = (endpoint.to_string(), device.progress);
+        let (endpoint, progress) = (endpoint.to_string(), device.progress());
         let decision = device.record.desired.as_ref().map(|d| d.generation);
         self.output.push_back(Output::Changed(Change {
             endpoint,

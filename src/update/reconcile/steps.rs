@@ -216,7 +216,7 @@ impl Reconciler {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return false;
         };
-        let Some(body) = device.body.clone() else {
+        let Some(body) = device.body().cloned() else {
             let Some(job) = package_job(&device.record, &self.capabilities) else {
                 return self.read_again(endpoint);
             };
