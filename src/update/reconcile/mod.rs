@@ -129,7 +129,6 @@ impl Reconciler {
             record,
             online,
             unsupported,
-            progress,
             ..
         } = &**device;
         let known = record.capability.as_ref();
@@ -139,7 +138,7 @@ impl Reconciler {
             capability,
             *online,
             unsupported.as_deref(),
-            *progress,
+            device.progress(),
         ))
     }
 
