@@ -2,7 +2,7 @@
 //! leisure.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use super::State;
 use super::applier::{self, Values};
 use super::journal;
 use super::value::io;
-use super::writer::Job;
 use crate::archive::Records;
 use crate::proof::ProofFile;
 use crate::{Committed, Mark, StoreError, Version};
@@ -41,9 +40,8 @@ pub(super) struct Group {
 }
 
 pub(super) struct Syncer {
-    /// Set when it waits for a group, and told to the writer.
-    pub(super) idle: Arc<AtomicBool>,
-    pub(super) queue: mpsc::SyncSender<Job>,
+    /// Called when it waits for a group.
+    pub(super) idle: Box<dyn Fn() + Send>,
     pub(super) files: [Arc<File>; journal::FILES],
     pub(super) proof: ProofFile,
     /// Tells another thread that the proof was written.
@@ -97,21 +95,19 @@ impl Syncer {
         if let Ok(work) = works.try_recv() {
             return Some(work);
         }
-        self.idle.store(true, Ordering::Release);
-        // With a full queue the writer looks anyway.
-        let _ = self.queue.try_send(Job::Idle);
+        (self.idle)();
         works.recv().ok()
     }
 
     fn sync(&mut self, groups: &[Group]) -> Result<(), StoreError> {
-        let written = groups.iter().filter_map(|group| Some((group.file?, group)));
+        let mut written = groups.iter().filter_map(|group| Some((group.file?, group)));
         let mut files: Vec<_> = written.clone().map(|(file, _)| file).collect();
         files.dedup();
         for file in files {
             self.files[file].sync_data().map_err(io)?;
             self.state.syncs.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some((_, group)) = written.last() {
+        if let Some((_, group)) = written.next_back() {
             self.proof.write(&group.mark).map_err(io)?;
             self.state.progress.tell(group.mark.sequence);
             // One wish that waits is enough: it is for what was written last.

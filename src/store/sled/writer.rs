@@ -84,9 +84,13 @@ pub(super) fn start(
         .map_err(io)?;
     let (journaled, works) = mpsc::sync_channel(GROUPS);
     let idle = Arc::new(AtomicBool::new(true));
+    let is_idle = Arc::clone(&idle);
     let syncer = Syncer {
-        idle: Arc::clone(&idle),
-        queue,
+        idle: Box::new(move || {
+            is_idle.store(true, Ordering::Release);
+            // With a full queue the writer looks anyway.
+            let _ = queue.try_send(Job::Idle);
+        }),
         files: journal.files(),
         proof,
         written,
