@@ -52,10 +52,21 @@ impl Applier {
             };
             if let Err(error) = done {
                 self.state.fail(&error);
-                break;
+                return self.state.progress.apply(u64::MAX);
             }
         }
+        if let Err(error) = self.note_mark() {
+            self.state.fail(&error);
+        }
         self.state.progress.apply(u64::MAX);
+    }
+
+    /// The database says how far it is.
+    fn note_mark(&self) -> Result<(), StoreError> {
+        self.db
+            .insert(sequence_key(), &self.mark.to_bytes()[..])
+            .map_err(io)?;
+        Ok(())
     }
 
     fn apply(&mut self, mark: Mark, changes: &Values) -> Result<(), StoreError> {
@@ -67,9 +78,6 @@ impl Applier {
             }
             .map_err(io)?;
         }
-        self.db
-            .insert(sequence_key(), &mark.to_bytes()[..])
-            .map_err(io)?;
         self.mark = mark;
         self.state.progress.apply(mark.sequence);
         Ok(())
@@ -89,6 +97,7 @@ impl Applier {
 
     /// Makes durable in the database what is in the file of the journal that is full.
     fn retire(&self) -> Result<(), StoreError> {
+        self.note_mark()?;
         self.db.flush().map_err(io)?;
         self.file.sync_data().map_err(io)?;
         // The writer is gone at the end.
