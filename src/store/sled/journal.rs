@@ -12,7 +12,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,7 +25,7 @@ pub(super) const FULL: u64 = 4 << 20;
 /// Bytes by which a file grows: its length is then seldom news to the file system.
 const STEP: u64 = 512 << 10;
 /// How many files there are.
-pub(super) const FILES: usize = 2;
+const FILES: usize = 2;
 
 /// Changes that become durable together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +168,7 @@ fn path(folder: &Path, index: usize) -> PathBuf {
 
 /// The journal of a store that is open.
 pub(super) struct Journal {
-    files: [Arc<File>; FILES],
+    files: [File; FILES],
     /// Bytes that each file has.
     lengths: [u64; FILES],
     current: usize,
@@ -186,7 +185,7 @@ impl Journal {
             options.write(true).create(true).truncate(true);
             let file = options.open(path(folder, index))?;
             file.sync_all()?;
-            io::Result::Ok(Arc::new(file))
+            io::Result::Ok(file)
         };
         let files = [open(0)?, open(1)?];
         File::open(folder)?.sync_all()?;
@@ -198,14 +197,9 @@ impl Journal {
         })
     }
 
-    /// Which file is written.
-    pub(super) fn current(&self) -> usize {
-        self.current
-    }
-
-    /// The files, to be synced.
-    pub(super) fn files(&self) -> [Arc<File>; FILES] {
-        self.files.clone()
+    /// Makes durable what was written since the last turn.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.files[self.current].sync_data()
     }
 
     /// Whether the other file should be written from now on.

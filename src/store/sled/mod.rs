@@ -2,7 +2,7 @@
 //!
 //! sled's own flush uses `sync_file_range`, which survives the death of the process but not that
 //! of the machine, and costs several writes. So each group of batches is written to a journal,
-//! which ends with an `fdatasync` on a thread of its own: the next group is written meanwhile.
+//! which ends with an `fdatasync`: what comes meanwhile is the next group.
 //! Check: `strace -f -e trace=fdatasync tinsmith serve` shows one for each group. Then the proof is
 //! written, so it is never ahead of the journal; it is synced at most 20 times a second. What is
 //! durable goes to the database, which may be a little behind: reads wait for it. After an
@@ -15,7 +15,6 @@ mod open;
 mod progress;
 mod replay;
 mod restore;
-mod syncer;
 mod value;
 mod writer;
 
@@ -145,7 +144,7 @@ impl SledStore {
             condition: Mutex::default(),
         });
         let db = opened.db.clone();
-        let writer = writer::start(opened, (queue.clone(), jobs), &state)?;
+        let writer = writer::start(opened, jobs, &state)?;
         Ok(SledStore {
             db,
             queue,

@@ -1,38 +1,39 @@
-//! The thread that stages what waits as a group and journals it.
+//! The thread that makes durable: it stages what waits as a group, writes it to the journal, syncs
+//! that, and tells. What comes meanwhile is the next group.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ::sled::IVec;
 use futures_channel::oneshot;
 
 use super::State;
-use super::applier::{Applier, Values};
+use super::applier::{Applier, Values, Work};
 use super::journal::{self, Journal};
 use super::open::Opened;
-use super::syncer::{Group, Syncer, Waiting, Work, sync_proof, tell};
 use super::value::{io, split};
 use crate::archive::Records;
+use crate::proof::ProofFile;
 use crate::{Batch, Committed, Health, Mark, Op, StoreError, Version, check};
 
 /// Batches that share one sync at most.
 const GROUP: usize = 4096;
 /// With this many bytes of changes a group is closed.
 const GROUP_BYTES: usize = 4 << 20;
-/// Groups that may wait for a sync while one is under way.
-const GROUPS: usize = 1;
 /// Groups by which the database may be behind the journal.
 const BEHIND: usize = 64;
+/// The proof is synced at most once in this time.
+const PROOF_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the writer is asked for.
 pub(super) enum Job {
     Commit(Batch, Committed),
     Export(Records, oneshot::Sender<Result<Records, StoreError>>),
-    /// Nothing is synced: a group should be closed.
-    Idle,
     /// Nobody asks for anything any more.
     End,
 }
@@ -42,7 +43,7 @@ impl Job {
         match self {
             Self::Commit(_, done) => done(Err(error)),
             Self::Export(_, done) => drop(done.send(Err(error))),
-            Self::Idle | Self::End => {}
+            Self::End => {}
         }
     }
 }
@@ -50,7 +51,7 @@ impl Job {
 /// Starts the threads on a database; they end with [`Job::End`].
 pub(super) fn start(
     opened: Opened,
-    (queue, jobs): (mpsc::SyncSender<Job>, mpsc::Receiver<Job>),
+    jobs: mpsc::Receiver<Job>,
     state: &Arc<State>,
 ) -> Result<JoinHandle<()>, StoreError> {
     let Opened {
@@ -82,38 +83,21 @@ pub(super) fn start(
     let applier = thread("store-database")
         .spawn(move || applier.run(&works))
         .map_err(io)?;
-    let (journaled, works) = mpsc::sync_channel(GROUPS);
-    let idle = Arc::new(AtomicBool::new(true));
-    let is_idle = Arc::clone(&idle);
-    let syncer = Syncer {
-        idle: Box::new(move || {
-            is_idle.store(true, Ordering::Release);
-            // With a full queue the writer looks anyway.
-            let _ = queue.try_send(Job::Idle);
-        }),
-        files: journal.files(),
-        proof,
-        written,
-        durable,
-        state: Arc::clone(state),
-    };
-    let syncer = thread("store-sync")
-        .spawn(move || syncer.run(&works))
-        .map_err(io)?;
     let writer = Writer {
         db,
         mark,
         journal,
+        proof,
+        written,
         freed,
         behind: Behind::default(),
-        idle,
-        journaled,
+        durable,
         state: Arc::clone(state),
     };
     thread("store")
         .spawn(move || {
             writer.run(&jobs);
-            for thread in [syncer, proof_syncer, applier] {
+            for thread in [proof_syncer, applier] {
                 let _ = thread.join();
             }
         })
@@ -124,45 +108,41 @@ struct Writer {
     db: ::sled::Db,
     mark: Mark,
     journal: Journal,
+    proof: ProofFile,
+    /// Tells the thread that syncs the proof that it was written.
+    written: mpsc::SyncSender<()>,
     /// What the file of the journal that is not written held is durable in the database.
     freed: mpsc::Receiver<()>,
     behind: Behind,
-    /// Whether the syncer waits for a group.
-    idle: Arc<AtomicBool>,
-    journaled: mpsc::SyncSender<Work>,
+    /// What is durable goes to the database.
+    durable: mpsc::SyncSender<Work>,
     state: Arc<State>,
 }
 
 impl Writer {
     fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         let mut bytes = journal::Group::default();
-        let mut group = Staged::default();
         while let Ok(first) = jobs.recv() {
-            // What is asked for next is for the next group.
+            let mut group = Staged {
+                before: self.mark,
+                refusal: self.refusal(),
+                ..Staged::default()
+            };
+            // What comes after the group.
             let mut then = None;
             for job in std::iter::once(first).chain(jobs.try_iter()) {
                 match job {
                     Job::Commit(batch, done) => {
-                        if group.waiting.is_empty() {
-                            group = self.begin();
-                        }
                         let result = self.stage(batch, &mut group, &mut bytes);
                         group.waiting.push((done, result));
                     }
-                    Job::Idle => {}
                     job => then = Some(job),
                 }
                 if then.is_some() || group.waiting.len() >= GROUP || bytes.len() >= GROUP_BYTES {
                     break;
                 }
             }
-            // While a group is synced, the next one grows.
-            let full = group.waiting.len() >= GROUP || bytes.len() >= GROUP_BYTES;
-            if !group.waiting.is_empty()
-                && (full || then.is_some() || self.idle.load(Ordering::Acquire))
-            {
-                self.close(std::mem::take(&mut group), &mut bytes);
-            }
+            self.close(group, &mut bytes);
             match then {
                 Some(Job::Export(to, done)) => self.pass_on(Work::Export(to, done)),
                 Some(Job::End) => return,
@@ -171,57 +151,32 @@ impl Writer {
         }
     }
 
-    fn begin(&self) -> Staged {
-        Staged {
-            before: self.mark,
-            refusal: self.refusal(),
-            ..Staged::default()
-        }
-    }
-
-    fn close(&mut self, mut group: Staged, bytes: &mut journal::Group) {
-        let written = self.write(group.before, bytes);
+    /// Makes a group durable, and tells who waits.
+    fn close(&mut self, group: Staged, bytes: &mut journal::Group) {
+        let result = self.store(group.before, bytes);
         bytes.clear();
-        if let Err(error) = &written {
-            for (_, result) in &mut group.waiting {
-                *result = Err(error.clone());
-            }
+        for (done, staged) in group.waiting {
+            done(staged.and_then(|version| result.clone().map(|_| version)));
         }
-        let file = written.unwrap_or_default();
-        let changes = Arc::new(group.changes);
-        if file.is_some() {
+        if result == Ok(true) {
+            let changes = Arc::new(group.changes);
             self.behind.add(self.mark.sequence, &changes);
+            self.pass_on(Work::Group(self.mark, changes));
         }
-        self.idle.store(false, Ordering::Release);
-        self.pass_on(Work::Group(Group {
-            waiting: group.waiting,
-            file,
-            mark: self.mark,
-            changes,
-        }));
     }
 
     fn pass_on(&self, work: Work) {
-        match self.journaled.send(work) {
-            Err(mpsc::SendError(Work::Group(group))) => {
-                tell(group.waiting, Some(&StoreError::Closed));
-            }
-            Err(mpsc::SendError(Work::Export(_, done))) => {
-                drop(done.send(Err(StoreError::Closed)));
-            }
-            Ok(()) | Err(mpsc::SendError(Work::Turned)) => {}
+        // If the database failed, so does the next commit, and the journal keeps what it has.
+        if let Err(mpsc::SendError(Work::Export(_, done))) = self.durable.send(work) {
+            drop(done.send(Err(StoreError::Closed)));
         }
     }
 
-    /// Journals the group; says in which file. After an error it is as if there was no group, or
-    /// nothing is stored any more.
-    fn write(
-        &mut self,
-        before: Mark,
-        bytes: &mut journal::Group,
-    ) -> Result<Option<usize>, StoreError> {
+    /// Makes the changes since `before` durable in the journal; false if there are none. After an
+    /// error it is as if there were none, or nothing is stored any more.
+    fn store(&mut self, before: Mark, bytes: &mut journal::Group) -> Result<bool, StoreError> {
         if self.mark.sequence == before.sequence {
-            return Ok(None);
+            return Ok(false);
         }
         // If the database failed, so will the next commit; the journal keeps all it has.
         if self.journal.is_full() && self.freed.recv().is_ok() {
@@ -229,16 +184,30 @@ impl Writer {
             self.pass_on(Work::Turned);
         }
         let first = before.sequence + 1;
-        let Err(error) = self.journal.write(bytes, first, &self.mark) else {
-            return Ok(Some(self.journal.current()));
-        };
-        self.mark = before;
-        if error.kind() == ErrorKind::StorageFull {
-            return Err(StoreError::Full);
+        if let Err(error) = self.journal.write(bytes, first, &self.mark) {
+            self.mark = before;
+            if error.kind() == ErrorKind::StorageFull {
+                return Err(StoreError::Full);
+            }
+            return Err(self.fail(&error));
         }
+        let synced = self.journal.sync().and_then(|()| {
+            self.state.syncs.fetch_add(1, Ordering::Relaxed);
+            self.proof.write(&self.mark)
+        });
+        if let Err(error) = synced {
+            return Err(self.fail(&error));
+        }
+        self.state.progress.tell(self.mark.sequence);
+        // One wish that waits is enough: it is for what was written last.
+        let _ = self.written.try_send(());
+        Ok(true)
+    }
+
+    fn fail(&self, error: &std::io::Error) -> StoreError {
         let error = io(error);
         self.state.fail(&error);
-        Err(error)
+        error
     }
 
     /// Why nothing is stored now, if nothing is.
@@ -324,7 +293,8 @@ struct Staged {
     before: Mark,
     /// Why nothing of it is stored.
     refusal: Option<StoreError>,
-    waiting: Waiting,
+    /// Who waits, and what each is told once the group is durable.
+    waiting: Vec<(Committed, Result<Version, StoreError>)>,
     changes: Values,
 }
 
@@ -361,5 +331,14 @@ impl Behind {
                 }
             }
         }
+    }
+}
+
+fn sync_proof(file: &File, wishes: &mpsc::Receiver<()>, state: &State) {
+    while let Ok(()) = wishes.recv() {
+        if let Err(error) = file.sync_data() {
+            return state.fail(&io(error));
+        }
+        std::thread::sleep(PROOF_PAUSE);
     }
 }
