@@ -89,9 +89,9 @@ impl Inlet {
 /// buffer would: CoAP repeats what matters.
 pub(super) struct Sorter {
     pub(super) router: Arc<Router>,
-    pub(super) shards: Vec<mpsc::Sender<ToShard>>,
-    /// Whose own datagrams stay here.
-    pub(super) own: usize,
+    shards: Vec<mpsc::Sender<ToShard>>,
+    /// Whose datagrams stay here.
+    own: usize,
     parts: Vec<Packets>,
 }
 

@@ -75,21 +75,32 @@ impl UdpListener {
 
     /// Waits for datagrams and takes up to [`BATCH`] of them.
     pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
-        let fd = self.socket.as_raw_fd();
-        let is_ipv4 = self.address.is_ipv4();
-        self.socket
-            .async_io(Interest::READABLE, || receive_now(fd, is_ipv4, batch))
-            .await
+        loop {
+            self.socket.readable().await?;
+            if self.try_receive(batch)? {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes up to [`BATCH`] datagrams that are there; false if there are none.
     pub fn try_receive(&self, batch: &mut ReceiveBatch) -> io::Result<bool> {
         let fd = self.socket.as_raw_fd();
         let is_ipv4 = self.address.is_ipv4();
-        let receive = || receive_now(fd, is_ipv4, batch);
+        let mut received = false;
+        let receive = || {
+            let whole = receive_now(fd, is_ipv4, batch)?;
+            received = true;
+            // Nothing is left: the system will say when there is.
+            if whole {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        };
         match self.socket.try_io(Interest::READABLE, receive) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(received),
             Err(error) => Err(error),
         }
     }
@@ -130,7 +141,8 @@ thread_local! {
     static SEND: Headers = headers();
 }
 
-fn receive_now(socket: RawFd, is_ipv4: bool, batch: &mut ReceiveBatch) -> io::Result<()> {
+/// False if there is nothing more for now.
+fn receive_now(socket: RawFd, is_ipv4: bool, batch: &mut ReceiveBatch) -> io::Result<bool> {
     let headers = if is_ipv4 { &RECEIVE_V4 } else { &RECEIVE_V6 };
     headers.with_borrow_mut(|headers| receive_with(socket, headers, batch))
 }
@@ -139,7 +151,7 @@ fn receive_with(
     socket: RawFd,
     headers: &mut MultiHeaders<SockaddrStorage>,
     batch: &mut ReceiveBatch,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     batch.clear();
     let ReceiveBatch {
         buffer, items, cut, ..
@@ -151,10 +163,12 @@ fn receive_with(
     let received = match recvmmsg(socket, headers, slices.iter_mut(), flags, None) {
         Ok(received) => received,
         // An ICMP error about an earlier datagram.
-        Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => return Ok(()),
+        Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => return Ok(true),
         Err(error) => return Err(error.into()),
     };
+    let mut count = 0;
     for (i, message) in received.enumerate() {
+        count += 1;
         if let Some(from) = message.address.as_ref().and_then(to_std) {
             let start = i * MAX_DATAGRAM;
             let range = start..start + message.bytes.min(MAX_DATAGRAM);
@@ -163,7 +177,7 @@ fn receive_with(
             list.push((Peer::udp(from), Identity::None, range));
         }
     }
-    Ok(())
+    Ok(count == BATCH)
 }
 
 /// At most [`BATCH`] of them.

@@ -10,7 +10,7 @@ mod keep;
 mod requests;
 mod steps;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::SCHEMA;
 use super::ask::{AskId, Change, Reply};
@@ -19,6 +19,7 @@ use super::record::{Failure, Finished, PIECE};
 use super::slot::SlotState;
 use super::status::{Status, summarise};
 use device::Device;
+use tinsmith_lwm2m::hash::HashMap;
 use tinsmith_lwm2m::{DeviceRequest, Endpoint, Now, PersistId, RequestId};
 use tinsmith_order::{Job, JobId};
 use tinsmith_store::{self as store, Batch, Key, Kind, Stored};
