@@ -38,7 +38,11 @@ fn lost_commits_are_told_and_accepted_only_when_said() {
     let mut server = Server::start(&store, &[]);
     server.want("a", "motion");
     server.kill();
-    copy(&store.join("records"), &folder.path().join("old"));
+    let old = folder.path().join("old");
+    let parts = ["records", "journal"];
+    for part in parts {
+        copy(&store.join(part), &old.join(part));
+    }
     server.restart();
     server.want("b", "motion");
     let busy = run(&["store", "check", "--store", &name]);
@@ -47,8 +51,10 @@ fn lost_commits_are_told_and_accepted_only_when_said() {
     server.kill();
     assert!(run(&["store", "check", "--store", &name]).status.success());
 
-    std::fs::remove_dir_all(store.join("records")).expect("it is there");
-    copy(&folder.path().join("old"), &store.join("records"));
+    for part in parts {
+        std::fs::remove_dir_all(store.join(part)).expect("it is there");
+        copy(&old.join(part), &store.join(part));
+    }
     let check = run(&["store", "check", "--json", "--store", &name]);
     assert!(!check.status.success());
     let report: Value = serde_json::from_slice(&check.stdout).expect("JSON");

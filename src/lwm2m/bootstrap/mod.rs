@@ -11,10 +11,11 @@ mod account;
 mod session;
 mod step;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use tinsmith_coap::{Code, Message, MessageType, Received, Sent, stateless};
 
+use super::hash::HashMap;
 use super::link::Link;
 use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
@@ -48,7 +49,7 @@ impl Bootstrap {
         };
         Bootstrap {
             config,
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             timers: BTreeSet::new(),
             strangers: quota(limits.bootstraps_per_source),
             known: quota(limits.bootstraps),
