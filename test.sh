@@ -132,7 +132,8 @@ if [ -z "$quick" ]; then
     # and `build` they have a heap.
     for target in "${targets[@]}"; do
         step "no_std: $target"
-        for crate in lwm2m-objects tinsmith-coap tinsmith-package tinsmith-module tinsmith-client; do
+        for crate in lwm2m-objects tinsmith-coap tinsmith-dtls tinsmith-package tinsmith-module \
+            tinsmith-client; do
             cargo build --locked --release -p "$crate" --no-default-features --target "$target"
         done
         for heap in lwm2m-objects/alloc tinsmith-package/alloc tinsmith-module/build; do
