@@ -45,6 +45,19 @@ impl Aead {
         }
     }
 
+    /// The cipher suite of this protection with a pre-shared key: `TLS_PSK_WITH_AES_128_CCM_8`
+    /// and its like (RFC 6655 §4, RFC 5487 §2).
+    #[must_use]
+    pub const fn psk_suite(self) -> u16 {
+        match self {
+            Self::Ccm8 => 0xc0a8,
+            #[cfg(feature = "ccm")]
+            Self::Ccm => 0xc0a4,
+            #[cfg(feature = "gcm")]
+            Self::Gcm => 0x00a8,
+        }
+    }
+
     /// Bytes of the tag.
     #[must_use]
     pub const fn tag_len(self) -> usize {

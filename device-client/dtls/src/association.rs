@@ -174,6 +174,12 @@ impl Association {
         self.usable = NUMBERS;
     }
 
+    /// No number is reserved any more.
+    pub(crate) const fn unreserve(&mut self) {
+        self.reserved = self.next;
+        self.usable = self.next;
+    }
+
     /// Makes a record for the peer of the first `len` bytes of `buffer`, in place; how long it is.
     ///
     /// # Errors

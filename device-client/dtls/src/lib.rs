@@ -1,5 +1,6 @@
-//! DTLS 1.2 without a heap, a socket, a clock or randomness: the record layer after the handshake,
-//! for both ends, with Connection IDs (RFC 9146).
+//! DTLS 1.2 without a heap, a socket, a clock or randomness: the record layer after the handshake
+//! for both ends, with Connection IDs (RFC 9146), and the handshake of a client with a pre-shared
+//! key, [`Client`].
 //!
 //! An [`Association`] is what is left of a handshake: two keys, what was received, which numbers
 //! may be written. It seals and opens records in place in the caller's buffers, is small, and can
@@ -27,7 +28,9 @@ mod aead;
 mod aes;
 mod alert;
 mod association;
+mod bytes;
 mod cid;
+mod client;
 mod keys;
 mod prf;
 mod protection;
@@ -44,6 +47,9 @@ pub use crate::aes::{Aes, BLOCK};
 pub use crate::alert::{Alert, AlertDescription, AlertLevel};
 pub use crate::association::{Association, Content, EPOCH, Opened, Role, Start};
 pub use crate::cid::{Cid, CidTooLong, MAX_CID};
+pub use crate::client::{
+    Client, Credentials, HandshakeError, MAX_IDENTITY, Misbehaved, Offer, Output, Received,
+};
 pub use crate::keys::{Keys, MAX_PSK, MasterSecret, PskTooLong, Sender};
 pub use crate::protection::{MAX_OVERHEAD, OpenError, Plain, Protection, SealError};
 pub use crate::record::{

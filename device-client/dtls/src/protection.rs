@@ -6,6 +6,7 @@ use zeroize::Zeroize;
 
 use crate::aead::{Aead, MAX_TAG, NONCE};
 use crate::aes::{Aes, BLOCK};
+use crate::bytes::Writer;
 use crate::cid::MAX_CID;
 use crate::record::{
     BEFORE_CID, ContentType, HEADER, Header, MAX_CONTENT, MAX_HEADER, Number, TLS12_CID, VERSION,
@@ -166,7 +167,7 @@ impl Protection {
             content_type as u8
         };
         let fragment_len = EXPLICIT + inner + self.aead.tag_len();
-        let mut place = Place(header);
+        let mut place = Writer::new(header);
         place.put(&[outer_type]);
         place.put(&VERSION);
         place.put(&explicit);
@@ -252,7 +253,7 @@ fn associate<'b>(
     cid: &[u8],
     inner: usize,
 ) -> &'b [u8] {
-    let mut place = Place(buffer);
+    let mut place = Writer::new(buffer);
     if cid.is_empty() {
         place.put(&number);
         place.put(&[outer_type]);
@@ -265,21 +266,8 @@ fn associate<'b>(
         place.put(cid);
     }
     place.put(&(inner as u16).to_be_bytes());
-    let left = place.0.len();
-    &buffer[..MAX_ASSOCIATED - left]
-}
-
-/// Room that is filled from the front; what does not fit is left out.
-struct Place<'b>(&'b mut [u8]);
-
-impl Place<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        let place = core::mem::take(&mut self.0);
-        let len = bytes.len().min(place.len());
-        let (front, rest) = place.split_at_mut(len);
-        front.copy_from_slice(&bytes[..len]);
-        self.0 = rest;
-    }
+    let len = place.finish().unwrap_or_default();
+    &buffer[..len]
 }
 
 impl Drop for Protection {

@@ -16,6 +16,7 @@ use core::fmt;
 
 use crate::aead::Aead;
 use crate::association::{Association, NUMBERS, Role};
+use crate::bytes::{Reader, Writer};
 use crate::cid::{Cid, MAX_CID};
 use crate::protection::Protection;
 use crate::window::Window;
@@ -67,29 +68,21 @@ impl Association {
     /// [`StoredError::Space`].
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, StoredError> {
         let out = out.get_mut(..self.encoded_len());
-        let mut rest = out.ok_or(StoredError::Space)?;
-        let mut put = |bytes: &[u8]| {
-            if let Some((place, after)) =
-                core::mem::take(&mut rest).split_at_mut_checked(bytes.len())
-            {
-                place.copy_from_slice(bytes);
-                rest = after;
-            }
-        };
-        put(&[VERSION, self.role.number(), self.aead().number()]);
+        let mut writer = Writer::new(out.ok_or(StoredError::Space)?);
+        writer.put(&[VERSION, self.role.number(), self.aead().number()]);
         for protection in [&self.read, &self.write] {
-            put(&protection.key);
-            put(&protection.salt);
+            writer.put(&protection.key);
+            writer.put(&protection.salt);
         }
         let (next, seen) = self.received.parts();
         for number in [self.reserved, next, seen] {
-            put(&number.to_be_bytes());
+            writer.put(&number.to_be_bytes());
         }
         for cid in [&self.own_cid, &self.peer_cid] {
-            put(&[cid.len() as u8]);
-            put(cid.as_bytes());
+            writer.u8(cid.len() as u8);
+            writer.put(cid.as_bytes());
         }
-        Ok(self.encoded_len())
+        writer.finish().ok_or(StoredError::Space)
     }
 
     /// Reads what [`encode`](Self::encode) wrote. No number is reserved.
@@ -98,53 +91,34 @@ impl Association {
     /// All but [`StoredError::Space`].
     pub fn decode(bytes: &[u8]) -> Result<Self, StoredError> {
         let mut reader = Reader(bytes);
-        let [version, role, aead] = reader.array()?;
+        let [version, role, aead] = reader.array().ok_or(StoredError::Malformed)?;
         if version != VERSION {
             return Err(StoredError::Version(version));
         }
         let role = Role::from_number(role).ok_or(StoredError::Malformed)?;
         let aead = Aead::from_number(aead).ok_or(StoredError::Aead(aead))?;
+        Self::decode_rest(role, aead, reader).ok_or(StoredError::Malformed)
+    }
+
+    fn decode_rest(role: Role, aead: Aead, mut reader: Reader<'_>) -> Option<Self> {
         let read = Protection::new(aead, &reader.array()?, &reader.array()?);
         let write = Protection::new(aead, &reader.array()?, &reader.array()?);
-        let [reserved, next, seen] = [reader.number()?, reader.number()?, reader.number()?];
-        let received = Window::from_parts(next, seen);
-        let (own_cid, peer_cid) = (reader.cid()?, reader.cid()?);
-        if reserved > NUMBERS || !reader.0.is_empty() {
-            return Err(StoredError::Malformed);
-        }
-        Ok(Self {
+        let reserved = reader.u64().filter(|reserved| *reserved <= NUMBERS)?;
+        let received = Window::from_parts(reader.u64()?, reader.u64()?)?;
+        let own_cid = Cid::new(reader.vector8()?).ok()?;
+        let peer_cid = Cid::new(reader.vector8()?).ok()?;
+        reader.end()?;
+        Some(Self {
             role,
             read,
             write,
             own_cid,
             peer_cid,
-            received: received.ok_or(StoredError::Malformed)?,
+            received,
             next: reserved,
             usable: reserved,
             reserved,
         })
-    }
-}
-
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], StoredError> {
-        let (array, rest) = self.0.split_first_chunk().ok_or(StoredError::Malformed)?;
-        self.0 = rest;
-        Ok(*array)
-    }
-
-    fn number(&mut self) -> Result<u64, StoredError> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn cid(&mut self) -> Result<Cid, StoredError> {
-        let [len] = self.array()?;
-        let split = self.0.split_at_checked(usize::from(len));
-        let (cid, rest) = split.ok_or(StoredError::Malformed)?;
-        self.0 = rest;
-        Cid::new(cid).map_err(|_| StoredError::Malformed)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Both ends, after a handshake with fixed secrets.
 #![allow(dead_code)]
 
+pub(crate) mod link;
+pub(crate) mod server;
+
 use tinsmith_dtls::{Aead, Association, Cid, Keys, Protection, Role, Start, Window};
 
 pub(crate) const AEADS: [Aead; 3] = [Aead::Ccm8, Aead::Ccm, Aead::Gcm];
