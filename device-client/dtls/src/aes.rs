@@ -1,11 +1,11 @@
 //! The block cipher, and how the modes of RustCrypto get at it.
 
 use cipher::array::Array;
-use cipher::consts::{U8, U16};
+use cipher::consts::{U1, U16};
 use cipher::inout::InOut;
 use cipher::{
     Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
-    ParBlocks, ParBlocksSizeUser,
+    ParBlocksSizeUser,
 };
 
 /// Bytes of a block, and of a key.
@@ -19,8 +19,8 @@ pub trait Aes {
     /// The key of everything that follows.
     fn set_key(&mut self, key: &[u8; BLOCK]);
 
-    /// Encrypts each block by itself (ECB), in place.
-    fn encrypt(&self, blocks: &mut [[u8; BLOCK]]);
+    /// Encrypts one block, in place.
+    fn encrypt(&self, block: &mut [u8; BLOCK]);
 
     /// Forgets the key.
     fn clear_key(&mut self) {
@@ -48,9 +48,9 @@ impl Aes for SoftAes {
         self.0 = Some(<aes::Aes128 as cipher::KeyInit>::new(key.into()));
     }
 
-    fn encrypt(&self, blocks: &mut [[u8; BLOCK]]) {
+    fn encrypt(&self, block: &mut [u8; BLOCK]) {
         if let Some(aes) = &self.0 {
-            aes.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+            aes.encrypt_block(block.into());
         }
     }
 
@@ -80,7 +80,7 @@ impl BlockSizeUser for Keyed<'_> {
 }
 
 impl ParBlocksSizeUser for Keyed<'_> {
-    type ParBlocksSize = U8;
+    type ParBlocksSize = U1;
 }
 
 impl BlockCipherEncrypt for Keyed<'_> {
@@ -91,15 +91,9 @@ impl BlockCipherEncrypt for Keyed<'_> {
 
 impl BlockCipherEncBackend for Keyed<'_> {
     fn encrypt_block(&self, mut block: InOut<'_, '_, Block<Self>>) {
-        let mut one = [block.clone_in().0];
+        let mut one = block.clone_in().0;
         self.0.encrypt(&mut one);
-        *block.get_out() = Array(one[0]);
-    }
-
-    fn encrypt_par_blocks(&self, mut blocks: InOut<'_, '_, ParBlocks<Self>>) {
-        let mut all = blocks.clone_in();
-        self.0.encrypt(Array::cast_slice_to_core_mut(&mut all));
-        *blocks.get_out() = all;
+        *block.get_out() = Array(one);
     }
 }
 
@@ -114,9 +108,9 @@ mod tests {
         let plain: [u8; BLOCK] = core::array::from_fn(|i| (i * 0x11) as u8);
         let mut aes = SoftAes::new();
         aes.set_key(&key);
-        let mut blocks = [plain; 3];
-        aes.encrypt(&mut blocks);
+        let mut block = plain;
+        aes.encrypt(&mut block);
         let expected = 0x69c4_e0d8_6a7b_0430_d8cd_b780_70b4_c55a_u128.to_be_bytes();
-        assert_eq!(blocks, [expected; 3]);
+        assert_eq!(block, expected);
     }
 }

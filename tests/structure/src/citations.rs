@@ -31,7 +31,10 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("RFC 7252", "CoAP"),
     ("RFC 7627", "Extended master secret"),
     ("RFC 7641", "Observe"),
-    ("RFC 7925", "TLS and DTLS profiles for the Internet of Things"),
+    (
+        "RFC 7925",
+        "TLS and DTLS profiles for the Internet of Things",
+    ),
     ("RFC 7959", "Block-wise transfer"),
     ("RFC 8132", "PATCH and FETCH"),
     ("RFC 8259", "JSON"),
