@@ -25,6 +25,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "lwm2m-objects",
             "tinsmith-coap",
+            "tinsmith-dtls",
             "tinsmith-module",
             "tinsmith-package",
         ],
