@@ -9,5 +9,5 @@ mod flash;
 mod run;
 mod target;
 
-pub use run::{Application, Config, Error, Factory, run, run_with};
+pub use run::{Application, Config, Error, Factory, Psk, run, run_with};
 pub use target::{Target, TargetError, names};
