@@ -126,6 +126,10 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
                 }
                 continue;
             }
+            // The answer comes later.
+            if message.code() == Code::EMPTY {
+                continue;
+            }
             assert!(message.code().is_success(), "{}", message.code());
             let token: Option<[u8; 4]> = message.token().as_bytes().try_into().ok();
             let number = token.map(u32::from_be_bytes);
