@@ -13,13 +13,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
+use crate::proof::{CHECK, digest};
 use crate::{Mark, private};
 
 const MAGIC: &[u8; 4] = b"TSMj";
 const HEAD: usize = MAGIC.len() + 4 + 8 + Mark::BYTES;
-const CHECK: usize = 8;
 /// A file with this many bytes of groups is full.
 pub(super) const FULL: u64 = 4 << 20;
 /// Bytes by which a file grows: its length is then seldom news to the file system.
@@ -86,11 +84,6 @@ impl Group {
         self.bytes.extend_from_slice(&check);
         &self.bytes
     }
-}
-
-fn digest(bytes: &[u8]) -> [u8; CHECK] {
-    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(bytes).into();
-    [a, b, c, d, e, f, g, h]
 }
 
 /// A part of `bytes`, and the rest; none if there are fewer.
@@ -181,9 +174,7 @@ impl Journal {
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         private::folder(folder)?;
         let open = |index| {
-            let mut options = File::options();
-            options.write(true).create(true).truncate(true);
-            let file = options.open(path(folder, index))?;
+            let file = private::file(&path(folder, index))?;
             file.sync_all()?;
             io::Result::Ok(file)
         };

@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use futures_channel::oneshot;
 
 /// Numbers of commits.
-#[derive(Default)]
 pub(super) struct Progress {
     /// The last one that somebody was told is durable.
     told: AtomicU64,

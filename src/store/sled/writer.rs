@@ -243,24 +243,24 @@ impl Writer {
             }
         }
         // All that can fail comes before the first change.
-        let mut old = Vec::with_capacity(batch.ops.len());
-        for op in &batch.ops {
-            let (Op::Put(key, _) | Op::Delete(key)) = op;
-            let key = key.to_bytes();
-            old.push(self.value(staged, &key)?);
+        let mut ops = Vec::with_capacity(batch.ops.len());
+        for op in batch.ops {
+            let (key, record) = match op {
+                Op::Put(key, record) => (key.to_bytes(), Some(record)),
+                Op::Delete(key) => (key.to_bytes(), None),
+            };
+            let old = self.value(staged, &key)?;
+            ops.push((key, old, record));
         }
         self.mark.sequence += 1;
         let version = Version(self.mark.sequence);
-        for (op, mut old) in batch.ops.into_iter().zip(old) {
-            let (key, value) = match op {
-                Op::Put(key, record) => {
-                    let mut value = Vec::with_capacity(8 + record.len());
-                    value.extend_from_slice(&version.0.to_be_bytes());
-                    value.extend_from_slice(&record);
-                    (key.to_bytes(), Some(IVec::from(value)))
-                }
-                Op::Delete(key) => (key.to_bytes(), None),
-            };
+        for (key, mut old, record) in ops {
+            let value = record.map(|record| {
+                let mut value = Vec::with_capacity(8 + record.len());
+                value.extend_from_slice(&version.0.to_be_bytes());
+                value.extend_from_slice(&record);
+                IVec::from(value)
+            });
             // A batch may change a key twice.
             if let Some(changed) = staged.get(&key) {
                 old.clone_from(changed);
