@@ -13,6 +13,7 @@ const BOARD: &str = "device-client/boards/qemu-mps2";
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lwm2m-objects", &[]),
     ("tinsmith-coap", &[]),
+    ("tinsmith-dtls", &[]),
     ("tinsmith-models", &[]),
     ("tinsmith-peer", &[]),
     ("tinsmith-module", &["lwm2m-objects"]),
@@ -190,6 +191,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
         &[
             "lwm2m-objects",
             "tinsmith-coap",
+            "tinsmith-dtls",
             "tinsmith-module",
             "tinsmith-package",
             "tinsmith-client",
@@ -221,7 +223,12 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
         "compiler and build service are of use to a program that knows nothing of CoAP",
     ),
     (
-        &["tinsmith-store", "tinsmith-transport", "tinsmith-coap"],
+        &[
+            "tinsmith-store",
+            "tinsmith-transport",
+            "tinsmith-coap",
+            "tinsmith-dtls",
+        ],
         &["tinsmith-lwm2m", "tinsmith-update"],
         "these know nothing of LwM2M's rules",
     ),
