@@ -7,6 +7,7 @@ mod targets {
     pub(crate) mod client_device;
     pub(crate) mod coap_endpoint;
     pub(crate) mod coap_message;
+    pub(crate) mod dtls_server;
     pub(crate) mod formats;
     pub(crate) mod link;
     pub(crate) mod module;
@@ -16,8 +17,8 @@ mod targets {
 }
 
 use targets::{
-    client_device, coap_endpoint, coap_message, formats, link, module, package, samples,
-    server_shard,
+    client_device, coap_endpoint, coap_message, dtls_server, formats, link, module, package,
+    samples, server_shard,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -29,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_device", client_device::run),
     ("coap_endpoint", coap_endpoint::run),
     ("coap_message", coap_message::run),
+    ("dtls_server", dtls_server::run),
     ("link", link::run),
     ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),

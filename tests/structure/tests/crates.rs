@@ -62,6 +62,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-store",
         ],
     ),
+    ("tinsmith-dtls-server", &["tinsmith-dtls", "tinsmith-peer"]),
     ("tinsmith-transport", &["tinsmith-peer"]),
     (
         "tinsmith-order",
@@ -183,6 +184,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
     ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
+    ("openssl", &["tinsmith-dtls-server"]),
+    ("openssl-sys", &["tinsmith-dtls-server"]),
 ];
 
 /// What may not be below a crate at all, by whatever way: it would be built with it.
@@ -192,6 +195,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "lwm2m-objects",
             "tinsmith-coap",
             "tinsmith-dtls",
+            "tinsmith-dtls-server",
             "tinsmith-module",
             "tinsmith-package",
             "tinsmith-client",
@@ -228,6 +232,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "tinsmith-transport",
             "tinsmith-coap",
             "tinsmith-dtls",
+            "tinsmith-dtls-server",
         ],
         &["tinsmith-lwm2m", "tinsmith-update"],
         "these know nothing of LwM2M's rules",
