@@ -75,14 +75,18 @@ have() {
 
 # The Debian packages of the tools that are missing.
 missing_packages() {
-    have cc && have c++ || echo build-essential
+    have cc && have c++ && have make || echo build-essential
+    # OpenSSL is built with the server.
+    have perl || echo perl
+    [ -n "$quick" ] || have pkg-config || echo pkg-config
+    [ -n "$quick" ] || pkg-config --exists openssl 2> /dev/null || echo libssl-dev
     [ -n "$quick" ] || have qemu-system-arm || echo qemu-system-arm
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
     [ -n "$quick" ] || have openssl || echo openssl
-    [ -n "$quick" ] || have gnutls-serv || echo gnutls-bin
-    [ -n "$quick" ] || have coap-server-openssl || echo libcoap3-bin
+    [ -n "$quick" ] || have gnutls-serv && have gnutls-cli || echo gnutls-bin
+    [ -n "$quick" ] || have coap-server-openssl && have coap-client-openssl || echo libcoap3-bin
     [ -n "$quick" ] || have llvm-objdump && have llvm-symbolizer || echo llvm
 }
 

@@ -297,7 +297,35 @@ fn devices() {
     save("client_device", "damaged-journal", &damaged);
 }
 
+/// A ClientHello that offers one suite, and the record of an association.
+fn dtls() {
+    for (name, cid) in [("hello", None), ("hello-cid", Some(b"mine"))] {
+        let mut body = vec![0xfe, 0xfd];
+        body.extend_from_slice(&[0x33; 32]);
+        body.extend_from_slice(&[0, 0, 0, 4, 0xc0, 0xa8, 0, 0xff, 1, 0]);
+        if let Some(cid) = cid {
+            body.extend_from_slice(&[0, 13, 0, 23, 0, 0, 0, 54, 0, 5, 4]);
+            body.extend_from_slice(cid);
+        }
+        let len = body.len() as u8;
+        let mut datagram = vec![0, 22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + len];
+        datagram.extend_from_slice(&[1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len]);
+        datagram.extend_from_slice(&body);
+        save("dtls_server", name, &datagram);
+    }
+    let mut record = vec![1, 1, 1, 4, 10, 0, 0, 1, 0x13, 0x88, 3];
+    record.extend_from_slice(b"dev");
+    record.extend_from_slice(&[1, 1, 1]);
+    record.extend_from_slice(&[0xaa; 40]);
+    for number in [20u64, 2, 3] {
+        record.extend_from_slice(&number.to_be_bytes());
+    }
+    record.extend_from_slice(&[8, 1, 0, 0, 0, 1, 7, 7, 7, 0]);
+    save("dtls_server", "record", &record);
+}
+
 fn main() {
+    dtls();
     formats();
     messages();
     handshakes();

@@ -9,6 +9,7 @@ mod targets {
     pub(crate) mod coap_message;
     pub(crate) mod dtls_client;
     pub(crate) mod dtls_record;
+    pub(crate) mod dtls_server;
     pub(crate) mod formats;
     pub(crate) mod link;
     pub(crate) mod module;
@@ -18,8 +19,8 @@ mod targets {
 }
 
 use targets::{
-    client_device, coap_endpoint, coap_message, dtls_client, dtls_record, formats, link, module,
-    package, samples, server_shard,
+    client_device, coap_endpoint, coap_message, dtls_client, dtls_record, dtls_server, formats,
+    link, module, package, samples, server_shard,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("coap_message", coap_message::run),
     ("dtls_client", dtls_client::run),
     ("dtls_record", dtls_record::run),
+    ("dtls_server", dtls_server::run),
     ("link", link::run),
     ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),

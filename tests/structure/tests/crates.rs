@@ -64,7 +64,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-store",
         ],
     ),
-    ("tinsmith-transport", &["tinsmith-peer"]),
+    ("tinsmith-dtls-server", &["tinsmith-dtls", "tinsmith-peer"]),
+    (
+        "tinsmith-transport",
+        &["tinsmith-dtls-server", "tinsmith-peer"],
+    ),
     (
         "tinsmith-order",
         &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
@@ -189,6 +193,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
     ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
+    ("openssl", &["tinsmith-dtls-server"]),
+    ("openssl-sys", &["tinsmith-dtls-server"]),
 ];
 
 /// What may not be below a crate at all, by whatever way: it would be built with it.
@@ -198,6 +204,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "lwm2m-objects",
             "tinsmith-coap",
             "tinsmith-dtls",
+            "tinsmith-dtls-server",
             "tinsmith-module",
             "tinsmith-package",
             "tinsmith-client",
@@ -235,6 +242,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "tinsmith-transport",
             "tinsmith-coap",
             "tinsmith-dtls",
+            "tinsmith-dtls-server",
         ],
         &["tinsmith-lwm2m", "tinsmith-update"],
         "these know nothing of LwM2M's rules",

@@ -26,7 +26,7 @@ const LICENCES: &[&str] = &[
 
 /// Crates that are not to be used, and what to use instead.
 const BANNED: &[(&str, &str)] = &[
-    ("openssl", "only for DTLS handshakes, in the transport"),
+    ("openssl", "only for DTLS handshakes"),
     ("native-tls", "rustls"),
     ("chrono", "times are seconds and milliseconds since 1970"),
     ("lazy_static", "std::sync::LazyLock"),
@@ -38,6 +38,11 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Banned or unmaintained crates that stay: who may depend on them, and why.
 const REASONS: &[(&str, &str, &str)] = &[
+    (
+        "openssl",
+        "tinsmith-dtls-server",
+        "handshakes of DTLS 1.2 with certificates and raw public keys; nothing in Rust has them all",
+    ),
     (
         "serde_cbor",
         "tinsmith-store",

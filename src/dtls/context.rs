@@ -1,0 +1,124 @@
+//! How OpenSSL is set up, and what it tells during a handshake.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use openssl::ex_data::Index;
+use openssl::ssl::{
+    ExtensionContext, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    SslRef, SslSessionCacheMode, SslVersion,
+};
+use tinsmith_dtls::{Cid, MAX_PSK};
+
+use crate::credentials::Credentials;
+use crate::hello::CONNECTION_ID;
+
+/// The suites that an association can be detached of, the shortest records first.
+const SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256";
+
+/// What is known of a handshake beside what OpenSSL keeps.
+pub(crate) struct Agreement {
+    /// Connection ID for records to us, if the client can have one.
+    pub(crate) own_cid: Cid,
+    /// What the client wants in records to it; none until it said so.
+    pub(crate) peer_cid: Option<Cid>,
+    /// The identity that the client gave.
+    pub(crate) identity: Option<Vec<u8>>,
+    /// Whether there is a key for it.
+    pub(crate) is_known: bool,
+    /// Whether the key is that of one device.
+    pub(crate) is_of_one: bool,
+    /// Before a flight is sent again the first time.
+    pub(crate) first_timeout: Duration,
+}
+
+static AGREEMENT: LazyLock<Result<Index<Ssl, Agreement>, ErrorStack>> =
+    LazyLock::new(Ssl::new_ex_index);
+
+pub(crate) fn attach(ssl: &mut SslRef, agreement: Agreement) -> Result<(), ErrorStack> {
+    ssl.set_ex_data(AGREEMENT.clone()?, agreement);
+    Ok(())
+}
+
+pub(crate) fn agreement(ssl: &SslRef) -> Option<&Agreement> {
+    ssl.ex_data(AGREEMENT.clone().ok()?)
+}
+
+fn agreement_mut(ssl: &mut SslRef) -> Option<&mut Agreement> {
+    ssl.ex_data_mut(AGREEMENT.clone().ok()?)
+}
+
+pub(crate) fn first_timeout(ssl: &SslRef) -> Duration {
+    agreement(ssl).map_or(Duration::from_secs(1), |agreement| agreement.first_timeout)
+}
+
+pub(crate) fn context(credentials: Arc<dyn Credentials>) -> Result<SslContext, ErrorStack> {
+    let mut builder = SslContextBuilder::new(SslMethod::dtls_server())?;
+    builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
+    builder.set_mode(SslMode::RELEASE_BUFFERS);
+    builder.set_options(
+        SslOptions::NO_QUERY_MTU
+            | SslOptions::NO_RENEGOTIATION
+            | SslOptions::NO_COMPRESSION
+            | SslOptions::CIPHER_SERVER_PREFERENCE
+            // A key that was taken away must not live on in tickets.
+            | SslOptions::NO_TICKET,
+    );
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    // OpenSSL 3.2 and later think tags of 8 bytes too short for any higher level; LwM2M asks for
+    // them. The list of suites is what counts.
+    builder.set_security_level(0);
+    builder.set_cipher_list(SUITES)?;
+    // Nothing comes to OpenSSL whose cookie was not right.
+    builder.set_cookie_verify_cb(|_, _| true);
+    builder.set_psk_server_callback(move |ssl, identity, place| {
+        let identity = identity.unwrap_or_default();
+        let psk = credentials.psk(identity).filter(|psk| {
+            let len = psk.key.len();
+            (1..=MAX_PSK).contains(&len) && len <= place.len()
+        });
+        if let Some(agreement) = agreement_mut(ssl) {
+            agreement.identity = Some(identity.to_vec());
+            agreement.is_known = psk.is_some();
+            agreement.is_of_one = psk.as_ref().is_some_and(|psk| psk.is_of_one);
+        }
+        let Some(psk) = psk else { return Ok(0) };
+        for (place, byte) in place.iter_mut().zip(psk.key.iter()) {
+            *place = *byte;
+        }
+        Ok(psk.key.len())
+    });
+    builder.add_custom_ext(
+        CONNECTION_ID,
+        ExtensionContext::CLIENT_HELLO | ExtensionContext::TLS1_2_SERVER_HELLO,
+        |ssl, _, _| Ok(answer(ssl)),
+        |ssl, _, content, _| asked(ssl, content),
+    )?;
+    Ok(builder.build())
+}
+
+/// The client wants Connection IDs.
+fn asked(ssl: &mut SslRef, content: &[u8]) -> Result<(), SslAlert> {
+    let Some((len, cid)) = content.split_first() else {
+        return Err(SslAlert::DECODE_ERROR);
+    };
+    if usize::from(*len) != cid.len() {
+        return Err(SslAlert::DECODE_ERROR);
+    }
+    if let Some(agreement) = agreement_mut(ssl) {
+        // One that is too long for us is not agreed to.
+        agreement.peer_cid = Cid::new(cid).ok();
+    }
+    Ok(())
+}
+
+/// What the ServerHello says of Connection IDs.
+fn answer(ssl: &SslRef) -> Option<Vec<u8>> {
+    let agreement = agreement(ssl)?;
+    agreement.peer_cid?;
+    let own = agreement.own_cid.as_bytes();
+    let mut content = vec![own.len() as u8];
+    content.extend_from_slice(own);
+    Some(content)
+}
