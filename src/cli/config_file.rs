@@ -12,6 +12,11 @@ use serde::Deserialize;
 pub(super) struct ConfigFile {
     pub(super) coap: Option<SocketAddr>,
     pub(super) bootstrap: Option<SocketAddr>,
+    pub(super) coaps: Option<SocketAddr>,
+    pub(super) coaps_bootstrap: Option<SocketAddr>,
+    #[serde(default)]
+    pub(super) secure_only: bool,
+    pub(super) sealing_key: Option<PathBuf>,
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,

@@ -7,6 +7,7 @@ mod compile;
 mod compile_child;
 mod completions;
 mod config_file;
+mod credential;
 mod date;
 mod demo;
 mod device;
@@ -84,6 +85,8 @@ enum Command {
     Store(store::Keep),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Credential(credential::Credential),
     Login(login::Login),
     Audit(audit::Audit),
     Update(update::Update),
@@ -138,6 +141,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         }
         Command::Store(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Credential(command) => command.run(),
         Command::Login(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Update(command) => command.run(),

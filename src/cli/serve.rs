@@ -1,6 +1,7 @@
 //! `tinsmith serve`.
 
 mod announce;
+mod secure;
 mod start;
 
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use crate::config_file::ConfigFile;
 
 use announce::announce;
 use start::failed;
-pub(super) use start::{Choices, Running, runtime, start};
+pub(super) use start::{Choices, Dtls, Running, runtime, start};
 
 /// The longest that a build may take (s).
 const COMPILE_LIMIT: u64 = 86_400;
@@ -46,6 +47,20 @@ pub(super) struct Serve {
     /// 0.0.0.0:5783]
     #[arg(long, env = "TINSMITH_BOOTSTRAP", value_name = "ADDR")]
     bootstrap: Option<SocketAddr>,
+    /// Management listener with DTLS. [default: 0.0.0.0:5684]
+    #[arg(long, env = "TINSMITH_COAPS", value_name = "ADDR")]
+    coaps: Option<SocketAddr>,
+    /// Bootstrap listener with DTLS; devices get a key there. [default: 0.0.0.0:5784]
+    #[arg(long, env = "TINSMITH_COAPS_BOOTSTRAP", value_name = "ADDR")]
+    coaps_bootstrap: Option<SocketAddr>,
+    /// Let no device in without DTLS, under whatever name. Without this option only names for which
+    /// there is a key need it.
+    #[arg(long, env = "TINSMITH_SECURE_ONLY", value_parser = FalseyValueParser::new())]
+    secure_only: bool,
+    /// The file with the key that seals keys in the store, 64 hexadecimal digits; made if it is not
+    /// there. Keep it, but not where the backups are. [default: sealing.key in the store's folder]
+    #[arg(long, env = "TINSMITH_SEALING_KEY", value_name = "FILE")]
+    sealing_key: Option<PathBuf>,
     /// HTTP listener. On another address than loopback it needs --http-cert and --http-key, or
     /// --http-plain. [default: 127.0.0.1:8080]
     #[arg(long, env = "TINSMITH_HTTP", value_name = "ADDR")]
@@ -167,10 +182,14 @@ impl Serve {
         let mut rules = Vec::new();
         for text in or(self.bootstrap_uri, file.bootstrap_uri) {
             match text.split_once('=') {
-                Some((pattern, uri)) if uri.starts_with("coap://") => {
+                Some((pattern, uri))
+                    if uri.starts_with("coap://") || uri.starts_with("coaps://") =>
+                {
                     rules.push(rule(pattern, uri));
                 }
-                _ => bail!("--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT"),
+                _ => {
+                    bail!("--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT or coaps://")
+                }
             }
         }
         rules.push(rule("*", ""));
@@ -236,7 +255,18 @@ impl Serve {
             open_metrics: self.metrics_open || file.metrics_open,
             audit,
         };
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let dtls = Dtls {
+            management: self.coaps.or(file.coaps).unwrap_or(any(5684)),
+            bootstrap: self
+                .coaps_bootstrap
+                .or(file.coaps_bootstrap)
+                .unwrap_or(any(5784)),
+            only: self.secure_only || file.secure_only,
+            sealing_key: self.sealing_key.or(file.sealing_key),
+        };
         let choices = Choices {
+            dtls: Some(dtls),
             accept_loss: self.accept_loss || file.accept_loss,
             limit,
             hosts: or(self.http_host, file.http_host),

@@ -24,6 +24,11 @@ impl Shard {
                 warn!(endpoint = %end.endpoint, id = end.id.0, "the end of a request can't be stored");
                 self.untold.add(now, end);
             }
+            Some(Waiting::Issued(listener, peer)) => {
+                let mut cx = self.shared.at(now);
+                self.bootstrap
+                    .stored(&mut cx, (listener, peer), id, durable);
+            }
             Some(Waiting::Background(endpoint)) if !durable => {
                 warn!(%endpoint, "what the store has of the device is old");
             }

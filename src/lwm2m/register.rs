@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tinsmith_coap::{Block, Code, Message, RequestHandle};
+use tracing::info;
 
 use super::device::{Contact, Device};
 use super::entry::Entry;
@@ -101,12 +102,19 @@ impl Shard {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
+        if let Some(access) = &self.access
+            && !access.may_be(from.identity, endpoint)
+        {
+            info!(peer = %from.peer, identity = %from.identity, %endpoint, "refused to register");
+            return Err(refuse(RegisterError::Identity));
+        }
         let announced = self.announced(&parameters, message, payload);
         let announced = announced.map_err(refuse)?;
         let known = known.and_then(|index| self.registry.get(index));
         match known {
             Some(device)
-                if device.link().identity.is_authenticated()
+                if self.access.is_none()
+                    && device.link().identity.is_authenticated()
                     && device.link().identity != *from.identity =>
             {
                 return Err(refuse(RegisterError::Identity));
@@ -211,6 +219,9 @@ impl Shard {
         if let Some(op) = record {
             let mut ops = vec![op];
             ops.extend(self.unreadable.set_aside(device.endpoint()));
+            if let Some(access) = &self.access {
+                ops.extend(access.registers(from.identity, device.endpoint()));
+            }
             let promise = Promise {
                 location: place,
                 handle,

@@ -62,12 +62,13 @@ impl BootstrapConfig {
     pub fn rule(&self, endpoint: &str) -> Option<&Rule> {
         self.rules
             .iter()
-            .find(|rule| matches(&rule.pattern, endpoint))
+            .find(|rule| name_fits(&rule.pattern, endpoint))
     }
 }
 
-/// `*` and `?`, without recursion: linear but for the last star.
-fn matches(pattern: &str, text: &str) -> bool {
+// Without recursion: linear but for the last star.
+/// Whether an endpoint name fits a pattern, in which `*` stands for any characters and `?` for one.
+pub fn name_fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -108,7 +109,7 @@ mod tests {
             ("", "", true),
             ("", "x", false),
         ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+            assert_eq!(name_fits(pattern, text), fits, "{pattern} {text}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tinsmith_coap::Numbering;
 use tracing::warn;
 
+use super::access::Access;
 use super::away::Away;
 use super::bootstrap::Bootstrap;
 use super::config::ShardConfig;
@@ -34,6 +35,7 @@ pub struct Shard {
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
+    pub(super) access: Option<Arc<dyn Access>>,
 }
 
 impl Shard {
@@ -62,7 +64,17 @@ impl Shard {
             bootstrap: Bootstrap::new(config.bootstrap, &limits),
             gone: Gone::default(),
             unreadable: Unreadable::default(),
+            access: None,
         }
+    }
+
+    /// Lets only those bootstrap and register whom `access` lets, with keys that it issues; without,
+    /// everybody, without keys.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<dyn Access>) -> Self {
+        self.bootstrap.access = Some(Arc::clone(&access));
+        self.access = Some(access);
+        self
     }
 
     /// Takes the records of its devices and of their durable requests, in any order, before the

@@ -49,6 +49,8 @@ pub(super) enum Waiting {
     Request(RequestId),
     /// A durable request is forgotten: its end may be told.
     Completed(End),
+    /// A device that is bootstrapping may get its key.
+    Issued(ListenerId, Peer),
     /// Nobody waits.
     Background(Endpoint),
 }
@@ -61,7 +63,12 @@ pub(super) struct Persists {
 }
 
 impl Persists {
-    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, ops: Vec<Op>, waiting: Waiting) {
+    pub(super) fn persist(
+        &mut self,
+        out: &mut VecDeque<Output>,
+        ops: Vec<Op>,
+        waiting: Waiting,
+    ) -> PersistId {
         self.last += 1;
         let id = PersistId(self.last);
         self.waiting.insert(id, waiting);
@@ -70,6 +77,7 @@ impl Persists {
             ops,
         };
         out.push_back(Output::Persist(id, batch));
+        id
     }
 }
 
@@ -159,8 +167,8 @@ impl Context<'_> {
     }
 
     /// Stores something; what waits for it is told when it is durable.
-    pub(super) fn persist(&mut self, ops: Vec<Op>, waiting: Waiting) {
-        self.persists.persist(self.out, ops, waiting);
+    pub(super) fn persist(&mut self, ops: Vec<Op>, waiting: Waiting) -> PersistId {
+        self.persists.persist(self.out, ops, waiting)
     }
 
     /// Sends what is in the buffer.

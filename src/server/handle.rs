@@ -14,6 +14,7 @@ use super::{Addresses, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, bucket,
 };
+use tinsmith_security::Keys;
 use tinsmith_store::Store;
 use tinsmith_update::{Ask, Reply};
 
@@ -27,6 +28,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     pub(super) results: Arc<Results>,
     pub(super) clock: Clock,
+    pub(super) keys: Option<Arc<Keys>>,
     pub(super) models: ModelSource,
     pub(super) addresses: Addresses,
     pub(super) stop: watch::Sender<bool>,
@@ -40,6 +42,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
+    /// Keys of devices, if it has DTLS.
+    pub fn keys(&self) -> Option<&Arc<Keys>> {
+        self.inner.keys.as_ref()
+    }
+
     /// Asks a device and waits for the outcome, at most `timeout_ms`. Dropping the future does
     /// not take the request back.
     pub async fn request(

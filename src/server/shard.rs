@@ -30,8 +30,6 @@ const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
 
-const MANAGEMENT: ListenerId = ListenerId(0);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {
     Core,
@@ -51,8 +49,8 @@ pub(super) struct ShardTask {
     pub(super) reconciler: Reconciler,
     pub(super) clock: Clock,
     pub(super) store: Arc<dyn Store>,
-    /// Where management listens.
-    pub(super) own: SocketAddr,
+    /// Of bootstrap listeners, by their ids: where management listens of which they tell.
+    pub(super) management: [Option<SocketAddr>; 4],
     pub(super) start_job: StartJob,
     /// Of requests for which nobody waits.
     pub(super) results: Arc<Results>,
@@ -75,7 +73,7 @@ struct State {
 }
 
 impl ShardTask {
-    /// `listeners`: first for management, then for bootstrap.
+    /// `listeners` by their ids.
     pub(super) async fn run(mut self, listeners: Arc<[Listener]>) {
         let mut state = State {
             open_commits: 0,
@@ -264,11 +262,12 @@ impl ShardTask {
         bytes: &[u8],
     ) {
         // Only a bootstrap request needs to know.
-        let management = if listener != MANAGEMENT && matches!(bytes.get(1), Some(1..=31)) {
-            reach::management(self.own, peer.address)
-        } else {
-            None
-        };
+        let own = self.management.get(usize::from(listener.0));
+        let own = own.copied().flatten();
+        let is_request = matches!(bytes.get(1), Some(1..=31));
+        let management = own
+            .filter(|_| is_request)
+            .and_then(|own| reach::management(own, peer.address));
         trace!(target: "tinsmith::coap", %peer, "< {}", describe(bytes));
         let input = Input::Inbound {
             listener,
@@ -459,11 +458,28 @@ async fn any(inlets: &mut [Inlet]) -> &Inlet {
             management.receive().await;
             management
         }
-        [management, bootstrap, ..] => {
+        [management, bootstrap] => {
             tokio::select! {
                 biased;
                 () = management.receive() => management,
                 () = bootstrap.receive() => bootstrap,
+            }
+        }
+        [management, bootstrap, secure] => {
+            tokio::select! {
+                biased;
+                () = management.receive() => management,
+                () = secure.receive() => secure,
+                () = bootstrap.receive() => bootstrap,
+            }
+        }
+        [management, bootstrap, secure, secure_bootstrap, ..] => {
+            tokio::select! {
+                biased;
+                () = management.receive() => management,
+                () = secure.receive() => secure,
+                () = bootstrap.receive() => bootstrap,
+                () = secure_bootstrap.receive() => secure_bootstrap,
             }
         }
         [] => std::future::pending().await,

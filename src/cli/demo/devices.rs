@@ -4,8 +4,13 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
+use lwm2m_objects::hex;
+use tinsmith_security::{Entry, Keys, Origin, Purpose};
+use tinsmith_server::random;
+use zeroize::Zeroizing;
 
 /// A device of the demo.
 pub(super) struct Device {
@@ -63,9 +68,12 @@ impl Fleet {
         },
     ];
 
-    /// Starts them all; each knows its name and the bootstrap server's address.
-    pub(super) fn start(folder: &Path, bootstrap: SocketAddr) -> Result<Self> {
+    /// Starts them all; each knows its name, the bootstrap server's address, and a key for it, as
+    /// if it came from a factory.
+    pub(super) async fn start(folder: &Path, bootstrap: SocketAddr, keys: &Keys) -> Result<Self> {
         let exe = std::env::current_exe().context("cannot find this program's own file")?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_millis() as u64);
         let mut fleet = Self {
             children: Vec::new(),
         };
@@ -73,10 +81,23 @@ impl Fleet {
             let log = folder.join(format!("{}.log", device.endpoint));
             let output =
                 File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+            let key = Zeroizing::new(random()?.to_vec());
+            let digits = Zeroizing::new(hex::encode(&key));
+            let entry = Entry {
+                identity: device.endpoint.to_owned(),
+                endpoints: device.endpoint.to_owned(),
+                purpose: Purpose::Bootstrap,
+                origin: Origin::Given,
+                made: now,
+                key,
+            };
+            keys.add(entry).await?;
             let child = Command::new(&exe)
                 .arg("host-device")
                 .args(["--endpoint", device.endpoint])
-                .args(["--bootstrap", &format!("coap://{bootstrap}")])
+                .args(["--bootstrap", &format!("coaps://{bootstrap}")])
+                .args(["--identity", device.endpoint])
+                .env("TINSMITH_KEY", &*digits)
                 .args(["--target", device.target])
                 .arg("--flash")
                 .arg(folder.join(format!("{}.flash", device.endpoint)))

@@ -1,6 +1,7 @@
 //! A server with store, zoo, builder and HTTP.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,29 @@ use tinsmith_update::StartJob;
 use crate::Compiler;
 use crate::store::problem;
 
+use super::secure::secure;
+
 /// How often it is seen whether the store still works.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
+
+/// What is chosen about DTLS.
+pub(crate) struct Dtls {
+    /// Management listener.
+    pub(crate) management: SocketAddr,
+    /// Bootstrap listener.
+    pub(crate) bootstrap: SocketAddr,
+    /// Whether nobody comes in without.
+    pub(crate) only: bool,
+    /// The file with the key that seals others; none: in the store's folder.
+    pub(crate) sealing_key: Option<PathBuf>,
+}
 
 /// What is chosen about a start, beside the server's configuration.
 pub(crate) struct Choices {
     /// Whether a store that has lost something is opened.
     pub(crate) accept_loss: bool,
+    /// DTLS; none: without.
+    pub(crate) dtls: Option<Dtls>,
     /// How long a build may take.
     pub(crate) limit: Duration,
     /// Names of the HTTP listener.
@@ -36,6 +53,7 @@ impl Default for Choices {
     fn default() -> Self {
         Self {
             accept_loss: false,
+            dtls: None,
             limit: child::LIMIT,
             hosts: Vec::new(),
             tls: None,
@@ -56,7 +74,7 @@ pub(crate) struct Running {
 
 /// Starts a server with store, zoo, builder and HTTP.
 pub(crate) async fn start(
-    config: Config,
+    mut config: Config,
     choices: Choices,
     compiler: Option<Compiler>,
 ) -> Result<Running> {
@@ -84,11 +102,15 @@ pub(crate) async fn start(
     let scratch = folder.join("incoming");
     private::folder(&scratch).with_context(open)?;
     let doors = Doors::open(&store, &choices.doors).await?;
+    if let Some(dtls) = choices.dtls {
+        let secure = secure(dtls, &folder, &store, choices.accept_loss);
+        config.secure = Some(secure.await?);
+    }
     let server = server::start(config, store, start_job)
         .await
         .map_err(|error| match &error {
             server::StartError::Bind { .. } => {
-                anyhow!("{error}; choose another address with --coap or --bootstrap")
+                anyhow!("{error}; choose another address with --coap, --bootstrap, --coaps or --coaps-bootstrap")
             }
             _ => error.into(),
         })?;

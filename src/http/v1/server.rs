@@ -13,5 +13,7 @@ pub(crate) async fn show(State(app): State<App>) -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "coap": addresses.coap.to_string(),
         "bootstrap": addresses.bootstrap.map(|a| a.to_string()),
+        "coaps": addresses.coaps.map(|a| a.to_string()),
+        "coaps_bootstrap": addresses.coaps_bootstrap.map(|a| a.to_string()),
     }))
 }

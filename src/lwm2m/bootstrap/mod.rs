@@ -12,16 +12,18 @@ mod session;
 mod step;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tinsmith_coap::{Code, Message, MessageType, Received, Sent, stateless};
 
+use super::access::Access;
 use super::hash::HashMap;
 use super::link::Link;
 use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
 use super::rule::BootstrapConfig;
-use super::shared::{Context, Source};
-use super::{Limits, ListenerId, Peer};
+use super::shared::{Context, Source, Waiting};
+use super::{Limits, ListenerId, Peer, PersistId};
 use account::Account;
 use session::Session;
 
@@ -30,6 +32,7 @@ type SessionKey = (ListenerId, Peer);
 /// All devices that are bootstrapping, by peer.
 pub(super) struct Bootstrap {
     config: BootstrapConfig,
+    pub(super) access: Option<Arc<dyn Access>>,
     sessions: HashMap<SessionKey, Session>,
     timers: BTreeSet<(u64, SessionKey)>,
     /// Those that have not answered.
@@ -49,6 +52,7 @@ impl Bootstrap {
         };
         Bootstrap {
             config,
+            access: None,
             sessions: HashMap::default(),
             timers: BTreeSet::new(),
             strangers: quota(limits.bootstraps_per_source),
@@ -149,8 +153,41 @@ impl Bootstrap {
         from: Source<'_>,
         message: &Message<'_>,
     ) -> Result<Session, (Code, String)> {
-        let account = Account::of(&self.config, from.management, message)?;
-        Ok(Session::new(account, Link::new(cx, from)))
+        let access = self.access.as_deref();
+        let mut account = Account::of(&self.config, access, from, message)?;
+        let random = cx.random.bytes();
+        let ops = match access.filter(|_| account.is_secure()) {
+            Some(access) => account.issue(access, cx.now.wall, random)?,
+            None => Vec::new(),
+        };
+        let mut session = Session::new(account, Link::new(cx, from));
+        if !ops.is_empty() {
+            session.storing = Some(cx.persist(ops, Waiting::Issued(from.listener, from.peer)));
+        }
+        Ok(session)
+    }
+
+    /// The key that a commit is about is durable, or could not be stored.
+    pub(super) fn stored(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: SessionKey,
+        id: PersistId,
+        durable: bool,
+    ) {
+        let waits = |session: &Session| session.storing == Some(id);
+        if !self.sessions.get(&key).is_some_and(waits) {
+            // It has begun anew.
+            return;
+        }
+        let Some(mut session) = self.take(key) else {
+            return;
+        };
+        session.storing = None;
+        if !durable {
+            session.failed(cx, "has no key: it could not be stored");
+        }
+        self.settle(cx, key, session);
     }
 
     /// After something of the device: whoever goes on comes behind those that do not.

@@ -8,6 +8,7 @@ use tinsmith_coap::{
 
 use super::account::{self, Account};
 use super::step::BootstrapStep;
+use crate::PersistId;
 use crate::link::Link;
 use crate::shared::Context;
 use crate::types::Event;
@@ -33,6 +34,8 @@ pub(super) struct Session {
     account: Account,
     pub(super) link: Link,
     state: State,
+    /// The commit of the key that it is to get.
+    pub(super) storing: Option<PersistId>,
     pub(super) timer: Option<u64>,
 }
 
@@ -44,6 +47,7 @@ impl Session {
             state: State::Sending {
                 step: BootstrapStep::Discover,
             },
+            storing: None,
             timer: None,
         }
     }
@@ -77,6 +81,7 @@ impl Session {
         loop {
             if let State::Sending { step } = self.state
                 && self.link.coap.can_request()
+                && (step != BootstrapStep::Security || self.storing.is_none())
             {
                 self.send(cx, step);
             }

@@ -70,6 +70,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["tinsmith-dtls-server", "tinsmith-peer"],
     ),
     (
+        "tinsmith-security",
+        &["tinsmith-dtls-server", "tinsmith-lwm2m", "tinsmith-store"],
+    ),
+    (
         "tinsmith-order",
         &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
     ),
@@ -114,6 +118,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-server",
         &[
             "tinsmith-lwm2m",
+            "tinsmith-security",
             "tinsmith-store",
             "tinsmith-transport",
             "tinsmith-update",

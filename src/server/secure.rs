@@ -1,0 +1,161 @@
+//! DTLS: its listeners, and its associations between listener and store.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::{StartError, bind, random};
+use tinsmith_lwm2m::{Access, Identity};
+use tinsmith_security::{Key as SealingKey, Keys, Purpose, Seal};
+use tinsmith_store::{Batch, Key, Kind, Store, StoreError};
+use tinsmith_transport::{Bound, DtlsConfig, DtlsListener, DtlsSetup, Keeper};
+
+/// Schema of the records of associations, whose content has a version of its own.
+const SCHEMA: [u8; 2] = [0, 1];
+/// How many record numbers of an association are reserved at a time.
+const NUMBERS: u64 = 1024;
+
+/// What `tinsmith serve` is told about DTLS.
+#[derive(Clone)]
+pub struct SecureConfig {
+    /// Management listener; port 0 lets the system choose.
+    pub management: SocketAddr,
+    /// Bootstrap listener; `None`: no bootstrap server with DTLS.
+    pub bootstrap: Option<SocketAddr>,
+    /// Keys of devices; they say who may be which device, on all listeners.
+    pub keys: Arc<Keys>,
+    /// Seals associations in the store. Those that it does not open are forgotten, so with another
+    /// key none goes on whose record numbers may have been used since: after a restored backup.
+    pub association_key: [u8; 32],
+}
+
+impl fmt::Debug for SecureConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecureConfig")
+            .field("management", &self.management)
+            .field("bootstrap", &self.bootstrap)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SecureConfig {
+    pub(super) fn access(&self) -> Arc<dyn Access> {
+        Arc::clone(&self.keys) as Arc<dyn Access>
+    }
+
+    /// The listener for management, with the associations that were kept.
+    pub(super) fn management(
+        &self,
+        store: &Arc<dyn Store>,
+        kept: Vec<(u32, Vec<u8>)>,
+    ) -> Result<Bound, StartError> {
+        let keeper = Keeping {
+            store: Arc::clone(store),
+            seal: SealingKey::new(&self.association_key),
+        };
+        let listener = self.listen(self.management, Purpose::Management, kept, Some(keeper))?;
+        let revoking = listener.clone();
+        self.keys.on_revoke(Box::new(move |identity| {
+            revoking.revoke(Identity::Psk(identity.as_bytes().to_vec()));
+        }));
+        Ok(Bound::Dtls(listener))
+    }
+
+    /// The one for bootstrap; its associations end with the process.
+    pub(super) fn bootstrap(&self) -> Result<Option<Bound>, StartError> {
+        let listen = |at| self.listen(at, Purpose::Bootstrap, Vec::new(), None);
+        Ok(self.bootstrap.map(listen).transpose()?.map(Bound::Dtls))
+    }
+
+    fn listen(
+        &self,
+        address: SocketAddr,
+        purpose: Purpose,
+        kept: Vec<(u32, Vec<u8>)>,
+        keeper: Option<Keeping>,
+    ) -> Result<DtlsListener, StartError> {
+        let socket = bind(address)?;
+        let setup = DtlsSetup {
+            config: DtlsConfig {
+                reserve: keeper.as_ref().map(|_| NUMBERS),
+                ..DtlsConfig::default()
+            },
+            credentials: self.keys.credentials(purpose),
+            seed: random()?,
+            keeper: keeper.map(|keeper| Arc::new(keeper) as Arc<dyn Keeper>),
+            kept,
+        };
+        let listener = DtlsListener::start(&socket, setup);
+        listener.map_err(|source| StartError::Bind { address, source })
+    }
+
+    /// Reads the associations that were kept. One that can't be read is of no use ever again, and is
+    /// forgotten.
+    pub(super) async fn kept(
+        &self,
+        store: &Arc<dyn Store>,
+    ) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+        let seal = SealingKey::new(&self.association_key);
+        let mut kept = Vec::new();
+        let mut forgotten = 0;
+        for (key, stored) in store.load(Kind::ASSOCIATION).await? {
+            let opened = match (
+                <[u8; 4]>::try_from(&key.id[..]),
+                stored.bytes.strip_prefix(&SCHEMA),
+            ) {
+                (Ok(number), Some(sealed)) => {
+                    let opened = seal.open(&number, sealed).ok();
+                    opened.map(|record| (u32::from_be_bytes(number), record.to_vec()))
+                }
+                _ => None,
+            };
+            match opened {
+                Some(record) => kept.push(record),
+                None => {
+                    forgotten += 1;
+                    store.commit_with(Batch::delete(key), Box::new(|_| ()));
+                }
+            }
+        }
+        if forgotten > 0 {
+            warn!(
+                forgotten,
+                "associations of another store: these devices make new handshakes"
+            );
+        }
+        Ok(kept)
+    }
+}
+
+struct Keeping {
+    store: Arc<dyn Store>,
+    seal: SealingKey,
+}
+
+fn key(number: u32) -> Key {
+    Key::new(Kind::ASSOCIATION, number.to_be_bytes())
+}
+
+impl Keeper for Keeping {
+    fn keep(&self, number: u32, record: Vec<u8>, done: Box<dyn FnOnce(bool) + Send>) {
+        let sealed = match self.seal.seal(&number.to_be_bytes(), &record) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                warn!(%error, "an association can't be kept");
+                return done(false);
+            }
+        };
+        let record = [&SCHEMA[..], &sealed].concat();
+        let batch = Batch::put(key(number), record);
+        let done = move |result: Result<_, StoreError>| done(result.is_ok());
+        self.store.commit_with(batch, Box::new(done));
+    }
+
+    fn forget(&self, number: u32) {
+        let batch = Batch::delete(key(number));
+        // One that stays is read at the next start, and evicted in time.
+        self.store.commit_with(batch, Box::new(|_| ()));
+    }
+}
