@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tinsmith_dtls::Window;
 use tinsmith_peer::{Identity, Peer};
 
 use crate::handshake::Failure;
@@ -58,6 +59,9 @@ pub enum Output {
         identity: Arc<Identity>,
         /// What it sent.
         data: Vec<u8>,
+        /// What was received of the association then; to be given to
+        /// [`restore`](crate::Server::restore), if what the data caused is durable.
+        window: Window,
     },
     /// An association has ended.
     Gone(Peer),

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tinsmith_dtls::{
-    Alert, AlertDescription, Content, ContentType, MAX_OVERHEAD, SealError, SoftAes, records,
+    Alert, AlertDescription, Content, ContentType, MAX_OVERHEAD, SealError, SoftAes, Window,
+    records,
 };
 
 use crate::cid::CID_LEN;
@@ -77,6 +78,7 @@ impl Server {
                 peer: entry.peer(number),
                 identity: Arc::clone(&entry.identity),
                 data,
+                window: *entry.association.received(),
             });
         }
     }
@@ -192,12 +194,22 @@ impl Server {
         }
     }
 
-    /// Takes an association that was kept under this number, before anything else is done.
+    /// Takes an association that was kept under this number, and what is known to have been received
+    /// since, before anything else is done.
     ///
     /// # Errors
     /// The record can't be read; it belongs to another version, or was changed.
-    pub fn restore(&mut self, now: u64, number: u32, record: &[u8]) -> Result<(), Unreadable> {
-        let entry = kept::read(now, record).ok_or(Unreadable)?;
+    pub fn restore(
+        &mut self,
+        now: u64,
+        number: u32,
+        record: &[u8],
+        since: Option<Window>,
+    ) -> Result<(), Unreadable> {
+        let mut entry = kept::read(now, record).ok_or(Unreadable)?;
+        if let Some(since) = since {
+            entry.association.has_received(since);
+        }
         let own = entry.association.own_cid().as_bytes();
         let is_its_own = own.is_empty() || crate::cid::number_of(own) == Some(number);
         let free = self.associations.get(number).is_none()

@@ -33,3 +33,4 @@ pub use hello::ClientHello;
 pub use kept::Unreadable;
 pub use openssl::error::ErrorStack;
 pub use server::Server;
+pub use tinsmith_dtls::Window;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use tinsmith_coap::{Block, Code, Message, RequestHandle};
-use tracing::info;
 
 use super::device::{Contact, Device};
 use super::entry::Entry;
 use super::link::Link;
 use super::observation::Observations;
+use super::peer::Role;
 use super::registration::{Links, Parameters, RegisterError, check_binding, life, release};
 use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::Shard;
 use super::shared::{Promise, Source, Waiting};
 use super::stored;
-use super::types::{Announced, Now, Registration};
+use super::types::{Announced, Event, Now, Registration};
 
 /// LwM2M TS 1.1 §6.2.1: 24 hours.
 const DEFAULT_LIFETIME: u32 = 86_400;
@@ -105,7 +105,12 @@ impl Shard {
         if let Some(access) = &self.access
             && !access.may_be(from.identity, endpoint)
         {
-            info!(peer = %from.peer, identity = %from.identity, %endpoint, "refused to register");
+            self.shared.at(now).event(Event::Impostor {
+                endpoint: endpoint.into(),
+                identity: from.identity.clone(),
+                peer: from.peer,
+                role: Role::Management,
+            });
             return Err(refuse(RegisterError::Identity));
         }
         let announced = self.announced(&parameters, message, payload);

@@ -16,6 +16,7 @@ use tinsmith_lwm2m::{
 };
 use tinsmith_security::Keys;
 use tinsmith_store::Store;
+use tinsmith_transport::{DtlsCounters, DtlsListener};
 use tinsmith_update::{Ask, Reply};
 
 /// How long a question may wait for a place in the inbox of its shard.
@@ -28,6 +29,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     pub(super) results: Arc<Results>,
     pub(super) clock: Clock,
+    pub(super) dtls: Vec<DtlsListener>,
     pub(super) keys: Option<Arc<Keys>>,
     pub(super) models: ModelSource,
     pub(super) addresses: Addresses,
@@ -42,6 +44,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
+    /// What happened at each listener with DTLS: that for management, then that for bootstrap.
+    pub fn dtls(&self) -> impl Iterator<Item = DtlsCounters> {
+        self.inner.dtls.iter().map(DtlsListener::counters)
+    }
+
     /// Keys of devices, if it has DTLS.
     pub fn keys(&self) -> Option<&Arc<Keys>> {
         self.inner.keys.as_ref()

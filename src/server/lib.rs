@@ -32,6 +32,7 @@ pub use handle::ServerHandle;
 pub use history::{History, MAX_ENTRIES};
 pub use message::{Known, NoAnswer, Told};
 pub use results::Later;
+pub use tinsmith_transport::DtlsCounters;
 
 use tinsmith_lwm2m::{
     BootstrapConfig, Endpoint, Limits, ModelSource, Role, Shard, ShardConfig, bucket, request_of,
@@ -238,6 +239,7 @@ async fn start_with(
     let capabilities = store.load(Kind::CAPABILITY).await?;
 
     let place = open()?;
+    let dtls = place.dtls();
     let listening = place.addresses();
     let at = |index: usize| listening.get(index).copied().filter(|at| at.port() != 0);
     let addresses = Addresses {
@@ -319,6 +321,7 @@ async fn start_with(
             store,
             results,
             clock,
+            dtls,
             keys: config.secure.map(|secure| secure.keys),
             models: config.models,
             addresses,
@@ -387,3 +390,5 @@ fn split(
 mod tests;
 #[cfg(test)]
 mod tests_local;
+#[cfg(test)]
+mod tests_secure;

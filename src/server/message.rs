@@ -1,14 +1,13 @@
 //! What handles, receivers and shards say to each other.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, Identity, ListenerId, Outcome, Peer, Presence, Registration,
-    RequestId,
+    DeviceRequest, Endpoint, Event, ListenerId, Outcome, Peer, Presence, Registration, RequestId,
 };
+use tinsmith_transport::Item;
 use tinsmith_update::{Ask, Change, Reply, Status};
 
 /// Something happened; cheap to clone.
@@ -64,7 +63,7 @@ impl Known {
 pub(super) struct Packets {
     pub(super) listener: ListenerId,
     pub(super) data: Vec<u8>,
-    pub(super) items: Vec<(Peer, Identity, Range<usize>)>,
+    pub(super) items: Vec<Item>,
     /// Peers whose associations have ended.
     pub(super) gone: Vec<Peer>,
 }

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::shard::ShardTask;
-use tinsmith_transport::{Bound, Listener};
+use tinsmith_transport::{Bound, DtlsListener, Listener};
 
 /// Held by each shard that runs.
 pub(super) type Running = mpsc::Sender<Infallible>;
@@ -28,6 +28,18 @@ impl Place {
             Place::Here(listeners) => listeners.iter().map(Listener::local_addr).collect(),
             Place::Threads(sockets) => sockets.iter().map(Bound::local_addr).collect(),
         }
+    }
+
+    /// Those with DTLS.
+    pub(super) fn dtls(&self) -> Vec<DtlsListener> {
+        let Place::Threads(bound) = self else {
+            return Vec::new();
+        };
+        let dtls = bound.iter().filter_map(|bound| match bound {
+            Bound::Dtls(listener) => Some(listener.clone()),
+            _ => None,
+        });
+        dtls.collect()
     }
 
     /// Runs a shard; returns when it listens.

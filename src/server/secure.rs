@@ -9,8 +9,8 @@ use tracing::warn;
 use super::{StartError, bind, random};
 use tinsmith_lwm2m::{Access, Identity};
 use tinsmith_security::{Key as SealingKey, Keys, Purpose, Seal};
-use tinsmith_store::{Batch, Key, Kind, Store, StoreError};
-use tinsmith_transport::{Bound, DtlsConfig, DtlsListener, DtlsSetup, Keeper};
+use tinsmith_store::{Batch, Key, Kind, Op, Store, StoreError};
+use tinsmith_transport::{Bound, DtlsConfig, DtlsListener, DtlsSetup, Keeper, Kept, Window};
 
 /// Schema of the records of associations, whose content has a version of its own.
 const SCHEMA: [u8; 2] = [0, 1];
@@ -49,7 +49,7 @@ impl SecureConfig {
     pub(super) fn management(
         &self,
         store: &Arc<dyn Store>,
-        kept: Vec<(u32, Vec<u8>)>,
+        kept: Vec<Kept>,
     ) -> Result<Bound, StartError> {
         let keeper = Keeping {
             store: Arc::clone(store),
@@ -73,7 +73,7 @@ impl SecureConfig {
         &self,
         address: SocketAddr,
         purpose: Purpose,
-        kept: Vec<(u32, Vec<u8>)>,
+        kept: Vec<Kept>,
         keeper: Option<Keeping>,
     ) -> Result<DtlsListener, StartError> {
         let socket = bind(address)?;
@@ -93,30 +93,38 @@ impl SecureConfig {
 
     /// Reads the associations that were kept. One that can't be read is of no use ever again, and is
     /// forgotten.
-    pub(super) async fn kept(
-        &self,
-        store: &Arc<dyn Store>,
-    ) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+    pub(super) async fn kept(&self, store: &Arc<dyn Store>) -> Result<Vec<Kept>, StoreError> {
         let seal = SealingKey::new(&self.association_key);
-        let mut kept = Vec::new();
+        let mut kept: Vec<Kept> = Vec::new();
         let mut forgotten = 0;
+        // A window comes right behind its association.
         for (key, stored) in store.load(Kind::ASSOCIATION).await? {
-            let opened = match (
-                <[u8; 4]>::try_from(&key.id[..]),
-                stored.bytes.strip_prefix(&SCHEMA),
-            ) {
-                (Ok(number), Some(sealed)) => {
-                    let opened = seal.open(&number, sealed).ok();
-                    opened.map(|record| (u32::from_be_bytes(number), record.to_vec()))
+            let content = stored.bytes.strip_prefix(&SCHEMA);
+            let is_known = match (key.id.split_first_chunk(), content) {
+                (Some((number, [])), Some(sealed)) => {
+                    let opened = seal.open(number, sealed);
+                    opened.is_ok_and(|record| {
+                        kept.push(Kept {
+                            number: u32::from_be_bytes(*number),
+                            record: record.to_vec(),
+                            window: None,
+                        });
+                        true
+                    })
                 }
-                _ => None,
+                (Some((number, WINDOW)), Some(content)) => {
+                    let number = u32::from_be_bytes(*number);
+                    let its = kept.last_mut().filter(|kept| kept.number == number);
+                    its.is_some_and(|kept| {
+                        kept.window = window(content);
+                        kept.window.is_some()
+                    })
+                }
+                _ => false,
             };
-            match opened {
-                Some(record) => kept.push(record),
-                None => {
-                    forgotten += 1;
-                    store.commit_with(Batch::delete(key), Box::new(|_| ()));
-                }
+            if !is_known {
+                forgotten += usize::from(key.id.len() == 4);
+                store.commit_with(Batch::delete(key), Box::new(|_| ()));
             }
         }
         if forgotten > 0 {
@@ -134,8 +142,28 @@ struct Keeping {
     seal: SealingKey,
 }
 
+/// What the ids of windows have behind the number.
+const WINDOW: &[u8] = b"w";
+
 fn key(number: u32) -> Key {
     Key::new(Kind::ASSOCIATION, number.to_be_bytes())
+}
+
+fn window_key(number: u32) -> Key {
+    Key::new(Kind::ASSOCIATION, [&number.to_be_bytes(), WINDOW].concat())
+}
+
+/// Keeps what an association had received with a datagram, together with what follows from that.
+pub(super) fn received(number: u32, window: Window) -> Op {
+    let (next, seen) = window.parts();
+    let record = [&SCHEMA[..], &next.to_be_bytes(), &seen.to_be_bytes()].concat();
+    Op::Put(window_key(number), record)
+}
+
+fn window(content: &[u8]) -> Option<Window> {
+    let (next, seen) = content.split_first_chunk()?;
+    let seen = <[u8; 8]>::try_from(seen).ok()?;
+    Window::from_parts(u64::from_be_bytes(*next), u64::from_be_bytes(seen))
 }
 
 impl Keeper for Keeping {
@@ -154,7 +182,10 @@ impl Keeper for Keeping {
     }
 
     fn forget(&self, number: u32) {
-        let batch = Batch::delete(key(number));
+        let batch = Batch {
+            expect: Vec::new(),
+            ops: vec![Op::Delete(key(number)), Op::Delete(window_key(number))],
+        };
         // One that stays is read at the next start, and evicted in time.
         self.store.commit_with(batch, Box::new(|_| ()));
     }

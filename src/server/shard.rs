@@ -14,13 +14,13 @@ use super::message::{Answer, Known, NoAnswer, Packets, ToShard, Told};
 use super::reach;
 use super::receive::{Inlet, Sorter, refusals};
 use super::results::Results;
+use super::secure;
 use super::trace::describe;
 use tinsmith_lwm2m::{
-    Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer, PersistId, RequestId,
-    Shard,
+    Endpoint, Event, Input, ListenerId, Now, Outcome, Output, Peer, PersistId, RequestId, Shard,
 };
 use tinsmith_store::{Batch, Store, StoreError, Version};
-use tinsmith_transport::{Listener, NotSent, Outgoing};
+use tinsmith_transport::{Listener, NotSent, Outgoing, Received, Window};
 use tinsmith_update::{
     Ask, AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
 };
@@ -29,6 +29,8 @@ use tinsmith_update::{
 const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
+/// The listener whose associations are kept.
+const SECURE: ListenerId = ListenerId(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {
@@ -69,6 +71,9 @@ struct State {
     waiting: HashMap<RequestId, oneshot::Sender<Answer<Outcome>>>,
     asks: HashMap<AskId, oneshot::Sender<Answer<Reply>>>,
     next_ask: u64,
+    /// The association whose datagram is handled, and what it had received with it: what follows is
+    /// stored together with that, so that the datagram can't come again after a crash.
+    cause: Option<(u32, Window)>,
     outgoing: Vec<Vec<Outgoing>>,
 }
 
@@ -81,6 +86,7 @@ impl ShardTask {
             waiting: HashMap::new(),
             asks: HashMap::new(),
             next_ask: 0,
+            cause: None,
             outgoing: listeners.iter().map(|_| Vec::new()).collect(),
         };
         let mut inlets = Inlet::all(&listeners);
@@ -218,14 +224,7 @@ impl ShardTask {
         let (listener, batch) = (inlet.id(), inlet.batch());
         for received in batch.iter() {
             if !self.sorter.take(listener, received) {
-                let identity = received.identity.clone();
-                self.datagram(
-                    state,
-                    now,
-                    listener,
-                    (received.peer, identity),
-                    received.bytes,
-                );
+                self.datagram(state, now, listener, received);
             }
         }
         for refusal in refusals(batch) {
@@ -245,8 +244,14 @@ impl ShardTask {
             items,
             gone,
         } = packets;
-        for (peer, identity, range) in items {
-            self.datagram(state, now, listener, (peer, identity), &data[range]);
+        for item in items {
+            let received = Received {
+                peer: item.peer,
+                identity: &item.identity,
+                bytes: &data[item.range],
+                window: item.window,
+            };
+            self.datagram(state, now, listener, received);
         }
         for peer in gone {
             self.gone(state, now, listener, peer);
@@ -258,9 +263,9 @@ impl ShardTask {
         state: &mut State,
         now: Now,
         listener: ListenerId,
-        (peer, identity): (Peer, Identity),
-        bytes: &[u8],
+        received: Received<'_>,
     ) {
+        let Received { peer, bytes, .. } = received;
         // Only a bootstrap request needs to know.
         let own = self.management.get(usize::from(listener.0));
         let own = own.copied().flatten();
@@ -272,12 +277,15 @@ impl ShardTask {
         let input = Input::Inbound {
             listener,
             peer,
-            identity,
+            identity: received.identity.clone(),
             management,
             bytes,
         };
+        let window = received.window.filter(|_| listener == SECURE);
+        state.cause = window.map(|window| (peer.association, window));
         self.core.handle(now, input);
         self.drain(state, now);
+        state.cause = None;
     }
 
     fn gone(&mut self, state: &mut State, now: Now, listener: ListenerId, peer: Peer) {
@@ -419,8 +427,11 @@ impl ShardTask {
         }
     }
 
-    fn commit(&self, state: &mut State, asker: Asker, id: PersistId, batch: Batch) {
+    fn commit(&self, state: &mut State, asker: Asker, id: PersistId, mut batch: Batch) {
         state.open_commits += 1;
+        if let Some((number, window)) = state.cause {
+            batch.ops.push(secure::received(number, window));
+        }
         let back = self.back.0.clone();
         self.store.commit_with(
             batch,

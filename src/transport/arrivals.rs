@@ -2,12 +2,13 @@
 
 use tinsmith_peer::{Identity, Peer};
 
-use super::{ReceiveBatch, udp};
+use super::{Item, ReceiveBatch, udp};
+use tinsmith_dtls_server::Window;
 
 /// Something that came in.
 pub(crate) enum Arrival {
-    /// A datagram, decrypted.
-    Datagram(Peer, Identity, Vec<u8>),
+    /// A datagram, decrypted, and what its association had received with it.
+    Datagram(Peer, Identity, Vec<u8>, Option<Window>),
     /// An association has ended.
     Gone(Peer),
 }
@@ -24,7 +25,7 @@ pub(crate) fn take(
     while let Some(arrival) = next {
         match arrival {
             Arrival::Gone(peer) => batch.gone.push(peer),
-            Arrival::Datagram(peer, identity, bytes) => {
+            Arrival::Datagram(peer, identity, bytes, window) => {
                 let len = bytes.len().min(udp::MAX_DATAGRAM);
                 let range = used..used + len;
                 used = range.end;
@@ -35,7 +36,12 @@ pub(crate) fn take(
                 } else {
                     &mut batch.cut
                 };
-                list.push((peer, identity, range));
+                list.push(Item {
+                    peer,
+                    identity,
+                    range,
+                    window,
+                });
             }
         }
         next = (batch.items.len() + batch.cut.len() < udp::BATCH)

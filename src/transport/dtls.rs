@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tinsmith_dtls_server::{Config, Credentials, Failure, NotSent as NotSealed, Output, Server};
+use tinsmith_dtls_server::{
+    Config, Counters, Credentials, Failure, NotSent as NotSealed, Output, Server, Window,
+};
 use tinsmith_peer::{Identity, Peer};
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc};
@@ -44,8 +46,19 @@ pub struct DtlsSetup {
     pub seed: [u8; 32],
     /// Who keeps associations over a restart, if the configuration reserves numbers for that.
     pub keeper: Option<Arc<dyn Keeper>>,
-    /// What was kept, by the numbers.
-    pub kept: Vec<(u32, Vec<u8>)>,
+    /// What was kept.
+    pub kept: Vec<Kept>,
+}
+
+/// An association as it was kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its number.
+    pub number: u32,
+    /// What the keeper was given.
+    pub record: Vec<u8>,
+    /// The newest window that came with its data and was stored with what followed.
+    pub window: Option<Window>,
 }
 
 /// An order to the thread that is not lost.
@@ -55,6 +68,7 @@ enum Order {
 }
 
 struct Shared {
+    counters: StdMutex<Counters>,
     address: SocketAddr,
     inbox: Mutex<mpsc::Receiver<Arrival>>,
     outbox: mpsc::Sender<Outgoing>,
@@ -72,8 +86,9 @@ impl DtlsListener {
         let mut server = Server::new(0, setup.config, setup.credentials, setup.seed)
             .map_err(io::Error::other)?;
         let mut unreadable = 0;
-        for (number, record) in &setup.kept {
-            if server.restore(0, *number, record).is_err() {
+        for kept in &setup.kept {
+            let restored = server.restore(0, kept.number, &kept.record, kept.window);
+            if restored.is_err() {
                 unreadable += 1;
             }
         }
@@ -87,6 +102,13 @@ impl DtlsListener {
         let (arrivals, inbox) = mpsc::channel(WAITING);
         let (outbox, outgoing) = mpsc::channel(WAITING);
         let (orders, ordered) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            counters: StdMutex::default(),
+            address,
+            inbox: Mutex::new(inbox),
+            outbox,
+            orders: orders.clone(),
+        });
         let worker = Worker {
             server,
             udp,
@@ -100,21 +122,23 @@ impl DtlsListener {
             orders: orders.downgrade(),
             keeper: setup.keeper,
             rest: None,
+            shared: Arc::downgrade(&shared),
         };
         std::thread::Builder::new()
             .name(format!("dtls-{}", address.port()))
             .spawn(move || runtime.block_on(worker.run()))?;
-        Ok(Self(Arc::new(Shared {
-            address,
-            inbox: Mutex::new(inbox),
-            outbox,
-            orders,
-        })))
+        Ok(Self(shared))
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.address
+    }
+
+    /// What happened since the start.
+    pub fn counters(&self) -> Counters {
+        let counters = self.0.counters.lock();
+        *counters.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key of an identity was removed or changed: its associations end now.
@@ -173,6 +197,7 @@ struct Worker {
     keeper: Option<Arc<dyn Keeper>>,
     /// When the socket may be asked again.
     rest: Option<Instant>,
+    shared: Weak<Shared>,
 }
 
 impl Worker {
@@ -215,6 +240,10 @@ impl Worker {
             }
             self.server.tick(self.now());
             self.drain().await;
+            if let Some(shared) = self.shared.upgrade() {
+                let counters = shared.counters.lock();
+                *counters.unwrap_or_else(PoisonError::into_inner) = self.server.counters();
+            }
         }
     }
 
@@ -226,8 +255,9 @@ impl Worker {
         }
         let now = self.now();
         let ReceiveBatch { buffer, items, .. } = &mut self.batch;
-        for (peer, _, range) in items.drain(..) {
-            self.server.handle(now, peer.address, &mut buffer[range]);
+        for item in items.drain(..) {
+            let datagram = &mut buffer[item.range];
+            self.server.handle(now, item.peer.address, datagram);
         }
     }
 
@@ -265,9 +295,10 @@ impl Worker {
                     peer,
                     identity,
                     data,
+                    window,
                 } => {
                     let identity = Identity::clone(&identity);
-                    let arrival = Arrival::Datagram(peer, identity, data);
+                    let arrival = Arrival::Datagram(peer, identity, data, Some(window));
                     if self.arrivals.try_send(arrival).is_err() {
                         debug!(%peer, "the shards are too busy, a datagram is dropped");
                     }

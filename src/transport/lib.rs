@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use tinsmith_peer::{Identity, Peer};
 
-pub use dtls::{DtlsListener, DtlsSetup, Keeper};
+pub use dtls::{DtlsListener, DtlsSetup, Keeper, Kept};
 pub use local::{LocalListener, Network};
-pub use tinsmith_dtls_server::Config as DtlsConfig;
+pub use tinsmith_dtls_server::{Config as DtlsConfig, Counters as DtlsCounters, Window};
 pub use udp::{BoundUdp, UdpListener};
 
 /// A datagram that came in, decrypted.
@@ -29,6 +29,21 @@ pub struct Received<'b> {
     pub identity: &'b Identity,
     /// One datagram.
     pub bytes: &'b [u8],
+    /// What its association had received with it, to be stored with what follows from it.
+    pub window: Option<Window>,
+}
+
+/// A datagram whose bytes are elsewhere.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Who sent it.
+    pub peer: Peer,
+    /// What its security proved.
+    pub identity: Identity,
+    /// Where its bytes are.
+    pub range: Range<usize>,
+    /// As of [`Received`].
+    pub window: Option<Window>,
 }
 
 /// Something to send.
@@ -54,9 +69,9 @@ pub enum NotSent {
 /// What came in by one call.
 pub struct ReceiveBatch {
     buffer: Box<[u8]>,
-    items: Vec<(Peer, Identity, Range<usize>)>,
+    items: Vec<Item>,
     /// Like `items`.
-    cut: Vec<(Peer, Identity, Range<usize>)>,
+    cut: Vec<Item>,
     gone: Vec<Peer>,
 }
 
@@ -81,14 +96,12 @@ impl ReceiveBatch {
         self.received(&self.cut)
     }
 
-    fn received<'b>(
-        &'b self,
-        items: &'b [(Peer, Identity, Range<usize>)],
-    ) -> impl Iterator<Item = Received<'b>> {
-        items.iter().map(|(peer, identity, range)| Received {
-            peer: *peer,
-            identity,
-            bytes: &self.buffer[range.clone()],
+    fn received<'b>(&'b self, items: &'b [Item]) -> impl Iterator<Item = Received<'b>> {
+        items.iter().map(|item| Received {
+            peer: item.peer,
+            identity: &item.identity,
+            bytes: &self.buffer[item.range.clone()],
+            window: item.window,
         })
     }
 

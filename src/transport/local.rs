@@ -56,7 +56,9 @@ pub fn local(address: SocketAddr) -> (Listener, Network) {
 impl Network {
     /// A datagram arrives. Of a longer one than [`MAX_DATAGRAM`](super::udp::MAX_DATAGRAM) there is the beginning.
     pub fn deliver(&self, from: Peer, identity: Identity, datagram: Vec<u8>) {
-        let _ = self.inbox.send(Arrival::Datagram(from, identity, datagram));
+        let _ = self
+            .inbox
+            .send(Arrival::Datagram(from, identity, datagram, None));
     }
 
     /// An association ends.

@@ -137,6 +137,14 @@ impl Association {
         &self.received
     }
 
+    /// Takes what was received after the encoding that this was decoded from, as far as that is
+    /// known.
+    pub fn has_received(&mut self, window: Window) {
+        if window.parts().0 > self.received.parts().0 {
+            self.received = window;
+        }
+    }
+
     /// The sequence number of the next record to the peer.
     #[must_use]
     pub const fn next_number(&self) -> u64 {

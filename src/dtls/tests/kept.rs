@@ -141,16 +141,19 @@ fn records_that_are_none() {
     let (number, record) = world.store.pop_first().unwrap();
     world.restart(1);
     for len in 0..record.len() {
-        let read = world.server.restore(0, number, &record[..len]);
+        let read = world.server.restore(0, number, &record[..len], None);
         assert_eq!(read, Err(Unreadable), "{len}");
     }
     assert_eq!(
-        world.server.restore(0, number + 1, &record),
+        world.server.restore(0, number + 1, &record, None),
         Err(Unreadable)
     );
-    assert_eq!(world.server.restore(0, 0, &record), Err(Unreadable));
-    assert_eq!(world.server.restore(0, number, &record), Ok(()));
-    assert_eq!(world.server.restore(0, number, &record), Err(Unreadable));
+    assert_eq!(world.server.restore(0, 0, &record, None), Err(Unreadable));
+    assert_eq!(world.server.restore(0, number, &record, None), Ok(()));
+    assert_eq!(
+        world.server.restore(0, number, &record, None),
+        Err(Unreadable)
+    );
 }
 
 /// The time is printed; the limit leaves room for a machine that does much else.
@@ -166,7 +169,7 @@ fn a_hundred_thousand_are_read_in_a_second() {
     for counter in 1..=100_000u32 {
         let mut record = record.clone();
         record[cid_at + 2..cid_at + 5].copy_from_slice(&counter.to_be_bytes()[1..]);
-        world.server.restore(0, counter, &record).unwrap();
+        world.server.restore(0, counter, &record, None).unwrap();
     }
     let took = start.elapsed();
     assert_eq!(world.server.load().1, 100_000);

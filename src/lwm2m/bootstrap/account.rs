@@ -6,7 +6,6 @@ use lwm2m_objects::ids::{LWM2M_SECURITY, LWM2M_SERVER, lwm2m_security, lwm2m_ser
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Code, Message};
 use tinsmith_store::Op;
-use tracing::info;
 use zeroize::Zeroizing;
 
 use super::step::BootstrapStep;
@@ -72,9 +71,8 @@ impl Account {
             .endpoint
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
         if access.is_some_and(|access| !access.may_bootstrap(from.identity, endpoint)) {
-            info!(peer = %from.peer, identity = %from.identity, %endpoint, "refused to bootstrap");
-            let why = "the endpoint name belongs to another identity";
-            return Err((Code::FORBIDDEN, why.into()));
+            let refused = RegisterError::Identity;
+            return Err((refused.code(), refused.to_string()));
         }
         let is_secure = from.identity.is_authenticated();
         let rule = config.rule(endpoint).cloned();

@@ -7,6 +7,7 @@ mod durable;
 mod floods;
 mod formats;
 mod hostile;
+mod keys;
 mod leaving;
 mod observations;
 mod presence;

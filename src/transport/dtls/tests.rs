@@ -32,9 +32,14 @@ impl Credentials for One {
 struct Memory(StdMutex<BTreeMap<u32, Vec<u8>>>);
 
 impl Memory {
-    fn records(&self) -> Vec<(u32, Vec<u8>)> {
+    fn records(&self) -> Vec<Kept> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.iter().map(|(n, r)| (*n, r.clone())).collect()
+        let kept = records.iter().map(|(number, record)| Kept {
+            number: *number,
+            record: record.clone(),
+            window: None,
+        });
+        kept.collect()
     }
 }
 
@@ -209,7 +214,7 @@ async fn an_association_outlives_its_address_and_the_listener() {
     listener.revoke(identity);
     let (_, gone) = next(&listener).await;
     assert_eq!(gone, [again]);
-    assert_eq!(memory.records(), []);
+    assert!(memory.records().is_empty());
     tokio::task::spawn_blocking(move || device.until(|device| device.closed))
         .await
         .unwrap();

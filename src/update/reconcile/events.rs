@@ -46,7 +46,7 @@ impl Reconciler {
                 id,
                 outcome,
             } => self.completed(now, endpoint, *id, outcome),
-            Event::Reachable { .. } | Event::Bootstrapped { .. } => {}
+            Event::Reachable { .. } | Event::Bootstrapped { .. } | Event::Impostor { .. } => {}
         }
     }
 

@@ -58,7 +58,7 @@ java -cp "target/classes:$(cat target/classpath.txt)" tinsmith.bench.Incumbent \
 leshan=$!
 pids+=("$leshan")
 "$bin/tinsmith" serve --store "$folder/store" --coap 127.0.0.1:0 --bootstrap 127.0.0.1:0 \
-    --http 127.0.0.1:0 --trust-loopback --json > "$folder/tinsmith" 2> "$folder/tinsmith.log" &
+    --coaps 127.0.0.1:0 --coaps-bootstrap 127.0.0.1:0 --http 127.0.0.1:0 --trust-loopback --json > "$folder/tinsmith" 2> "$folder/tinsmith.log" &
 tinsmith=$!
 pids+=("$tinsmith")
 

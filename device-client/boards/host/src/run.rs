@@ -10,8 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
-    Buffers, Client, Config as ClientConfig, ConfigError, Event, Factory as ClientFactory,
-    FlashRead, Input, Memory, Now, Object, Observation, Output, Platform, SecureFactory, Session,
+    BootstrapError, Buffers, Client, Config as ClientConfig, ConfigError, Event,
+    Factory as ClientFactory, FlashRead, Input, Memory, Now, Object, Observation, Output, Platform,
+    SecureFactory, Session,
 };
 use tinsmith_module::kernels;
 
@@ -354,7 +355,13 @@ impl fmt::Display for Line {
             Event::Bootstrapping => write!(f, "asking the bootstrap server"),
             Event::Bootstrapped => write!(f, "bootstrapped"),
             Event::BootstrapFailed { reason, retry_s } => {
-                write!(f, "bootstrap failed ({reason:?}), again in {retry_s} s")
+                match reason {
+                    BootstrapError::Rejected(code) => {
+                        write!(f, "bootstrap refused: {}.{:02}", code >> 5, code & 31)?;
+                    }
+                    reason => write!(f, "bootstrap failed ({reason:?})")?,
+                }
+                write!(f, ", again in {retry_s} s")
             }
             Event::Registered { server } => write!(f, "registered at server {server}"),
             Event::RegistrationFailed {

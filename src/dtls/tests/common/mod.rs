@@ -303,7 +303,7 @@ impl World {
             Server::new(now, self.config.clone(), self.keys.clone(), seed).expect("OpenSSL works");
         self.writing.clear();
         for (number, record) in &self.store {
-            let restored = self.server.restore(now, *number, record);
+            let restored = self.server.restore(now, *number, record, None);
             restored.expect("it was written by the same version");
         }
     }

@@ -77,7 +77,7 @@ fn with_cookie(hello: &[u8], session: usize, cookie: &[u8]) -> Vec<u8> {
 fn record(server: &mut Server, bytes: &[u8]) {
     // Its own Connection ID may name another.
     for number in [1, 0x0001_0203] {
-        if server.restore(0, number, bytes).is_ok() {
+        if server.restore(0, number, bytes, None).is_ok() {
             server.close(number);
         }
     }
