@@ -20,8 +20,9 @@ use crate::Compiler;
 use crate::config_file::ConfigFile;
 
 use announce::announce;
+pub(super) use secure::Dtls;
 use start::failed;
-pub(super) use start::{Choices, Dtls, Running, runtime, start};
+pub(super) use start::{Choices, Running, runtime, start};
 
 /// The longest that a build may take (s).
 const COMPILE_LIMIT: u64 = 86_400;

@@ -312,7 +312,8 @@ fn dtls(text: &mut String, server: &ServerHandle) {
         .into_iter()
         .zip(server.dtls())
         .collect();
-    let mut family = |name: &str, help: &str, values: &[(&str, fn(&DtlsCounters) -> u64)]| {
+    type Counted = (&'static str, fn(&DtlsCounters) -> u64);
+    let mut family = |name: &str, help: &str, values: &[Counted]| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
         for (listener, counters) in &listeners {
             for (result, value) in values {

@@ -1,6 +1,7 @@
 //! Keys that a server has for itself.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,17 @@ use tinsmith_security::{Key, Keys, Seal};
 use tinsmith_server::{SecureConfig, random};
 use tinsmith_store::{Store, private};
 
-use super::start::Dtls;
+/// What is chosen about DTLS.
+pub(crate) struct Dtls {
+    /// Management listener.
+    pub(crate) management: SocketAddr,
+    /// Bootstrap listener.
+    pub(crate) bootstrap: SocketAddr,
+    /// Whether nobody comes in without.
+    pub(crate) only: bool,
+    /// The file with the key that seals others; none: in the store's folder.
+    pub(crate) sealing_key: Option<PathBuf>,
+}
 
 /// The variable that has the sealing key itself.
 const SECRET: &str = "TINSMITH_SEALING_SECRET";

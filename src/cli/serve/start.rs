@@ -1,7 +1,6 @@
 //! A server with store, zoo, builder and HTTP.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,22 +15,10 @@ use tinsmith_update::StartJob;
 use crate::Compiler;
 use crate::store::problem;
 
-use super::secure::secure;
+use super::secure::{Dtls, secure};
 
 /// How often it is seen whether the store still works.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
-
-/// What is chosen about DTLS.
-pub(crate) struct Dtls {
-    /// Management listener.
-    pub(crate) management: SocketAddr,
-    /// Bootstrap listener.
-    pub(crate) bootstrap: SocketAddr,
-    /// Whether nobody comes in without.
-    pub(crate) only: bool,
-    /// The file with the key that seals others; none: in the store's folder.
-    pub(crate) sealing_key: Option<PathBuf>,
-}
 
 /// What is chosen about a start, beside the server's configuration.
 pub(crate) struct Choices {
