@@ -1,5 +1,5 @@
 //! Deterministic CBOR (RFC 8949 §4.2.1): shortest heads, definite lengths. The [`Reader`]
-//! takes nothing else, and neither floats nor simple values.
+//! takes nothing else, and of floats and simple values only null.
 
 use crate::Sink;
 
@@ -110,6 +110,9 @@ impl Head {
     }
 }
 
+/// Major type and argument of the value null.
+const NULL: (u8, u64) = (7, 22);
+
 /// A cursor over deterministic CBOR.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -174,6 +177,14 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Result<&'a str> {
         let len = self.head_of(Major::Text)?;
         core::str::from_utf8(self.take(len)?).map_err(|_| CborError::Malformed)
+    }
+
+    /// The value null.
+    pub fn null(&mut self) -> Result<()> {
+        match self.head()? {
+            NULL => Ok(()),
+            _ => Err(CborError::Malformed),
+        }
     }
 
     /// Bytes read so far.
@@ -266,6 +277,12 @@ impl<S: Sink> Writer<S> {
     /// The head of a byte string of `len` bytes, which follow.
     pub fn bytes_header(&mut self, len: u64) -> &mut Self {
         self.head(Major::Bytes, len)
+    }
+
+    /// The value null.
+    pub fn null(&mut self) -> &mut Self {
+        self.sink.write(&[NULL.0 << 5 | NULL.1 as u8]);
+        self
     }
 
     /// A text.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tinsmith_board_host::{Config, Factory, run};
+use tinsmith_board_host::{Config, Factory, TrustAnchor, read_anchor, run};
 
 /// Be a device: the client of a microcontroller as a process, its flash in a file.
 #[derive(clap::Args)]
@@ -19,9 +19,17 @@ pub(super) struct HostDevice {
     /// The file that is its flash; made if it is not there.
     #[arg(long, value_name = "FILE")]
     flash: PathBuf,
+    /// A public key whose packages it takes before a bootstrap gives others, as `tinsmith key
+    /// export-public` prints it; may be given several times.
+    #[arg(long, value_name = "HEX", value_parser = anchor)]
+    trust_anchor: Vec<TrustAnchor>,
     /// Say nothing on standard error.
     #[arg(long)]
     quiet: bool,
+}
+
+fn anchor(text: &str) -> Result<TrustAnchor, &'static str> {
+    read_anchor(text).ok_or("it is no public key, as `tinsmith key export-public` prints it")
 }
 
 /// The server that it knows first.
@@ -52,6 +60,7 @@ impl HostDevice {
             factory: self.first.factory(),
             target: self.target,
             flash: self.flash,
+            trust_anchors: self.trust_anchor,
             log: !self.quiet,
         };
         Ok(run(&config)?)

@@ -75,3 +75,4 @@ pub use platform::{Now, Platform};
 pub use session::{Observation, Session};
 pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
+pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

@@ -25,6 +25,7 @@ fn main() {
         factory: Factory::Bootstrap(bootstrap.clone()),
         target: target.clone(),
         flash: flash.into(),
+        trust_anchors: Vec::new(),
         log: true,
     };
     let sensor = Temperature::default();

@@ -13,6 +13,7 @@ fn main() {
         factory: Factory::Bootstrap(bootstrap.clone()),
         target: target.clone(),
         flash: flash.into(),
+        trust_anchors: Vec::new(),
         log: true,
     };
     if let Err(error) = run(&config) {
