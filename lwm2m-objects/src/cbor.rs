@@ -1,5 +1,5 @@
 //! Deterministic CBOR (RFC 8949 §4.2.1): shortest heads, definite lengths. The [`Reader`]
-//! takes nothing else, and of floats and simple values only null.
+//! takes nothing else, and neither floats nor simple values.
 
 use crate::Sink;
 
@@ -110,9 +110,6 @@ impl Head {
     }
 }
 
-/// Major type and argument of the value null.
-const NULL: (u8, u64) = (7, 22);
-
 /// A cursor over deterministic CBOR.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -177,14 +174,6 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Result<&'a str> {
         let len = self.head_of(Major::Text)?;
         core::str::from_utf8(self.take(len)?).map_err(|_| CborError::Malformed)
-    }
-
-    /// The value null.
-    pub fn null(&mut self) -> Result<()> {
-        match self.head()? {
-            NULL => Ok(()),
-            _ => Err(CborError::Malformed),
-        }
     }
 
     /// Bytes read so far.
@@ -281,7 +270,7 @@ impl<S: Sink> Writer<S> {
 
     /// The value null.
     pub fn null(&mut self) -> &mut Self {
-        self.sink.write(&[NULL.0 << 5 | NULL.1 as u8]);
+        self.sink.write(&[0xf6]);
         self
     }
 

@@ -16,6 +16,7 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) http_host: Vec<String>,
     pub(super) store: Option<PathBuf>,
+    pub(super) sealing_key: Option<PathBuf>,
     pub(super) shards: Option<usize>,
     #[serde(default)]
     pub(super) bootstrap_uri: Vec<String>,

@@ -10,6 +10,7 @@ mod date;
 mod demo;
 mod device;
 mod host_device;
+mod key;
 mod model;
 mod onnx_file;
 mod out;
@@ -76,6 +77,8 @@ enum Command {
     Build(builds::Build),
     Compile(compile::Compile),
     #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
     Store(store::Keep),
     Update(update::Update),
     Rollback(update::Rollback),
@@ -127,6 +130,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             let compiler = needed(compiler)?;
             command.run(compiler)
         }
+        Command::Key(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Update(command) => command.run(),
         Command::Rollback(command) => command.run(),

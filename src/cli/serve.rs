@@ -9,13 +9,15 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::FalseyValueParser;
 
 use tinsmith_http::{self as http, App};
-use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule};
+use tinsmith_keys::Keyring;
+use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule, TrustAnchors};
 use tinsmith_server::{self as server, Config, ServerHandle};
 use tinsmith_store::{Files, Health, SledStore, Store};
-use tinsmith_update::StartJob;
+use tinsmith_update::{Sign, StartJob};
 
 use crate::Compiler;
 use crate::config_file::ConfigFile;
+use crate::key::{self, Sealing};
 use crate::out::{self, plain};
 use crate::store::problem;
 use tinsmith_build::{self as build, Builder, Zoo};
@@ -26,6 +28,9 @@ const COMPILE_LIMIT: u64 = 86_400;
 
 /// How often it is seen whether the store still works.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is seen whether keys were made or removed.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// How long what is under way may take after a signal.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -97,6 +102,8 @@ pub(super) struct Serve {
     /// Senders on this machine need not prove their address: for simulators and benchmarks.
     #[arg(long, env = "TINSMITH_TRUST_LOOPBACK", value_parser = FalseyValueParser::new())]
     trust_loopback: bool,
+    #[command(flatten)]
+    sealing: Sealing,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -110,6 +117,8 @@ pub(super) struct Choices {
     pub(super) limit: Duration,
     /// Names of the HTTP listener.
     pub(super) hosts: Vec<String>,
+    /// What seals the keys that packages are signed with.
+    pub(super) sealing: Sealing,
 }
 
 impl Default for Choices {
@@ -118,6 +127,7 @@ impl Default for Choices {
             accept_loss: false,
             limit: child::LIMIT,
             hosts: Vec::new(),
+            sealing: Sealing::default(),
         }
     }
 }
@@ -194,7 +204,10 @@ impl Serve {
             http: self.http.or(file.http).unwrap_or(standard.http),
             store: self.store.or(file.store).unwrap_or(standard.store),
             shards: self.shards.or(file.shards).unwrap_or(standard.shards),
-            bootstrap: BootstrapConfig { rules },
+            bootstrap: BootstrapConfig {
+                rules,
+                ..BootstrapConfig::default()
+            },
             limits: Limits {
                 strangers: strangers.unwrap_or(limits.strangers),
                 strangers_per_source: per_source.unwrap_or(limits.strangers_per_source),
@@ -208,6 +221,9 @@ impl Serve {
             accept_loss: self.accept_loss || file.accept_loss,
             limit,
             hosts: or(self.http_host, file.http_host),
+            sealing: Sealing {
+                sealing_key: self.sealing.sealing_key.or(file.sealing_key),
+            },
         };
         Ok((config, choices))
     }
@@ -220,6 +236,28 @@ async fn failed(store: &Arc<dyn Store>) -> String {
             return reason;
         }
         tokio::time::sleep(HEALTH_EVERY).await;
+    }
+}
+
+/// Keeps what devices get at bootstrap as the keys are: another process may change them.
+async fn tell_anchors(keys: Arc<Keyring>, anchors: TrustAnchors) {
+    loop {
+        set_anchors(&keys, &anchors);
+        tokio::time::sleep(KEYS_EVERY).await;
+    }
+}
+
+fn set_anchors(keys: &Keyring, anchors: &TrustAnchors) {
+    match keys.anchors() {
+        Ok(keys) => {
+            let encoded = keys.iter().map(|anchor| {
+                let (bytes, len) = anchor.encode();
+                bytes.get(..len).unwrap_or_default().to_vec()
+            });
+            anchors.set(encoded.collect());
+        }
+        // What was read last counts.
+        Err(error) => tracing::error!(%error, "the keys can't be read"),
     }
 }
 
@@ -249,8 +287,20 @@ pub(super) async fn start(
         version: compiler.version.to_owned(),
         limit: choices.limit,
     });
-    let builder = Builder::new(compiler, zoo.clone(), store.clone(), files.clone())
-        .context("cannot start the build service")?;
+    let keys = Arc::new(key::open(&folder, &choices.sealing)?);
+    let anchors = config.bootstrap.trust_anchors.clone();
+    // Before the first device asks.
+    set_anchors(&keys, &anchors);
+    tokio::spawn(tell_anchors(keys.clone(), anchors));
+    let signer: Arc<dyn Sign> = keys;
+    let builder = Builder::new(
+        compiler,
+        zoo.clone(),
+        store.clone(),
+        files.clone(),
+        Some(signer),
+    )
+    .context("cannot start the build service")?;
     let jobs = builder.clone();
     let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
     let address = config.http;

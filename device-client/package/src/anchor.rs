@@ -6,10 +6,8 @@
 //! P-256    {1: 2, 3: -7, -1: 1, -2: h'32 bytes', -3: h'32 bytes'}
 //! ```
 
-use lwm2m_objects::cbor::{CborError, Reader};
-use sha2::{Digest as _, Sha256};
-
 use crate::authentication::Algorithm;
+use crate::identity::sha256;
 use crate::verify::{Scheme, is_key};
 
 /// Names a key: the first 8 bytes of its COSE Key Thumbprint (RFC 9679 §3).
@@ -51,58 +49,43 @@ impl TrustAnchor {
             return None;
         }
         point.get_mut(..key.len())?.copy_from_slice(key);
+        Some(Self::named(algorithm, point))
+    }
+
+    /// Reads an encoded anchor; none if it is something else, or no key of one of the algorithms.
+    #[must_use]
+    pub fn parse(bytes: &[u8], schemes: &[Scheme]) -> Option<Self> {
+        let (anchor, rest) = Self::read(bytes, schemes)?;
+        rest.is_empty().then_some(anchor)
+    }
+
+    /// The anchor that `bytes` begins with, and what follows.
+    fn read<'b>(bytes: &'b [u8], schemes: &[Scheme]) -> Option<(Self, &'b [u8])> {
+        let algorithm = [Algorithm::EdDsa, Algorithm::Es256]
+            .into_iter()
+            .find(|algorithm| bytes.starts_with(shape(*algorithm)))?;
+        let (_, mut rest) = bytes.split_at_checked(shape(algorithm).len())?;
+        let mut point = [0; 64];
+        let halves = point.chunks_exact_mut(32).take(key_len(algorithm) / 32);
+        for (half, start) in halves.zip(HALVES) {
+            let (coordinate, more) = rest.strip_prefix(&start[..])?.split_first_chunk::<32>()?;
+            half.copy_from_slice(coordinate);
+            rest = more;
+        }
+        if !is_key(schemes, algorithm, &point) {
+            return None;
+        }
+        Some((Self::named(algorithm, point), rest))
+    }
+
+    fn named(algorithm: Algorithm, point: [u8; 64]) -> Self {
         let mut new = Self {
             algorithm,
             point,
             id: [0; 8],
         };
         new.id = new.thumbprint();
-        Some(new)
-    }
-
-    /// Reads an encoded anchor; none if it is something else, or no key of one of the algorithms.
-    #[must_use]
-    pub fn parse(bytes: &[u8], schemes: &[Scheme]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let anchor = Self::read(&mut reader, schemes).ok()??;
-        reader.is_empty().then_some(anchor)
-    }
-
-    fn read(r: &mut Reader<'_>, schemes: &[Scheme]) -> Result<Option<Self>, CborError> {
-        let members = r.map()?;
-        if r.integer()? != 1 {
-            return Ok(None);
-        }
-        let kind = r.integer()?;
-        if r.integer()? != 3 {
-            return Ok(None);
-        }
-        let algorithm = Algorithm::from_number(r.integer()?);
-        if r.integer()? != -1 {
-            return Ok(None);
-        }
-        let curve = r.integer()?;
-        let Some(algorithm) = algorithm else {
-            return Ok(None);
-        };
-        if (members, kind, curve) != shape(algorithm) {
-            return Ok(None);
-        }
-        let mut point = [0; 64];
-        let halves = point.chunks_exact_mut(32).take(key_len(algorithm) / 32);
-        for (half, label) in halves.zip([-2, -3]) {
-            if r.integer()? != label {
-                return Ok(None);
-            }
-            let bytes = r.bytes()?;
-            if bytes.len() != half.len() {
-                return Ok(None);
-            }
-            half.copy_from_slice(bytes);
-        }
-        let good = is_key(schemes, algorithm, &point);
-        let key = point.get(..key_len(algorithm)).filter(|_| good);
-        Ok(key.and_then(|key| Self::new(algorithm, key)))
+        new
     }
 
     /// Its algorithm.
@@ -133,48 +116,42 @@ impl TrustAnchor {
     #[must_use]
     pub fn encode(&self) -> ([u8; MAX_ANCHOR], usize) {
         let mut out = [0; MAX_ANCHOR];
-        let mut at = 0;
-        self.write(true, &mut |bytes| {
-            if let Some(place) = out.get_mut(at..at + bytes.len()) {
-                place.copy_from_slice(bytes);
+        let start = shape(self.algorithm);
+        out[..start.len()].copy_from_slice(start);
+        let mut len = start.len();
+        for (half, start) in self.key().chunks(32).zip(HALVES) {
+            if let Some(place) = out.get_mut(len..len + 35) {
+                place[..3].copy_from_slice(start);
+                place[3..].copy_from_slice(half);
             }
-            at += bytes.len();
-        });
-        (out, at)
+            len += 35;
+        }
+        (out, len)
     }
 
     /// COSE Key Thumbprint with SHA-256, cut: over what the key can't do without.
     fn thumbprint(&self) -> KeyId {
-        let mut hash = Sha256::new();
-        self.write(false, &mut |bytes| hash.update(bytes));
+        let [members, label, kind, ..] = *shape(self.algorithm);
+        let (mut key, len) = self.encode();
+        // In the place of the algorithm, which is not among it.
+        key[2..5].copy_from_slice(&[members - 1, label, kind]);
+        let digest = sha256(key.get(2..len).unwrap_or_default());
         let mut id = [0; 8];
-        id.copy_from_slice(&hash.finalize()[..8]);
+        id.copy_from_slice(&digest[..8]);
         id
     }
-
-    fn write(&self, with_algorithm: bool, put: &mut dyn FnMut(&[u8])) {
-        let (members, kind, curve) = shape(self.algorithm);
-        let members = members as u8 - u8::from(!with_algorithm);
-        put(&[0xa0 | members, 1, kind as u8]);
-        if with_algorithm {
-            // Of -8 and -7.
-            put(&[3, 0x20 | !self.algorithm.number() as u8]);
-        }
-        put(&[0x20, curve as u8]);
-        for (half, label) in self.key().chunks(32).zip([0x21, 0x22]) {
-            put(&[label, 0x58, 32]);
-            put(half);
-        }
-    }
 }
 
-/// Members, key type and curve of an encoded key.
-const fn shape(algorithm: Algorithm) -> (u64, i64, i64) {
+/// What an encoded key begins with: members, key type, algorithm and curve.
+const fn shape(algorithm: Algorithm) -> &'static [u8; 7] {
     match algorithm {
-        Algorithm::EdDsa => (4, 1, 6),
-        Algorithm::Es256 => (5, 2, 1),
+        Algorithm::EdDsa => b"\xa4\x01\x01\x03\x27\x20\x06",
+        Algorithm::Es256 => b"\xa5\x01\x02\x03\x26\x20\x01",
     }
 }
+
+/// What the coordinates begin with.
+const HALVES: [&[u8; 3]; 2] = [b"\x21\x58\x20", b"\x22\x58\x20"];
 
 const fn key_len(algorithm: Algorithm) -> usize {
     match algorithm {
@@ -247,15 +224,14 @@ impl Anchors {
     #[must_use]
     pub fn parse(bytes: &[u8], schemes: &[Scheme]) -> Option<Self> {
         let mut anchors = Self::EMPTY;
-        let mut reader = Reader::new(bytes);
-        let count = reader.array().ok()?;
-        if count == 0 || count > MAX_ANCHORS as u64 {
-            return None;
+        let (head, mut rest) = bytes.split_first()?;
+        let count = head.checked_sub(0x80)?;
+        while !rest.is_empty() {
+            let (anchor, more) = TrustAnchor::read(rest, schemes)?;
+            anchors.add(anchor).then_some(())?;
+            rest = more;
         }
-        for _ in 0..count {
-            anchors.add(TrustAnchor::read(&mut reader, schemes).ok()??);
-        }
-        (reader.is_empty() && u64::from(anchors.count) == count).then_some(anchors)
+        (count > 0 && anchors.count == count).then_some(anchors)
     }
 }
 

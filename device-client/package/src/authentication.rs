@@ -1,11 +1,8 @@
 //! Who signed a package: the COSE_Sign1 of the authentication wrapper (RFC 9052 §4.2, detached
 //! payload, draft-ietf-suit-manifest 8.3).
 
-use lwm2m_objects::cbor::{CborError, Reader};
-
-use crate::anchor::{Anchors, KeyId};
+use crate::anchor::{Anchors, KeyId, TrustAnchor};
 use crate::error::{PackageError, Unsupported};
-use crate::profile as p;
 use crate::verify::{Scheme, verify};
 
 /// A signature algorithm, by its COSE number (RFC 9053 §2).
@@ -27,19 +24,20 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm with a COSE number.
-    #[must_use]
-    pub fn from_number(number: i64) -> Option<Self> {
-        [Self::EdDsa, Self::Es256]
-            .into_iter()
-            .find(|algorithm| algorithm.number() == number)
+    /// Its COSE number in CBOR.
+    pub(crate) const fn encoded(self) -> u8 {
+        match self {
+            Self::EdDsa => 0x27,
+            Self::Es256 => 0x26,
+        }
     }
 
-    /// Its protected header: `{1: algorithm}`.
-    pub(crate) const fn protected(self) -> [u8; 3] {
-        match self {
-            Self::EdDsa => [0xa1, 1, 0x27],
-            Self::Es256 => [0xa1, 1, 0x26],
+    /// The algorithm with a COSE number, in CBOR.
+    pub(crate) fn from_encoded(number: u8) -> Option<Self> {
+        match number {
+            0x27 => Some(Self::EdDsa),
+            0x26 => Some(Self::Es256),
+            _ => None,
         }
     }
 }
@@ -53,6 +51,24 @@ pub struct Signature<B> {
     pub key_id: KeyId,
     /// 64 bytes: R and S of Ed25519, r and s of ECDSA.
     pub bytes: B,
+}
+
+impl Signature<[u8; 64]> {
+    /// Whether it is that of a key, of the manifest with a digest.
+    #[must_use]
+    pub fn is_of(&self, anchor: &TrustAnchor, digest: &[u8; 32], schemes: &[Scheme]) -> bool {
+        let mut anchors = Anchors::EMPTY;
+        anchors.add(*anchor);
+        let authentication = Authentication {
+            digest: *digest,
+            signature: Some(Signature {
+                algorithm: self.algorithm,
+                key_id: self.key_id,
+                bytes: &self.bytes,
+            }),
+        };
+        authentication.verify(&anchors, schemes).is_ok()
+    }
 }
 
 /// The authentication wrapper of a package whose manifest has the digest in it.
@@ -113,55 +129,36 @@ impl Authentication<'_> {
 /// Bytes of what is signed.
 pub const TO_BE_SIGNED: usize = 55;
 
-/// What is signed: the Sig_structure (RFC 9052 §4.4) around the digest of the manifest.
+/// What is signed: the Sig_structure (RFC 9052 §4.4) around the digest of the manifest, which is in
+/// it as in the wrapper; there is no external data.
 #[must_use]
 pub fn to_be_signed(algorithm: Algorithm, digest: &[u8; 32]) -> [u8; TO_BE_SIGNED] {
+    const START: &[u8; TO_BE_SIGNED - 32] =
+        b"\x84\x6aSignature1\x43\xa1\x01\x27\x40\x58\x24\x82\x2f\x58\x20";
+    const ALGORITHM: usize = 15;
     let mut bytes = [0; TO_BE_SIGNED];
-    let parts: [&[u8]; 5] = [
-        b"\x84\x6aSignature1\x43",
-        &algorithm.protected(),
-        // No external data; the payload is the digest as in the wrapper.
-        b"\x40\x58\x24",
-        b"\x82\x2f\x58\x20",
-        digest,
-    ];
-    let all = parts.iter().flat_map(|part| part.iter());
-    for (place, byte) in bytes.iter_mut().zip(all) {
-        *place = *byte;
-    }
+    let (start, end) = bytes.split_at_mut(START.len());
+    start.copy_from_slice(START);
+    start[ALGORITHM] = algorithm.encoded();
+    end.copy_from_slice(digest);
     bytes
 }
 
-/// `18([<< {1: algorithm} >>, {4: h'key id'}, null, h'signature'])`.
+/// The one form of `18([<< {1: algorithm} >>, {4: h'key id'}, null, h'signature'])`.
 pub(crate) fn signature(bytes: &[u8]) -> Result<Signature<&[u8; 64]>, Unsupported> {
-    read_signature(bytes).map_err(|_| Unsupported::Authentication)
+    read_signature(bytes).ok_or(Unsupported::Authentication)
 }
 
-fn read_signature(bytes: &[u8]) -> Result<Signature<&[u8; 64]>, CborError> {
-    let mut reader = Reader::new(bytes);
-    let r = &mut reader;
-    let same = |same: bool| {
-        if same {
-            Ok(())
-        } else {
-            Err(CborError::Malformed)
-        }
-    };
-    same(r.tag()? == p::TAG_COSE_SIGN1 && r.array()? == 4)?;
-    let protected = r.bytes()?;
-    let algorithm = [Algorithm::EdDsa, Algorithm::Es256]
-        .into_iter()
-        .find(|algorithm| algorithm.protected() == protected)
-        .ok_or(CborError::Malformed)?;
-    same(r.map()? == 1 && r.unsigned()? == p::COSE_KEY_ID)?;
-    let key_id = r.bytes()?.try_into().map_err(|_| CborError::Malformed)?;
-    r.null()?;
-    let bytes = r.bytes()?.try_into().map_err(|_| CborError::Malformed)?;
-    same(r.is_empty())?;
-    Ok(Signature {
-        algorithm,
-        key_id,
-        bytes,
+fn read_signature(bytes: &[u8]) -> Option<Signature<&[u8; 64]>> {
+    let rest = bytes.strip_prefix(b"\xd2\x84\x43\xa1\x01")?;
+    let (algorithm, rest) = rest.split_first()?;
+    let rest = rest.strip_prefix(b"\xa1\x04\x48")?;
+    let (key_id, rest) = rest.split_first_chunk()?;
+    let rest = rest.strip_prefix(b"\xf6\x58\x40")?;
+    Some(Signature {
+        algorithm: Algorithm::from_encoded(*algorithm)?,
+        key_id: *key_id,
+        bytes: rest.try_into().ok()?,
     })
 }
 

@@ -71,6 +71,7 @@ pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
 pub struct Manifest {
     /// With the head of its byte string.
     wrapped: Vec<u8>,
+    digest: [u8; 32],
     payload: u32,
 }
 
@@ -81,16 +82,24 @@ impl Manifest {
     /// A text that is too long.
     pub fn of(head: &Head<'_>) -> Result<Self, EncodeError> {
         check_texts(head)?;
+        let wrapped = Writer::new(Vec::new()).bytes(&manifest(head)).take();
         Ok(Self {
-            wrapped: Writer::new(Vec::new()).bytes(&manifest(head)).take(),
+            digest: sha256(&wrapped),
+            wrapped,
             payload: head.size,
         })
+    }
+
+    /// Its SHA-256, with the head of its byte string.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// The bytes that are to be signed.
     #[must_use]
     pub fn to_be_signed(&self, algorithm: Algorithm) -> [u8; TO_BE_SIGNED] {
-        to_be_signed(algorithm, &sha256(&self.wrapped))
+        to_be_signed(algorithm, &self.digest)
     }
 
     /// Everything before the payload; the package is this and then the payload's bytes.
@@ -99,7 +108,7 @@ impl Manifest {
         let mut authentication = Writer::new(Vec::new());
         authentication
             .array(1 + u64::from(signature.is_some()))
-            .bytes(&suit_digest(&sha256(&self.wrapped)));
+            .bytes(&suit_digest(&self.digest));
         if let Some(signature) = signature {
             authentication.bytes(&sign1(signature));
         }
@@ -123,7 +132,7 @@ fn sign1(signature: &Signature<[u8; 64]>) -> Vec<u8> {
     Writer::new(Vec::new())
         .tag(p::TAG_COSE_SIGN1)
         .array(4)
-        .bytes(&signature.algorithm.protected())
+        .bytes(&[0xa1, 1, signature.algorithm.encoded()])
         .map(1)
         .unsigned(p::COSE_KEY_ID)
         .bytes(&signature.key_id)

@@ -84,6 +84,7 @@ impl Demo {
                     lifetime: 60,
                     ..Rule::default()
                 }],
+                ..BootstrapConfig::default()
             },
             ..Config::default()
         };

@@ -13,11 +13,12 @@ mod targets {
     pub(crate) mod package;
     pub(crate) mod samples;
     pub(crate) mod server_shard;
+    pub(crate) mod signature;
 }
 
 use targets::{
     client_device, coap_endpoint, coap_message, formats, link, module, package, samples,
-    server_shard,
+    server_shard, signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -37,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("senml_cbor", formats::senml_cbor),
     ("senml_json", formats::senml_json),
     ("server_shard", server_shard::run),
+    ("signature", signature::run),
     ("text", formats::text),
     ("tlv", formats::tlv),
 ];

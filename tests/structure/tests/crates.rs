@@ -67,6 +67,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
     ),
     (
+        "tinsmith-keys",
+        &["lwm2m-objects", "tinsmith-order", "tinsmith-package"],
+    ),
+    (
         "tinsmith-update",
         &[
             "lwm2m-objects",
@@ -145,6 +149,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-digest",
             "tinsmith-http",
             "tinsmith-inference",
+            "tinsmith-keys",
             "tinsmith-lwm2m",
             "tinsmith-samples",
             "tinsmith-server",

@@ -68,8 +68,11 @@ impl<'a> Trust<'a> {
         }
         self.sequence = r.u64()?;
         for _ in 0..r.u8()? {
-            let algorithm = Algorithm::from_number(-i64::from(r.u8()?))?;
-            let anchor = TrustAnchor::new(algorithm, r.short()?)?;
+            let key = r.short()?;
+            let anchor = match key.len() {
+                32 => TrustAnchor::new(Algorithm::EdDsa, key),
+                _ => TrustAnchor::new(Algorithm::Es256, key),
+            }?;
             self.anchors.add(anchor).then_some(())?;
         }
         Some(())
@@ -81,7 +84,6 @@ impl<'a> Trust<'a> {
         w.u64(self.sequence);
         w.u8(self.anchors.len() as u8);
         for anchor in self.anchors.iter() {
-            w.u8(anchor.algorithm().number().unsigned_abs() as u8);
             w.short(anchor.key());
         }
         w.finish()
