@@ -5,7 +5,7 @@
 #
 #   ./test.sh           everything; installs missing Debian packages if it may
 #   ./test.sh --quick   format, structure, lints and the workspace's tests only; what needs a tool
-#                       that is missing (QEMU, Java) is skipped and says so
+#                       that is missing (QEMU, Java, servers for DTLS) is skipped and says so
 #   ./test.sh --long    everything with larger numbers: a thousand kills, hundreds of power cuts,
 #                       10,000 random layers, 100,000 seeds, floods, half an hour of fuzzing for
 #                       each target. Takes hours. A number that is in the environment already stays
@@ -80,6 +80,9 @@ missing_packages() {
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
+    [ -n "$quick" ] || have openssl || echo openssl
+    [ -n "$quick" ] || have gnutls-serv || echo gnutls-bin
+    [ -n "$quick" ] || have coap-server-openssl || echo libcoap3-bin
     [ -n "$quick" ] || have llvm-objdump && have llvm-symbolizer || echo llvm
 }
 
@@ -132,7 +135,8 @@ if [ -z "$quick" ]; then
     # and `build` they have a heap.
     for target in "${targets[@]}"; do
         step "no_std: $target"
-        for crate in lwm2m-objects tinsmith-coap tinsmith-package tinsmith-module tinsmith-client; do
+        for crate in lwm2m-objects tinsmith-coap tinsmith-dtls tinsmith-package tinsmith-module \
+            tinsmith-client; do
             cargo build --locked --release -p "$crate" --no-default-features --target "$target"
         done
         for heap in lwm2m-objects/alloc tinsmith-package/alloc tinsmith-module/build; do
@@ -171,7 +175,7 @@ fi
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
 
-# Tests that need Java, Maven or QEMU fail instead of being skipped.
+# Tests that need Java, Maven, QEMU or others' DTLS servers fail instead of being skipped.
 if [ -z "$quick" ]; then
     export TINSMITH_REQUIRE_TOOLS=1
 fi

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::process::{Device, Server, wait};
+use common::process::{Device, Server, agent, wait};
 use serde_json::{Value, json};
 
 #[test]
@@ -99,7 +99,7 @@ fn what_is_asked_of_an_absent_device_waits_for_it() {
         .ask("GET", "requests/7", &Value::Null)
         .expect("an answer");
     assert_eq!(status, 404);
-    let metrics = ureq::get(format!("{}/metrics", server.url()));
+    let metrics = agent().get(format!("{}/metrics", server.url()));
     let mut metrics = metrics.call().expect("an answer");
     let metrics = metrics.body_mut().read_to_string().expect("text");
     for line in [

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::process::{Device, Server, run};
+use common::process::{Device, Server, TOKEN, run};
 use serde_json::{Value, json};
 
 /// A server with a device that has registered.
@@ -51,7 +51,7 @@ fn connect(to: SocketAddr) -> TcpStream {
 fn raw(to: SocketAddr, head: &str, body: &[u8]) -> (u16, String) {
     let mut stream = connect(to);
     let head = format!(
-        "{}\r\nConnection: close\r\n\r\n",
+        "{}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n",
         head.replace('\n', "\r\n")
     );
     stream.write_all(head.as_bytes()).expect("it is taken");
@@ -258,7 +258,7 @@ fn bodies_that_do_not_come_are_not_waited_for() {
     let to = server.http;
     let mut stream = connect(to);
     let head = format!(
-        "PUT /api/v1/devices/x/model HTTP/1.1\r\nHost: {to}\r\n\
+        "PUT /api/v1/devices/x/model HTTP/1.1\r\nHost: {to}\r\nAuthorization: Bearer {TOKEN}\r\n\
          Content-Type: application/json\r\nContent-Length: 30\r\n\r\n{{"
     );
     stream.write_all(head.as_bytes()).expect("it is taken");
@@ -282,7 +282,7 @@ fn what_is_too_long_is_never_in_memory() {
             scope.spawn(|| {
                 let mut stream = connect(to);
                 let head = format!(
-                    "POST /api/v1/devices/x/infer HTTP/1.1\r\n{host}\r\n{json}\r\n\
+                    "POST /api/v1/devices/x/infer HTTP/1.1\r\n{host}\r\nAuthorization: Bearer {TOKEN}\r\n{json}\r\n\
                      Transfer-Encoding: chunked\r\n\r\n"
                 );
                 stream.write_all(head.as_bytes()).expect("it is taken");
@@ -314,7 +314,7 @@ fn what_is_too_long_is_never_in_memory() {
     // An upload of 250 MB.
     let mut stream = connect(to);
     let head = format!(
-        "POST /api/v1/models HTTP/1.1\r\n{host}\r\nTransfer-Encoding: chunked\r\n\
+        "POST /api/v1/models HTTP/1.1\r\n{host}\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\
          Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("it is taken");
@@ -346,7 +346,7 @@ fn the_head_of_a_part_ends_somewhere() {
     for start in ["", part, "--b"] {
         let mut stream = connect(to);
         let head = format!(
-            "POST /api/v1/models HTTP/1.1\r\nHost: {to}\r\nTransfer-Encoding: chunked\r\n\
+            "POST /api/v1/models HTTP/1.1\r\nHost: {to}\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\
              Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).expect("it is taken");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::process::{Device, Process, Server, run, serve, tinsmith, wait, write};
+use common::process::{Device, Process, Server, agent, run, serve, tinsmith, wait, write};
 use serde_json::{Value, json};
 
 fn text(bytes: &[u8]) -> String {
@@ -463,7 +463,10 @@ fn what_happens_is_logged_counted_and_watched() {
     good(&update);
 
     let get = |path: &str| {
-        let mut response = ureq::get(format!("{url}{path}")).call().expect("an answer");
+        let mut response = agent()
+            .get(format!("{url}{path}"))
+            .call()
+            .expect("an answer");
         response.body_mut().read_to_string().expect("text")
     };
     assert!(get("/healthz").contains("ok"));

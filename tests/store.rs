@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::process::{Process, Server, run, serve, wait};
+use common::process::{Process, Server, agent, run, serve, wait};
 use serde_json::{Value, json};
 
 fn copy(from: &Path, to: &Path) {
@@ -38,7 +38,11 @@ fn lost_commits_are_told_and_accepted_only_when_said() {
     let mut server = Server::start(&store, &[]);
     server.want("a", "motion");
     server.kill();
-    copy(&store.join("records"), &folder.path().join("old"));
+    let old = folder.path().join("old");
+    let parts = ["records", "journal"];
+    for part in parts {
+        copy(&store.join(part), &old.join(part));
+    }
     server.restart();
     server.want("b", "motion");
     let busy = run(&["store", "check", "--store", &name]);
@@ -47,8 +51,10 @@ fn lost_commits_are_told_and_accepted_only_when_said() {
     server.kill();
     assert!(run(&["store", "check", "--store", &name]).status.success());
 
-    std::fs::remove_dir_all(store.join("records")).expect("it is there");
-    copy(&folder.path().join("old"), &store.join("records"));
+    for part in parts {
+        std::fs::remove_dir_all(store.join(part)).expect("it is there");
+        copy(&old.join(part), &store.join(part));
+    }
     let check = run(&["store", "check", "--json", "--store", &name]);
     assert!(!check.status.success());
     let report: Value = serde_json::from_slice(&check.stdout).expect("JSON");
@@ -176,10 +182,7 @@ fn a_full_disk_is_told_once_and_survived() {
     let addresses: Value = serde_json::from_str(&line).expect("one line of JSON");
     let url = format!("http://{}", addresses["http"].as_str().expect("an address"));
     let want = |device: &str| {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
+        let agent = agent();
         let path = format!("{url}/api/v1/devices/{device}/model");
         let answer = agent
             .put(path)

@@ -15,6 +15,15 @@ pub(super) struct ConfigFile {
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,
+    pub(super) http_cert: Option<PathBuf>,
+    pub(super) http_key: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) http_plain: bool,
+    pub(super) http_rate: Option<u32>,
+    pub(super) http_wrong_tokens: Option<u32>,
+    #[serde(default)]
+    pub(super) metrics_open: bool,
+    pub(super) audit: Option<u64>,
     pub(super) store: Option<PathBuf>,
     pub(super) sealing_key: Option<PathBuf>,
     pub(super) shards: Option<usize>,

@@ -25,6 +25,29 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + next, month, date)
 }
 
+/// The inverse of [`date`]: a date, and perhaps a time without fractions.
+pub(super) fn parse_date(text: &str) -> Option<u64> {
+    let (day, time) = text
+        .trim_end_matches('Z')
+        .split_once('T')
+        .unwrap_or((text, "00:00:00"));
+    let [year, month, date] = numbers(day, '-')?;
+    let [hour, minute, second] = numbers(time, ':')?;
+    if !(1970..=9999).contains(&year) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // A year has at most so many days before it.
+    let first = (year - 1970) * 365;
+    let mut days = first..first + 3000;
+    let days = days.find(|days| civil(*days) == (year, month, date))?;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
+fn numbers(text: &str, between: char) -> Option<[u64; 3]> {
+    let all: Option<Vec<u64>> = text.split(between).map(|part| part.parse().ok()).collect();
+    all?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +65,19 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00.007Z"),
         ] {
             assert_eq!(date(s * 1000 + 7), text);
+            let whole = text.replace(".007Z", "Z");
+            assert_eq!(parse_date(&whole), Some(s * 1000), "{whole}");
+        }
+        assert_eq!(parse_date("2024-02-29"), Some(1_709_164_800_000));
+        for wrong in [
+            "2023-02-29",
+            "2024-13-01",
+            "2024-02-29T24:00:00Z",
+            "1969-12-31",
+            "x",
+            "",
+        ] {
+            assert_eq!(parse_date(wrong), None, "{wrong}");
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use tinsmith_board_host::read_anchor;
 use tinsmith_keys::{Algorithm, Entry, Keyring, Master, Origin};
+use tinsmith_store::private;
 
 use crate::date::date;
 use crate::out;
@@ -115,7 +116,7 @@ impl From<Kind> for Algorithm {
 
 /// The keys of a store; the first one is made if there is none.
 pub(super) fn open(store: &Path, sealing: &Sealing) -> Result<Keyring> {
-    std::fs::create_dir_all(store)
+    private::folder(store)
         .with_context(|| format!("cannot make the folder {}", store.display()))?;
     let master = match std::env::var(SECRET) {
         Ok(secret) => Master::parse(&secret, SECRET),

@@ -1,6 +1,8 @@
 //! The command line: one file per command.
 
 mod api;
+mod audit;
+mod bearer;
 mod builds;
 mod compile;
 mod compile_child;
@@ -11,12 +13,15 @@ mod demo;
 mod device;
 mod host_device;
 mod key;
+mod login;
 mod model;
 mod onnx_file;
 mod out;
 mod serve;
 mod store;
 mod table;
+mod token;
+mod trust;
 mod update;
 
 pub use out::failed;
@@ -80,6 +85,10 @@ enum Command {
     Key(key::Key),
     #[command(subcommand)]
     Store(store::Keep),
+    #[command(subcommand)]
+    Token(token::Token),
+    Login(login::Login),
+    Audit(audit::Audit),
     Update(update::Update),
     Rollback(update::Rollback),
     Cancel(update::Cancel),
@@ -132,6 +141,9 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
         }
         Command::Key(command) => command.run(),
         Command::Store(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Login(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Update(command) => command.run(),
         Command::Rollback(command) => command.run(),
         Command::Cancel(command) => command.run(),

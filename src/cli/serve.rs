@@ -1,36 +1,31 @@
 //! `tinsmith serve`.
 
+mod announce;
+mod signing;
+mod start;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::FalseyValueParser;
-
-use tinsmith_http::{self as http, App};
-use tinsmith_keys::Keyring;
-use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule, TrustAnchors};
-use tinsmith_server::{self as server, Config, ServerHandle};
-use tinsmith_store::{Files, Health, SledStore, Store};
-use tinsmith_update::{Sign, StartJob};
+use tinsmith_access::audit::MAX_KEPT;
+use tinsmith_build_job::child;
+use tinsmith_http::{self as http, TlsFiles};
+use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule};
+use tinsmith_server::{self as server, Config};
 
 use crate::Compiler;
 use crate::config_file::ConfigFile;
-use crate::key::{self, Sealing};
-use crate::out::{self, plain};
-use crate::store::problem;
-use tinsmith_build::{self as build, Builder, Zoo};
-use tinsmith_build_job::child;
+use crate::key::Sealing;
+
+use announce::announce;
+use start::failed;
+pub(super) use start::{Choices, Running, runtime, start};
 
 /// The longest that a build may take (s).
 const COMPILE_LIMIT: u64 = 86_400;
-
-/// How often it is seen whether the store still works.
-const HEALTH_EVERY: Duration = Duration::from_millis(500);
-
-/// How often it is seen whether keys were made or removed.
-const KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// How long what is under way may take after a signal.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -53,7 +48,8 @@ pub(super) struct Serve {
     /// 0.0.0.0:5783]
     #[arg(long, env = "TINSMITH_BOOTSTRAP", value_name = "ADDR")]
     bootstrap: Option<SocketAddr>,
-    /// HTTP listener. There is no login yet: keep it on loopback. [default: 127.0.0.1:8080]
+    /// HTTP listener. On another address than loopback it needs --http-cert and --http-key, or
+    /// --http-plain. [default: 127.0.0.1:8080]
     #[arg(long, env = "TINSMITH_HTTP", value_name = "ADDR")]
     http: Option<SocketAddr>,
     /// A name under which operators reach the HTTP listener, besides localhost, its address and
@@ -65,6 +61,30 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     http_host: Vec<String>,
+    /// Speak HTTPS: a PEM file with the certificate, then those of the authorities between. When it
+    /// is replaced, the new one is taken.
+    #[arg(long, env = "TINSMITH_HTTP_CERT", value_name = "FILE")]
+    http_cert: Option<PathBuf>,
+    /// A PEM file with the private key of --http-cert.
+    #[arg(long, env = "TINSMITH_HTTP_KEY", value_name = "FILE")]
+    http_key: Option<PathBuf>,
+    /// Speak plain HTTP on other addresses than loopback too, where everybody on the way reads the
+    /// tokens: behind a proxy that speaks HTTPS.
+    #[arg(long, env = "TINSMITH_HTTP_PLAIN", value_parser = FalseyValueParser::new())]
+    http_plain: bool,
+    /// Requests in a second of one token, and of one address that shows none; twice as many at
+    /// once. [default: 500]
+    #[arg(long, env = "TINSMITH_HTTP_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    http_rate: Option<u32>,
+    /// Wrong tokens in a minute of one IPv4 address or IPv6 /64. [default: 30]
+    #[arg(long, env = "TINSMITH_HTTP_WRONG_TOKENS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    http_wrong_tokens: Option<u32>,
+    /// Give /metrics to who shows no token.
+    #[arg(long, env = "TINSMITH_METRICS_OPEN", value_parser = FalseyValueParser::new())]
+    metrics_open: bool,
+    /// Entries that are kept of the audit log. [default: 10000]
+    #[arg(long, env = "TINSMITH_AUDIT", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_KEPT))]
+    audit: Option<u64>,
     /// Folder of the store. [default: tinsmith-data]
     #[arg(long, env = "TINSMITH_STORE", value_name = "DIR")]
     store: Option<PathBuf>,
@@ -107,36 +127,6 @@ pub(super) struct Serve {
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// What is chosen about a start, beside the server's configuration.
-pub(super) struct Choices {
-    /// Whether a store that has lost something is opened.
-    pub(super) accept_loss: bool,
-    /// How long a build may take.
-    pub(super) limit: Duration,
-    /// Names of the HTTP listener.
-    pub(super) hosts: Vec<String>,
-    /// What seals the keys that packages are signed with.
-    pub(super) sealing: Sealing,
-}
-
-impl Default for Choices {
-    fn default() -> Self {
-        Self {
-            accept_loss: false,
-            limit: child::LIMIT,
-            hosts: Vec::new(),
-            sealing: Sealing::default(),
-        }
-    }
-}
-
-/// A server with everything around it.
-pub(super) struct Running {
-    pub(super) server: ServerHandle,
-    pub(super) zoo: Arc<Zoo>,
-    pub(super) http: SocketAddr,
 }
 
 impl Serve {
@@ -217,10 +207,48 @@ impl Serve {
             history: self.history.or(file.history).unwrap_or(standard.history),
             ..Config::default()
         };
+        let tls = match (
+            self.http_cert.or(file.http_cert),
+            self.http_key.or(file.http_key),
+        ) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => bail!("--http-cert and --http-key are given together, or neither"),
+        };
+        if tls.is_none() && !config.http.ip().is_loopback() {
+            let address = config.http;
+            if !(self.http_plain || file.http_plain) {
+                bail!(
+                    "--http {address} can be reached from other machines: give --http-cert and \
+                     --http-key for HTTPS, or --http-plain if a proxy in front speaks it"
+                );
+            }
+            tracing::warn!(
+                "HTTP on {address} is not encrypted: whoever is on the way reads the tokens"
+            );
+        }
+        let doors = http::Choices::default();
+        let positive = |name: &str, value: Option<u32>, or: u32| match value {
+            Some(0) => Err(anyhow!("{name} must be at least 1")),
+            value => Ok(value.unwrap_or(or)),
+        };
+        let wrong = self.http_wrong_tokens.or(file.http_wrong_tokens);
+        let audit = self.audit.or(file.audit).unwrap_or(doors.audit);
+        if !(1..=MAX_KEPT).contains(&audit) {
+            bail!("audit must be 1 to {MAX_KEPT} entries");
+        }
+        let doors = http::Choices {
+            rate: positive("http-rate", self.http_rate.or(file.http_rate), doors.rate)?,
+            wrong: positive("http-wrong-tokens", wrong, doors.wrong)?,
+            open_metrics: self.metrics_open || file.metrics_open,
+            audit,
+        };
         let choices = Choices {
             accept_loss: self.accept_loss || file.accept_loss,
             limit,
             hosts: or(self.http_host, file.http_host),
+            tls,
+            doors,
             sealing: Sealing {
                 sealing_key: self.sealing.sealing_key.or(file.sealing_key),
             },
@@ -229,163 +257,8 @@ impl Serve {
     }
 }
 
-/// Waits until the store can't be used in this process any more. Who supervises it starts another.
-async fn failed(store: &Arc<dyn Store>) -> String {
-    loop {
-        if let Health::Failed(reason) = store.health() {
-            return reason;
-        }
-        tokio::time::sleep(HEALTH_EVERY).await;
-    }
-}
-
-/// Keeps what devices get at bootstrap as the keys are: another process may change them.
-async fn tell_anchors(keys: Arc<Keyring>, anchors: TrustAnchors) {
-    loop {
-        set_anchors(&keys, &anchors);
-        tokio::time::sleep(KEYS_EVERY).await;
-    }
-}
-
-fn set_anchors(keys: &Keyring, anchors: &TrustAnchors) {
-    match keys.anchors() {
-        Ok(keys) => {
-            let encoded = keys.iter().map(|anchor| {
-                let (bytes, len) = anchor.encode();
-                bytes.get(..len).unwrap_or_default().to_vec()
-            });
-            anchors.set(encoded.collect());
-        }
-        // What was read last counts.
-        Err(error) => tracing::error!(%error, "the keys can't be read"),
-    }
-}
-
 fn or(list: Vec<String>, other: Vec<String>) -> Vec<String> {
     if list.is_empty() { other } else { list }
-}
-
-/// Starts a server with store, zoo, builder and HTTP.
-pub(super) async fn start(
-    config: Config,
-    choices: Choices,
-    compiler: Option<Compiler>,
-) -> Result<Running> {
-    let folder = config.store.clone();
-    let open = || format!("cannot open the store in {}", folder.display());
-    let opened = if choices.accept_loss {
-        SledStore::open_with_loss(&folder)
-    } else {
-        SledStore::open(&folder)
-    };
-    let store: Arc<dyn Store> = Arc::new(opened.map_err(|error| problem(&folder, &error))?);
-    let files = Files::open(&folder.join("files")).with_context(open)?;
-    let zoo = Arc::new(Zoo::open(store.clone(), files.clone()).await?);
-    let exe = std::env::current_exe().context("cannot find this program's own file")?;
-    let compiler = compiler.map(|compiler| build::Compiler {
-        exe,
-        version: compiler.version.to_owned(),
-        limit: choices.limit,
-    });
-    let keys = Arc::new(key::open(&folder, &choices.sealing)?);
-    let anchors = config.bootstrap.trust_anchors.clone();
-    // Before the first device asks.
-    set_anchors(&keys, &anchors);
-    tokio::spawn(tell_anchors(keys.clone(), anchors));
-    let signer: Arc<dyn Sign> = keys;
-    let builder = Builder::new(
-        compiler,
-        zoo.clone(),
-        store.clone(),
-        files.clone(),
-        Some(signer),
-    )
-    .context("cannot start the build service")?;
-    let jobs = builder.clone();
-    let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
-    let address = config.http;
-    let scratch = folder.join("incoming");
-    std::fs::create_dir_all(&scratch).with_context(open)?;
-    let server = server::start(config, store, start_job)
-        .await
-        .map_err(|error| match &error {
-            server::StartError::Bind { .. } => {
-                anyhow!("{error}; choose another address with --coap or --bootstrap")
-            }
-            _ => error.into(),
-        })?;
-    let app = App {
-        server: server.clone(),
-        zoo: zoo.clone(),
-        zoo_turn: Arc::default(),
-        builder,
-        files,
-        scratch,
-    };
-    let http = http::serve(
-        &http::Config {
-            address,
-            hosts: choices.hosts,
-        },
-        app,
-    )
-    .await
-    .map_err(|error| anyhow!("cannot listen on {address}: {error}; choose another with --http"))?;
-    Ok(Running { server, zoo, http })
-}
-
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-}
-
-fn announce(running: &Running, store: &std::path::Path, json: bool) -> Result<()> {
-    let addresses = running.server.addresses();
-    if json {
-        let line = serde_json::json!({
-            "coap": addresses.coap.to_string(),
-            "bootstrap": addresses.bootstrap.map(|a| a.to_string()),
-            "http": running.http.to_string(),
-            "store": store,
-        });
-        return out::print(&format!("{line}\n"));
-    }
-    let mut text = format!("tinsmith {}\n", env!("CARGO_PKG_VERSION"));
-    let mut line = |line: String| {
-        text.push_str(&plain(&line));
-        text.push('\n');
-    };
-    line(format!(
-        "  devices register at   {}",
-        reached(addresses.coap)
-    ));
-    if let Some(bootstrap) = addresses.bootstrap {
-        line(format!("  devices bootstrap at  {}", reached(bootstrap)));
-    }
-    line(format!("  operators use         http://{}", running.http));
-    line(format!("  everything is kept in {}", store.display()));
-    text.push_str(
-        "\nNext:\n\
-         \x20 tinsmith model list                    what can be installed\n\
-         \x20 tinsmith device list                   who is there\n\
-         \x20 tinsmith update DEVICE --model motion  build, send, try and commit\n",
-    );
-    if running.http.port() != 8080 {
-        let http = running.http;
-        text.push_str(&format!("(with --server http://{http} behind each)\n"));
-    }
-    out::print(&text)
-}
-
-/// A CoAP listener as a device would write it.
-fn reached(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        let port = address.port();
-        return format!("coap://ADDRESS:{port} (every address of this machine)");
-    }
-    format!("coap://{address}")
 }
 
 #[cfg(test)]
@@ -396,10 +269,13 @@ mod tests {
     fn the_help_tells_the_true_defaults() {
         use clap::Args;
         let command = Serve::augment_args(clap::Command::new("serve"));
-        let limits = Limits::default();
+        let (limits, doors) = (Limits::default(), http::Choices::default());
         for (option, value) in [
             ("history", Config::default().history as u64),
             ("compile_limit", child::LIMIT.as_secs()),
+            ("http_rate", u64::from(doors.rate)),
+            ("http_wrong_tokens", u64::from(doors.wrong)),
+            ("audit", doors.audit),
             ("max_unproven", limits.strangers as u64),
             (
                 "max_unproven_per_source",

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use tinsmith_store::archive::{self, Records, Summary};
-use tinsmith_store::{Files, SledStore, Store, StoreError};
+use tinsmith_store::{Files, SledStore, Store, StoreError, private};
 
 use super::api::Server;
 
@@ -30,12 +30,10 @@ pub(super) enum Keep {
     },
     /// Write everything into one file: of a running server, or with --store of one that does not
     /// run.
+    #[command(mut_arg("store", |store| store.help("Folder of the store of a server that does not run")))]
     Backup {
         /// The file to write.
         file: PathBuf,
-        /// Folder of the store of a server that does not run.
-        #[arg(long, value_name = "DIR")]
-        store: Option<PathBuf>,
         #[command(flatten)]
         server: Server,
         /// Print JSON.
@@ -61,10 +59,10 @@ impl Keep {
             Self::Check { store, json } => check(&store, json),
             Self::Backup {
                 file,
-                store,
-                server,
+                mut server,
                 json,
             } => {
+                let store = server.store.take();
                 let part = file.with_extension("part");
                 let made = backup(&part, store.as_deref(), &server);
                 let summary = made.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
@@ -132,7 +130,7 @@ fn check(folder: &Path, json: bool) -> Result<()> {
 /// Writes the archive to `part`, and reads it to its end.
 fn backup(part: &Path, store: Option<&Path>, server: &Server) -> Result<Summary> {
     let write = || format!("cannot write {}", part.display());
-    let mut out = BufWriter::new(File::create(part).with_context(write)?);
+    let mut out = BufWriter::new(private::file(part).with_context(write)?);
     let mut damaged = 0;
     match store {
         Some(folder) => {

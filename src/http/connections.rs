@@ -16,9 +16,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tower::ServiceExt;
+
+use crate::doors::Connection;
+use crate::tls::Tls;
 
 /// Most connections at once.
 const MAX: usize = 512;
@@ -30,7 +35,12 @@ const HEAD_BYTES: usize = 32 << 10;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` is there.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
     let table = Table::new(MAX);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -39,8 +49,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "an HTTP connection can't be accepted");
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -50,22 +60,42 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         if let Some(place) = table.enter() {
             let router = router.clone();
             let watcher = graceful.watcher();
-            tokio::spawn(connection(stream, router, Arc::new(place), watcher));
+            let place = Arc::new(place);
+            let _ = stream.set_nodelay(true);
+            let acceptor = tls.as_ref().map(Tls::acceptor);
+            let tls = acceptor.is_some();
+            let from = Connection { peer, tls };
+            tokio::spawn(async move {
+                let Some(acceptor) = acceptor else {
+                    return connection(stream, from, router, place, watcher).await;
+                };
+                let closed = place.clone();
+                let greeted = tokio::select! {
+                    () = closed.closed.notified() => return,
+                    greeted = timeout(HEAD, acceptor.accept(stream)) => greeted,
+                };
+                match greeted {
+                    Ok(Ok(stream)) => connection(stream, from, router, place, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS"),
+                    Err(_) => tracing::debug!(%peer, "no TLS in time"),
+                }
+            });
         }
     }
     drop(listener);
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
-async fn connection(
-    stream: TcpStream,
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    from: Connection,
     router: Router,
     place: Arc<Place>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
-    let _ = stream.set_nodelay(true);
     let own = place.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(from);
         let work = place.clone().work();
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {

@@ -1,19 +1,18 @@
 //! Errors as clients see them.
 
+mod of;
+
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::multipart::{MultipartError, MultipartRejection};
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::http::StatusCode;
-use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use tinsmith_build::ZooError;
-use tinsmith_inference::InferenceError;
+use tinsmith_access::Role;
 use tinsmith_lwm2m::Outcome;
-use tinsmith_server::NoAnswer;
-use tinsmith_store::StoreError;
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -21,25 +20,52 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// Seconds until it is worth while to ask again.
+    retry: Option<u64>,
 }
 
+/// The code of an error, beside its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Code(pub(crate) &'static str);
+
 impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (message, retry) = (message.into(), None);
+        Self {
+            status,
+            code,
+            message,
+            retry,
+        }
+    }
+
+    /// No key, or one that opens nothing.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// Who asks may not do this.
+    pub fn forbidden(name: &str, has: Role, needed: Role) -> Self {
+        let message = format!("this needs the role {needed}; token '{name}' is a {has}");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// Too much is asked, or too many wrong keys are tried.
+    pub fn too_many(seconds: u64) -> Self {
+        let message = format!("too many requests; again in {seconds} s");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message);
+        let retry = Some(seconds);
+        Self { retry, ..error }
+    }
+
     /// The request can't be understood.
     pub fn bad_request(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "bad_request",
-            message: message.into(),
-        }
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
     /// No such thing.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            code: "not_found",
-            message: message.into(),
-        }
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
     /// What it says.
@@ -55,22 +81,22 @@ impl ApiError {
     /// It was sent to another server, or by a page that calls this server by a name of its own.
     pub fn misdirected(host: &str) -> Self {
         let host: String = host.chars().take(80).collect();
-        Self {
-            status: StatusCode::MISDIRECTED_REQUEST,
-            code: "unknown_host",
-            message: format!(
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "unknown_host",
+            format!(
                 "this server is not called '{host}'; if it is, start it with --http-host {host}"
             ),
-        }
+        )
     }
 
     /// A page of another site sent it.
     pub fn foreign() -> Self {
-        Self {
-            status: StatusCode::FORBIDDEN,
-            code: "foreign_origin",
-            message: "a page of another site can't change anything here".to_owned(),
-        }
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "foreign_origin",
+            "a page of another site can't change anything here".to_owned(),
+        )
     }
 
     /// The body has more bytes than the route takes.
@@ -80,61 +106,46 @@ impl ApiError {
 
     /// Part of the body has too many bytes.
     pub(crate) fn part_too_large(message: String) -> Self {
-        Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: "too_large",
-            message,
-        }
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
     /// The body is of another kind.
     pub fn media_type(expected: &str) -> Self {
-        Self {
-            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            code: "media_type",
-            message: format!("the body must be sent with content-type: {expected}"),
-        }
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            format!("the body must be sent with content-type: {expected}"),
+        )
     }
 
     /// The body does not come.
     pub fn slow() -> Self {
-        Self {
-            status: StatusCode::REQUEST_TIMEOUT,
-            code: "slow",
-            message: "the body did not come in time".to_owned(),
-        }
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow",
+            "the body did not come in time".to_owned(),
+        )
     }
 
     /// What is promised now can't be kept.
     pub fn unready(message: String) -> Self {
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            code: "not_ready",
-            message,
-        }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
     }
 
     /// The disk failed.
     pub fn disk(error: &std::io::Error) -> Self {
         let full = error.kind() == std::io::ErrorKind::StorageFull;
-        Self {
-            status: if full {
-                StatusCode::INSUFFICIENT_STORAGE
-            } else {
-                StatusCode::INTERNAL_SERVER_ERROR
-            },
-            code: "storage",
-            message: format!("cannot be kept: {error}"),
-        }
+        let status = if full {
+            StatusCode::INSUFFICIENT_STORAGE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        Self::new(status, "storage", format!("cannot be kept: {error}"))
     }
 
     /// It can't be done as things stand.
     pub fn conflict(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::CONFLICT,
-            code: "conflict",
-            message: message.into(),
-        }
+        Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
     /// Somebody needs what is to be removed.
@@ -147,23 +158,23 @@ impl ApiError {
 
     /// The server's own disk.
     pub fn storage(error: &dyn std::fmt::Display) -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            code: "storage",
-            message: error.to_string(),
-        }
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "storage",
+            error.to_string(),
+        )
     }
 
     /// What is stored of a device can't be read, so nothing can be decided about it.
     pub fn unreadable(endpoint: &str, reason: &str) -> Self {
-        Self {
-            status: StatusCode::CONFLICT,
-            code: "unreadable",
-            message: format!(
+        Self::new(
+            StatusCode::CONFLICT,
+            "unreadable",
+            format!(
                 "what is stored of the updates of '{endpoint}' can't be read and is left as it \
                  is: {reason}"
             ),
-        }
+        )
     }
 
     /// No device of that name.
@@ -252,79 +263,7 @@ impl ApiError {
                 "the device gave an answer of another kind than the request's".to_owned(),
             ),
         };
-        Self {
-            status,
-            code,
-            message,
-        }
-    }
-}
-
-impl From<NoAnswer> for ApiError {
-    fn from(error: NoAnswer) -> Self {
-        let (status, code) = match error {
-            NoAnswer::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            NoAnswer::Full => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
-            NoAnswer::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
-        };
-        Self {
-            status,
-            code,
-            message: error.to_string(),
-        }
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full => NoAnswer::Full.into(),
-            error => ApiError::storage(&error),
-        }
-    }
-}
-
-impl From<InferenceError> for ApiError {
-    fn from(error: InferenceError) -> Self {
-        match error {
-            InferenceError::NoAnswer(error) => error.into(),
-            InferenceError::Device { outcome, .. } => ApiError::device(outcome),
-            InferenceError::Size(_) => ApiError::bad_request(error.to_string()),
-            InferenceError::NoModel | InferenceError::Changed => {
-                ApiError::conflict(error.to_string())
-            }
-            InferenceError::Descriptor(_)
-            | InferenceError::Tensors { .. }
-            | InferenceError::Missing(_) => ApiError::device(Outcome::Malformed(error.to_string())),
-        }
-    }
-}
-
-impl From<ZooError> for ApiError {
-    fn from(error: ZooError) -> Self {
-        let (status, code) = match &error {
-            ZooError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
-            ZooError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
-            ZooError::Damaged { .. } => (StatusCode::CONFLICT, "damaged"),
-            ZooError::Immutable { .. } => (StatusCode::CONFLICT, "version_exists"),
-            ZooError::Shipped(_) => (StatusCode::CONFLICT, "shipped_model"),
-            ZooError::Card(_) | ZooError::Data { .. } | ZooError::Model(_) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "bad_model")
-            }
-            ZooError::Full => (StatusCode::INSUFFICIENT_STORAGE, "zoo_full"),
-            ZooError::Store(StoreError::Full) | ZooError::NoRoom => {
-                (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
-            }
-            ZooError::Store(_) | ZooError::File(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "storage")
-            }
-        };
-        Self {
-            status,
-            code,
-            message: error.to_string(),
-        }
+        Self::new(status, code, message)
     }
 }
 
@@ -361,11 +300,7 @@ impl ApiError {
             "" => status.canonical_reason().unwrap_or("refused").to_owned(),
             text => text.to_owned(),
         };
-        Self {
-            status,
-            code,
-            message,
-        }
+        Self::new(status, code, message)
     }
 }
 
@@ -396,6 +331,16 @@ pub(crate) async fn as_json(response: Response) -> Response {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.body())).into_response()
+        let mut response = (self.status, Json(self.body())).into_response();
+        response.extensions_mut().insert(Code(self.code));
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"tinsmith\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

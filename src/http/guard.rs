@@ -1,7 +1,7 @@
 //! Which requests come from a browser that somebody else sent.
 //!
-//! There is no login yet, so a page of another site must not be able to speak for the operator: not
-//! by a name of its own that leads here (DNS rebinding), nor by a request across sites.
+//! A page of another site must not be able to speak for the operator: not by a name of its own that
+//! leads here (DNS rebinding), nor by a request across sites.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use axum::response::Response;
 use crate::ApiError;
 
 /// Set by browsers: how the page that asks is related to the server.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names under which this server is asked.
 #[derive(Clone, Debug)]

@@ -4,15 +4,20 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use tinsmith_lwm2m::{Event, Outcome};
 use tinsmith_server::{ServerHandle, Told};
 use tinsmith_update::{Change, Summary};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::{info, warn};
+
+use crate::App;
 
 /// A counter with a label; in the order of its values.
 struct Family {
@@ -70,6 +75,9 @@ const FAMILIES: [Family; 5] = [
 
 /// Most values of a family.
 const VALUES: usize = 5;
+/// What happens in this time after something is taken in one go: to be woken for each costs more
+/// than to count it.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Devices whose last state is remembered.
 const REMEMBERED: usize = 200_000;
 
@@ -109,26 +117,8 @@ pub(crate) fn start(server: &ServerHandle) -> Arc<Counters> {
         counters: counters.clone(),
         states: HashMap::new(),
     };
-    let (mut told, server) = (server.subscribe(), server.clone());
-    tokio::spawn(async move {
-        let mut journal = journal;
-        let mut stopping = std::pin::pin!(server.stopping());
-        loop {
-            let next = tokio::select! {
-                () = &mut stopping => return,
-                next = told.recv() => next,
-            };
-            match next {
-                Ok(Told::Device(event)) => journal.device(&event),
-                Ok(Told::Report(change)) => journal.update(&change),
-                Err(RecvError::Lagged(count)) => {
-                    warn!(count, "events are not in the log, there are too many");
-                    journal.counters.add(MISSED, 0, count);
-                }
-                Err(RecvError::Closed) => return,
-            }
-        }
-    });
+    let told = server.subscribe();
+    tokio::spawn(journal.run(told, server.clone()));
     counters
 }
 
@@ -139,6 +129,48 @@ struct Journal {
 }
 
 impl Journal {
+    async fn run(mut self, mut told: Receiver<Told>, server: ServerHandle) {
+        let mut stopping = std::pin::pin!(server.stopping());
+        loop {
+            let first = tokio::select! {
+                () = &mut stopping => break,
+                first = told.recv() => first,
+            };
+            match first {
+                Ok(first) => self.take(&first),
+                Err(RecvError::Lagged(count)) => self.missed(count),
+                Err(RecvError::Closed) => return,
+            }
+            if tokio::time::timeout(PAUSE, &mut stopping).await.is_ok() {
+                break;
+            }
+            self.take_rest(&mut told);
+        }
+        self.take_rest(&mut told);
+    }
+
+    fn take_rest(&mut self, told: &mut Receiver<Told>) {
+        loop {
+            match told.try_recv() {
+                Ok(next) => self.take(&next),
+                Err(TryRecvError::Lagged(count)) => self.missed(count),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, told: &Told) {
+        match told {
+            Told::Device(event) => self.device(event),
+            Told::Report(change) => self.update(change),
+        }
+    }
+
+    fn missed(&self, count: u64) {
+        warn!(count, "events are not in the log, there are too many");
+        self.counters.add(MISSED, 0, count);
+    }
+
     fn device(&mut self, event: &Event) {
         let count = |family, value| self.counters.add(family, value, 1);
         match event {
@@ -223,7 +255,8 @@ fn kind(outcome: &Outcome) -> usize {
 
 /// `GET /metrics`.
 pub(crate) async fn metrics(
-    State((counters, server)): State<(Arc<Counters>, ServerHandle)>,
+    State(app): State<App>,
+    Extension(counters): Extension<Arc<Counters>>,
 ) -> impl IntoResponse {
     let mut text = counters.text();
     let mut gauge = |name: &str, help: &str, value: u64| {
@@ -232,7 +265,7 @@ pub(crate) async fn metrics(
             "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
         );
     };
-    if let Ok((registered, reachable)) = server.count().await {
+    if let Ok((registered, reachable)) = app.server.count().await {
         let name = "tinsmith_devices_registered";
         gauge(name, "Devices that are registered.", registered as u64);
         let name = "tinsmith_devices_reachable";
@@ -260,6 +293,36 @@ fn resident() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_at_once_is_counted_and_what_is_missed_too() {
+        let mut journal = Journal {
+            counters: Arc::default(),
+            states: HashMap::new(),
+        };
+        let (tell, mut told) = tokio::sync::broadcast::channel(4);
+        let event = |expired| {
+            let endpoint = tinsmith_lwm2m::Endpoint::from("dev");
+            Told::Device(Arc::new(Event::Deregistered { endpoint, expired }))
+        };
+        for _ in 0..3 {
+            tell.send(event(true)).unwrap();
+        }
+        journal.take_rest(&mut told);
+        for _ in 0..9 {
+            tell.send(event(false)).unwrap();
+        }
+        journal.take_rest(&mut told);
+        journal.take_rest(&mut told);
+        let text = journal.counters.text();
+        for line in [
+            "tinsmith_registrations_total{event=\"expired\"} 3",
+            "tinsmith_registrations_total{event=\"deregistered\"} 4",
+            "tinsmith_events_missed_total{by=\"journal\"} 5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+    }
 
     #[test]
     fn each_change_counts_once() {

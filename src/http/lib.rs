@@ -1,31 +1,44 @@
 //! HTTP: what operators and consoles talk to.
 //!
-//! Our own API is [`v1`], under `/api/v1`. JSON in and out; errors are
-//! `{"error": {"code", "message"}}` with a status that says who is at fault.
+//! Our own API is below `/api/v1`; docs/http-api.md describes it. JSON in and out; errors are
+//! `{"error": {"code", "message"}}` with a status that says who is at fault. The way in is
+//! [`Doors`]: each route asks for a role.
 
+pub mod admin;
+mod audited;
 mod body;
 mod connections;
+mod doors;
 mod error;
+mod gate;
 mod guard;
 mod health;
 mod journal;
+mod login;
 mod metered;
-pub mod v1;
+mod routes;
+mod tls;
+mod v1;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::get;
 use tokio::sync::RwLock;
 
+pub use doors::{Choices, Doors};
 pub use error::ApiError;
+pub use routes::routes;
+pub use tls::{TlsError, TlsFiles};
 
+use doors::{Entrance, enter};
 use guard::{Hosts, guard};
 use tinsmith_build::{Builder, Zoo};
 use tinsmith_server::ServerHandle;
 use tinsmith_store::Files;
+use tls::Tls;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -42,6 +55,8 @@ pub struct App {
     pub files: Files,
     /// A folder on the disk for uploads while they come.
     pub scratch: PathBuf,
+    /// Who may come in.
+    pub doors: Arc<Doors>,
 }
 
 /// Where HTTP is served.
@@ -51,25 +66,65 @@ pub struct Config {
     pub address: SocketAddr,
     /// Names of this server besides `localhost`, its address and those of loopback.
     pub hosts: Vec<String>,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Why HTTP can't be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address can't be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Serves until the server is told to stop. Returns the address it listens on at once.
-pub async fn serve(config: &Config, app: App) -> std::io::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(config.address).await?;
-    let local = listener.local_addr()?;
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(config: &Config, app: App) -> Result<SocketAddr, ServeError> {
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
+    let address = config.address;
+    let bind = |source| ServeError::Bind { address, source };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(bind)?;
+    let local = listener.local_addr().map_err(bind)?;
     let server = app.server.clone();
+    if let Some(tls) = tls.clone() {
+        let server = server.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = server.stopping() => {}
+                never = tls.follow() => match never {},
+            }
+        });
+    }
     let hosts = Hosts::new(local, &config.hosts);
     let counters = journal::start(&app.server);
-    let metrics = get(journal::metrics).with_state((counters, app.server.clone()));
-    let router = v1::router()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", metrics)
+    let cookie = login::Cookie::of(local.port());
+    let entrance = Entrance {
+        doors: app.doors.clone(),
+        server: server.clone(),
+        cookie: cookie.name(),
+        open: routes::open(&app.doors),
+    };
+    let router = routes::router(&app.doors, &server)
         .with_state(app)
+        .layer(Extension(counters))
+        .layer(Extension(cookie))
+        .layer(from_fn_with_state(entrance, enter))
         .layer(from_fn_with_state(hosts, guard))
         .layer(map_response(error::as_json));
     tokio::spawn(async move {
-        connections::serve(listener, router, server.stopping()).await;
+        connections::serve(listener, tls, router, server.stopping()).await;
     });
     Ok(local)
 }

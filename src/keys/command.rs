@@ -87,6 +87,10 @@ pub(crate) fn sign(
         let _ = child.wait();
         return Err(CommandError::TooLong(command.to_owned(), limit));
     };
+    // Who writes without end fails because nobody reads on.
+    if written.len() as u64 >= MAX_OUTPUT {
+        return Err(CommandError::Length(command.to_owned(), written.len()));
+    }
     if !status.success() {
         let said = String::from_utf8_lossy(&said);
         let text = format!("{status} {}", said.trim()).trim().to_owned();

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,10 +10,11 @@ use lwm2m_objects::hex;
 use serde::{Deserialize, Serialize};
 use tinsmith_order::Sign;
 use tinsmith_package::{Algorithm, KeyId, MAX_ANCHORS, Manifest, Scheme, Signature, TrustAnchor};
+use tinsmith_store::private;
 
 use crate::command::{self, CommandError};
 use crate::key::Secret;
-use crate::seal::{Master, SealError, write_private};
+use crate::seal::{Master, SealError};
 
 const SCHEMA: u32 = 1;
 const FILE: &str = "keys.json";
@@ -117,10 +117,7 @@ impl Keyring {
             path: folder.to_owned(),
             error,
         };
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(folder).map_err(file)?;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(file)?;
+        private::folder(folder).map_err(file)?;
         let ring = Self {
             folder: folder.to_owned(),
             master,
@@ -168,7 +165,7 @@ impl Keyring {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        write_private(&path, &text).map_err(|error| KeyError::File { path, error })
+        private::write(&path, &text).map_err(|error| KeyError::File { path, error })
     }
 
     fn add(&self, anchor: &TrustAnchor, origin: Origin) -> Result<Entry, KeyError> {

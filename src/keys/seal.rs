@@ -1,13 +1,14 @@
 //! Sealing: AES-256-GCM with a random nonce before the text.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use lwm2m_objects::hex;
+use tinsmith_store::private;
 
 const NONCE: usize = 12;
 
@@ -89,7 +90,8 @@ impl Master {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = random()?;
-                write_private(path, format!("{}\n", hex::encode(&key)).as_bytes()).map_err(file)?;
+                private::write(path, format!("{}\n", hex::encode(&key)).as_bytes())
+                    .map_err(file)?;
                 Ok(Self { key })
             }
             Err(error) => Err(file(error)),
@@ -136,24 +138,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], SealError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| SealError::Random)?;
     Ok(bytes)
-}
-
-/// Writes a file that only its owner may read, all of it or nothing, also over a power cut.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Durable requests of devices that are not registered: they wait by endpoint name, whatever
 //! becomes of registrations, until they are answered, expire or are taken back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::hash::HashMap;
 use super::job::{Job, Queue};
 use super::types::{Endpoint, Now, RequestId};
 

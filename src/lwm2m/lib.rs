@@ -17,6 +17,7 @@ mod ends;
 mod entry;
 mod exchange;
 mod gone;
+pub mod hash;
 mod inbound;
 mod job;
 mod kinds;

@@ -1,8 +1,10 @@
 //! Who has proved nothing yet: bounded in all and for each source; who was idle longest goes first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::hash::HashMap;
 
 /// What one sender can have many addresses of: an IPv4 address with its ports, an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,9 +49,9 @@ impl<K: Clone + Eq + Hash> Quota<K> {
     pub(super) fn new(bounds: Bounds) -> Self {
         Quota {
             bounds,
-            places: HashMap::new(),
+            places: HashMap::default(),
             order: BTreeMap::new(),
-            sources: HashMap::new(),
+            sources: HashMap::default(),
             turn: 0,
         }
     }

@@ -87,9 +87,9 @@ impl Shard {
         }
     }
 
-    /// Checks everything; no state yet.
+    /// Checks everything; no state of the device yet.
     fn accept(
-        &self,
+        &mut self,
         now: Now,
         from: Source<'_>,
         known: Option<u32>,
@@ -101,14 +101,8 @@ impl Shard {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
-        let version = parameters.version.unwrap_or_else(|| "1.0".into());
-        let version = release(&version).map_err(refuse)?.to_owned();
-        let binding = parameters.binding.unwrap_or_else(|| "U".into());
-        check_binding(&version, &binding).map_err(refuse)?;
-        if let Some(format) = message.content_format().filter(|format| *format != 40) {
-            return Err(refuse(RegisterError::Format(format)));
-        }
-        let links = Links::parse(payload, self.shared.limits.links).map_err(refuse)?;
+        let announced = self.announced(&parameters, message, payload);
+        let announced = announced.map_err(refuse)?;
         let known = known.and_then(|index| self.registry.get(index));
         match known {
             Some(device)
@@ -128,19 +122,45 @@ impl Shard {
             location: String::new(),
             lifetime,
             address: from.peer.to_string(),
-            announced: Arc::new(Announced {
-                version,
-                binding,
-                root: links.root,
-                objects: links.objects,
-                formats: links.formats,
-                parameters: parameters.other,
-            }),
+            announced,
             registered: now.wall,
             seen: now.wall,
             expires: now.wall.saturating_add(life(lifetime)),
         };
         Ok(registration)
+    }
+
+    /// What the device says of itself. Devices of a kind say it in the same words, which are read
+    /// once.
+    fn announced(
+        &mut self,
+        parameters: &Parameters<'_>,
+        message: &Message<'_>,
+        payload: &[u8],
+    ) -> Result<Arc<Announced>, RegisterError> {
+        let format = message.content_format().filter(|format| *format != 40);
+        let kinds = &mut self.shared.kinds;
+        if let Some(known) = kinds.said(message.uri_query(), payload)
+            && format.is_none()
+        {
+            return Ok(known);
+        }
+        let version = release(parameters.version.unwrap_or("1.0"))?;
+        let binding = parameters.binding.unwrap_or("U");
+        check_binding(version, binding)?;
+        if let Some(format) = format {
+            return Err(RegisterError::Format(format));
+        }
+        let links = Links::parse(payload, self.shared.limits.links)?;
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Ok(kinds.remember(Announced {
+            version: version.to_owned(),
+            binding: binding.to_owned(),
+            root: links.root,
+            objects: links.objects,
+            formats: links.formats,
+            parameters: parameters.other.iter().map(owned).collect(),
+        }))
     }
 
     /// The device enters, anew or again: it is answered when its record is durable.
@@ -160,7 +180,6 @@ impl Shard {
             }
         };
         registration.location = location(bucket, place);
-        registration.announced = self.shared.kinds.share(registration.announced);
         let lifetime = life(registration.lifetime);
         let entry = Entry {
             models: self.shared.models.models(&registration),

@@ -53,22 +53,20 @@ impl RegisterError {
 
 /// Query parameters of a Register, Update or Bootstrap-Request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parameters {
-    pub(crate) endpoint: Option<String>,
+pub(crate) struct Parameters<'q> {
+    pub(crate) endpoint: Option<&'q str>,
     pub(crate) lifetime: Option<u32>,
-    pub(crate) version: Option<String>,
-    pub(crate) binding: Option<String>,
+    pub(crate) version: Option<&'q str>,
+    pub(crate) binding: Option<&'q str>,
     pub(crate) formats: Option<u16>,
-    pub(crate) other: Vec<(String, String)>,
+    pub(crate) other: Vec<(&'q str, &'q str)>,
 }
 
 /// Most unknown parameters that are kept.
 pub(crate) const MAX_OTHER: usize = 32;
 
-impl Parameters {
-    pub(crate) fn parse<'a>(
-        queries: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Self, RegisterError> {
+impl<'q> Parameters<'q> {
+    pub(crate) fn parse(queries: impl Iterator<Item = &'q [u8]>) -> Result<Self, RegisterError> {
         let mut p = Parameters::default();
         for query in queries {
             let text = std::str::from_utf8(query).map_err(|_| RegisterError::Parameter("query"))?;
@@ -77,18 +75,18 @@ impl Parameters {
             }
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             match name {
-                "ep" => set(&mut p.endpoint, "ep", Some(value.to_owned()))?,
+                "ep" => set(&mut p.endpoint, "ep", Some(value))?,
                 "lt" => set(&mut p.lifetime, "lt", value.parse().ok())?,
-                "lwm2m" => set(&mut p.version, "lwm2m", Some(value.to_owned()))?,
-                "b" => set(&mut p.binding, "b", Some(value.to_owned()))?,
+                "lwm2m" => set(&mut p.version, "lwm2m", Some(value))?,
+                "b" => set(&mut p.binding, "b", Some(value))?,
                 "pct" => set(&mut p.formats, "pct", value.parse().ok())?,
                 _ if p.other.len() >= MAX_OTHER => {
                     return Err(RegisterError::TooMany("parameters"));
                 }
-                _ => p.other.push((name.to_owned(), value.to_owned())),
+                _ => p.other.push((name, value)),
             }
         }
-        if p.endpoint.as_deref() == Some("") {
+        if p.endpoint == Some("") {
             p.endpoint = None;
         }
         Ok(p)
@@ -316,14 +314,13 @@ mod tests {
 
     #[test]
     fn parameters() {
-        let p = |list: &[&str]| Parameters::parse(list.iter().map(|q| q.as_bytes()));
+        fn p<'q>(list: &[&'q str]) -> Result<Parameters<'q>, RegisterError> {
+            Parameters::parse(list.iter().map(|q| q.as_bytes()))
+        }
         let all = p(&["ep=a=b", "lt=60", "lwm2m=1.1", "b=U", "Q", "x=1"]).unwrap();
-        assert_eq!(all.endpoint.as_deref(), Some("a=b"));
+        assert_eq!(all.endpoint, Some("a=b"));
         assert_eq!(all.lifetime, Some(60));
-        assert_eq!(
-            all.other,
-            [("Q".into(), "".into()), ("x".into(), "1".into())]
-        );
+        assert_eq!(all.other, [("Q", ""), ("x", "1")]);
         assert_eq!(p(&["lt=0"]).unwrap().lifetime, Some(0));
         assert_eq!(p(&["lt=x"]), Err(RegisterError::Parameter("lt")));
         assert_eq!(p(&["ep=a", "ep=b"]), Err(RegisterError::Parameter("ep")));

@@ -1,8 +1,9 @@
 //! The devices of a shard, and how they are found.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::device::Device;
+use super::hash::HashMap;
 use super::types::Endpoint;
 use super::{ListenerId, Peer};
 
@@ -36,9 +37,9 @@ impl Registry {
         Registry {
             slots: Vec::new(),
             free: Vec::new(),
-            by_endpoint: HashMap::new(),
-            by_location: HashMap::new(),
-            by_peer: HashMap::new(),
+            by_endpoint: HashMap::default(),
+            by_location: HashMap::default(),
+            by_peer: HashMap::default(),
             timers: BTreeSet::new(),
             devices_per_peer,
         }

@@ -1,6 +1,6 @@
 //! What a shard's devices share: limits, randomness, requests, commits and what comes out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use tinsmith_coap::{
@@ -9,6 +9,7 @@ use tinsmith_coap::{
 
 use super::config::Limits;
 use super::ends::End;
+use super::hash::HashMap;
 use super::kinds::Kinds;
 use super::models::ModelSource;
 use super::random::Random;
@@ -100,7 +101,7 @@ impl Shared {
             kinds: Kinds::default(),
             numbering,
             random: Random::new(seed),
-            requests: HashMap::new(),
+            requests: HashMap::default(),
             persists: Persists::default(),
             out: VecDeque::new(),
             buffer: vec![0; DATAGRAM].into_boxed_slice(),

@@ -1,7 +1,6 @@
 //! Records that can't be read: shown, and kept when their place is needed.
 
-use std::collections::HashMap;
-
+use super::hash::HashMap;
 use super::request_record::request_of;
 use super::types::Endpoint;
 use tinsmith_store::{Key, Kind, Op, RecordError, Stored};

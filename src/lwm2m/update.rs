@@ -140,21 +140,22 @@ impl Change<'_> {
             new.lifetime = lifetime;
         }
         if let Some(binding) = parameters.binding {
-            check_binding(&new.announced.version, &binding)?;
+            check_binding(&new.announced.version, binding)?;
             if binding != new.announced.binding {
-                Arc::make_mut(&mut new.announced).binding = binding;
+                Arc::make_mut(&mut new.announced).binding = binding.to_owned();
             }
         }
-        for parameter in parameters.other {
-            if new.announced.parameters.contains(&parameter) {
+        for (name, value) in parameters.other {
+            let known = &new.announced.parameters;
+            if known.iter().any(|(n, v)| n == name && v == value) {
                 continue;
             }
             let all = &mut Arc::make_mut(&mut new.announced).parameters;
-            all.retain(|(name, _)| *name != parameter.0);
+            all.retain(|(known, _)| known != name);
             if all.len() >= MAX_OTHER {
                 return Err(RegisterError::TooMany("parameters"));
             }
-            all.push(parameter);
+            all.push((name.to_owned(), value.to_owned()));
         }
         if !payload.is_empty() {
             if let Some(format) = message.content_format().filter(|format| *format != 40) {

@@ -1,11 +1,11 @@
 //! Payloads of Registers and Updates that come block-wise (RFC 7959), before anybody is known.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tinsmith_coap::block::{Assembler, AssemblerLimits, Incoming, Refusal, Verdict};
 use tinsmith_coap::{Block, Code, Instant, Message, OptionNumber, Szx};
 
+use super::hash::HashMap;
 use super::quota::{Bounds, Quota};
 use super::{Limits, ListenerId, Peer};
 
@@ -55,7 +55,7 @@ impl Uploads {
             exempt_loopback: false,
         };
         Uploads {
-            bodies: HashMap::new(),
+            bodies: HashMap::default(),
             strangers: Quota::new(bounds),
             known: Quota::new(bounds),
             limits: AssemblerLimits {

@@ -1,8 +1,8 @@
 //! The shell: owns sockets, clock, randomness and tasks; feeds the cores and carries out what
 //! they ask for.
 //!
-//! [`start`] loads everything the store has, then opens the sockets, then runs one task for each
-//! listener and each shard. A process killed at any moment loses only what nobody was promised.
+//! [`start`] loads everything the store has, then opens the sockets, then runs each shard on a
+//! thread of its own, which receives and sends what is its own. A process killed at any moment loses only what nobody was promised.
 
 mod clock;
 mod devices;
@@ -10,6 +10,7 @@ mod handle;
 mod history;
 mod message;
 mod peers;
+mod place;
 mod reach;
 mod receive;
 mod results;
@@ -32,16 +33,16 @@ pub use message::{Known, NoAnswer, Told};
 pub use results::Later;
 
 use tinsmith_lwm2m::{
-    BootstrapConfig, Endpoint, Limits, ListenerId, ModelSource, Role, Shard, ShardConfig, bucket,
-    request_of,
+    BootstrapConfig, Endpoint, Limits, ModelSource, Role, Shard, ShardConfig, bucket, request_of,
 };
 use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
-use tinsmith_transport::{Listener, UdpListener};
+use tinsmith_transport::{BoundUdp, Listener};
 use tinsmith_update::{Reconciler, StartJob};
 
 use clock::Clock;
 use peers::Router;
-use receive::Worker;
+use place::Place;
+use receive::Sorter;
 use results::Results;
 use shard::ShardTask;
 
@@ -129,12 +130,21 @@ pub enum StartError {
     /// The configuration contradicts itself.
     #[error("{0}")]
     Config(String),
+    /// A shard has no thread, or can't listen.
+    #[error("cannot run shard {shard}: {source}")]
+    Shard {
+        /// Which.
+        shard: usize,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system has no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
-/// Starts a server on the running tokio runtime. `start_job` is the build service.
+/// Starts a server, each shard on a thread of its own. `start_job` is the build service; it is
+/// asked on these threads.
 pub async fn start(
     config: Config,
     store: Arc<dyn Store>,
@@ -143,21 +153,27 @@ pub async fn start(
     let coap = config.coap;
     let bootstrap = config.bootstrap_listener;
     let open = move || {
-        let bootstrap = bootstrap.map(bind).transpose()?;
-        Ok((bind(coap)?, bootstrap))
+        let addresses = [Some(coap), bootstrap];
+        let sockets = addresses.into_iter().flatten().map(bind);
+        Ok(Place::Threads(sockets.collect::<Result<_, _>>()?))
     };
     start_with(config, Clock::system(), store, start_job, open).await
 }
 
-/// The same on listeners of any transport: one for management and, if there is to be one, one for
-/// bootstrap. The addresses in `config` do not count.
+/// The same as tasks of the running tokio runtime, on listeners of any transport: one for management
+/// and, if there is to be one, one for bootstrap. The addresses in `config` do not count.
 pub async fn start_on(
     config: Config,
     listeners: (Listener, Option<Listener>),
     store: Arc<dyn Store>,
     start_job: StartJob,
 ) -> Result<ServerHandle, StartError> {
-    start_with(config, Clock::system(), store, start_job, || Ok(listeners)).await
+    let open = || Ok(here(listeners));
+    start_with(config, Clock::system(), store, start_job, open).await
+}
+
+fn here((management, bootstrap): (Listener, Option<Listener>)) -> Place {
+    Place::Here([management].into_iter().chain(bootstrap).collect())
 }
 
 async fn start_with(
@@ -165,7 +181,7 @@ async fn start_with(
     clock: Clock,
     store: Arc<dyn Store>,
     start_job: StartJob,
-    open: impl FnOnce() -> Result<(Listener, Option<Listener>), StartError>,
+    open: impl FnOnce() -> Result<Place, StartError>,
 ) -> Result<ServerHandle, StartError> {
     let shards = config.shards;
     if shards == 0 || shards > MAX_SHARDS {
@@ -194,33 +210,28 @@ async fn start_with(
     // Capabilities belong to kinds of devices, so every shard needs them.
     let capabilities = store.load(Kind::CAPABILITY).await?;
 
-    let (management, bootstrap) = open()?;
-    let mut listeners = vec![management];
-    let mut roles = vec![Role::Management];
-    if let Some(bootstrap) = bootstrap {
-        listeners.push(bootstrap);
-        roles.push(Role::Bootstrap);
-    }
+    let place = open()?;
+    let listening = place.addresses();
     let addresses = Addresses {
-        coap: listeners[0].local_addr(),
-        bootstrap: listeners.get(1).map(Listener::local_addr),
+        coap: listening[0],
+        bootstrap: listening.get(1).copied(),
     };
+    let roles = [Role::Management, Role::Bootstrap];
+    let roles = roles.into_iter().take(listening.len());
     let results = Arc::new(Results::default());
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
     let (told, _) = broadcast::channel(TOLD);
-    let listeners: Arc<[Listener]> = listeners.into();
     let router = Arc::new(Router::new(shards));
-    let mut senders = Vec::with_capacity(shards);
-    let mut tasks = Vec::new();
+    let (senders, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(INBOX)).unzip();
+    let (running, mut ended) = mpsc::channel(1);
     let now = clock.now();
-    for index in 0..shards {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    for (index, inbox) in inboxes.into_iter().enumerate() {
+        let seed = random()?;
         let mut core = Shard::new(ShardConfig {
             index: index as u8,
             shards: shards as u8,
-            listeners: roles.clone(),
+            listeners: roles.clone().collect(),
             bootstrap: config.bootstrap.clone(),
             models: config.models.clone(),
             limits: config.limits,
@@ -239,17 +250,14 @@ async fn start_with(
             restore(&mut reconciler, key, stored);
         }
         device_records[index] = Vec::new();
-        let (tx, inbox) = mpsc::channel(INBOX);
-        senders.push(tx);
         let task = ShardTask {
             index: index as u8,
-            router: Arc::clone(&router),
+            sorter: Sorter::new(Arc::clone(&router), senders.clone(), index as u8),
             core,
             reconciler,
             clock: clock.clone(),
             store: Arc::clone(&store),
-            listeners: Arc::clone(&listeners),
-            bootstrap: addresses.bootstrap.map(|_| ListenerId(1)),
+            own: addresses.coap,
             start_job: Arc::clone(&start_job),
             results: Arc::clone(&results),
             told: told.clone(),
@@ -258,25 +266,16 @@ async fn start_with(
             back: mpsc::unbounded_channel(),
             stop: stopping.clone(),
         };
-        tasks.push(tokio::spawn(task.run()));
+        let runs = place.run(task, running.clone()).await;
+        runs.map_err(|source| StartError::Shard {
+            shard: index,
+            source,
+        })?;
     }
-    // As many workers as shards in front of each listener: one alone could not feed them all.
-    for index in 0..listeners.len() {
-        for _ in 0..shards {
-            let worker = Worker {
-                listeners: Arc::clone(&listeners),
-                index,
-                router: Arc::clone(&router),
-                shards: senders.clone(),
-                stop: stopping.clone(),
-            };
-            tasks.push(tokio::spawn(worker.run()));
-        }
-    }
+    drop(running);
     tokio::spawn(async move {
-        for task in tasks {
-            let _ = task.await;
-        }
+        // Nobody says anything: it ends when all shards have.
+        let _ = ended.recv().await;
         let _ = stopped_tx.send(true);
     });
     Ok(ServerHandle {
@@ -295,6 +294,16 @@ async fn start_with(
     })
 }
 
+/// Random bytes of the system, for secrets.
+///
+/// # Errors
+/// The system has none.
+pub fn random() -> Result<[u8; 32], StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+    Ok(bytes)
+}
+
 /// Returns on SIGTERM or SIGINT.
 pub async fn terminated() -> io::Result<()> {
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -304,10 +313,8 @@ pub async fn terminated() -> io::Result<()> {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<Listener, StartError> {
-    UdpListener::bind(address)
-        .map(Listener::Udp)
-        .map_err(|source| StartError::Bind { address, source })
+fn bind(address: SocketAddr) -> Result<BoundUdp, StartError> {
+    BoundUdp::bind(address).map_err(|source| StartError::Bind { address, source })
 }
 
 fn restore(reconciler: &mut Reconciler, key: &Key, stored: &Stored) {

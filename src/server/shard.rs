@@ -1,6 +1,8 @@
 //! One shard: the LwM2M core and the reconciler, fed and carried out.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -9,12 +11,13 @@ use tracing::{debug, trace, warn};
 use super::SHELL_REQUESTS;
 use super::clock::Clock;
 use super::message::{Answer, Known, NoAnswer, Packets, ToShard, Told};
-use super::peers::Router;
 use super::reach;
+use super::receive::{Inlet, Sorter, refusals};
 use super::results::Results;
 use super::trace::describe;
 use tinsmith_lwm2m::{
-    Endpoint, Event, Input, ListenerId, Now, Outcome, Output, PersistId, RequestId, Shard,
+    Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer, PersistId, RequestId,
+    Shard,
 };
 use tinsmith_store::{Batch, Store, StoreError, Version};
 use tinsmith_transport::{Listener, NotSent, Outgoing};
@@ -26,6 +29,8 @@ use tinsmith_update::{
 const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
+
+const MANAGEMENT: ListenerId = ListenerId(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {
@@ -41,14 +46,13 @@ pub(super) enum Back {
 
 pub(super) struct ShardTask {
     pub(super) index: u8,
-    pub(super) router: Arc<Router>,
+    pub(super) sorter: Sorter,
     pub(super) core: Shard,
     pub(super) reconciler: Reconciler,
     pub(super) clock: Clock,
     pub(super) store: Arc<dyn Store>,
-    pub(super) listeners: Arc<[Listener]>,
-    /// The bootstrap listener; the first of all is for management.
-    pub(super) bootstrap: Option<ListenerId>,
+    /// Where management listens.
+    pub(super) own: SocketAddr,
     pub(super) start_job: StartJob,
     /// Of requests for which nobody waits.
     pub(super) results: Arc<Results>,
@@ -71,64 +75,82 @@ struct State {
 }
 
 impl ShardTask {
-    pub(super) async fn run(mut self) {
+    /// `listeners`: first for management, then for bootstrap.
+    pub(super) async fn run(mut self, listeners: Arc<[Listener]>) {
         let mut state = State {
             open_commits: 0,
             held: HashMap::new(),
             waiting: HashMap::new(),
             asks: HashMap::new(),
             next_ask: 0,
-            outgoing: self.listeners.iter().map(|_| Vec::new()).collect(),
+            outgoing: listeners.iter().map(|_| Vec::new()).collect(),
         };
-        self.drain(&mut state, self.clock.now());
-        self.flush(&mut state).await;
-        loop {
-            let deadline = match (self.core.next_deadline(), self.reconciler.next_deadline()) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            let sleep = async {
-                match deadline {
-                    Some(at) => self.clock.until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            if *self.stop.borrow() {
-                break;
+        let mut inlets = Inlet::all(&listeners);
+        let clock = self.clock.clone();
+        let mut alarm = pin!(clock.until(0));
+        let mut armed = None;
+        self.drain(&mut state, clock.now());
+        self.flush(&mut state, &listeners).await;
+        while !*self.stop.borrow() {
+            if let Some(at) = self.next_deadline()
+                && armed.is_none_or(|armed| at < armed)
+            {
+                alarm.set(clock.until(at));
+                armed = Some(at);
             }
+            let room = state.open_commits < MAX_OPEN_COMMITS;
             tokio::select! {
                 biased;
                 _ = self.stop.changed() => break,
                 Some(back) = self.back.1.recv() => {
-                    let now = self.clock.now();
-                    self.take_back(&mut state, now, back);
-                    for _ in 0..MAX_OPEN_COMMITS {
-                        let Ok(back) = self.back.1.try_recv() else { break };
-                        self.take_back(&mut state, now, back);
-                    }
+                    self.take_back(&mut state, clock.now(), back);
                 }
-                message = self.inbox.recv(), if state.open_commits < MAX_OPEN_COMMITS => {
+                message = self.inbox.recv(), if room => {
                     let Some(message) = message else { break };
-                    let now = self.clock.now();
-                    self.take(&mut state, now, message);
-                    for _ in 0..TURN {
-                        if state.open_commits >= MAX_OPEN_COMMITS {
-                            break;
-                        }
-                        let Ok(message) = self.inbox.try_recv() else { break };
-                        self.take(&mut state, now, message);
-                    }
+                    self.take(&mut state, clock.now(), message);
                 }
-                () = sleep => {}
+                inlet = any(&mut inlets), if room => {
+                    self.take_batch(&mut state, clock.now(), inlet);
+                }
+                () = &mut alarm, if armed.is_some() => armed = None,
             }
-            self.tick(&mut state);
-            self.flush(&mut state).await;
+            // Whatever it was: of everything that is there now something is taken.
+            let now = clock.now();
+            for _ in 0..MAX_OPEN_COMMITS {
+                let Ok(back) = self.back.1.try_recv() else {
+                    break;
+                };
+                self.take_back(&mut state, now, back);
+            }
+            for _ in 0..TURN {
+                if state.open_commits >= MAX_OPEN_COMMITS {
+                    break;
+                }
+                let Ok(message) = self.inbox.try_recv() else {
+                    break;
+                };
+                self.take(&mut state, now, message);
+            }
+            for inlet in &mut inlets {
+                if state.open_commits < MAX_OPEN_COMMITS && inlet.try_receive() {
+                    self.take_batch(&mut state, now, inlet);
+                }
+            }
+            self.tick(&mut state, now);
+            self.flush(&mut state, &listeners).await;
         }
         // What was answered is durable; what is still open is for the next process.
     }
 
-    fn tick(&mut self, state: &mut State) {
-        let now = self.clock.now();
+    /// Monotonic, ms.
+    fn next_deadline(&self) -> Option<u64> {
+        match (self.core.next_deadline(), self.reconciler.next_deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn tick(&mut self, state: &mut State, now: Now) {
         if self.core.next_deadline().is_some_and(|at| at <= now.mono) {
             self.core.handle(now, Input::Tick);
             self.drain(state, now);
@@ -193,6 +215,31 @@ impl ShardTask {
         self.reconciler.ask(now, id, endpoint, ask);
     }
 
+    /// What was received here.
+    fn take_batch(&mut self, state: &mut State, now: Now, inlet: &Inlet) {
+        let (listener, batch) = (inlet.id(), inlet.batch());
+        for received in batch.iter() {
+            if !self.sorter.take(listener, received) {
+                let identity = received.identity.clone();
+                self.datagram(
+                    state,
+                    now,
+                    listener,
+                    (received.peer, identity),
+                    received.bytes,
+                );
+            }
+        }
+        for refusal in refusals(batch) {
+            push(&mut state.outgoing, listener, refusal);
+        }
+        for peer in batch.gone() {
+            self.gone(state, now, listener, *peer);
+        }
+        self.sorter.pass(listener, batch);
+    }
+
+    /// What another shard received.
     fn take_packets(&mut self, state: &mut State, now: Now, packets: Packets) {
         let Packets {
             listener,
@@ -200,37 +247,48 @@ impl ShardTask {
             items,
             gone,
         } = packets;
-        let own = (self.bootstrap == Some(listener)).then(|| self.listeners[0].local_addr());
         for (peer, identity, range) in items {
-            let bytes = &data[range];
-            // Only a bootstrap request needs to know.
-            let management = match own {
-                Some(own) if matches!(bytes.get(1), Some(1..=31)) => {
-                    reach::management(own, peer.address)
-                }
-                _ => None,
-            };
-            trace!(target: "tinsmith::coap", %peer, "< {}", describe(bytes));
-            let input = Input::Inbound {
-                listener,
-                peer,
-                identity,
-                management,
-                bytes,
-            };
-            self.core.handle(now, input);
-            self.drain(state, now);
+            self.datagram(state, now, listener, (peer, identity), &data[range]);
         }
         for peer in gone {
-            debug!(%peer, "gone");
-            self.core.handle(now, Input::PeerGone(listener, peer));
-            self.drain(state, now);
+            self.gone(state, now, listener, peer);
         }
     }
 
+    fn datagram(
+        &mut self,
+        state: &mut State,
+        now: Now,
+        listener: ListenerId,
+        (peer, identity): (Peer, Identity),
+        bytes: &[u8],
+    ) {
+        // Only a bootstrap request needs to know.
+        let management = if listener != MANAGEMENT && matches!(bytes.get(1), Some(1..=31)) {
+            reach::management(self.own, peer.address)
+        } else {
+            None
+        };
+        trace!(target: "tinsmith::coap", %peer, "< {}", describe(bytes));
+        let input = Input::Inbound {
+            listener,
+            peer,
+            identity,
+            management,
+            bytes,
+        };
+        self.core.handle(now, input);
+        self.drain(state, now);
+    }
+
+    fn gone(&mut self, state: &mut State, now: Now, listener: ListenerId, peer: Peer) {
+        debug!(%peer, "gone");
+        self.core.handle(now, Input::PeerGone(listener, peer));
+        self.drain(state, now);
+    }
+
     /// Sends what the cores want to send, and tells them of peers that are gone.
-    async fn flush(&mut self, state: &mut State) {
-        let listeners = Arc::clone(&self.listeners);
+    async fn flush(&mut self, state: &mut State, listeners: &[Listener]) {
         let mut not_sent = Vec::new();
         // Who is told of a peer that is gone may have something for another.
         while state.outgoing.iter().any(|batch| !batch.is_empty()) {
@@ -325,7 +383,7 @@ impl ShardTask {
                     }
                     Output::Persist(id, batch) => self.commit(state, Asker::Core, id, batch),
                     Output::Learned(listener, peer) => {
-                        self.router.learn(listener, peer, self.index);
+                        self.sorter.router.learn(listener, peer, self.index);
                     }
                     Output::Event(event) => self.event(state, now, event),
                 }
@@ -391,6 +449,24 @@ impl ShardTask {
         if self.told.receiver_count() > 0 {
             let _ = self.told.send(Told::Device(Arc::new(event)));
         }
+    }
+}
+
+/// Waits until one of them has received something.
+async fn any(inlets: &mut [Inlet]) -> &Inlet {
+    match inlets {
+        [management] => {
+            management.receive().await;
+            management
+        }
+        [management, bootstrap, ..] => {
+            tokio::select! {
+                biased;
+                () = management.receive() => management,
+                () = bootstrap.receive() => bootstrap,
+            }
+        }
+        [] => std::future::pending().await,
     }
 }
 

@@ -147,6 +147,53 @@ async fn register_read_and_restart_with_other_shards() {
     server.shutdown().await;
 }
 
+/// Threads of this process that run shards of a test.
+fn threads_of(shards: &[&str]) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = threads.filter_map(|thread| {
+        let name = thread.ok()?.path().join("comm");
+        std::fs::read_to_string(name).ok()
+    });
+    names.filter(|name| shards.contains(&name.trim())).count()
+}
+
+#[tokio::test]
+async fn each_shard_has_a_thread_that_ends_with_the_server() {
+    // No other test has as many.
+    let last = ["shard-14", "shard-15"];
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), MAX_SHARDS).await;
+    assert_eq!(threads_of(&last), 2);
+    // One socket for each, so that any thread may receive what is another's.
+    for i in 0..40 {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = server.addresses().coap;
+        let register = register(&format!("dev{i}"), 1);
+        socket.send_to(&register, to).await.unwrap();
+        let answer = receive(&socket).await;
+        assert_eq!(Message::parse(&answer).unwrap().code(), Code::CREATED);
+    }
+    assert_eq!(server.count().await, Ok((40, 40)));
+    server.shutdown().await;
+    let ended = async {
+        while threads_of(&last) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), ended).await.unwrap();
+    assert_eq!(server.count().await, Err(NoAnswer::Stopping));
+
+    // Nobody stops this one: it ends when nobody can ask it any more.
+    let dir = tempfile::tempdir().unwrap();
+    drop(serve(dir.path(), MAX_SHARDS).await);
+    let ended = async {
+        while threads_of(&last) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), ended).await.unwrap();
+}
+
 #[tokio::test]
 async fn bootstrap_tells_the_address_that_the_device_reaches() {
     // This machine's other address, if it has one.

@@ -20,9 +20,9 @@ async fn serve(store: MemoryStore, config: Config) -> (ServerHandle, Network) {
 
 async fn serve_by(clock: Clock, store: MemoryStore, config: Config) -> (ServerHandle, Network) {
     let (listener, network) = local(SocketAddr::from(([127, 0, 0, 1], 5684)));
-    let listeners = (listener, None);
+    let open = || Ok(here((listener, None)));
     let start_job: StartJob = Arc::new(|_, _| {});
-    let server = start_with(config, clock, Arc::new(store), start_job, || Ok(listeners))
+    let server = start_with(config, clock, Arc::new(store), start_job, open)
         .await
         .unwrap();
     (server, network)

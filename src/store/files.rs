@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use tinsmith_digest::Digest;
 
-use crate::space;
+use crate::{private, space};
 
 /// A folder of content-addressed files: a file is complete and durable, or not there.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ static TEMPORARY: AtomicU64 = AtomicU64::new(0);
 impl Files {
     /// Opens or creates the folder, and removes what an earlier process left unfinished.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        private::folder(folder)?;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with("tmp-") {

@@ -8,6 +8,7 @@ mod content;
 pub mod files;
 mod loss;
 pub mod memory;
+pub mod private;
 mod proof;
 mod record;
 pub mod sled;
@@ -60,6 +61,10 @@ impl Kind {
     pub const ASIDE: Kind = Kind(8);
     /// Keys and passwords.
     pub const SECRET: Kind = Kind(15);
+    /// Tokens of the HTTP API, by the digest of their secret.
+    pub const TOKEN: Kind = Kind(16);
+    /// What was changed, by whom; by number.
+    pub const AUDIT: Kind = Kind(17);
 }
 
 /// The name of a record; sorted by tenant, kind, id.

@@ -16,7 +16,8 @@ use crate::Mark;
 const MAGIC: &[u8; 8] = b"TSMprf01";
 /// Bytes of a slot that are used.
 const LENGTH: usize = MAGIC.len() + Mark::BYTES + CHECK;
-const CHECK: usize = 8;
+/// Bytes of a [`digest`].
+pub(crate) const CHECK: usize = 8;
 /// From one slot to the next.
 const STRIDE: u64 = 4096;
 
@@ -98,7 +99,8 @@ fn decode(slot: &[u8]) -> Option<Mark> {
     (digest(covered) == *check).then(|| Mark::from_bytes(mark))?
 }
 
-fn digest(bytes: &[u8]) -> [u8; CHECK] {
+/// The first bytes of the SHA-256.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; CHECK] {
     let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(bytes).into();
     [a, b, c, d, e, f, g, h]
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use tinsmith_peer::{Identity, Peer};
 
 pub use local::{LocalListener, Network};
-pub use udp::UdpListener;
+pub use udp::{BoundUdp, UdpListener};
 
 /// A datagram that came in, decrypted.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +127,15 @@ impl Listener {
         match self {
             Listener::Udp(udp) => udp.receive(batch).await,
             Listener::Local(local) => local.receive(batch).await,
+        }
+    }
+
+    /// Takes what there is without waiting; false if there is nothing, as far as is known without
+    /// asking the system.
+    pub fn try_receive(&self, batch: &mut ReceiveBatch) -> io::Result<bool> {
+        match self {
+            Listener::Udp(udp) => udp.try_receive(batch),
+            Listener::Local(local) => Ok(local.try_receive(batch)),
         }
     }
 

@@ -94,35 +94,25 @@ impl LocalListener {
     }
 
     pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
-        batch.clear();
         let mut inbox = self.inbox.lock().await;
         let Some(first) = inbox.recv().await else {
             return std::future::pending().await;
         };
-        let mut next = Some(first);
-        let mut used = 0;
-        while let Some(arrival) = next {
-            match arrival {
-                Arrival::Gone(peer) => batch.gone.push(peer),
-                Arrival::Datagram(peer, identity, bytes) => {
-                    let len = bytes.len().min(udp::MAX_DATAGRAM);
-                    let range = used..used + len;
-                    used = range.end;
-                    batch.buffer[range.clone()].copy_from_slice(&bytes[..len]);
-                    let whole = len == bytes.len();
-                    let list = if whole {
-                        &mut batch.items
-                    } else {
-                        &mut batch.cut
-                    };
-                    list.push((peer, identity, range));
-                }
-            }
-            next = (batch.items.len() + batch.cut.len() < udp::BATCH)
-                .then(|| inbox.try_recv().ok())
-                .flatten();
-        }
+        take(first, &mut inbox, batch);
         Ok(())
+    }
+
+    pub(super) fn try_receive(&self, batch: &mut ReceiveBatch) -> bool {
+        // Who holds it takes what there is.
+        let Ok(mut inbox) = self.inbox.try_lock() else {
+            return false;
+        };
+        let first = inbox.try_recv();
+        match first {
+            Ok(first) => take(first, &mut inbox, batch),
+            Err(_) => return false,
+        }
+        true
     }
 
     pub(super) fn send(&self, batch: &mut Vec<Outgoing>, not_sent: &mut Vec<(Peer, NotSent)>) {
@@ -138,6 +128,34 @@ impl LocalListener {
                 }
             }
         }
+    }
+}
+
+/// Takes what there is from the first on.
+fn take(first: Arrival, inbox: &mut mpsc::UnboundedReceiver<Arrival>, batch: &mut ReceiveBatch) {
+    batch.clear();
+    let mut next = Some(first);
+    let mut used = 0;
+    while let Some(arrival) = next {
+        match arrival {
+            Arrival::Gone(peer) => batch.gone.push(peer),
+            Arrival::Datagram(peer, identity, bytes) => {
+                let len = bytes.len().min(udp::MAX_DATAGRAM);
+                let range = used..used + len;
+                used = range.end;
+                batch.buffer[range.clone()].copy_from_slice(&bytes[..len]);
+                let whole = len == bytes.len();
+                let list = if whole {
+                    &mut batch.items
+                } else {
+                    &mut batch.cut
+                };
+                list.push((peer, identity, range));
+            }
+        }
+        next = (batch.items.len() + batch.cut.len() < udp::BATCH)
+            .then(|| inbox.try_recv().ok())
+            .flatten();
     }
 }
 
@@ -170,6 +188,10 @@ mod tests {
         assert_eq!(batch.gone(), [other]);
         let cut: Vec<_> = batch.cut().map(|r| (r.peer, r.bytes.len())).collect();
         assert_eq!(cut, [(other, udp::MAX_DATAGRAM)]);
+        assert!(!listener.try_receive(&mut batch).unwrap());
+        network.end(peer);
+        assert!(listener.try_receive(&mut batch).unwrap());
+        assert_eq!((batch.iter().count(), batch.gone()), (0, &[peer][..]));
 
         let to = |to: Peer| Outgoing {
             to,

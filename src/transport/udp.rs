@@ -23,13 +23,13 @@ pub const MAX_DATAGRAM: usize = 2048;
 /// What is asked of the kernel for each direction, in bytes.
 const SOCKET_BUFFER: usize = 8 << 20;
 
-/// A bound UDP socket.
-pub struct UdpListener {
-    socket: UdpSocket,
+/// A bound UDP socket that no runtime watches.
+pub struct BoundUdp {
+    socket: std::net::UdpSocket,
     address: SocketAddr,
 }
 
-impl UdpListener {
+impl BoundUdp {
     /// Binds to `address`; port 0 lets the system choose.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind(address)?;
@@ -38,10 +38,34 @@ impl UdpListener {
         setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER)?;
         setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER)?;
         let address = socket.local_addr()?;
+        Ok(BoundUdp { socket, address })
+    }
+
+    /// Where it is bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Listens on the running tokio runtime. Several runtimes may listen: each datagram goes to one
+    /// of them.
+    pub fn listen(&self) -> io::Result<UdpListener> {
         Ok(UdpListener {
-            socket: UdpSocket::from_std(socket)?,
-            address,
+            socket: UdpSocket::from_std(self.socket.try_clone()?)?,
+            address: self.address,
         })
+    }
+}
+
+/// A UDP socket on a tokio runtime.
+pub struct UdpListener {
+    socket: UdpSocket,
+    address: SocketAddr,
+}
+
+impl UdpListener {
+    /// Binds to `address` and listens; port 0 lets the system choose.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        BoundUdp::bind(address)?.listen()
     }
 
     /// Where it listens.
@@ -51,11 +75,34 @@ impl UdpListener {
 
     /// Waits for datagrams and takes up to [`BATCH`] of them.
     pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
+        loop {
+            self.socket.readable().await?;
+            if self.try_receive(batch)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes up to [`BATCH`] datagrams that are there; false if there are none.
+    pub fn try_receive(&self, batch: &mut ReceiveBatch) -> io::Result<bool> {
         let fd = self.socket.as_raw_fd();
         let is_ipv4 = self.address.is_ipv4();
-        self.socket
-            .async_io(Interest::READABLE, || receive_now(fd, is_ipv4, batch))
-            .await
+        let mut received = false;
+        let receive = || {
+            let whole = receive_now(fd, is_ipv4, batch)?;
+            received = true;
+            // Nothing is left: the system will say when there is.
+            if whole {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        };
+        match self.socket.try_io(Interest::READABLE, receive) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(received),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends all of `batch` and empties it. A datagram the system refuses is dropped: to CoAP it
@@ -94,7 +141,8 @@ thread_local! {
     static SEND: Headers = headers();
 }
 
-fn receive_now(socket: RawFd, is_ipv4: bool, batch: &mut ReceiveBatch) -> io::Result<()> {
+/// False if there is nothing more for now.
+fn receive_now(socket: RawFd, is_ipv4: bool, batch: &mut ReceiveBatch) -> io::Result<bool> {
     let headers = if is_ipv4 { &RECEIVE_V4 } else { &RECEIVE_V6 };
     headers.with_borrow_mut(|headers| receive_with(socket, headers, batch))
 }
@@ -103,7 +151,7 @@ fn receive_with(
     socket: RawFd,
     headers: &mut MultiHeaders<SockaddrStorage>,
     batch: &mut ReceiveBatch,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     batch.clear();
     let ReceiveBatch {
         buffer, items, cut, ..
@@ -115,10 +163,12 @@ fn receive_with(
     let received = match recvmmsg(socket, headers, slices.iter_mut(), flags, None) {
         Ok(received) => received,
         // An ICMP error about an earlier datagram.
-        Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => return Ok(()),
+        Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => return Ok(true),
         Err(error) => return Err(error.into()),
     };
+    let mut count = 0;
     for (i, message) in received.enumerate() {
+        count += 1;
         if let Some(from) = message.address.as_ref().and_then(to_std) {
             let start = i * MAX_DATAGRAM;
             let range = start..start + message.bytes.min(MAX_DATAGRAM);
@@ -127,7 +177,7 @@ fn receive_with(
             list.push((Peer::udp(from), Identity::None, range));
         }
     }
-    Ok(())
+    Ok(count == BATCH)
 }
 
 /// At most [`BATCH`] of them.
@@ -199,6 +249,70 @@ mod tests {
             }
         }
         assert!(seen.iter().copied().eq(0..150));
+    }
+
+    #[test]
+    fn several_runtimes_take_each_datagram_once() {
+        let bound = BoundUdp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let to = bound.local_addr();
+        let (seen, all) = std::sync::mpsc::channel();
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                let inside = runtime.enter();
+                let listener = bound.listen().unwrap();
+                drop(inside);
+                let seen = seen.clone();
+                std::thread::spawn(move || {
+                    runtime.block_on(async {
+                        let mut batch = ReceiveBatch::new();
+                        loop {
+                            listener.receive(&mut batch).await.unwrap();
+                            for received in batch.iter() {
+                                match received.bytes {
+                                    [] => return,
+                                    bytes => seen.send(bytes[0]).unwrap(),
+                                }
+                            }
+                        }
+                    });
+                })
+            })
+            .collect();
+        let from = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for n in 1..=100 {
+            from.send_to(&[n; 4], to).unwrap();
+        }
+        let mut taken: Vec<u8> = all.iter().take(100).collect();
+        // Each that ends takes one of these, or more.
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            from.send_to(&[], to).unwrap();
+            std::thread::yield_now();
+        }
+        drop(seen);
+        taken.extend(all.iter());
+        taken.sort_unstable();
+        assert!(taken.into_iter().eq(1..=100));
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_taken_without_waiting() {
+        let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut batch = ReceiveBatch::new();
+        let mut out: Vec<Outgoing> = (0..65u8)
+            .map(|i| outgoing(b.local_addr(), vec![i; 4]))
+            .collect();
+        a.send(&mut out).await.unwrap();
+        b.receive(&mut batch).await.unwrap();
+        assert_eq!(batch.iter().count(), 64);
+        assert!(b.try_receive(&mut batch).unwrap());
+        let rest: Vec<_> = batch.iter().map(|r| r.bytes.to_vec()).collect();
+        assert_eq!(rest, [vec![64; 4]]);
+        assert!(!b.try_receive(&mut batch).unwrap());
     }
 
     #[tokio::test]

@@ -11,31 +11,62 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+/// The admin token of servers under test; every command shows it.
+pub(crate) const TOKEN: &str =
+    "tinsmith_0000000000000000000000000000000000000000000000000000000000000001";
+
 /// The program under test.
 pub(crate) fn tinsmith() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinsmith"));
     command
         .stdin(Stdio::null())
         .env_remove("RUST_LOG")
-        .env_remove("TINSMITH_SERVER");
+        .env_remove("TINSMITH_SERVER")
+        .env("TINSMITH_TOKEN", TOKEN);
     command
 }
 
-/// Runs a command to its end.
 /// `serve` with a store, on free ports of this machine; its addresses come as JSON.
 pub(crate) fn serve(store: &Path) -> Command {
     serve_at(store, [SocketAddr::from(([127, 0, 0, 1], 0)); 3])
 }
 
 fn serve_at(store: &Path, at: [SocketAddr; 3]) -> Command {
+    provision(store);
     let mut command = tinsmith();
     command.args(["serve", "--json", "--store"]).arg(store);
+    // What tests ask for is not limited by how fast they ask.
+    command.env("TINSMITH_HTTP_RATE", "1000000");
     for (option, address) in ["--coap", "--bootstrap", "--http"].iter().zip(at) {
         command.args([*option, &address.to_string()]);
     }
     command
 }
 
+/// Puts the token into the folder of a store that is to be, as an operator may.
+pub(crate) fn provision(store: &Path) {
+    std::fs::create_dir_all(store).expect("a folder");
+    let file = store.join("admin-token");
+    if !file.exists() {
+        std::fs::write(file, TOKEN).expect("a file");
+    }
+}
+
+/// A client of the HTTP API that shows the token.
+pub(crate) fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(60)));
+    let show = |mut request: ureq::http::Request<ureq::SendBody<'_>>,
+                next: ureq::middleware::MiddlewareNext<'_>| {
+        let value = format!("Bearer {TOKEN}").parse().expect("a header");
+        request.headers_mut().insert("Authorization", value);
+        next.handle(request)
+    };
+    config.middleware(show).build().into()
+}
+
+/// Runs a command to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     tinsmith()
         .args(arguments)
@@ -172,11 +203,7 @@ impl Server {
 
     /// An HTTP request: status and JSON; `None` if there is no server.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build()
-            .into();
+        let agent = agent();
         let url = format!("{}/api/v1/{path}", self.url());
         let response = match method {
             "GET" => agent.get(url).call(),

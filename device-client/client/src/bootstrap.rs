@@ -26,6 +26,7 @@ use crate::platform::{Now, Platform, back_off, token};
 use crate::session::{Session, add_query, add_text, asks_to_wait};
 use crate::store::accounts::Accounts;
 use crate::turn::{Turn, with_body};
+use crate::uri::Server;
 
 /// Milliseconds that the bootstrap server may be silent (EXCHANGE_LIFETIME).
 const SILENCE_MS: u64 = 247_000;
@@ -99,9 +100,14 @@ impl<'a> Bootstrap<'a> {
         session.close();
         let account = device.accounts.bootstrap();
         let factory = device.config.factory.uri();
-        let address = account.and_then(|a| crate::uri::parse(a.uri.as_str()));
-        if let Some(address) = address.or_else(|| crate::uri::parse(factory)) {
-            session.open(address, Origin::Bootstrap, now, platform);
+        let server = account.and_then(|a| Some((a.server()?, a.id)));
+        let plain = || {
+            let address = crate::uri::parse(factory)?;
+            let secure = false;
+            Some((Server { address, secure }, 0))
+        };
+        if let Some((server, security)) = server.or_else(plain) {
+            session.open(server, security, Origin::Bootstrap, now, platform);
         }
         let wait = match self.failures {
             0 => account.map_or(0, |a| u64::from(a.hold_off) * 1000),
@@ -136,9 +142,12 @@ impl<'a> Bootstrap<'a> {
         if until > now.mono {
             return None;
         }
+        let link = session.link_mut()?;
+        if !link.secure.reach(now.mono, platform) {
+            return None;
+        }
         let token = token(platform);
         let endpoint = device.config.endpoint;
-        let link = session.link_mut()?;
         let sent = link.request(now, Code::POST, token, out, &mut |b| {
             b.option(OptionNumber::URI_PATH, b"bs")?;
             add_query(b, b"ep=", endpoint.as_bytes())?;

@@ -49,18 +49,37 @@ impl Client<'_> {
         self.may_step = true;
     }
 
+    /// The session of the server at an address. The bootstrap server comes first in the table; a
+    /// management server with its address is meant as soon as there is one.
+    pub(crate) fn session_at(&self, address: SocketAddr) -> Option<usize> {
+        let mut sessions = self.sessions.iter();
+        sessions.rposition(|s| s.link().is_some_and(|l| l.address == address))
+    }
+
     fn datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8], platform: &mut dyn Platform) {
-        // The bootstrap server comes first in the table; a management server with its address is
-        // meant as soon as there is one.
-        let known = self
-            .sessions
-            .iter()
-            .rposition(|s| s.link().is_some_and(|l| l.address == from));
-        let Some(index) = known else { return };
+        let Some(index) = self.session_at(from) else {
+            return;
+        };
+        // Nobody who has no key is listened to.
+        let plain = |s: &Session<'_>| s.link().is_some_and(|l| !l.secure.is_on());
+        if self.sessions.get(index).is_some_and(plain) {
+            self.message(now, index, bytes, platform);
+        }
+    }
+
+    /// A message of a server.
+    pub(crate) fn message(
+        &mut self,
+        now: Now,
+        index: usize,
+        bytes: &[u8],
+        platform: &mut dyn Platform,
+    ) {
         let session = &mut self.sessions[index];
         let Some(link) = session.link_mut() else {
             return;
         };
+        let from = link.address;
         match link.coap.handle(instant(now), bytes) {
             Received::Request { handle, message } => {
                 self.request(now, index, handle, &message, platform);
@@ -108,6 +127,11 @@ impl Client<'_> {
         }
         let session = &mut self.sessions[index];
         session.registration_response(now, token, message, &mut self.device, platform);
+        self.look_for_servers(now, platform);
+    }
+
+    /// Asks the bootstrap server if no other server is there.
+    pub(crate) fn look_for_servers(&mut self, now: Now, platform: &mut dyn Platform) {
         // As long as one server is there, the others are asked again and again.
         let mut servers = self.sessions[1..].iter().filter_map(Session::is_failing);
         if servers.all(|failing| failing) && self.device.has_bootstrap() {
@@ -116,7 +140,8 @@ impl Client<'_> {
         }
     }
 
-    /// The next thing to do, none if the client waits. `buf` holds a datagram: 1,152 bytes.
+    /// The next thing to do, none if the client waits. `buf` holds a datagram: 1,152 bytes, and 64
+    /// more for servers with DTLS.
     // Its frame is no part of the shell's.
     #[inline(never)]
     pub fn poll<'b>(
@@ -126,8 +151,10 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) -> Option<Output<'b>> {
         self.restless = false;
-        if let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
-            return Some(Output::Transmit { to, len });
+        while let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
+            if let Some(len) = self.seal(to, buf, len) {
+                return Some(Output::Transmit { to, len });
+            }
         }
         if let Some(op) = self.device.storage_step(platform) {
             return Some(Output::Flash(match op {
@@ -143,7 +170,13 @@ impl Client<'_> {
                 Op::Sync => FlashOp::Sync,
             }));
         }
-        if let Some((to, len)) = self.poll_own(now, buf, platform) {
+        while let Some((to, len)) = self.poll_own(now, buf, platform) {
+            if let Some(len) = self.seal(to, buf, len) {
+                return Some(Output::Transmit { to, len });
+            }
+        }
+        #[cfg(feature = "dtls")]
+        if let Some((to, len)) = self.poll_secure(now, buf, platform) {
             return Some(Output::Transmit { to, len });
         }
         if let Some(event) = self.device.log.take() {
@@ -162,6 +195,13 @@ impl Client<'_> {
             return Some(Output::Event(Event::Stopped));
         }
         None
+    }
+
+    /// What is sent of a message in `buf`; none if it can't be sent now, as if it were lost.
+    fn seal(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<usize> {
+        let index = self.session_at(to)?;
+        let link = self.sessions.get_mut(index)?.link_mut()?;
+        link.secure.seal(buf, len)
     }
 
     /// Lets what runs in the arena go on, once between two inputs.
@@ -256,6 +296,7 @@ impl Client<'_> {
                 match output {
                     coap::Output::Transmit(len) => return Some((link.address, len)),
                     coap::Output::TimedOut(Sent::Request(token)) => {
+                        link.secure.forget();
                         self.response(now, index, token, None, platform);
                     }
                     coap::Output::TimedOut(Sent::Notification(token)) => {
@@ -283,7 +324,11 @@ impl Client<'_> {
             at(session.notification_deadline(&self.device));
         }
         at(self.device.update.trial_deadline);
-        at(self.bootstrap.deadline());
+        // A Bootstrap-Request that is due waits for its handshake.
+        let mut links = self.sessions.iter().take(1).filter_map(Session::link);
+        if !links.any(|link| link.secure.is_connecting()) {
+            at(self.bootstrap.deadline());
+        }
         (next < u64::MAX).then_some(next)
     }
 

@@ -5,6 +5,7 @@ use tinsmith_module::Kernel;
 use tinsmith_package::{Scheme, TrustAnchor};
 
 use crate::flash::{FlashLayout, LayoutError};
+use crate::uri;
 
 /// What the client is told once.
 #[derive(Clone, Copy)]
@@ -55,12 +56,62 @@ pub enum Factory<'a> {
     /// A management server with Short Server Id 1; there is no bootstrap. Accounts on flash count
     /// if they have this server.
     Server(&'a str),
+    /// A bootstrap server with DTLS.
+    #[cfg(feature = "dtls")]
+    SecureBootstrap(SecureFactory<'a>),
+    /// A management server with DTLS, otherwise as [`Server`](Self::Server).
+    #[cfg(feature = "dtls")]
+    SecureServer(SecureFactory<'a>),
+}
+
+/// A server with DTLS and a pre-shared key (security mode 0).
+#[cfg(feature = "dtls")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SecureFactory<'a> {
+    /// `coaps://ADDRESS:PORT`
+    pub uri: &'a str,
+    /// What the server knows the key by, at most 64 bytes.
+    pub identity: &'a [u8],
+    /// The key, at most 64 bytes.
+    pub key: &'a [u8],
+}
+
+#[cfg(feature = "dtls")]
+impl core::fmt::Debug for SecureFactory<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("SecureFactory");
+        shown.field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Factory<'a> {
     pub(crate) const fn uri(&self) -> &'a str {
         match self {
             Self::Bootstrap(uri) | Self::Server(uri) => uri,
+            #[cfg(feature = "dtls")]
+            Self::SecureBootstrap(secure) | Self::SecureServer(secure) => secure.uri,
+        }
+    }
+
+    /// The server, if it can be talked to as its variant says.
+    pub(crate) fn server(&self) -> Option<uri::Server> {
+        let server = uri::server(self.uri())?;
+        let secure = match self {
+            Self::Bootstrap(_) | Self::Server(_) => false,
+            #[cfg(feature = "dtls")]
+            Self::SecureBootstrap(secure) | Self::SecureServer(secure) => !secure.key.is_empty(),
+        };
+        (server.secure == secure).then_some(server)
+    }
+
+    pub(crate) const fn is_bootstrap(&self) -> bool {
+        match self {
+            Self::Bootstrap(_) => true,
+            Self::Server(_) => false,
+            #[cfg(feature = "dtls")]
+            Self::SecureBootstrap(_) => true,
+            #[cfg(feature = "dtls")]
+            Self::SecureServer(_) => false,
         }
     }
 }
@@ -73,7 +124,8 @@ pub enum ConfigError {
     Layout(LayoutError),
     /// The endpoint name is empty or longer than 64 bytes.
     Endpoint,
-    /// The URI of the factory account is not `coap://ADDRESS:PORT` with an IP address.
+    /// The URI of the factory account is not `coap://ADDRESS:PORT` with an IP address (`coaps` with
+    /// DTLS), or there is no key, or identity or key are too long.
     Uri,
     /// Fewer than two sessions, or more than 255.
     Sessions,

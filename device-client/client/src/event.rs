@@ -56,6 +56,9 @@ pub enum Event {
     },
     /// A flash operation failed.
     FlashFailed,
+    /// There is no DTLS session with a server; what was to be said there is tried again later.
+    #[cfg(feature = "dtls")]
+    HandshakeFailed(tinsmith_dtls::HandshakeError),
     /// After [`Input::Stop`](crate::Input::Stop): there is nothing left to do.
     Stopped,
 }
@@ -72,4 +75,6 @@ pub enum BootstrapError {
     Inconsistent,
     /// The flash failed.
     Flash,
+    /// No secure session came about.
+    Insecure,
 }

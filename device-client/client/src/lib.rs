@@ -45,6 +45,9 @@ mod read;
 mod request;
 #[cfg(test)]
 mod scenario;
+mod secure;
+#[cfg(feature = "dtls")]
+mod secured;
 mod session;
 mod shell;
 mod start;
@@ -59,6 +62,8 @@ mod uri;
 mod zero;
 
 pub use client::Client;
+#[cfg(feature = "dtls")]
+pub use config::SecureFactory;
 pub use config::{Config, ConfigError, Factory};
 #[cfg(any(test, feature = "std"))]
 pub use device::module_class;
@@ -75,4 +80,6 @@ pub use platform::{Now, Platform};
 pub use session::{Observation, Session};
 pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
+#[cfg(feature = "dtls")]
+pub use tinsmith_dtls::HandshakeError;
 pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

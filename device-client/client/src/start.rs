@@ -84,8 +84,8 @@ impl Client<'_> {
                 instance: server.id,
                 short_id: server.short_id,
             };
-            if let Some(address) = crate::uri::parse(security.uri.as_str()) {
-                session.open(address, origin, now, platform);
+            if let Some(server) = security.server() {
+                session.open(server, security.id, origin, now, platform);
             }
         }
     }

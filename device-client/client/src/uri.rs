@@ -4,10 +4,30 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lwm2m_objects::decimal::parse_u16;
 
+/// Where a server is, and how it is talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// With DTLS, as `coaps` means.
+    pub(crate) secure: bool,
+}
+
+/// What `coap://ADDRESS[:PORT]` means, and `coaps://` where there is DTLS.
+pub(crate) fn server(uri: &str) -> Option<Server> {
+    let secure = cfg!(feature = "dtls") && uri.starts_with("coaps://");
+    let address = match secure {
+        true => address(uri.as_bytes().strip_prefix(b"coaps://")?, 5684)?,
+        false => parse(uri)?,
+    };
+    Some(Server { address, secure })
+}
+
 /// The address of `coap://ADDRESS[:PORT]`; names are not resolved on the device.
 pub(crate) fn parse(uri: &str) -> Option<SocketAddr> {
-    const DEFAULT_PORT: u16 = 5683;
-    let rest = uri.as_bytes().strip_prefix(b"coap://")?;
+    address(uri.as_bytes().strip_prefix(b"coap://")?, 5683)
+}
+
+fn address(rest: &[u8], default_port: u16) -> Option<SocketAddr> {
     let authority = rest.split(|byte| matches!(byte, b'/' | b'?')).next()?;
     let end = |mark: u8, text: &[u8]| text.iter().position(|byte| *byte == mark);
     let (address, rest) = match authority.strip_prefix(b"[") {
@@ -22,7 +42,7 @@ pub(crate) fn parse(uri: &str) -> Option<SocketAddr> {
         }
     };
     let port = match rest {
-        [] => DEFAULT_PORT,
+        [] => default_port,
         [b':', port @ ..] => parse_u16(port).filter(|port| *port != 0)?,
         _ => return None,
     };
@@ -52,6 +72,27 @@ fn parse_v6(_: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "dtls")]
+    #[test]
+    fn with_dtls_the_port_is_another() {
+        let found = |uri| server(uri).map(|s| (s.address.to_string(), s.secure));
+        for (uri, address, secure) in [
+            ("coap://10.0.2.2", "10.0.2.2:5683", false),
+            ("coaps://10.0.2.2", "10.0.2.2:5684", true),
+            ("coaps://10.0.2.2:5683", "10.0.2.2:5683", true),
+        ] {
+            assert_eq!(found(uri), Some((address.to_string(), secure)), "{uri}");
+        }
+        for bad in [
+            "coaps://",
+            "coaps://host",
+            "coaps+tcp://10.0.2.2",
+            "coaps:10.0.2.2",
+        ] {
+            assert_eq!(found(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn addresses_with_and_without_port() {

@@ -103,7 +103,7 @@ impl Demo {
         );
         say.line(
             "server",
-            &format!("HTTP API at           http://{}/api/v1", running.http),
+            &format!("HTTP API at           {}/api/v1", running.url()),
         );
 
         let watching = watch::start(&running.server, say);
@@ -144,9 +144,10 @@ impl Demo {
         }
         if self.stay {
             out::say("\nThe server and the devices keep running; Ctrl-C ends them. For example:");
-            let http = running.http;
+            let (url, store) = (running.url(), folder.join("server"));
             out::say(format_args!(
-                "  tinsmith device list --server http://{http}"
+                "  tinsmith device list --server {url} --store {}",
+                store.display()
             ));
             let end = server::terminated();
             end.await.context("cannot wait for signals")?;

@@ -16,7 +16,7 @@ const MAX_BUILDS: usize = 1000;
 /// Which part of the list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// At most so many builds.
     limit: Option<usize>,
     /// Those behind this key.
@@ -29,7 +29,7 @@ fn key(text: &str) -> Result<Digest, ApiError> {
 }
 
 /// A page of the builds that are kept.
-pub(super) async fn list(
+pub(crate) async fn list(
     State(app): State<App>,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -47,14 +47,14 @@ pub(super) async fn list(
 }
 
 /// Removes all builds: what is needed again is built again.
-pub(super) async fn remove_all(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn remove_all(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let count = app.builder.remove(None).await?;
     info!(count, "all builds are removed");
     Ok(Json(json!({ "removed": count })))
 }
 
 /// Removes a build.
-pub(super) async fn remove(
+pub(crate) async fn remove(
     State(app): State<App>,
     place: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {

@@ -24,7 +24,7 @@ const TRIAL: u32 = 600;
 /// Which part of the list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// At most so many devices.
     limit: Option<usize>,
     /// Those behind this name.
@@ -33,7 +33,7 @@ pub(super) struct Part {
 
 /// All devices, those registered and those a model is wanted for, in the order of their names; or
 /// a page of them.
-pub(super) async fn list(
+pub(crate) async fn list(
     State(app): State<App>,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -62,7 +62,7 @@ pub(super) async fn list(
 }
 
 /// One device with everything that is known of it.
-pub(super) async fn show(
+pub(crate) async fn show(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -105,7 +105,7 @@ pub(super) async fn show(
 }
 
 /// What happened to a device: its history and its timeline, page by page.
-pub(super) async fn history(
+pub(crate) async fn history(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
     part: Result<Query<Entries>, QueryRejection>,
@@ -130,7 +130,7 @@ pub(super) async fn history(
 /// Which part of the history.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entries {
+pub(crate) struct Entries {
     /// At most so many entries.
     limit: Option<usize>,
     /// Those behind this number.
@@ -140,7 +140,7 @@ pub(super) struct Entries {
 /// The model a device shall run.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Want {
+pub(crate) struct Want {
     model: String,
     /// The newest if there is none.
     version: Option<String>,
@@ -151,7 +151,7 @@ pub(super) struct Want {
 }
 
 /// Sets the model a device shall run; the rest follows by itself.
-pub(super) async fn want(
+pub(crate) async fn want(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
     body: Result<Json<Want>, JsonRejection>,
@@ -191,7 +191,7 @@ fn newer(record: &DeviceRecord, name: &str, version: &str) -> Option<String> {
 }
 
 /// No model is wanted any more.
-pub(super) async fn forget(
+pub(crate) async fn forget(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -201,7 +201,7 @@ pub(super) async fn forget(
 }
 
 /// Tries again after a failure.
-pub(super) async fn retry(
+pub(crate) async fn retry(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -211,7 +211,7 @@ pub(super) async fn retry(
 }
 
 /// The device shall run what it ran before.
-pub(super) async fn rollback(
+pub(crate) async fn rollback(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -221,7 +221,7 @@ pub(super) async fn rollback(
 }
 
 /// Forgets everything of a device.
-pub(super) async fn delete(
+pub(crate) async fn delete(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -236,12 +236,12 @@ pub(super) async fn delete(
 /// A sample.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Infer {
+pub(crate) struct Infer {
     input: Vec<f32>,
 }
 
 /// Runs the device's model on a sample: real numbers in the order of the ONNX input.
-pub(super) async fn infer(
+pub(crate) async fn infer(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
     body: Result<Json<Infer>, JsonRejection>,

@@ -22,7 +22,7 @@ const FORM: &str = "multipart/form-data";
 
 /// All models, without their data; `unreadable` names those whose records can't be read,
 /// `damaged` those whose files are gone or damaged.
-pub(super) async fn list(State(app): State<App>) -> Json<Value> {
+pub(crate) async fn list(State(app): State<App>) -> Json<Value> {
     let models: Vec<Value> = app.zoo.list().iter().map(|model| describe(model)).collect();
     let mut answer = json!({ "models": models });
     let unreadable = app.zoo.unreadable();
@@ -37,7 +37,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Value> {
 }
 
 /// One model with its card.
-pub(super) async fn show(
+pub(crate) async fn show(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -46,7 +46,7 @@ pub(super) async fn show(
 }
 
 /// One version of a model with its card.
-pub(super) async fn show_version(
+pub(crate) async fn show_version(
     State(app): State<App>,
     place: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -68,7 +68,7 @@ async fn card(app: &App, model: Arc<Model>) -> Result<Json<Value>, ApiError> {
 /// How an added model is built.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Choices {
+pub(crate) struct Choices {
     /// Even if layers and outputs have a low signal to noise.
     #[serde(default)]
     allow_low_sqnr: bool,
@@ -76,7 +76,7 @@ pub(super) struct Choices {
 
 /// Adds a model: multipart/form-data with the files `card` (JSON), `onnx`, `calibration` (.npz or
 /// .npy) and, if there is one, `test` (.npz).
-pub(super) async fn add(
+pub(crate) async fn add(
     State(app): State<App>,
     choices: Result<Query<Choices>, QueryRejection>,
     request: Request,
@@ -110,7 +110,7 @@ pub(super) async fn add(
 }
 
 /// Removes a version of a model that no device wants.
-pub(super) async fn remove(
+pub(crate) async fn remove(
     State(app): State<App>,
     place: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {

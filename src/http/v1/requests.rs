@@ -55,7 +55,7 @@ pub(super) async fn first_answer(
 }
 
 /// What became of a request.
-pub(super) async fn show(
+pub(crate) async fn show(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -66,7 +66,7 @@ pub(super) async fn show(
 }
 
 /// Takes a request back.
-pub(super) async fn withdraw(
+pub(crate) async fn withdraw(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {

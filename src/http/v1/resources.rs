@@ -27,7 +27,7 @@ const LONGEST_LATER: u64 = 30 * 86_400;
 /// What is done about a device that does not answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// Seconds until this request is answered.
     timeout: Option<u64>,
     /// Seconds that what is asked waits for the device: then the answer is 202, with where the
@@ -39,7 +39,7 @@ type Place = Result<UrlPath<(String, String)>, PathRejection>;
 type HowLong = Result<Query<Patience>, QueryRejection>;
 
 /// Reads an object, an instance or a resource.
-pub(super) async fn read(
+pub(crate) async fn read(
     State(app): State<App>,
     place: Place,
     how_long: HowLong,
@@ -52,12 +52,12 @@ pub(super) async fn read(
 /// A value to write.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Write {
+pub(crate) struct Write {
     value: Value,
 }
 
 /// Writes a resource. The type is that of the object definition.
-pub(super) async fn write(
+pub(crate) async fn write(
     State(app): State<App>,
     place: Place,
     how_long: HowLong,
@@ -79,13 +79,13 @@ pub(super) async fn write(
 /// Arguments of an Execute.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Execute {
+pub(crate) struct Execute {
     #[serde(default)]
     arguments: String,
 }
 
 /// Executes a resource.
-pub(super) async fn execute(
+pub(crate) async fn execute(
     State(app): State<App>,
     place: Place,
     how_long: HowLong,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::App;
 
 /// Version and addresses.
-pub(super) async fn show(State(app): State<App>) -> Json<Value> {
+pub(crate) async fn show(State(app): State<App>) -> Json<Value> {
     let addresses = app.server.addresses();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -19,7 +19,7 @@ const PIECES: usize = 4;
 const PIECE: usize = 64 * 1024;
 
 /// Everything that the server keeps, as of one moment, as one stream; see docs/store.md.
-pub(super) async fn backup(State(app): State<App>) -> Result<Response, ApiError> {
+pub(crate) async fn backup(State(app): State<App>) -> Result<Response, ApiError> {
     let records = Records::new(app.files.folder()).map_err(|e| ApiError::storage(&e))?;
     let exported = app.server.store().export(records).await;
     let exported = exported.map_err(|e| ApiError::storage(&e))?;

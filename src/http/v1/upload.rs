@@ -22,7 +22,7 @@ const PARTS: [(&str, u64); 4] = [
     ("test", 64 << 20),
 ];
 /// Most bytes of a form, with its boundaries.
-pub(super) const FORM: usize = 129 << 20;
+pub(crate) const FORM: usize = 129 << 20;
 /// Most bytes that may come before the next part begins, besides what one read of the socket gives.
 const HEAD: u64 = 1 << 20;
 /// How long an upload may take, besides its bytes.
@@ -37,7 +37,7 @@ pub(super) struct Upload {
 
 impl Upload {
     /// Reads a form to its end; the files are in `folder`, without a name.
-    pub(super) async fn receive(
+    pub(crate) async fn receive(
         mut form: Multipart,
         meter: &Meter,
         folder: &Path,

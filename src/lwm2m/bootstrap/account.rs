@@ -67,7 +67,7 @@ impl Account {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
-        let rule = config.rule(&endpoint).cloned();
+        let rule = config.rule(endpoint).cloned();
         let mut rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
         if rule.server_uri.is_empty() {
             let own = management.ok_or_else(|| {

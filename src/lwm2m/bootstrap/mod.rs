@@ -16,10 +16,11 @@ mod account;
 mod session;
 mod step;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use tinsmith_coap::{Code, Message, MessageType, Received, Sent, stateless};
 
+use super::hash::HashMap;
 use super::link::Link;
 use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
@@ -53,7 +54,7 @@ impl Bootstrap {
         };
         Bootstrap {
             config,
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             timers: BTreeSet::new(),
             strangers: quota(limits.bootstraps_per_source),
             known: quota(limits.bootstraps),

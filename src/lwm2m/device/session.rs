@@ -1,19 +1,18 @@
 //! A device that is registered: what is asked of it, and what it is observed for.
 
-use tinsmith_coap::{
-    Code, Message, Output as CoapOutput, Reliability, Request, SendError, Sent, Token,
-};
+mod observed;
+mod sending;
+
+use tinsmith_coap::{Code, Message, Token};
 
 use super::contact::Contact;
 use super::question::Question;
 use crate::exchange::{Facts, Open, Refused, Step, diagnostic};
 use crate::job::{Job, Keep};
-use crate::link::NotAsked;
-use crate::observation::{Notified, Observations};
+use crate::observation::Observations;
 use crate::shared::Context;
 use crate::stored;
-use crate::target::Target;
-use crate::types::{Endpoint, Event, Now, Operation, Outcome, Presence, RequestId};
+use crate::types::{Endpoint, Event, Now, Outcome, Presence};
 use tinsmith_store::Op;
 
 /// The longest that a device may ask to be left alone, in seconds.
@@ -198,69 +197,6 @@ impl Session {
             .is_some_and(|open| open.token() == token)
     }
 
-    /// Takes a notification. False if nobody asked for it: the device is told to stop.
-    pub(super) fn notified(
-        &mut self,
-        cx: &mut Context<'_>,
-        token: Token,
-        message: &Message<'_>,
-    ) -> bool {
-        if self
-            .open
-            .as_deref()
-            .is_some_and(|open| open.observes(token))
-        {
-            // A newer value while the first is still being fetched; the next one will tell.
-            return true;
-        }
-        let models = &self.contact.entry.models;
-        match self.observations.notified(cx.now, token, message, models) {
-            Notified::Unknown => return false,
-            Notified::Nothing => {}
-            Notified::Values(target, values) => {
-                let endpoint = self.endpoint().clone();
-                cx.event(Event::Notified {
-                    endpoint,
-                    target,
-                    values,
-                });
-            }
-            Notified::Unreadable(target, error) => {
-                let endpoint = self.endpoint().clone();
-                cx.event(Event::Unreadable {
-                    endpoint,
-                    target,
-                    error,
-                });
-            }
-            Notified::Long(target) => self.read_rest(cx, target),
-            Notified::Ended(target, code) => {
-                self.dirty = true;
-                self.observation_ended(cx, target, Some(code));
-            }
-        }
-        true
-    }
-
-    fn read_rest(&mut self, cx: &Context<'_>, target: Target) {
-        let open = self.open.as_deref().map(|open| &open.job);
-        let queue = &mut self.contact.queue;
-        let is_rest = |job: &Job| job.is_rest_of(&target);
-        let reading = queue.iter().any(is_rest) || open.is_some_and(is_rest);
-        if !reading && queue.len() < cx.limits.queue {
-            queue.push_front(Job::rest(cx.now, target));
-        }
-    }
-
-    fn observation_ended(&self, cx: &mut Context<'_>, target: Target, code: Option<u8>) {
-        let endpoint = self.endpoint().clone();
-        cx.event(Event::ObservationEnded {
-            endpoint,
-            target,
-            code,
-        });
-    }
-
     /// A request was repeated as often as it may be, without an answer.
     fn timed_out(&mut self, cx: &mut Context<'_>, token: Token) {
         if self.question.is(token) {
@@ -314,170 +250,6 @@ impl Session {
             None => self.begin(cx, job),
             Some(outcome) => job.finish(cx, self.endpoint().clone(), outcome),
         }
-    }
-
-    /// Sends what can be sent, and what the CoAP state asks for.
-    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
-        let now = cx.now.mono;
-        self.busy_until.take_if(|until| *until <= now);
-        if self.contact.link.proof_due(self.questioned) <= now {
-            self.ask_for_proof();
-            self.questioned = true;
-        }
-        loop {
-            self.expire_requests(cx);
-            if self.can_begin()
-                && let Some(job) = self.contact.queue.next()
-            {
-                self.begin(cx, job);
-            }
-            self.send(cx);
-            match self.contact.link.coap.poll(cx.at(), cx.buffer) {
-                Some(CoapOutput::Transmit(len)) => self.contact.link.pass(cx, len),
-                Some(CoapOutput::TimedOut(Sent::Request(token))) => self.timed_out(cx, token),
-                Some(CoapOutput::TimedOut(_)) => {}
-                None if self.can_begin() => {}
-                None => return,
-            }
-        }
-    }
-
-    fn expire_requests(&mut self, cx: &mut Context<'_>) {
-        let now = cx.now.mono;
-        if let Some(open) = self.open.as_deref()
-            && open.expires() <= now
-        {
-            let unanswered = !open.waits_to_send();
-            self.complete(cx, Outcome::Expired);
-            // Whoever asked did not wait long enough to know whether the device is there.
-            if unanswered && self.question == Question::None {
-                self.question = Question::Wanted;
-            }
-        }
-        self.contact.expire_requests(cx);
-    }
-
-    fn can_begin(&self) -> bool {
-        let may = !self.silent && self.busy_until.is_none();
-        may && self.open.is_none() && self.contact.queue.is_ready()
-    }
-
-    fn begin(&mut self, cx: &mut Context<'_>, job: Job) {
-        let ended = match &job.operation {
-            Operation::CancelObserve { target } => self.observations.remove(target),
-            _ => None,
-        };
-        self.dirty |= ended.is_some();
-        let facts = Facts {
-            registration: &self.contact.entry.registration,
-            models: &self.contact.entry.models,
-            refused: &mut self.refused,
-        };
-        match Open::begin(job, ended, &facts, cx.limits.answer) {
-            Ok(open) => self.open = Some(Box::new(open)),
-            Err(ended) => {
-                let (job, outcome) = *ended;
-                self.go_on(cx, job, outcome);
-            }
-        }
-    }
-
-    fn send(&mut self, cx: &mut Context<'_>) {
-        if self.silent {
-            return;
-        }
-        match self.question {
-            Question::Open(_) => return,
-            Question::Wanted => return self.send_question(cx),
-            Question::None => {}
-        }
-        if self.busy_until.is_some() {
-            return;
-        }
-        let Some(open) = self.open.as_deref().filter(|open| open.waits_to_send()) else {
-            return;
-        };
-        if !self.contact.link.coap.can_request() {
-            return;
-        }
-        let token = open.fixed_token().unwrap_or_else(|| self.fresh_token(cx));
-        let request = Request {
-            code: open.method(),
-            token,
-            reliability: Reliability::Confirmable,
-            response_timeout_ms: None,
-        };
-        let Contact { entry, link, .. } = &mut self.contact;
-        let segments = entry.segments(open.job.path());
-        match link.request(cx, request, |b| open.build(b, &segments)) {
-            Ok(()) => {
-                if let Some(open) = &mut self.open {
-                    open.sent(token);
-                }
-            }
-            Err(NotAsked::Coap(SendError::Busy)) => {}
-            Err(NotAsked::Unproven) => {
-                self.question = Question::Wanted;
-                self.questioned = true;
-                self.send_question(cx);
-            }
-            Err(NotAsked::Coap(error)) => {
-                self.complete(cx, Outcome::Malformed(format!("cannot be sent: {error:?}")));
-            }
-        }
-    }
-
-    /// Asks for something that every device has an answer to; which one does not matter.
-    fn send_question(&mut self, cx: &mut Context<'_>) {
-        if !self.contact.link.coap.can_request() {
-            return;
-        }
-        let token = self.fresh_token(cx);
-        let request = Request {
-            code: Code::GET,
-            token,
-            reliability: Reliability::Confirmable,
-            response_timeout_ms: None,
-        };
-        match self.contact.link.request(cx, request, |_| Ok(())) {
-            Ok(()) => self.question = Question::Open(token),
-            Err(NotAsked::Coap(_)) => {}
-            // Not even that: the next sign of life brings more.
-            Err(NotAsked::Unproven) => {
-                self.question = Question::None;
-                self.unanswered(cx);
-                self.set_silent(cx, true);
-            }
-        }
-    }
-
-    fn fresh_token(&self, cx: &mut Context<'_>) -> Token {
-        loop {
-            let token = Token::with_prefix(self.contact.entry.bucket, cx.random.next_u64());
-            if !self.owns(token) {
-                return token;
-            }
-        }
-    }
-
-    /// Takes the open request back. False if it is another.
-    pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, id: RequestId) -> bool {
-        let open = self.open.as_deref();
-        let found = open.is_some_and(|open| open.job.id == Some(id));
-        if found {
-            self.complete(cx, Outcome::Cancelled("the request was withdrawn".into()));
-        }
-        found
-    }
-
-    /// The registration ends or is replaced: durable requests are sent again under the next one,
-    /// in the same order, the others end.
-    pub(super) fn end_requests(&mut self, cx: &mut Context<'_>, why: &str) {
-        if !self.postpone() {
-            self.complete(cx, Outcome::Cancelled(why.into()));
-        }
-        let endpoint = self.endpoint().clone();
-        self.contact.queue.end_others(cx, &endpoint, why);
     }
 
     /// The device sends from elsewhere now: what was open is sent again there.

@@ -6,10 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::journal::{self, Entry, Journal};
+use super::replay::Found;
 use super::value::{self, sequence_key};
 use crate::loss::{Claim, judge};
 use crate::proof::{Proof, ProofFile};
-use crate::{Content, Loss, Mark, StoreError};
+use crate::{Loss, Mark, StoreError, private};
 
 /// How often, ten times a second, a store that is locked is tried again.
 const OPEN_TRIES: u32 = 20;
@@ -23,6 +25,10 @@ pub(super) fn proof(folder: &Path) -> PathBuf {
     folder.join("proof")
 }
 
+pub(super) fn journal(folder: &Path) -> PathBuf {
+    folder.join("journal")
+}
+
 /// A database that lacks nothing, or whose loss was accepted.
 pub(super) struct Opened {
     pub(super) db: ::sled::Db,
@@ -30,22 +36,18 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) mark: Mark,
     pub(super) proof: ProofFile,
-}
-
-/// What is in a database.
-pub(super) struct Found {
-    db: ::sled::Db,
-    claim: Claim,
-    /// The number of its last commit, and what it has.
-    here: Mark,
+    pub(super) journal: Journal,
 }
 
 pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreError> {
-    fs::create_dir_all(folder).map_err(value::io)?;
+    for folder in [folder, &records(folder)] {
+        private::folder(folder).map_err(value::io)?;
+    }
     let proven = Proof::read(&proof(folder)).map_err(value::io)?;
-    let (mut found, loss) = match look(&records(folder)) {
+    let entries = journal::read(&journal(folder)).map_err(value::io)?;
+    let (mut found, loss) = match look(&records(folder), &entries) {
         Ok(found) => {
-            let loss = judge(found.claim, &found.here, proven).err();
+            let loss = missing(&found, &entries, proven).err();
             (Some(found), loss)
         }
         Err(StoreError::Lost(loss)) => (None, Some(loss)),
@@ -58,12 +60,14 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreErro
         tracing::warn!("going on with a store that has lost data: {loss}");
         if found.is_none() {
             set_aside(&records(folder)).map_err(value::io)?;
-            found = Some(look(&records(folder))?);
+            private::folder(&records(folder)).map_err(value::io)?;
+            found = Some(look(&records(folder), &[])?);
         }
     }
-    let Some(Found { db, claim, here }) = found else {
+    let Some(found) = found else {
         return Err(StoreError::Closed);
     };
+    let Found { db, claim, here } = found;
     let mut mark = here;
     if let Proof::Mark(proven) = proven {
         // A number is never given twice, also if what had it is lost.
@@ -80,16 +84,32 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreErro
     let proof = ProofFile::create(&proof(folder), &mark).map_err(value::io)?;
     if claim != Claim::Mark(mark) && mark != Mark::default() {
         db.insert(sequence_key(), &mark.to_bytes()[..])
-            .and_then(|_| db.flush())
             .map_err(value::io)?;
+    }
+    if !entries.is_empty() || mark != Mark::default() {
+        db.flush().map_err(value::io)?;
         file.sync_data().map_err(value::io)?;
     }
+    // Only now the journal may be emptied.
+    let journal = Journal::create(&journal(folder)).map_err(value::io)?;
     Ok(Opened {
         db,
         file,
         mark,
         proof,
+        journal,
     })
+}
+
+fn missing(found: &Found, entries: &[Entry], proven: Proof) -> Result<(), Loss> {
+    let last = found.here.sequence;
+    let known = entries.last().map_or(0, |entry| entry.mark.sequence);
+    // The file before is damaged: what the journal has does not go on from the database.
+    if known > last {
+        let missing = known - last;
+        return Err(Loss::Commits { missing, last });
+    }
+    judge(found.claim, &found.here, proven)
 }
 
 /// Compares a copy of the database with its proof, and leaves the store as it is.
@@ -109,12 +129,20 @@ pub(super) fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
     };
     let copy = folder.join(format!("tmp-check-{}", std::process::id()));
     let looked = copy_folder(&records, &copy)
-        .and_then(|()| Proof::read(&proof(folder)))
+        .and_then(|()| {
+            Ok((
+                Proof::read(&proof(folder))?,
+                journal::read(&journal(folder))?,
+            ))
+        })
         .map_err(value::io)
-        .map(|proven| (proven, look(&copy)));
+        .map(|(proven, entries)| {
+            let found = look(&copy, &entries);
+            (proven, entries, found)
+        });
     drop(lock);
-    let result = looked.and_then(|(proven, found)| match found {
-        Ok(found) => Ok((found.here, judge(found.claim, &found.here, proven).err())),
+    let result = looked.and_then(|(proven, entries, found)| match found {
+        Ok(found) => Ok((found.here, missing(&found, &entries, proven).err())),
         Err(StoreError::Lost(loss)) => Ok((Mark::default(), Some(loss))),
         Err(error) => Err(error),
     });
@@ -123,7 +151,7 @@ pub(super) fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+    private::folder(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
@@ -147,10 +175,12 @@ fn set_aside(records: &Path) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::AlreadyExists))
 }
 
-/// Opens a database and reads all of it. sled panics on some damaged files.
-fn look(records: &Path) -> Result<Found, StoreError> {
+/// Opens a database, gives it what only the journal has, and reads all of it. sled panics on some
+/// damaged files.
+fn look(records: &Path, entries: &[Entry]) -> Result<Found, StoreError> {
     let unreadable = |text: String| StoreError::Lost(Loss::Unreadable(text));
-    catch_unwind(AssertUnwindSafe(|| look_at(records))).unwrap_or_else(|panic| {
+    let found = || Found::read(connect(records)?)?.replay(entries);
+    catch_unwind(AssertUnwindSafe(found)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         let text = text.unwrap_or("it panics").lines().next();
@@ -158,15 +188,15 @@ fn look(records: &Path) -> Result<Found, StoreError> {
     })
 }
 
-fn look_at(records: &Path) -> Result<Found, StoreError> {
+fn connect(records: &Path) -> Result<::sled::Db, StoreError> {
     let config = ::sled::Config::new()
         .path(records)
         .cache_capacity(64 << 20)
         .flush_every_ms(None);
     let mut tries = 0;
-    let db = loop {
+    loop {
         match config.open() {
-            Ok(db) => break db,
+            Ok(db) => return Ok(db),
             // sled gives its lock up a little after its last handle is dropped, and a process
             // that is being replaced a little after its successor begins.
             Err(error) if error.to_string().contains("acquire lock") => {
@@ -176,45 +206,7 @@ fn look_at(records: &Path) -> Result<Found, StoreError> {
                 tries += 1;
                 std::thread::sleep(Duration::from_millis(100));
             }
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(value::unreadable(&error)),
         }
-    };
-    let mut claim = Claim::None;
-    let mut content = Content::default();
-    let own = sequence_key();
-    for item in db.iter() {
-        let (key, value) = item.map_err(|error| failed(&error))?;
-        if key == own {
-            claim = claimed(&value)?;
-        } else {
-            content.add(&key, &value);
-        }
-    }
-    let sequence = match claim {
-        Claim::None => 0,
-        Claim::Sequence(sequence) => sequence,
-        Claim::Mark(mark) => mark.sequence,
-    };
-    Ok(Found {
-        db,
-        claim,
-        here: Mark { sequence, content },
-    })
-}
-
-fn claimed(value: &[u8]) -> Result<Claim, StoreError> {
-    if let Ok(sequence) = value.try_into() {
-        return Ok(Claim::Sequence(u64::from_be_bytes(sequence)));
-    }
-    let text = || Loss::Unreadable("the number of its last commit can't be read".to_owned());
-    let mark = Mark::from_bytes(value).ok_or_else(text)?;
-    Ok(Claim::Mark(mark))
-}
-
-/// What the system refuses is no damage.
-fn failed(error: &::sled::Error) -> StoreError {
-    match error {
-        ::sled::Error::Io(io) if io.raw_os_error().is_some() => value::io(error),
-        _ => Loss::Unreadable(error.to_string()).into(),
     }
 }

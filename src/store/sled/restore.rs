@@ -8,7 +8,7 @@ use super::open;
 use super::value::sequence_key;
 use crate::archive::{self, ArchiveError, Sink, Summary};
 use crate::proof::ProofFile;
-use crate::{Digest, Files};
+use crate::{Digest, Files, private};
 
 /// Records that are written together.
 const GROUP: usize = 1024;
@@ -37,8 +37,10 @@ pub(super) fn restore(from: impl Read, folder: &Path) -> Result<Summary, Archive
 }
 
 fn fill(from: impl Read, folder: &Path) -> Result<Summary, ArchiveError> {
-    fs::create_dir_all(folder)?;
     let records = open::records(folder);
+    for folder in [folder, &records] {
+        private::folder(folder)?;
+    }
     let config = ::sled::Config::new().path(&records).flush_every_ms(None);
     let mut target = Target {
         db: config.open().map_err(failed)?,

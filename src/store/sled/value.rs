@@ -1,9 +1,17 @@
 //! What the database has under which key, and its errors as the store's.
 
-use crate::{Key, Kind, StoreError, Stored, Version};
+use crate::{Key, Kind, Loss, StoreError, Stored, Version};
 
 pub(super) fn io(error: impl std::fmt::Display) -> StoreError {
     StoreError::Io(error.to_string())
+}
+
+/// What the system refuses is no damage.
+pub(super) fn unreadable(error: &::sled::Error) -> StoreError {
+    match error {
+        ::sled::Error::Io(system) if system.raw_os_error().is_some() => io(error),
+        _ => Loss::Unreadable(error.to_string()).into(),
+    }
 }
 
 /// Of the record that keeps the [`Mark`] of the last commit.

@@ -31,7 +31,7 @@ impl Reconciler {
             return;
         };
         if asked == Asked::Push {
-            device.progress = None;
+            device.set_progress(None);
             device.view.firmware = None;
             device.view.slots = None;
         }
@@ -40,10 +40,10 @@ impl Reconciler {
             Outcome::Done | Outcome::Links(_) => self.done(now, endpoint, &asked),
             Outcome::NotRegistered => {
                 device.online = false;
-                device.body = None;
+                device.set_body(None);
             }
             Outcome::TimedOut { .. } | Outcome::Cancelled(_) | Outcome::Expired => {
-                device.body = None;
+                device.set_body(None);
                 device.view.firmware = None;
                 device.view.slots = None;
                 self.pause(now, endpoint);
@@ -173,8 +173,7 @@ impl Reconciler {
         };
         match asked {
             Asked::Observe(path) => {
-                device.watching.retain(|p| p != path);
-                device.view.observed = device.watching.is_empty();
+                device.view.observed = device.watched(*path);
                 return;
             }
             Asked::Push => {
@@ -232,8 +231,7 @@ impl Reconciler {
         device.view.slots = None;
         match asked {
             Asked::Observe(path) => {
-                device.watching.retain(|p| p != path);
-                device.view.observed = device.watching.is_empty();
+                device.view.observed = device.watched(*path);
                 return;
             }
             // Errors of a Write are reported by the Update Result only (TS E.6.1).

@@ -101,8 +101,8 @@ impl Reconciler {
         }
         record.attempt = None;
         device.dirty = true;
-        device.body = None;
-        device.progress = None;
+        device.set_body(None);
+        device.set_progress(None);
         device.view = View {
             observed: device.view.observed,
             ..View::default()

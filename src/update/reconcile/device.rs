@@ -65,11 +65,32 @@ impl fmt::Display for Asked {
     }
 }
 
-/// Of the capability objects, while they are read and what they say is stored.
+/// What a device seldom has.
 #[derive(Default)]
-struct Reading {
+struct Seldom {
+    /// Of the capability objects, while they are read.
     values: Vec<(Path, OwnedValue)>,
+    /// What is stored together with the record.
     ops: Vec<Op>,
+    /// What is being stored as pieces of history.
+    filing: Vec<Entry>,
+    /// What is to be observed yet.
+    watching: Vec<Path>,
+    /// What is sent; only while the device is there.
+    body: Option<Body>,
+    /// Bytes of it that the device has, and of all.
+    progress: Option<(u32, u32)>,
+}
+
+impl Seldom {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty()
+            && self.ops.is_empty()
+            && self.filing.is_empty()
+            && self.watching.is_empty()
+            && self.body.is_none()
+            && self.progress.is_none()
+    }
 }
 
 #[derive(Default)]
@@ -82,9 +103,6 @@ pub(super) struct Device {
     pub(super) strikes: u8,
     pub(super) asked: Option<(RequestId, Asked)>,
     pub(super) job: Option<JobId>,
-    /// What is sent; only while the device is there.
-    pub(super) body: Option<Body>,
-    pub(super) progress: Option<(u32, u32)>,
     /// Differs from what is stored.
     pub(super) dirty: bool,
     pub(super) storing: Option<PersistId>,
@@ -95,10 +113,7 @@ pub(super) struct Device {
     /// Monotonic time (ms) of the next try.
     pub(super) wake: Option<u64>,
     pub(super) pause: u64,
-    pub(super) watching: Vec<Path>,
-    reading: Option<Box<Reading>>,
-    /// What is being stored as pieces of history.
-    pub(super) filing: Vec<Entry>,
+    seldom: Option<Box<Seldom>>,
     /// Whether the device tells the highest sequence number that it has committed.
     pub(super) tells_floor: bool,
 }
@@ -117,31 +132,97 @@ impl Device {
 
     /// Adds to the values of objects 27300 to 27302 that were read so far.
     pub(super) fn gather(&mut self, values: impl Iterator<Item = (Path, OwnedValue)>) {
-        self.reading.get_or_insert_default().values.extend(values);
+        self.seldom.get_or_insert_default().values.extend(values);
     }
 
     /// Those values; none are gathered any more.
     pub(super) fn gathered(&mut self) -> Vec<(Path, OwnedValue)> {
-        let values = self.reading.as_mut().map(|r| std::mem::take(&mut r.values));
-        self.drop_empty();
-        values.unwrap_or_default()
+        self.take(|seldom| &mut seldom.values)
     }
 
     /// Stores something together with the record.
     pub(super) fn store_too(&mut self, ops: Vec<Op>) {
-        self.reading.get_or_insert_default().ops.extend(ops);
+        self.seldom.get_or_insert_default().ops.extend(ops);
     }
 
     /// What is stored together with the record.
     pub(super) fn stored_too(&mut self) -> Vec<Op> {
-        let ops = self.reading.as_mut().map(|r| std::mem::take(&mut r.ops));
+        self.take(|seldom| &mut seldom.ops)
+    }
+
+    /// What is being stored as pieces of history.
+    pub(super) fn file(&mut self, entries: Vec<Entry>) {
+        self.filed();
+        if !entries.is_empty() {
+            self.seldom.get_or_insert_default().filing = entries;
+        }
+    }
+
+    /// The same, which is stored or was refused.
+    pub(super) fn filed(&mut self) -> Vec<Entry> {
+        self.take(|seldom| &mut seldom.filing)
+    }
+
+    /// What is to be observed next, of `paths` if nothing is observed yet.
+    pub(super) fn watch(&mut self, paths: impl Iterator<Item = Path>) -> Option<Path> {
+        let watching = &mut self.seldom.get_or_insert_default().watching;
+        if watching.is_empty() {
+            watching.extend(paths);
+        }
+        watching.first().copied()
+    }
+
+    /// It is observed, or can't be. True if that was the last.
+    pub(super) fn watched(&mut self, path: Path) -> bool {
+        let mut watching = self.take(|seldom| &mut seldom.watching);
+        watching.retain(|other| *other != path);
+        let last = watching.is_empty();
+        if !last {
+            self.seldom.get_or_insert_default().watching = watching;
+        }
+        last
+    }
+
+    /// Nothing is observed any more.
+    pub(super) fn unwatch(&mut self) {
+        self.take(|seldom| &mut seldom.watching);
+    }
+
+    fn take<T>(&mut self, of: impl FnOnce(&mut Seldom) -> &mut Vec<T>) -> Vec<T> {
+        let taken = self
+            .seldom
+            .as_mut()
+            .map(|seldom| std::mem::take(of(seldom)));
         self.drop_empty();
-        ops.unwrap_or_default()
+        taken.unwrap_or_default()
     }
 
     fn drop_empty(&mut self) {
-        self.reading
-            .take_if(|reading| reading.values.is_empty() && reading.ops.is_empty());
+        self.seldom.take_if(|seldom| seldom.is_empty());
+    }
+
+    /// What is sent.
+    pub(super) fn body(&self) -> Option<&Body> {
+        self.seldom.as_ref()?.body.as_ref()
+    }
+
+    pub(super) fn set_body(&mut self, body: Option<Body>) {
+        if body.is_some() || self.seldom.is_some() {
+            self.seldom.get_or_insert_default().body = body;
+            self.drop_empty();
+        }
+    }
+
+    /// Bytes that the device has of what is sent, and of all.
+    pub(super) fn progress(&self) -> Option<(u32, u32)> {
+        self.seldom.as_ref()?.progress
+    }
+
+    pub(super) fn set_progress(&mut self, progress: Option<(u32, u32)>) {
+        if progress.is_some() || self.seldom.is_some() {
+            self.seldom.get_or_insert_default().progress = progress;
+            self.drop_empty();
+        }
     }
 
     /// True if nothing is to be remembered of it, in memory or in the store.

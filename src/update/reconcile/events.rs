@@ -95,9 +95,9 @@ impl Reconciler {
             return;
         };
         device.online = false;
-        device.body = None;
+        device.set_body(None);
         device.view = View::default();
-        device.progress = None;
+        device.set_progress(None);
         self.forget_request(endpoint);
         self.changed(endpoint);
         self.store(endpoint);
@@ -111,7 +111,7 @@ impl Reconciler {
         if device.asked.as_ref().is_none_or(|(asked, _)| *asked != id) {
             return;
         }
-        device.progress = Some(progress);
+        device.set_progress(Some(progress));
         if let Some(attempt) = &mut device.record.attempt {
             device.dirty |= !attempt.pushed;
             attempt.pushed = true;

@@ -64,7 +64,7 @@ impl Reconciler {
                 let package = (digest, body.len() as u32);
                 device.dirty |= attempt.package != Some(package);
                 attempt.package = Some(package);
-                device.body = device.online.then_some(body);
+                device.set_body(device.online.then_some(body));
             }
             JobResult::Packaged(Err(failure)) => self.finish(now, &endpoint, Some(failure.into())),
         }

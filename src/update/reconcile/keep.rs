@@ -18,7 +18,7 @@ impl Reconciler {
             && device.storing == Some(id)
         {
             device.storing = None;
-            device.filing.clear();
+            device.filed();
             if std::mem::take(&mut device.deleting) {
                 device.on_disk = false;
             }
@@ -37,7 +37,7 @@ impl Reconciler {
             device.storing = None;
             device.deleting = false;
             device.dirty = true;
-            let mut filed = std::mem::take(&mut device.filing);
+            let mut filed = device.filed();
             device.record.pieces -= filed.chunks(PIECE).len() as u64;
             filed.append(&mut device.record.left);
             device.record.left = filed;
@@ -148,7 +148,7 @@ fn file(endpoint: &str, device: &mut Device, bound: u64, ops: &mut Vec<Op>) {
         let gone = end.saturating_sub(DELETED)..end;
         ops.extend(gone.map(|piece| Op::Delete(history::key(endpoint, piece))));
     }
-    device.filing = left;
+    device.file(left);
 }
 
 /// All pieces of a device go.

@@ -10,7 +10,7 @@ mod keep;
 mod requests;
 mod steps;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::SCHEMA;
 use super::ask::{AskId, Change, Reply};
@@ -19,6 +19,7 @@ use super::record::{Failure, Finished, PIECE};
 use super::slot::SlotState;
 use super::status::{Status, summarise};
 use device::Device;
+use tinsmith_lwm2m::hash::HashMap;
 use tinsmith_lwm2m::{DeviceRequest, Endpoint, Now, PersistId, RequestId};
 use tinsmith_order::{Job, JobId};
 use tinsmith_store::{self as store, Batch, Key, Kind, Stored};
@@ -130,7 +131,6 @@ impl Reconciler {
             view,
             online,
             unsupported,
-            progress,
             ..
         } = &**device;
         let known = record.capability.as_ref();
@@ -140,7 +140,7 @@ impl Reconciler {
             capability,
             *online,
             unsupported.as_deref(),
-            *progress,
+            device.progress(),
         );
         Some(Status {
             trusted: view.trusted.clone(),
@@ -207,8 +207,8 @@ impl Reconciler {
         }));
         record.note(now.wall, text);
         device.dirty = true;
-        device.body = None;
-        device.progress = None;
+        device.set_body(None);
+        device.set_progress(None);
     }
 
     fn changed(&mut self, endpoint: &Endpoint) {
@@ -217,7 +217,7 @@ impl Reconciler {
         };
         let unsupported = device.unsupported.as_deref();
         let (summary, detail) = summarise(&device.record, device.online, unsupported);
-        let (endpoint, progress) = (endpoint.to_string(), device.progress);
+        let (endpoint, progress) = (endpoint.to_string(), device.progress());
         let decision = device.record.desired.as_ref().map(|d| d.generation);
         self.output.push_back(Output::Changed(Change {
             endpoint,

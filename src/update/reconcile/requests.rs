@@ -43,6 +43,6 @@ impl Reconciler {
             self.output
                 .push_back(Output::Withdraw(endpoint.clone(), id));
         }
-        device.watching.clear();
+        device.unwatch();
     }
 }

@@ -108,14 +108,12 @@ impl Reconciler {
                 return true;
             }
             Next::Observe => {
-                if device.watching.is_empty() {
-                    device.watching = vec![firmware::STATE, firmware::RESULT];
-                    let slots = device.view.slots.iter().flatten();
-                    device
-                        .watching
-                        .extend(slots.map(|s| slot::state(s.instance)));
-                }
-                let path = device.watching[0];
+                let slots = device.view.slots.iter().flatten();
+                let slots: Vec<_> = slots.map(|s| slot::state(s.instance)).collect();
+                let own = [firmware::STATE, firmware::RESULT].into_iter();
+                let Some(path) = device.watch(own.chain(slots)) else {
+                    return false;
+                };
                 self.request(
                     now,
                     endpoint,
@@ -225,7 +223,7 @@ impl Reconciler {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return false;
         };
-        let Some(body) = device.body.clone() else {
+        let Some(body) = device.body().cloned() else {
             let trusted = device.view.trusted.as_deref();
             let Some(job) = package_job(&device.record, &self.capabilities, trusted) else {
                 return self.read_again(endpoint);

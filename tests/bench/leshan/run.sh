@@ -6,8 +6,8 @@
 #   tests/bench/leshan/run.sh [COUNT [WINDOW [SOCKETS [ROUNDS]]]]
 #
 # COUNT Registers in a round (50,000), at most WINDOW of them unanswered (64), from SOCKETS sockets
-# (16), ROUNDS rounds (4). Both servers are started once and see other names in each round; the first
-# warms Leshan's virtual machine. Needs a JDK 17 and Maven.
+# (16), ROUNDS rounds (4). Both servers are started once and see other names in each round, while
+# the other is stopped; the first warms Leshan's virtual machine. Needs a JDK 17 and Maven.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../../.. && pwd)
@@ -28,6 +28,7 @@ bin=${CARGO_TARGET_DIR:-$root/target}/release
 folder=$(mktemp -d)
 pids=()
 end() {
+    kill -CONT "${pids[@]}" 2> /dev/null || true
     kill "${pids[@]}" 2> /dev/null || true
     wait 2> /dev/null || true
     rm -rf "$folder"
@@ -69,7 +70,11 @@ for round in $(seq "$rounds"); do
     first=$(((round - 1) * count))
     for name in leshan tinsmith; do
         at=${name}_at
+        other=tinsmith
+        if [ $name = tinsmith ]; then other=leshan; fi
+        kill -STOP "${!other}"
         said=$("$bin/load" "${!at}" "$count" "$window" "$sockets" "$first")
+        kill -CONT "${!other}"
         printf '%-10s %-6s %14s %12s\n' "$name" "$round" \
             "$(sed 's|.* \([0-9]*\)/s|\1|' <<< "$said")" "$(resident "${!name}")"
     done

@@ -1,6 +1,6 @@
 //! Load for a server on loopback; the benchmarks live in `benches/`.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -54,6 +54,11 @@ fn register(buf: &mut [u8], id: u16, number: u32) -> usize {
     build(buf).unwrap_or(0)
 }
 
+/// How often it is seen whether answers are missing.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long an answer may take before a Register is sent again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Registers devices `first..first + count` from one socket, at most `window` of them
 /// unanswered at a time; lost ones are sent again. What the server asks meanwhile is answered with
 /// 4.04. Returns how long it took.
@@ -64,7 +69,8 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
     let socket = UdpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .unwrap_or_else(|e| panic!("bind: {e}"));
     let start = Instant::now();
-    let mut open: HashMap<u32, Instant> = HashMap::new();
+    // Mostly answered in their order.
+    let mut open: VecDeque<(u32, Instant)> = VecDeque::with_capacity(window);
     let mut next = first;
     let mut done = 0;
     let mut buf = [0; 512];
@@ -79,43 +85,57 @@ pub async fn register_all(server: SocketAddr, first: u32, count: u32, window: us
             bytes: buf[..len].to_vec(),
         });
     };
+    let mut look = tokio::time::interval(LOOK);
     while done < count {
+        let now = Instant::now();
         while open.len() < window && next < first + count {
             post(&mut out, next);
-            open.insert(next, Instant::now());
+            open.push_back((next, now));
             next += 1;
         }
         let _ = socket.send(&mut out).await;
-        let wait = tokio::time::timeout(Duration::from_millis(500), socket.receive(&mut batch));
-        if let Ok(Ok(())) = wait.await {
-            for Received { bytes, .. } in batch.iter() {
-                let Ok(message) = Message::parse(bytes) else {
+        tokio::select! {
+            biased;
+            received = socket.receive(&mut batch) => {
+                if received.is_err() {
                     continue;
-                };
-                if message.code().is_request() {
-                    let none = |_: &mut Builder<'_>| Ok(());
-                    let code = Code::NOT_FOUND;
-                    if let Ok(len) = stateless::reply(&message, 0, code, &mut reply, none) {
-                        out.push(Outgoing {
-                            to: Peer::udp(server),
-                            identity: Identity::None,
-                            bytes: reply[..len].to_vec(),
-                        });
-                    }
-                    continue;
-                }
-                assert!(message.code().is_success(), "{}", message.code());
-                let token: Option<[u8; 4]> = message.token().as_bytes().try_into().ok();
-                if token.is_some_and(|t| open.remove(&u32::from_be_bytes(t)).is_some()) {
-                    done += 1;
                 }
             }
-        } else {
-            for (number, at) in &mut open {
-                if at.elapsed() > Duration::from_secs(2) {
+            _ = look.tick() => {
+                let late = |at: &Instant| at.elapsed() > PATIENCE;
+                for (number, at) in open.iter_mut().filter(|(_, at)| late(at)) {
                     *at = Instant::now();
                     post(&mut out, *number);
                 }
+                continue;
+            }
+        }
+        for Received { bytes, .. } in batch.iter() {
+            let Ok(message) = Message::parse(bytes) else {
+                continue;
+            };
+            if message.code().is_request() {
+                let none = |_: &mut Builder<'_>| Ok(());
+                let code = Code::NOT_FOUND;
+                if let Ok(len) = stateless::reply(&message, 0, code, &mut reply, none) {
+                    out.push(Outgoing {
+                        to: Peer::udp(server),
+                        identity: Identity::None,
+                        bytes: reply[..len].to_vec(),
+                    });
+                }
+                continue;
+            }
+            // The answer comes later.
+            if message.code() == Code::EMPTY {
+                continue;
+            }
+            assert!(message.code().is_success(), "{}", message.code());
+            let token: Option<[u8; 4]> = message.token().as_bytes().try_into().ok();
+            let number = token.map(u32::from_be_bytes);
+            if let Some(at) = open.iter().position(|(n, _)| Some(*n) == number) {
+                open.remove(at);
+                done += 1;
             }
         }
     }

@@ -138,6 +138,40 @@ fn signatures(head: &Head<'_>) {
     save("signature", "set", &set);
 }
 
+/// Steps of `dtls_client`: the messages of a server, whole and in fragments.
+fn handshakes() {
+    let extensions = [0xff, 1, 0, 1, 0, 0, 23, 0, 0, 0, 54, 0, 3, 2, 9, 9];
+    let hello = [&[3, extensions.len() as u8], &extensions[..]].concat();
+    let cookie = [0x1a, 7, 254, 255, 4, 1, 2, 3, 4];
+    let hint = [0x62, 6, 0, 4, b'h', b'i', b'n', b't'];
+    save("dtls_client", "hello", &[&hello[..], &[4 | 16, 0]].concat());
+    let second = [&[3 | 16, extensions.len() as u8], &extensions[..]].concat();
+    let all = [&cookie[..], &second, &hint, &[4 | 48, 0, 6, 200]].concat();
+    save("dtls_client", "cookie", &all);
+    // The first bytes of a ServerHello, then the rest.
+    let mut fragments = vec![1, 16, 2, 0, 0, 40, 0, 0, 0, 0, 0, 0, 0, 4, 254, 253, 7, 7];
+    fragments.extend_from_slice(&[1, 15, 2, 0, 0, 40, 0, 0, 0, 0, 4, 0, 0, 3, 7, 7, 7]);
+    save("dtls_client", "fragments", &fragments);
+    save("dtls_client", "alert", &[5, 2, 2, 40, 7, 0, 6, 255]);
+}
+
+/// Steps of `dtls_record`, for each protection, without and with a Connection ID.
+fn associations() {
+    for first in [0, 1, 2, 8 << 1, 8 << 1 | 2] {
+        let sealed = [
+            13, 3, b'a', b'b', b'c', 0x2d, 2, 1, 0, 13, 3, b'd', b'e', b'f',
+        ];
+        let stranger = [0, 14, 23, 254, 253, 0, 1, 0, 0, 0, 0, 0, 9, 0, 1, 0];
+        let steps = [&[first][..], &sealed, &stranger, &[3, 0], &sealed].concat();
+        save("dtls_record", &format!("steps-{first}"), &steps);
+    }
+    let mut stored = vec![0, 3, 77, 1, 1, 2];
+    stored.extend_from_slice(&[7; 40]);
+    stored.extend_from_slice(&[0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    stored.extend_from_slice(&[0, 0, 0, 0, 0, 0, 1, 0x11, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0]);
+    save("dtls_record", "stored", &stored);
+}
+
 fn packages() {
     let payload = b"payload";
     let head = Head {
@@ -299,6 +333,8 @@ fn devices() {
 fn main() {
     formats();
     messages();
+    handshakes();
+    associations();
     packages();
     archives();
     shards();

@@ -7,6 +7,8 @@ mod targets {
     pub(crate) mod client_device;
     pub(crate) mod coap_endpoint;
     pub(crate) mod coap_message;
+    pub(crate) mod dtls_client;
+    pub(crate) mod dtls_record;
     pub(crate) mod formats;
     pub(crate) mod link;
     pub(crate) mod module;
@@ -17,8 +19,8 @@ mod targets {
 }
 
 use targets::{
-    client_device, coap_endpoint, coap_message, formats, link, module, package, samples,
-    server_shard, signature,
+    client_device, coap_endpoint, coap_message, dtls_client, dtls_record, formats, link, module,
+    package, samples, server_shard, signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -30,6 +32,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_device", client_device::run),
     ("coap_endpoint", coap_endpoint::run),
     ("coap_message", coap_message::run),
+    ("dtls_client", dtls_client::run),
+    ("dtls_record", dtls_record::run),
     ("link", link::run),
     ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),

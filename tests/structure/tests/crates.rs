@@ -13,6 +13,7 @@ const BOARD: &str = "device-client/boards/qemu-mps2";
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lwm2m-objects", &[]),
     ("tinsmith-coap", &[]),
+    ("tinsmith-dtls", &[]),
     ("tinsmith-models", &[]),
     ("tinsmith-peer", &[]),
     ("tinsmith-module", &["lwm2m-objects"]),
@@ -24,6 +25,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "lwm2m-objects",
             "tinsmith-coap",
+            "tinsmith-dtls",
             "tinsmith-module",
             "tinsmith-package",
         ],
@@ -52,6 +54,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["lwm2m-objects", "tinsmith-client", "tinsmith-board-host"],
     ),
     ("tinsmith-store", &["tinsmith-digest"]),
+    ("tinsmith-access", &["tinsmith-digest", "tinsmith-store"]),
     (
         "tinsmith-lwm2m",
         &[
@@ -130,6 +133,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-http",
         &[
             "lwm2m-objects",
+            "tinsmith-access",
             "tinsmith-build",
             "tinsmith-digest",
             "tinsmith-inference",
@@ -143,6 +147,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-cli",
         &[
             "lwm2m-objects",
+            "tinsmith-access",
             "tinsmith-board-host",
             "tinsmith-build",
             "tinsmith-build-job",
@@ -184,6 +189,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clap", &["tinsmith-cli", "tinsmith"]),
     ("anyhow", &["tinsmith-cli"]),
     ("ureq", &["tinsmith-cli"]),
+    ("rustls", &["tinsmith-http", "tinsmith-cli"]),
+    ("tokio-rustls", &["tinsmith-http"]),
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
     ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
@@ -195,6 +202,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
         &[
             "lwm2m-objects",
             "tinsmith-coap",
+            "tinsmith-dtls",
             "tinsmith-module",
             "tinsmith-package",
             "tinsmith-client",
@@ -203,6 +211,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "tinsmith-models",
             "tinsmith-digest",
             "tinsmith-store",
+            "tinsmith-access",
             "tinsmith-lwm2m",
             "tinsmith-order",
             "tinsmith-update",
@@ -226,7 +235,12 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
         "compiler and build service are of use to a program that knows nothing of CoAP",
     ),
     (
-        &["tinsmith-store", "tinsmith-transport", "tinsmith-coap"],
+        &[
+            "tinsmith-store",
+            "tinsmith-transport",
+            "tinsmith-coap",
+            "tinsmith-dtls",
+        ],
         &["tinsmith-lwm2m", "tinsmith-update"],
         "these know nothing of LwM2M's rules",
     ),

@@ -17,6 +17,7 @@ const LICENCES: &[&str] = &[
     "BSD-3-Clause",
     "BSL-1.0",
     "BlueOak-1.0.0",
+    "ISC",
     "MIT",
     "Unicode-3.0",
     "Unlicense",
@@ -26,7 +27,7 @@ const LICENCES: &[&str] = &[
 /// Crates that are not to be used, and what to use instead.
 const BANNED: &[(&str, &str)] = &[
     ("openssl", "only for DTLS handshakes, in the transport"),
-    ("native-tls", "nothing here speaks TLS yet"),
+    ("native-tls", "rustls"),
     ("chrono", "times are seconds and milliseconds since 1970"),
     ("lazy_static", "std::sync::LazyLock"),
     ("once_cell", "std::sync::OnceLock"),
@@ -54,6 +55,7 @@ const REASONS: &[(&str, &str, &str)] = &[
 const TWICE: &[(&str, &str)] = &[
     ("coap-message", "coap-lite takes both; both are traits only"),
     ("embedded-hal", "cortex-m takes both; both are traits only"),
+    ("getrandom", "ring's is older than ours"),
     ("half", "serde_cbor's is older than tract's"),
     (
         "hashbrown",

@@ -101,6 +101,41 @@ fn rules_of_the_arithmetic_that_are_cited_exist() {
     none(&faults);
 }
 
+/// Words in backticks.
+fn ticked(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn what_is_promised_is_shown_by_a_test() {
+    let text = read(&root().join("docs/security.md"));
+    let mut faults = Vec::new();
+    let (mut promises, mut inside) = (0, false);
+    for line in text.lines() {
+        if !line.starts_with('|') {
+            inside = false;
+        } else if line == "| promise | shown by |" {
+            inside = true;
+        } else if inside && !line.starts_with("|-") {
+            promises += 1;
+            let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+            let shown = cells.last().copied().unwrap_or_default();
+            let files = ticked(shown).filter(|word| word.contains('/'));
+            let files: Vec<String> = files.map(|file| read(&root().join(file))).collect();
+            let tests: Vec<&str> = ticked(shown).filter(|word| !word.contains('/')).collect();
+            let is_test = |name: &str| {
+                let function = format!("fn {name}(");
+                files.iter().any(|file| file.contains(&function))
+            };
+            if tests.is_empty() || !tests.iter().all(|name| is_test(name)) {
+                faults.push(format!("docs/security.md: {line}"));
+            }
+        }
+    }
+    assert!(promises > 10, "only {promises} promises were found");
+    none(&faults);
+}
+
 /// A citation with its clause in another form: `section 4.2`, or nothing before the number.
 fn misformed(text: &str) -> Option<String> {
     let places = text

@@ -10,6 +10,7 @@ const CORES: &[&str] = &[
     "src/update",
     "lwm2m-objects/src",
     "device-client/coap/src",
+    "device-client/dtls/src",
     "device-client/module/src",
     "device-client/package/src",
     "device-client/client/src",

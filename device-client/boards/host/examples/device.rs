@@ -11,6 +11,7 @@ fn main() {
     let config = Config {
         endpoint: endpoint.clone(),
         factory: Factory::Bootstrap(bootstrap.clone()),
+        psk: None,
         target: target.clone(),
         flash: flash.into(),
         trust_anchors: Vec::new(),

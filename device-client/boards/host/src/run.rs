@@ -11,7 +11,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
     Buffers, Client, Config as ClientConfig, ConfigError, Event, Factory as ClientFactory,
-    FlashRead, Input, Memory, Now, Object, Observation, Output, Platform, Session, TrustAnchor,
+    FlashRead, Input, Memory, Now, Object, Observation, Output, Platform, SecureFactory, Session,
+    TrustAnchor,
 };
 use tinsmith_module::kernels;
 
@@ -23,8 +24,10 @@ use crate::target::{Target, TargetError};
 pub struct Config {
     /// Endpoint name.
     pub endpoint: String,
-    /// Its first server: `coap://HOST:PORT` or `HOST:PORT`.
+    /// Its first server: `coap://HOST:PORT` or `HOST:PORT`, `coaps://HOST:PORT` with DTLS.
     pub factory: Factory,
+    /// Identity and key at its first server, if that has DTLS.
+    pub psk: Option<Psk>,
     /// A target's name, the beginning of it, or the path of a target file.
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
@@ -42,6 +45,21 @@ pub enum Factory {
     Bootstrap(String),
     /// A management server; there is no bootstrap.
     Server(String),
+}
+
+/// A pre-shared key.
+#[derive(Clone)]
+pub struct Psk {
+    /// What the server knows the key by.
+    pub identity: String,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for Psk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Psk({})", self.identity)
+    }
 }
 
 /// What an application adds to the device.
@@ -72,6 +90,8 @@ pub enum Error {
     Target(TargetError),
     /// The server's address.
     Server(String),
+    /// `coaps` without a key.
+    Key,
     /// The file of the flash.
     Flash(PathBuf, std::io::Error),
     /// The socket, or waiting for it.
@@ -87,9 +107,10 @@ impl fmt::Display for Error {
             Self::Server(text) => {
                 write!(
                     f,
-                    "{text} is no address of a server: write coap://HOST:PORT"
+                    "{text} is no address of a server: write coap://HOST:PORT or coaps://HOST:PORT"
                 )
             }
+            Self::Key => f.write_str("a server with DTLS needs an identity and a key"),
             Self::Flash(path, e) => write!(f, "cannot use {} as flash: {e}", path.display()),
             Self::Socket(e) => write!(f, "the socket failed: {e}"),
             Self::Config(e) => write!(f, "the client cannot run on this target: {e:?}"),
@@ -167,7 +188,10 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
         .map_err(system)?;
     let target = Target::find(&config.target).map_err(Error::Target)?;
     let (Factory::Bootstrap(server) | Factory::Server(server)) = &config.factory;
-    let server = resolve(server)?;
+    let server = (resolve(server)?, server.starts_with(SECURE));
+    if server.1 && config.psk.is_none() {
+        return Err(Error::Key);
+    }
     let flash = FileFlash::open(
         &config.flash,
         target.flash_bytes,
@@ -186,9 +210,12 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
     }
 }
 
+const SECURE: &str = "coaps://";
+
 fn resolve(text: &str) -> Result<SocketAddr, Error> {
-    let authority = text
-        .strip_prefix("coap://")
+    let plain = text.strip_prefix("coap://");
+    let authority = plain
+        .or_else(|| text.strip_prefix(SECURE))
         .unwrap_or(text)
         .trim_end_matches('/');
     let mut addresses = authority.to_socket_addrs().ok().into_iter().flatten();
@@ -202,7 +229,7 @@ fn life(
     config: &Config,
     application: &Application<'_>,
     target: &Target,
-    server: SocketAddr,
+    (server, secure): (SocketAddr, bool),
     board: &mut Board,
     signals: &SignalFd,
 ) -> Result<End, Error> {
@@ -212,7 +239,14 @@ fn life(
     };
     let socket = UdpSocket::bind(any).map_err(Error::Socket)?;
     socket.set_nonblocking(true).map_err(Error::Socket)?;
-    let uri = format!("coap://{server}");
+    let scheme = if secure { SECURE } else { "coap://" };
+    let uri = format!("{scheme}{server}");
+    let psk = config.psk.as_ref().filter(|_| secure);
+    let psk = psk.map(|psk| SecureFactory {
+        uri: &uri,
+        identity: psk.identity.as_bytes(),
+        key: &psk.key,
+    });
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + 32];
     let aligned = arena.as_ptr().align_offset(32);
@@ -222,9 +256,11 @@ fn life(
     let platform = &target.capability.platform;
     let client_config = ClientConfig {
         endpoint: &config.endpoint,
-        factory: match config.factory {
-            Factory::Bootstrap(_) => ClientFactory::Bootstrap(&uri),
-            Factory::Server(_) => ClientFactory::Server(&uri),
+        factory: match (&config.factory, psk) {
+            (Factory::Bootstrap(_), None) => ClientFactory::Bootstrap(&uri),
+            (Factory::Bootstrap(_), Some(psk)) => ClientFactory::SecureBootstrap(psk),
+            (Factory::Server(_), None) => ClientFactory::Server(&uri),
+            (Factory::Server(_), Some(psk)) => ClientFactory::SecureServer(psk),
         },
         manufacturer: "Tinsmith",
         model_number: &platform.platform_name,
@@ -305,10 +341,7 @@ fn life(
             continue;
         }
         match socket.recv_from(&mut datagram) {
-            Ok((len, from)) => {
-                let bytes = &datagram[..len];
-                client.handle(board.now(), Input::Datagram { from, bytes }, board);
-            }
+            Ok((len, from)) => client.receive(board.now(), from, &mut datagram[..len], board),
             // Nothing there, or an earlier datagram could not be delivered.
             Err(_) => client.handle(board.now(), Input::Timer, board),
         }
@@ -358,6 +391,7 @@ impl fmt::Display for Line {
                 write!(f, "slot {slot}: {state:?}, result {result:?}")
             }
             Event::FlashFailed => write!(f, "a flash operation failed"),
+            Event::HandshakeFailed(error) => write!(f, "no secure session: {error}"),
             other => write!(f, "{other:?}"),
         }
     }
@@ -371,6 +405,7 @@ mod tests {
     fn addresses() {
         assert_eq!(resolve("coap://127.0.0.1:5783").unwrap().port(), 5783);
         assert_eq!(resolve("127.0.0.1:5783/").unwrap().port(), 5783);
+        assert_eq!(resolve("coaps://127.0.0.1:5684").unwrap().port(), 5684);
         assert!(resolve("coap://127.0.0.1").is_err());
         assert!(resolve("").is_err());
     }

@@ -23,7 +23,7 @@ pub use capability::module_class;
 pub(crate) use engine::Arena;
 pub(crate) use storage::{ACCOUNTS, Op};
 
-use crate::config::{Config, ConfigError, Factory};
+use crate::config::{Config, ConfigError};
 use crate::flash::FlashRead;
 use crate::handler::Ticket;
 use crate::platform::{Now, Platform};
@@ -141,7 +141,7 @@ impl<'a> Device<'a> {
         if self.config.endpoint.is_empty() || self.config.endpoint.len() > 64 {
             return Err(ConfigError::Endpoint);
         }
-        crate::uri::parse(self.config.factory.uri()).ok_or(ConfigError::Uri)?;
+        self.config.factory.server().ok_or(ConfigError::Uri)?;
         self.facts.read(&self.config)?;
         let arena = &*self.engine.arena;
         let aligned = arena.as_ptr().align_offset(32) == 0;
@@ -155,9 +155,9 @@ impl<'a> Device<'a> {
         let stored = journal.get(ACCOUNTS, flash);
         let factory = self.config.factory;
         let decoded = stored.is_some_and(|stored| self.accounts.decode(stored));
-        let ours = match factory {
-            Factory::Bootstrap(_) => self.accounts.bootstrap().is_some(),
-            Factory::Server(_) => self.accounts.suit(factory),
+        let ours = match factory.is_bootstrap() {
+            true => self.accounts.bootstrap().is_some(),
+            false => self.accounts.suit(factory),
         };
         let has_accounts = decoded && ours;
         if !has_accounts && !self.accounts.reset(factory) {
@@ -174,7 +174,7 @@ impl<'a> Device<'a> {
 
     /// There is a bootstrap server to ask.
     pub(crate) fn has_bootstrap(&self) -> bool {
-        matches!(self.config.factory, Factory::Bootstrap(_)) || self.accounts.bootstrap().is_some()
+        self.config.factory.is_bootstrap() || self.accounts.bootstrap().is_some()
     }
 
     /// What the device is made of.

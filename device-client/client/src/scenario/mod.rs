@@ -9,6 +9,8 @@ mod object;
 mod odd_requests;
 mod power;
 mod registering;
+#[cfg(feature = "dtls")]
+mod secured;
 mod sensor;
 mod servers;
 mod states;

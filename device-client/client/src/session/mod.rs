@@ -19,8 +19,10 @@ pub(crate) use registration::asks_to_wait;
 use crate::answer::{Answer, Until};
 use crate::handler::Origin;
 use crate::platform::{Now, Platform, instant};
+use crate::secure::Secure;
 use crate::text::Text;
 use crate::upload::Upload;
+use crate::uri::Server;
 use crate::zero::Live;
 use list::List;
 
@@ -82,18 +84,22 @@ impl<'a> Session<'a> {
 
     pub(crate) fn close(&mut self) {
         self.open = false;
+        self.link.secure.restart(None);
         self.parts().1.fill(Observation::EMPTY);
     }
 
+    /// `security` is the instance of object 0 that its identity and key are in.
     pub(crate) fn open(
         &mut self,
-        address: SocketAddr,
+        server: Server,
+        security: u16,
         origin: Origin,
         now: Now,
         platform: &mut dyn Platform,
     ) {
         self.close();
-        self.link.restart(address, origin, now, platform);
+        self.link.restart(server.address, origin, now, platform);
+        self.link.secure.restart(server.secure.then_some(security));
         self.open = true;
     }
 }
@@ -121,6 +127,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     pub(crate) origin: Origin,
+    pub(crate) secure: Secure,
     pub(crate) coap: Coap,
     pub(crate) registration: Registration,
     /// Registrations that failed in a row.
@@ -207,6 +214,7 @@ impl Link {
     const REST: Self = Self {
         address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
         origin: Origin::Bootstrap,
+        secure: Secure::REST,
         coap: Coap::REST,
         registration: Registration::Due { at: 0 },
         failures: 0,
@@ -299,11 +307,13 @@ impl Link {
             } => Some(at),
             _ => self.list.as_ref().and_then(|list| list.due),
         };
-        let registration = registration.filter(|_| registers);
+        let registration = registration.filter(|_| registers && !self.secure.is_connecting());
         let coap = self.coap.next_deadline().map(Instant::as_millis);
         let told = |w: &Waiting| matches!(w.until, Until::Told { .. });
         let waiting = self.waiting.as_ref().filter(|w| told(w)).map(|w| w.ends);
-        [registration, coap, waiting].into_iter().flatten().min()
+        let secure = self.secure.next_deadline();
+        let all = [registration, coap, waiting, secure];
+        all.into_iter().flatten().min()
     }
 }
 

@@ -89,6 +89,9 @@ impl Session<'_> {
             }
             _ => return None,
         };
+        if !link.secure.reach(now.mono, platform) {
+            return None;
+        }
         let token = token(platform);
         let view = View {
             now,
@@ -285,6 +288,19 @@ impl Session<'_> {
         };
         self.forget_observations();
         device.log.event(Event::Deregistered { server });
+    }
+
+    /// There is no way to the server.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn unreachable(
+        &mut self,
+        now: Now,
+        device: &mut Device<'_>,
+        platform: &mut dyn Platform,
+    ) {
+        if let Some(Origin::Server { short_id, .. }) = self.link().map(|link| link.origin) {
+            self.registration_failed(now, short_id, None, device, platform);
+        }
     }
 
     fn registration_failed(

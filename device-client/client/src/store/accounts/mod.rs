@@ -14,6 +14,8 @@ use lwm2m_objects::{Path, Value, ids};
 use crate::config::Factory;
 use crate::text::Text;
 use crate::zero::Flag;
+#[cfg(feature = "dtls")]
+use security::PRE_SHARED_KEY;
 pub(crate) use security::Security;
 pub(crate) use server::Server;
 
@@ -52,7 +54,7 @@ impl Accounts {
 
     /// Becomes what a device leaves the factory with.
     ///
-    /// False if the URI is too long.
+    /// False if the URI is too long, or identity or key.
     pub(crate) fn reset(&mut self, factory: Factory<'_>) -> bool {
         self.clear();
         let Some(uri) = Text::new(factory.uri()) else {
@@ -60,24 +62,39 @@ impl Accounts {
         };
         let security = self.security[0].insert(Security::new(0));
         security.uri = uri;
-        match factory {
-            Factory::Bootstrap(_) => security.bootstrap = Flag::Yes,
-            Factory::Server(_) => {
-                security.short_id = FACTORY_SHORT_ID;
-                self.server[0].insert(Server::new(0)).short_id = FACTORY_SHORT_ID;
+        #[cfg(feature = "dtls")]
+        if let Factory::SecureBootstrap(secure) | Factory::SecureServer(secure) = factory {
+            security.mode = PRE_SHARED_KEY;
+            let identity = security.identity.set(secure.identity);
+            if identity.and(security.secret.set(secure.key)).is_none() {
+                return false;
             }
+        }
+        if factory.is_bootstrap() {
+            security.bootstrap = Flag::Yes;
+        } else {
+            security.short_id = FACTORY_SHORT_ID;
+            self.server[0].insert(Server::new(0)).short_id = FACTORY_SHORT_ID;
         }
         true
     }
 
     /// They are of a device that left the factory so, and are enough to register.
     pub(crate) fn suit(&self, factory: Factory<'_>) -> bool {
-        match factory {
-            Factory::Bootstrap(_) => self.is_consistent(),
-            Factory::Server(uri) => {
-                let mut servers = self.servers();
-                self.are_usable() && servers.any(|(_, s)| s.uri.as_str() == uri)
-            }
+        if factory.is_bootstrap() {
+            return self.is_consistent();
+        }
+        let mut servers = self.servers();
+        self.are_usable() && servers.any(|(_, s)| s.uri.as_str() == factory.uri())
+    }
+
+    /// Identity and key for a server with DTLS.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn credentials(&self, id: u16) -> tinsmith_dtls::Credentials<'_> {
+        let security = self.security.iter().flatten().find(|s| s.id == id);
+        tinsmith_dtls::Credentials {
+            identity: security.map_or(&[], |s| s.identity.as_slice()),
+            key: security.map_or(&[], |s| s.secret.as_slice()),
         }
     }
 
@@ -246,7 +263,7 @@ impl Accounts {
         let all = self.server.iter().flatten().count();
         let addresses = self
             .servers()
-            .all(|(_, s)| s.mode == 3 && crate::uri::parse(s.uri.as_str()).is_some());
+            .all(|(_, security)| security.server().is_some());
         servers > 0 && servers == all && addresses && self.servers_are_told_apart()
     }
 
@@ -254,7 +271,7 @@ impl Accounts {
     fn servers_are_told_apart(&self) -> bool {
         let servers = || {
             self.servers()
-                .map(|(s, security)| (s.short_id, crate::uri::parse(security.uri.as_str())))
+                .map(|(s, security)| (s.short_id, security.server().map(|s| s.address)))
         };
         servers().all(|(id, address)| {
             let same = servers().filter(|(i, a)| *i == id || *a == address);

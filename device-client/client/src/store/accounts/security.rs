@@ -4,7 +4,12 @@ use lwm2m_objects::Value;
 use lwm2m_objects::ids::lwm2m_security as ids;
 
 use crate::text::{Bytes, Text};
+use crate::uri;
 use crate::zero::Flag;
+
+/// Security modes (/0/x/2).
+pub(super) const PRE_SHARED_KEY: u8 = 0;
+const NO_SECURITY: u8 = 3;
 
 /// One instance of object 0 (LwM2M TS 1.1 §E.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +17,7 @@ pub(crate) struct Security {
     pub(crate) id: u16,
     pub(crate) uri: Text<96>,
     pub(crate) bootstrap: Flag,
-    /// 3: NoSec. Other modes are kept for the layer that knows them.
+    /// 0: pre-shared key, 3: none. Other modes are kept, and their servers not talked to.
     pub(crate) mode: u8,
     pub(crate) identity: Bytes<64>,
     pub(crate) server_key: Bytes<64>,
@@ -28,13 +33,25 @@ impl Security {
             id,
             uri: Text::EMPTY,
             bootstrap: Flag::No,
-            mode: 3,
+            mode: NO_SECURITY,
             identity: Bytes::EMPTY,
             server_key: Bytes::EMPTY,
             secret: Bytes::EMPTY,
             short_id: 0,
             hold_off: 0,
         }
+    }
+
+    /// The server, if it can be talked to: its mode and its URI say the same.
+    pub(crate) fn server(&self) -> Option<uri::Server> {
+        let server = uri::server(self.uri.as_str())?;
+        let mode = if server.secure {
+            PRE_SHARED_KEY
+        } else {
+            NO_SECURITY
+        };
+        let has_key = !server.secure || !self.secret.as_slice().is_empty();
+        (self.mode == mode && has_key).then_some(server)
     }
 
     pub(super) fn set(&mut self, resource: u16, value: Value<'_>) -> Option<()> {

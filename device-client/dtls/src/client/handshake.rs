@@ -1,0 +1,374 @@
+//! The handshake of a client with a pre-shared key (RFC 6347 §4.2, RFC 4279 §2).
+//!
+//! ```text
+//!  we                                     the server
+//!  ClientHello            -------->
+//!                         <--------       HelloVerifyRequest (most servers)
+//!  ClientHello + cookie   -------->
+//!                         <--------       ServerHello, ServerKeyExchange (some), ServerHelloDone
+//!  ClientKeyExchange,
+//!  ChangeCipherSpec,
+//!  Finished               -------->
+//!                         <--------       ChangeCipherSpec, Finished
+//! ```
+
+use sha2::{Digest, Sha256};
+
+use crate::aes::Aes;
+use crate::alert::Alert;
+use crate::association::{Association, Content, Role, Start};
+use crate::bytes::Reader;
+use crate::cid::Cid;
+use crate::client::error::{HandshakeError, Misbehaved};
+use crate::client::flight::{Flight, clear_record};
+use crate::client::message::{
+    Assembly, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ClientHello, FINISHED, Fragment, HELLO_REQUEST,
+    HELLO_VERIFY_REQUEST, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, ServerHello,
+    cookie_of, is_psk_hint, read_cookie, write_message,
+};
+use crate::client::offer::{Credentials, Offer};
+use crate::client::timer::Timer;
+use crate::keys::{MasterSecret, Sender};
+use crate::record::{ContentType, Header, VERSION};
+use crate::window::Window;
+
+/// Cookies that are taken before the server is thought to have no end of them.
+const COOKIES: u8 = 3;
+
+/// What the server is expected to say next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// HelloVerifyRequest or ServerHello.
+    Hello,
+    /// ServerKeyExchange or ServerHelloDone.
+    KeyExchange,
+    HelloDone,
+    Finished,
+}
+
+pub(super) struct Handshake {
+    offer: Offer,
+    random: [u8; 32],
+    server: Option<ServerHello>,
+    expected: Expected,
+    transcript: Sha256,
+    assembly: Assembly,
+    /// The number of the message that the server sends next.
+    next_in: u16,
+    cookies: u8,
+    flight: Flight,
+    /// The next record number before the keys.
+    clear: u64,
+    master: Option<MasterSecret>,
+    association: Option<Association>,
+    timer: Timer,
+    /// The flight is to be sent.
+    due: bool,
+    /// The server has sent its flight again, and we ours, since the timer was set.
+    repeated: bool,
+}
+
+impl Handshake {
+    pub(super) fn start(now: u64, offer: Offer, random: [u8; 32]) -> Self {
+        let mut handshake = Self {
+            offer,
+            random,
+            server: None,
+            expected: Expected::Hello,
+            transcript: Sha256::new(),
+            assembly: Assembly::EMPTY,
+            next_in: 0,
+            cookies: 0,
+            flight: Flight::EMPTY,
+            clear: 0,
+            master: None,
+            association: None,
+            timer: Timer::start(now, offer.first_timeout_ms),
+            due: true,
+            repeated: false,
+        };
+        handshake.hello(0, &[]);
+        handshake
+    }
+
+    fn hello(&mut self, sequence: u16, cookie: &[u8]) {
+        let hello = ClientHello {
+            random: &self.random,
+            cookie,
+            offer: self.offer.aeads,
+            cid: self.offer.cid.as_ref(),
+        };
+        // It fits: ROOM is made for it.
+        self.flight
+            .start(|place| write_message(place, CLIENT_HELLO, sequence, |w| hello.write(w)));
+        self.transcript = Sha256::new();
+        self.transcript.update(self.flight.message());
+        self.due = true;
+    }
+
+    /// The Connection ID that is in records to us, as long as it is not known whether the server
+    /// agrees: what we asked for.
+    pub(super) fn own_cid(&self) -> &Cid {
+        self.offer.cid.as_ref().unwrap_or(&Cid::EMPTY)
+    }
+
+    /// Takes one record; the association when the handshake is done.
+    pub(super) fn handle(
+        &mut self,
+        now: u64,
+        record: &mut [u8],
+        credentials: &Credentials<'_>,
+        aes: &mut dyn Aes,
+    ) -> Result<Option<Association>, HandshakeError> {
+        let Some(header) = Header::parse(record, self.own_cid().len()) else {
+            return Ok(None);
+        };
+        if header.number.epoch != 0 {
+            return self.handle_protected(record, aes);
+        }
+        let fragment = record.get(header.len..header.record_len());
+        let fragment = fragment.unwrap_or_default();
+        // A HelloVerifyRequest may come as of DTLS 1.0 (RFC 6347 §4.2.1).
+        if header.version[0] != VERSION[0] {
+            return Ok(None);
+        }
+        match ContentType::from_number(header.outer_type) {
+            Some(ContentType::Handshake) => self.messages(now, fragment, credentials)?,
+            Some(ContentType::Alert) => refused(Alert::from_bytes(fragment))?,
+            // A ChangeCipherSpec tells nothing that the next record's epoch does not.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// The server's Finished, or an alert instead of it.
+    fn handle_protected(
+        &mut self,
+        record: &mut [u8],
+        aes: &mut dyn Aes,
+    ) -> Result<Option<Association>, HandshakeError> {
+        let Some(association) = &mut self.association else {
+            return Ok(None);
+        };
+        let message = match association.open(aes, record).map(|opened| opened.content) {
+            Ok(Content::Handshake(message)) => message,
+            Ok(Content::Alert(alert)) => return refused(Some(alert)).map(|()| None),
+            // Data of a server that was faster than its Finished, which was lost.
+            Ok(Content::Data(_)) | Err(_) => return Ok(None),
+        };
+        let mut reader = Reader(message);
+        while let Some(fragment) = Fragment::read(&mut reader) {
+            let due = fragment.kind == FINISHED && fragment.sequence == self.next_in;
+            if due && self.assembly.add(&fragment)? {
+                return self.finished().map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn finished(&mut self) -> Result<Association, HandshakeError> {
+        let hash = self.transcript.clone().finalize().into();
+        let (Some(master), Some(mut association)) = (&self.master, self.association.take()) else {
+            return Err(Misbehaved::OutOfTurn(FINISHED).into());
+        };
+        let expected = master.verify_data(Sender::Server, &hash);
+        let data = self.assembly.body();
+        let differs = data
+            .iter()
+            .zip(&expected)
+            .fold(0, |all, (a, b)| all | (a ^ b));
+        if data.len() != expected.len() || differs != 0 {
+            self.association = Some(association);
+            return Err(Misbehaved::Finished.into());
+        }
+        association.unreserve();
+        Ok(association)
+    }
+
+    /// Messages before the keys.
+    fn messages(
+        &mut self,
+        now: u64,
+        record: &[u8],
+        credentials: &Credentials<'_>,
+    ) -> Result<(), HandshakeError> {
+        let mut reader = Reader(record);
+        while let Some(fragment) = Fragment::read(&mut reader) {
+            match fragment.kind {
+                // It is no part of a handshake (RFC 5246 §7.4.1.1); a Finished is protected.
+                HELLO_REQUEST | FINISHED => {}
+                HELLO_VERIFY_REQUEST => self.cookie(now, &fragment)?,
+                kind if fragment.sequence < self.next_in => {
+                    // The server's flight again: it has not got ours.
+                    let last = kind == SERVER_HELLO_DONE && self.expected == Expected::Finished;
+                    if last && !self.repeated {
+                        self.repeated = true;
+                        self.due = true;
+                    }
+                }
+                _ if fragment.sequence > self.next_in => {}
+                kind @ (SERVER_HELLO | SERVER_KEY_EXCHANGE | SERVER_HELLO_DONE) => {
+                    if self.assembly.add(&fragment)? {
+                        self.message(now, kind, credentials)?;
+                    }
+                }
+                kind => return Err(Misbehaved::OutOfTurn(kind).into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn cookie(&mut self, now: u64, fragment: &Fragment<'_>) -> Result<(), HandshakeError> {
+        if self.expected != Expected::Hello || fragment.bytes.len() != fragment.len {
+            return Ok(());
+        }
+        let decode = Misbehaved::Decode(HELLO_VERIFY_REQUEST);
+        let cookie = read_cookie(fragment.bytes).ok_or(decode)?;
+        if cookie_of(self.flight.message()) == Some(cookie) {
+            // The hello that has it is on its way.
+            return Ok(());
+        }
+        if self.cookies == COOKIES {
+            return Err(Misbehaved::Cookies.into());
+        }
+        self.cookies += 1;
+        self.next_in = 1;
+        self.assembly.clear();
+        self.hello(1, cookie);
+        self.restart_timer(now);
+        Ok(())
+    }
+
+    /// The message that is in the assembly.
+    fn message(
+        &mut self,
+        now: u64,
+        kind: u8,
+        credentials: &Credentials<'_>,
+    ) -> Result<(), HandshakeError> {
+        let body = self.assembly.body();
+        self.expected = match (self.expected, kind) {
+            (Expected::Hello, SERVER_HELLO) => {
+                let cid_offered = self.offer.cid.is_some();
+                self.server = Some(ServerHello::read(body, self.offer.aeads, cid_offered)?);
+                Expected::KeyExchange
+            }
+            (Expected::KeyExchange, SERVER_KEY_EXCHANGE) if is_psk_hint(body) => {
+                Expected::HelloDone
+            }
+            (Expected::KeyExchange | Expected::HelloDone, SERVER_HELLO_DONE) if body.is_empty() => {
+                Expected::Finished
+            }
+            (Expected::KeyExchange, SERVER_KEY_EXCHANGE)
+            | (Expected::KeyExchange | Expected::HelloDone, SERVER_HELLO_DONE) => {
+                return Err(Misbehaved::Decode(kind).into());
+            }
+            _ => return Err(Misbehaved::OutOfTurn(kind).into()),
+        };
+        self.transcript.update(self.assembly.message());
+        self.assembly.clear();
+        self.next_in += 1;
+        if self.expected == Expected::Finished {
+            self.key_exchange(credentials)?;
+            self.restart_timer(now);
+        }
+        Ok(())
+    }
+
+    /// Makes the last flight, and the keys.
+    fn key_exchange(&mut self, credentials: &Credentials<'_>) -> Result<(), HandshakeError> {
+        let Some(server) = &self.server else {
+            return Err(Misbehaved::OutOfTurn(SERVER_HELLO_DONE).into());
+        };
+        let (identity, psk) = (credentials.identity, credentials.key);
+        let sequence = self.next_out();
+        let fits = self.flight.start(|place| {
+            write_message(place, CLIENT_KEY_EXCHANGE, sequence, |w| {
+                w.u16(identity.len() as u16);
+                w.put(identity);
+            })
+        });
+        if !fits || psk.is_empty() {
+            return Err(HandshakeError::Credentials);
+        }
+        self.transcript.update(self.flight.message());
+        let hash = self.transcript.clone().finalize().into();
+        let master = match server.extended_master_secret {
+            true => MasterSecret::extended_of_psk(psk, &hash),
+            false => MasterSecret::of_psk(psk, &self.random, &server.random),
+        };
+        let master = master.map_err(|_| HandshakeError::Credentials)?;
+        let finished = master.verify_data(Sender::Client, &hash);
+        let finished = self.flight.finish(sequence + 1, finished);
+        self.transcript.update(finished);
+        // Without an answer to the extension there are no Connection IDs, in neither direction.
+        let own_cid = server.cid.and(self.offer.cid).unwrap_or(Cid::EMPTY);
+        let mut association = Association::new(&Start {
+            role: Role::Client,
+            keys: &master.keys(server.aead, &self.random, &server.random),
+            own_cid,
+            peer_cid: server.cid.unwrap_or(Cid::EMPTY),
+            next_number: 0,
+            received: Window::NEW,
+        });
+        association.use_all_numbers();
+        self.association = Some(association);
+        self.master = Some(master);
+        self.due = true;
+        Ok(())
+    }
+
+    /// The number of our next message.
+    fn next_out(&self) -> u16 {
+        1 + u16::from(self.cookies > 0)
+    }
+
+    fn restart_timer(&mut self, now: u64) {
+        self.timer = Timer::start(now, self.offer.first_timeout_ms);
+        self.repeated = false;
+    }
+
+    /// The flight, if it is to be sent now.
+    pub(super) fn poll(
+        &mut self,
+        now: u64,
+        aes: &mut dyn Aes,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, HandshakeError> {
+        if self.timer.expires(now) {
+            self.timer.again(now).ok_or(HandshakeError::TimedOut)?;
+            self.due = true;
+            self.repeated = false;
+        }
+        if !core::mem::take(&mut self.due) {
+            return Ok(None);
+        }
+        let association = self.association.as_mut();
+        Ok(self.flight.write(&mut self.clear, association, aes, out))
+    }
+
+    /// An alert to the server.
+    pub(super) fn write_alert(
+        &mut self,
+        alert: Alert,
+        aes: &mut dyn Aes,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        match &mut self.association {
+            Some(association) => association.seal_alert(aes, alert, out).ok(),
+            None => clear_record(ContentType::Alert, &alert.to_bytes(), &mut self.clear, out),
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> u64 {
+        if self.due { 0 } else { self.timer.at() }
+    }
+}
+
+/// What an alert of the server means for the handshake.
+fn refused(alert: Option<Alert>) -> Result<(), HandshakeError> {
+    match alert {
+        Some(alert) if alert.ends() => Err(HandshakeError::Refused(alert)),
+        _ => Ok(()),
+    }
+}
