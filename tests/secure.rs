@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::process::{Device, Server, run, tinsmith, wait};
+use common::proxy::Proxy;
 use serde_json::{Value, json};
 
 /// Makes a key by the command line; identity and key.
@@ -99,7 +100,7 @@ fn an_association_outlives_the_server_and_ends_with_its_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = log_of(folder.path(), &[]);
     let (identity, key) = credential(&server, "tag-?", "management");
-    let device = Device::start_secure(
+    let _device = Device::start_secure(
         "tag-1",
         ("--server", server.coaps),
         (&identity, &key),
@@ -227,7 +228,8 @@ fn a_restored_backup_goes_on_with_no_association() {
     assert!(saved.status.success(), "{saved:?}");
     server.kill();
     let store = folder.path().join("store");
-    let sealing = std::fs::read(store.join("sealing.key")).expect("made by serve");
+    let kept = folder.path().join("sealing.key");
+    std::fs::rename(store.join("sealing.key"), &kept).expect("made by serve");
     std::fs::remove_dir_all(&store).expect("removed");
     let restored = run(&[
         "store",
@@ -239,7 +241,7 @@ fn a_restored_backup_goes_on_with_no_association() {
     assert!(restored.status.success(), "{restored:?}");
     // The key that seals the others is not in the backup.
     assert!(!store.join("sealing.key").exists());
-    std::fs::write(store.join("sealing.key"), sealing).expect("written");
+    std::fs::rename(&kept, store.join("sealing.key")).expect("moved");
     server.restart();
     // Record numbers may have been used since the backup: the device has to make another handshake.
     let path = "devices/tag-1/resources/3/0/0";
@@ -251,4 +253,45 @@ fn a_restored_backup_goes_on_with_no_association() {
         (status == 200).then_some(())
     });
     assert_eq!(handshakes(&server), 1);
+}
+
+/// `TINSMITH_KILLS` says how many; every second time the device's address changes too.
+#[test]
+fn kills_of_the_server_and_new_addresses_need_no_handshake() {
+    let kills = common::times("TINSMITH_KILLS", 50);
+    let folder = tempfile::tempdir().expect("a folder");
+    let front = Proxy::socket();
+    let uri = format!("tag-1=coaps://{}", front.local_addr().expect("bound"));
+    let mut server = log_of(folder.path(), &["--lifetime", "2", "--bootstrap-uri", &uri]);
+    let network = Proxy::new(front, server.coaps);
+    let (identity, key) = credential(&server, "tag-1", "bootstrap");
+    let device = Device::start_secure(
+        "tag-1",
+        ("--bootstrap", server.coaps_bootstrap),
+        (&identity, &key),
+        &folder.path().join("flash"),
+    );
+    server.registered("tag-1");
+    assert_eq!(handshakes(&server), 1);
+    let mut longest = Duration::ZERO;
+    for kill in 0..kills {
+        if kill % 2 == 1 {
+            network.rebind();
+        }
+        server.restart();
+        let begun = std::time::Instant::now();
+        wait("the device answers", 20, || {
+            let path = "devices/tag-1/resources/3/0/0?timeout=1";
+            let (status, _) = server.ask("GET", path, &Value::Null)?;
+            (status == 200).then_some(())
+        });
+        longest = longest.max(begun.elapsed());
+        assert_eq!(handshakes(&server), 0, "kill {kill}");
+    }
+    let lines = device.lines(0);
+    let lost = lines
+        .iter()
+        .find(|line| line.contains("did not register us"));
+    assert_eq!(lost, None);
+    println!("{kills} kills, the device answered after at most {longest:?}");
 }

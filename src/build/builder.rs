@@ -11,7 +11,7 @@ use lwm2m_objects::capability::Capability;
 use tinsmith_build_job::{Facts, Sealed};
 use tinsmith_digest::Digest;
 use tinsmith_order::{
-    Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Unbuilt,
+    Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Sign, Unbuilt,
 };
 use tinsmith_store::{Files, Store, StoreError};
 
@@ -23,6 +23,7 @@ use crate::{Model, Zoo, ZooError};
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
 const MAX_COMPILERS: usize = 4;
 
+type Packaging = (Box<PackageJob>, Box<dyn FnOnce(JobResult) + Send>);
 type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
 
 /// What the thread that looks things up is asked.
@@ -34,7 +35,7 @@ enum Errand {
         capability: Arc<Capability>,
         done: BuildDone,
     },
-    Package(Box<PackageJob>, Box<dyn FnOnce(JobResult) + Send>),
+    Package(Packaging),
     /// Something about the cache.
     Cache(Box<dyn FnOnce(&Cache) + Send>),
 }
@@ -64,13 +65,15 @@ struct Shared {
     program: OnceLock<Digest>,
     zoo: Arc<Zoo>,
     cache: Cache,
+    /// Without it packages are not signed.
+    signer: Option<Arc<dyn Sign>>,
     /// Builds under way, and who waits for them.
     running: Mutex<HashMap<Digest, Vec<BuildDone>>>,
 }
 
 impl Builder {
     /// A builder that compiles in children of a program; without one, what is not in the cache is
-    /// refused.
+    /// refused. Without `signer` its packages are not signed.
     ///
     /// # Errors
     /// The system gives no threads.
@@ -79,12 +82,14 @@ impl Builder {
         zoo: Arc<Zoo>,
         store: Arc<dyn Store>,
         files: Files,
+        signer: Option<Arc<dyn Sign>>,
     ) -> std::io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             compiler: compiler.clone(),
             program: OnceLock::new(),
             zoo,
             cache: Cache::new(store, files),
+            signer,
             running: Mutex::new(HashMap::new()),
         });
         let (heavy, work) = channel();
@@ -96,11 +101,17 @@ impl Builder {
                 .name("compile".to_owned())
                 .spawn(move || compile_all(&shared, &work))?;
         }
+        // Signing may have to wait for a command of the operator.
+        let (packages, packaging) = channel();
+        let packager = shared.clone();
+        thread::Builder::new()
+            .name("package".to_owned())
+            .spawn(move || package_all(&packager, &packaging))?;
         let (errands, asked) = channel();
         let sender = heavy.clone();
         thread::Builder::new()
             .name("build".to_owned())
-            .spawn(move || run_errands(&shared, &asked, &sender))?;
+            .spawn(move || run_errands(&shared, &asked, &sender, &packages))?;
         Ok(Arc::new(Self {
             compiler,
             errands,
@@ -126,13 +137,13 @@ impl Builder {
                 capability,
                 done: Box::new(move |result| done(JobResult::Built(result))),
             },
-            Job::Package(job) => Errand::Package(Box::new(job), Box::new(done)),
+            Job::Package(job) => Errand::Package((Box::new(job), Box::new(done))),
         };
         if let Err(refused) = self.errands.send(errand) {
             let ended = || "the build service has ended".to_owned();
             match refused.0 {
                 Errand::Build { done, .. } => done(Err(Unbuilt::Failed { reason: ended() })),
-                Errand::Package(_, done) => done(JobResult::Packaged(Err(fault(&ended())))),
+                Errand::Package((_, done)) => done(JobResult::Packaged(Err(fault(&ended())))),
                 Errand::Cache(_) => {}
             }
         }
@@ -225,7 +236,12 @@ impl Builder {
 }
 
 /// Until the builder is dropped: what is known is answered, what must be compiled is passed on.
-fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy>) {
+fn run_errands(
+    shared: &Shared,
+    errands: &Receiver<Errand>,
+    heavy: &Sender<Heavy>,
+    packages: &Sender<Packaging>,
+) {
     while let Ok(errand) = errands.recv() {
         match errand {
             Errand::Build {
@@ -249,9 +265,20 @@ fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy
                     }
                 }
             },
-            Errand::Package(job, done) => done(JobResult::Packaged(shared.package(&job))),
+            Errand::Package(packaging) => {
+                if let Err(refused) = packages.send(packaging) {
+                    let failure = fault(&"the build service has ended");
+                    refused.0.1(JobResult::Packaged(Err(failure)));
+                }
+            }
             Errand::Cache(ask) => ask(&shared.cache),
         }
+    }
+}
+
+fn package_all(shared: &Shared, packages: &Receiver<Packaging>) {
+    while let Ok((job, done)) = packages.recv() {
+        done(JobResult::Packaged(shared.package(&job)));
     }
 }
 
@@ -355,13 +382,17 @@ impl Shared {
         self.cache.put(key, compile::compile(by, sealed)?)
     }
 
-    /// The package of a module: the same bytes for the same job.
+    /// The package of a module: the same bytes for the same job and key.
     fn package(&self, job: &PackageJob) -> Result<Package, Unbuilt> {
         // A module that can't be read is built again.
         let module = self
             .cache
             .module(&job.artefact.module)
             .map_err(|e| later(&e))?;
-        job.package(module).map_err(|e| fault(&e))
+        let package = match &self.signer {
+            Some(signer) => job.signed(module, &**signer),
+            None => job.package(module),
+        };
+        package.map_err(|e| fault(&e))
     }
 }

@@ -16,7 +16,6 @@ pub(super) struct ConfigFile {
     pub(super) coaps_bootstrap: Option<SocketAddr>,
     #[serde(default)]
     pub(super) secure_only: bool,
-    pub(super) sealing_key: Option<PathBuf>,
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,
@@ -30,6 +29,7 @@ pub(super) struct ConfigFile {
     pub(super) metrics_open: bool,
     pub(super) audit: Option<u64>,
     pub(super) store: Option<PathBuf>,
+    pub(super) sealing_key: Option<PathBuf>,
     pub(super) shards: Option<usize>,
     #[serde(default)]
     pub(super) bootstrap_uri: Vec<String>,

@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod bearer;
 mod builds;
 mod compile;
 mod compile_child;
@@ -73,7 +74,7 @@ pub enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     #[command(subcommand)]
     Device(device::Device),
     #[command(subcommand)]
@@ -81,6 +82,8 @@ enum Command {
     #[command(subcommand)]
     Build(builds::Build),
     Compile(compile::Compile),
+    #[command(subcommand)]
+    Key(key::Key),
     #[command(subcommand)]
     Store(store::Keep),
     #[command(subcommand)]
@@ -139,6 +142,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             let compiler = needed(compiler)?;
             command.run(compiler)
         }
+        Command::Key(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Credential(command) => command.run(),

@@ -2,6 +2,7 @@
 
 mod announce;
 mod secure;
+mod signing;
 mod start;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tinsmith_server::{self as server, Config};
 
 use crate::Compiler;
 use crate::config_file::ConfigFile;
+use crate::key::Sealing;
 
 use announce::announce;
 pub(super) use secure::Dtls;
@@ -58,10 +60,6 @@ pub(super) struct Serve {
     /// there is a key need it.
     #[arg(long, env = "TINSMITH_SECURE_ONLY", value_parser = FalseyValueParser::new())]
     secure_only: bool,
-    /// The file with the key that seals keys in the store, 64 hexadecimal digits; made if it is not
-    /// there. Keep it, but not where the backups are. [default: sealing.key in the store's folder]
-    #[arg(long, env = "TINSMITH_SEALING_KEY", value_name = "FILE")]
-    sealing_key: Option<PathBuf>,
     /// HTTP listener. On another address than loopback it needs --http-cert and --http-key, or
     /// --http-plain. [default: 127.0.0.1:8080]
     #[arg(long, env = "TINSMITH_HTTP", value_name = "ADDR")]
@@ -136,6 +134,8 @@ pub(super) struct Serve {
     /// Senders on this machine need not prove their address: for simulators and benchmarks.
     #[arg(long, env = "TINSMITH_TRUST_LOOPBACK", value_parser = FalseyValueParser::new())]
     trust_loopback: bool,
+    #[command(flatten)]
+    sealing: Sealing,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -210,7 +210,10 @@ impl Serve {
             http: self.http.or(file.http).unwrap_or(standard.http),
             store: self.store.or(file.store).unwrap_or(standard.store),
             shards: self.shards.or(file.shards).unwrap_or(standard.shards),
-            bootstrap: BootstrapConfig { rules },
+            bootstrap: BootstrapConfig {
+                rules,
+                ..BootstrapConfig::default()
+            },
             limits: Limits {
                 strangers: strangers.unwrap_or(limits.strangers),
                 strangers_per_source: per_source.unwrap_or(limits.strangers_per_source),
@@ -264,7 +267,6 @@ impl Serve {
                 .or(file.coaps_bootstrap)
                 .unwrap_or(any(5784)),
             only: self.secure_only || file.secure_only,
-            sealing_key: self.sealing_key.or(file.sealing_key),
         };
         let choices = Choices {
             dtls: Some(dtls),
@@ -273,6 +275,9 @@ impl Serve {
             hosts: or(self.http_host, file.http_host),
             tls,
             doors,
+            sealing: Sealing {
+                sealing_key: self.sealing.sealing_key.or(file.sealing_key),
+            },
         };
         Ok((config, choices))
     }

@@ -55,7 +55,7 @@ pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
 pub use request_record::{request_key, request_of};
 pub use route::{bucket, owner, route};
-pub use rule::{BootstrapConfig, Rule, name_fits};
+pub use rule::{BootstrapConfig, Rule, TrustAnchors, name_fits};
 pub use shard::Shard;
 pub use target::{PathValue, Target};
 pub use types::*;

@@ -1,5 +1,7 @@
 //! What devices get at bootstrap, by the patterns of their names.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use lwm2m_objects::Path;
 
 /// What devices whose names fit a pattern get.
@@ -47,12 +49,41 @@ impl Default for Rule {
 pub struct BootstrapConfig {
     /// In order.
     pub rules: Vec<Rule>,
+    /// What devices with a Compute Platform get as its Trust Anchor (27300/0/14).
+    pub trust_anchors: TrustAnchors,
 }
+
+/// Public keys, as COSE_Key. Clones share them, so that whoever changes them need not start the
+/// server again.
+#[derive(Clone, Debug, Default)]
+pub struct TrustAnchors(Arc<RwLock<Arc<[Vec<u8>]>>>);
+
+impl TrustAnchors {
+    /// These; the newest first.
+    pub fn set(&self, keys: Vec<Vec<u8>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+    }
+
+    /// Those that were set last.
+    pub fn get(&self) -> Arc<[Vec<u8>]> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
+    }
+}
+
+impl PartialEq for TrustAnchors {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for TrustAnchors {}
 
 impl Default for BootstrapConfig {
     fn default() -> Self {
         BootstrapConfig {
             rules: vec![Rule::default()],
+            trust_anchors: TrustAnchors::default(),
         }
     }
 }

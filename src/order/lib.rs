@@ -10,5 +10,6 @@ mod sequence;
 
 pub use artefact::{Artefact, Unbuilt};
 pub use job::{BuildRequest, Job, JobDone, JobId, JobResult, StartJob};
-pub use package::{Package, PackageJob};
+pub use package::{Package, PackageJob, Sign};
 pub use sequence::next_sequence;
+pub use tinsmith_package::KeyId;

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tinsmith_seal::Seal;
 use tinsmith_store::{Key, Kind, RecordError, decode, encode};
 use zeroize::{Zeroize, Zeroizing};
-
-use crate::seal::Seal;
 
 const SCHEMA: u16 = 1;
 /// What the ids of these records begin with.
@@ -179,7 +178,11 @@ impl fmt::Debug for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seal::{Key as SealingKey, tests::key};
+    use tinsmith_seal::Key as SealingKey;
+
+    fn key(first: u8) -> SealingKey {
+        SealingKey::new(&[first; 32])
+    }
 
     fn entry(identity: &str, endpoints: &str, key: usize) -> Entry {
         Entry {

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use tinsmith_dtls_server::Credentials;
 use tinsmith_lwm2m::{Access, Identity, Issued};
+use tinsmith_seal::Seal;
 use tinsmith_store::{Batch, Kind, Op, RecordError, Store, StoreError};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::entry::{Entry, EntryError, Origin, Purpose};
-use crate::seal::Seal;
 use crate::table::{Table, View};
 
 /// The most keys of a server.

@@ -6,9 +6,8 @@
 
 mod entry;
 mod keys;
-mod seal;
 mod table;
 
 pub use entry::{Entry, EntryError, KEY, MAX_ENDPOINTS, MAX_IDENTITY, Origin, Purpose};
 pub use keys::{KeyError, Keys, MAX_KEYS, Revoke};
-pub use seal::{Key, Seal};
+pub use tinsmith_seal::{Key, Seal};

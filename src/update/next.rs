@@ -6,7 +6,7 @@
 use super::firmware::{self, State};
 use super::record::{DeviceRecord, Failure, Step};
 use super::slot::{ModelResult, Slot, SlotState};
-use tinsmith_order::Artefact;
+use tinsmith_order::{Artefact, KeyId};
 
 /// What was read from the device since it last could have changed. `None` means: read it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,10 @@ pub struct View {
     pub firmware: Option<(State, i64)>,
     /// /27303.
     pub slots: Option<Vec<Slot>>,
+    /// It verifies signatures (27300/0/12).
+    pub verifies: bool,
+    /// /27300/0/15: the keys that it trusts.
+    pub trusted: Option<Vec<KeyId>>,
     /// Whether the observations of this registration were asked for.
     pub observed: bool,
 }
@@ -32,6 +36,8 @@ pub enum Next {
     ReadCapability,
     /// Read object 27303.
     ReadSlots,
+    /// Read which keys it trusts.
+    ReadTrusted,
     /// Read object 5.
     ReadFirmware,
     /// Open an attempt.
@@ -80,6 +86,9 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
     let Some(slots) = &view.slots else {
         return Next::ReadSlots;
     };
+    if view.verifies && view.trusted.is_none() {
+        return Next::ReadTrusted;
+    }
     let Some(desired) = &record.desired else {
         return Next::Nothing;
     };

@@ -82,3 +82,4 @@ pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
 #[cfg(feature = "dtls")]
 pub use tinsmith_dtls::HandshakeError;
+pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

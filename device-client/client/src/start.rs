@@ -29,6 +29,7 @@ impl<'a> Client<'a> {
         let memory = DeviceMemory {
             accounts: &mut buffers.accounts,
             update: &mut buffers.update,
+            anchors: &mut buffers.anchors,
             receive: &mut buffers.receive,
             flash: &mut buffers.flash,
             arena,

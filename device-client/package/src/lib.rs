@@ -13,6 +13,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod anchor;
+mod authentication;
 #[cfg(feature = "class-ids")]
 mod class;
 #[cfg(feature = "alloc")]
@@ -21,15 +23,21 @@ mod error;
 mod head;
 mod identity;
 mod profile;
+mod verify;
 
+pub use crate::anchor::{Anchors, KeyId, MAX_ANCHOR, MAX_ANCHORS, TrustAnchor};
+pub use crate::authentication::{
+    Algorithm, Authentication, Signature, TO_BE_SIGNED, Untrusted, to_be_signed,
+};
 #[cfg(feature = "class-ids")]
 pub use crate::class::{firmware_class_id, module_class_id, vendor_uuid};
 pub use crate::error::{PackageError, Refusal, Unsupported};
 pub use crate::head::{Head, Kind, Parsed, Receiver};
 pub use crate::identity::{VENDOR_ID, request_tag, sha256};
+pub use crate::verify::Scheme;
 
 #[cfg(feature = "alloc")]
-pub use crate::encode::{EncodeError, encode, encode_prefix};
+pub use crate::encode::{EncodeError, Manifest, encode, encode_prefix};
 
 /// Longest head (everything before the first byte of the payload), in bytes.
 pub const MAX_HEAD: usize = 1024;

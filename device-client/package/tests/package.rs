@@ -54,6 +54,7 @@ fn round_trip() {
                 head: read,
                 payload_offset,
                 payload_len,
+                ..
             } = Head::parse(&package).unwrap()
             else {
                 panic!("incomplete");

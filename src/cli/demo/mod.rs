@@ -84,6 +84,7 @@ impl Demo {
                     lifetime: 60,
                     ..Rule::default()
                 }],
+                ..BootstrapConfig::default()
             },
             ..Config::default()
         };
@@ -92,7 +93,6 @@ impl Demo {
                 management: loopback,
                 bootstrap: loopback,
                 only: true,
-                sealing_key: None,
             }),
             ..serve::Choices::default()
         };

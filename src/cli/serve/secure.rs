@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use lwm2m_objects::hex;
-use tinsmith_security::{Key, Keys, Seal};
+use tinsmith_security::{Keys, Seal};
 use tinsmith_server::{SecureConfig, random};
 use tinsmith_store::{Store, private};
+
+use crate::key::{Sealing, master};
 
 /// What is chosen about DTLS.
 pub(crate) struct Dtls {
@@ -19,32 +21,21 @@ pub(crate) struct Dtls {
     pub(crate) bootstrap: SocketAddr,
     /// Whether nobody comes in without.
     pub(crate) only: bool,
-    /// The file with the key that seals others; none: in the store's folder.
-    pub(crate) sealing_key: Option<PathBuf>,
 }
 
-/// The variable that has the sealing key itself.
-const SECRET: &str = "TINSMITH_SEALING_SECRET";
-/// In the store's folder; none is in backups.
-const SEALING: &str = "sealing.key";
+/// In the store's folder, and in no backup.
 const ASSOCIATIONS: &str = "associations.key";
 
 /// Reads the keys of devices. After a `loss` no association goes on: record numbers of it may be
 /// used that the store does not know of.
 pub(super) async fn secure(
     dtls: Dtls,
+    sealing: &Sealing,
     folder: &Path,
     store: &Arc<dyn Store>,
     loss: bool,
 ) -> Result<SecureConfig> {
-    let sealing = match std::env::var(SECRET) {
-        Ok(text) => parse(&text, SECRET)?,
-        Err(_) => match dtls.sealing_key {
-            Some(path) => file(&path, false)?,
-            None => file(&folder.join(SEALING), false)?,
-        },
-    };
-    let seal: Arc<dyn Seal> = Arc::new(Key::new(&sealing));
+    let seal: Arc<dyn Seal> = Arc::new(master(folder, sealing)?.key().clone());
     let keys = Keys::open(Arc::clone(store), seal, dtls.only).await?;
     Ok(SecureConfig {
         management: dtls.management,
@@ -55,7 +46,7 @@ pub(super) async fn secure(
 }
 
 /// A key in a file; made if it is not there, or to be made anew.
-fn file(path: &PathBuf, anew: bool) -> Result<[u8; 32]> {
+fn file(path: &Path, anew: bool) -> Result<[u8; 32]> {
     let place = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) if !anew => parse(&text, &place),

@@ -10,9 +10,11 @@ use tinsmith_build_job::child;
 use tinsmith_http::{self as http, App, Doors, TlsFiles};
 use tinsmith_server::{self as server, Config, ServerHandle};
 use tinsmith_store::{Files, Health, SledStore, Store, private};
-use tinsmith_update::StartJob;
+use tinsmith_update::{Sign, StartJob};
 
+use super::signing::{set_anchors, watch_keys};
 use crate::Compiler;
+use crate::key::{self, Sealing};
 use crate::store::problem;
 
 use super::secure::{Dtls, secure};
@@ -34,6 +36,8 @@ pub(crate) struct Choices {
     pub(crate) tls: Option<TlsFiles>,
     /// Who comes in.
     pub(crate) doors: http::Choices,
+    /// What seals the keys that packages are signed with.
+    pub(crate) sealing: Sealing,
 }
 
 impl Default for Choices {
@@ -45,6 +49,7 @@ impl Default for Choices {
             hosts: Vec::new(),
             tls: None,
             doors: http::Choices::default(),
+            sealing: Sealing::default(),
         }
     }
 }
@@ -81,8 +86,19 @@ pub(crate) async fn start(
         version: compiler.version.to_owned(),
         limit: choices.limit,
     });
-    let builder = Builder::new(compiler, zoo.clone(), store.clone(), files.clone())
-        .context("cannot start the build service")?;
+    let keys = Arc::new(key::open(&folder, &choices.sealing)?);
+    let anchors = config.bootstrap.trust_anchors.clone();
+    // Before the first device asks.
+    let known = set_anchors(&keys, &anchors);
+    let signer: Arc<dyn Sign> = keys.clone();
+    let builder = Builder::new(
+        compiler,
+        zoo.clone(),
+        store.clone(),
+        files.clone(),
+        Some(signer),
+    )
+    .context("cannot start the build service")?;
     let jobs = builder.clone();
     let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
     let address = config.http;
@@ -90,14 +106,17 @@ pub(crate) async fn start(
     private::folder(&scratch).with_context(open)?;
     let doors = Doors::open(&store, &choices.doors).await?;
     if let Some(dtls) = choices.dtls {
-        let secure = secure(dtls, &folder, &store, choices.accept_loss);
+        let secure = secure(dtls, &choices.sealing, &folder, &store, choices.accept_loss);
         config.secure = Some(secure.await?);
     }
     let server = server::start(config, store, start_job)
         .await
         .map_err(|error| match &error {
             server::StartError::Bind { .. } => {
-                anyhow!("{error}; choose another address with --coap, --bootstrap, --coaps or --coaps-bootstrap")
+                anyhow!(
+                    "{error}; choose another address with --coap, --bootstrap, --coaps or \
+                     --coaps-bootstrap"
+                )
             }
             _ => error.into(),
         })?;
@@ -107,6 +126,13 @@ pub(crate) async fn start(
         .await
         .with_context(|| format!("in {}", folder.display()))?;
     let doors = Arc::new(doors);
+    tokio::spawn(watch_keys(
+        keys,
+        known,
+        anchors,
+        doors.clone(),
+        server.clone(),
+    ));
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),

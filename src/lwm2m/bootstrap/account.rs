@@ -1,8 +1,11 @@
 //! What a device gets at its bootstrap, and whether it gets anything.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use lwm2m_objects::ids::{LWM2M_SECURITY, LWM2M_SERVER, lwm2m_security, lwm2m_server};
+use lwm2m_objects::ids::{
+    COMPUTE_PLATFORM, LWM2M_SECURITY, LWM2M_SERVER, compute_platform, lwm2m_security, lwm2m_server,
+};
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Code, Message};
 use tinsmith_store::Op;
@@ -36,6 +39,9 @@ pub(super) struct Account {
     psk: Option<(String, Zeroizing<Vec<u8>>)>,
     /// Instances of Security, with their Short Server IDs, before anything is deleted.
     accounts: Vec<(u16, Option<u16>)>,
+    /// The public keys whose packages it shall take.
+    anchors: Arc<[Vec<u8>]>,
+    has_platform: bool,
 }
 
 /// What a step sends.
@@ -108,6 +114,8 @@ impl Account {
             rule,
             psk: None,
             accounts: Vec::new(),
+            anchors: config.trust_anchors.get(),
+            has_platform: false,
         })
     }
 
@@ -143,6 +151,23 @@ impl Account {
         self.accounts = accounts.take(MAX_ACCOUNTS).collect();
     }
 
+    /// What a Bootstrap-Discover of object 27300 has found.
+    pub(super) fn found_platform(&mut self, payload: &[u8]) {
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let platform = Path::instance(COMPUTE_PLATFORM, 0);
+        self.has_platform = Link::all(text)
+            .any(|link| Path::from_segments(link.segments().map(str::as_bytes)) == Ok(platform));
+    }
+
+    /// What follows a step that went well.
+    pub(super) fn after(&self, step: BootstrapStep) -> Option<BootstrapStep> {
+        match step {
+            BootstrapStep::Server if self.anchors.is_empty() => Some(BootstrapStep::Finish),
+            BootstrapStep::Platform if !self.has_platform => Some(BootstrapStep::Finish),
+            step => step.next(),
+        }
+    }
+
     /// The instance of Security to write: never that of the bootstrap account, nor one of another
     /// server that is not deleted.
     fn security_instance(&self) -> u16 {
@@ -167,6 +192,11 @@ impl Account {
             BootstrapStep::Discover => (Code::GET, Path::object(LWM2M_SECURITY), None),
             BootstrapStep::Delete => (Code::DELETE, self.rule.delete, None),
             BootstrapStep::Finish => (Code::POST, Path::ROOT, None),
+            BootstrapStep::Platform => (Code::GET, Path::object(COMPUTE_PLATFORM), None),
+            BootstrapStep::TrustAnchors => {
+                let path = Path::instance(COMPUTE_PLATFORM, 0);
+                (Code::PUT, path, Some(self.trust_anchors()))
+            }
             BootstrapStep::Security => {
                 let path = Path::instance(LWM2M_SECURITY, self.security_instance());
                 (Code::PUT, path, Some(self.security()))
@@ -205,6 +235,16 @@ impl Account {
         let instance = self.security_instance();
         let at = |(id, value)| (Path::resource(LWM2M_SECURITY, instance, id), value);
         values.into_iter().map(at).collect()
+    }
+
+    fn trust_anchors(&self) -> Vec<(Path, OwnedValue)> {
+        let id = compute_platform::TRUST_ANCHOR;
+        let at = |n| Path::resource_instance(COMPUTE_PLATFORM, 0, id, n);
+        let anchors = self.anchors.iter();
+        let values = (0..).zip(anchors);
+        values
+            .map(|(n, anchor)| (at(n), OwnedValue::Opaque(anchor.clone())))
+            .collect()
     }
 
     fn server(&self) -> Vec<(Path, OwnedValue)> {

@@ -2,8 +2,13 @@
 //!
 //! ```text
 //! POST /bs?ep=.. -> 2.04  GET /0       DELETE /    PUT /0/n     PUT /1/m     POST /bs
-//!                         Discover --> Delete ---> Security --> Server ----> Finish --> done
+//!                         Discover --> Delete ---> Security --> Server -+--> Finish --> done
+//!                                                                       |      ^
+//!                         GET /27300       PUT /27300/0                 |      |
+//!                         Platform ------> TrustAnchors ----------------|------+
+//!                              ^----------------------------------------+
 //! ```
+//! The lower way is gone if there are trust anchors, up to the device that has no Compute Platform.
 //! Errors of Discover, and 4.04 to Delete, don't matter; any other ends it: the device starts again
 //! when it wants.
 

@@ -121,7 +121,7 @@ impl Session {
             for id in path.ids() {
                 b.option(OptionNumber::URI_PATH, id.to_string().as_bytes())?;
             }
-            if step == BootstrapStep::Discover {
+            if matches!(step, BootstrapStep::Discover | BootstrapStep::Platform) {
                 b.uint(OptionNumber::ACCEPT, ContentFormat::LINK.0.into())?;
             }
             if !payload.is_empty() {
@@ -148,18 +148,25 @@ impl Session {
             return;
         }
         let code = message.code();
-        let is_write = matches!(step, BootstrapStep::Security | BootstrapStep::Server);
+        let is_write = matches!(
+            step,
+            BootstrapStep::Security | BootstrapStep::Server | BootstrapStep::TrustAnchors
+        );
         if code.is_success() && step == BootstrapStep::Discover {
             self.account.discovered(message.payload());
         }
         // It can't look, or there is nothing to delete.
         let is_fine = match step {
-            BootstrapStep::Discover => true,
+            BootstrapStep::Discover | BootstrapStep::Platform => true,
             BootstrapStep::Delete => code == Code::NOT_FOUND,
             _ => false,
         };
         if code.is_success() || is_fine {
-            match step.next() {
+            let found = code.is_success() && step == BootstrapStep::Platform;
+            if found {
+                self.account.found_platform(message.payload());
+            }
+            match self.account.after(step) {
                 Some(step) => self.state = State::Sending { step },
                 None => self.end(cx, None),
             }

@@ -134,6 +134,7 @@ pub(crate) fn config() -> ShardConfig {
                 server_uri: "coap://127.0.0.1:5683".into(),
                 ..Rule::default()
             }],
+            ..BootstrapConfig::default()
         },
         models: ModelSource::default(),
         limits: Limits {

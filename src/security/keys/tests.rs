@@ -1,8 +1,11 @@
 use tinsmith_store::MemoryStore;
 
 use super::*;
-use crate::seal::tests::key;
 use crate::table::tests::entry;
+
+fn key(first: u8) -> tinsmith_seal::Key {
+    tinsmith_seal::Key::new(&[first; 32])
+}
 
 async fn keys(store: &Arc<dyn Store>) -> Keys {
     let seal: Arc<dyn Seal> = Arc::new(key(1));

@@ -82,6 +82,11 @@ impl Reconciler {
                     None => Some("no 16 bytes".to_owned()),
                 }
             }
+            Asked::Trusted => {
+                let ids = values.iter().filter_map(|v| v.value.as_bytes());
+                device.view.trusted = Some(ids.filter_map(|id| id.try_into().ok()).collect());
+                None
+            }
             Asked::Capability(object) => {
                 let pairs = values.iter().map(|v| (v.path, v.value.clone()));
                 device.gather(pairs);
@@ -194,7 +199,11 @@ impl Reconciler {
             }
             Asked::Commit => device.record.note(now.wall, "the device commits"),
             Asked::Reset => device.record.note(now.wall, "reset Object 5"),
-            Asked::Digest | Asked::Capability(_) | Asked::Slots | Asked::Firmware => return,
+            Asked::Digest
+            | Asked::Trusted
+            | Asked::Capability(_)
+            | Asked::Slots
+            | Asked::Firmware => return,
         }
         device.dirty = true;
         device.view.firmware = None;
@@ -209,6 +218,11 @@ impl Reconciler {
             return;
         };
         let Fault { kind, text: answer } = fault;
+        if *asked == Asked::Trusted && matches!(kind, Kind::Refusal) {
+            // It has none, or does not tell.
+            device.view.trusted = Some(Vec::new());
+            return;
+        }
         let request = asked.to_string();
         device.dirty |= device
             .record
@@ -221,7 +235,7 @@ impl Reconciler {
                 return;
             }
             // Errors of a Write are reported by the Update Result only (TS E.6.1).
-            Asked::Push | Asked::Digest => {}
+            Asked::Push | Asked::Digest | Asked::Trusted => {}
             Asked::Capability(_)
             | Asked::Slots
             | Asked::Firmware

@@ -29,6 +29,7 @@ pub(super) fn lacks_platform(registration: &Registration) -> Option<Cow<'static,
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
     Digest,
+    Trusted,
     Capability(u16),
     Slots,
     Firmware,
@@ -44,6 +45,7 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Asked::Digest => write!(f, "Read {}", capabilities::DIGEST),
+            Asked::Trusted => write!(f, "Read {}", capabilities::TRUSTED),
             Asked::Capability(object) => write!(f, "Read {}", Path::object(*object)),
             Asked::Slots => write!(f, "Read {}", Path::object(slot::OBJECT)),
             Asked::Firmware => write!(f, "Read {}", firmware::OBJECT),

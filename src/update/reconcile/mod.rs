@@ -128,19 +128,24 @@ impl Reconciler {
         let device = self.devices.get(endpoint)?;
         let Device {
             record,
+            view,
             online,
             unsupported,
             ..
         } = &**device;
         let known = record.capability.as_ref();
         let capability = known.and_then(|digest| self.capabilities.get(digest));
-        Some(Status::new(
+        let status = Status::new(
             record,
             capability,
             *online,
             unsupported.as_deref(),
             device.progress(),
-        ))
+        );
+        Some(Status {
+            trusted: view.trusted.clone(),
+            ..status
+        })
     }
 
     /// The next thing to do.

@@ -33,6 +33,8 @@ impl SimSlot {
 }
 
 pub(super) struct SimDevice {
+    /// 27300/0/15.
+    pub(super) trusted: Vec<[u8; 8]>,
     pub(super) capability: Capability,
     pub(super) slots: [SimSlot; 2],
     state: i64,
@@ -89,9 +91,12 @@ pub(super) fn package(model: &str, module: Digest, source: Digest) -> Vec<u8> {
 impl SimDevice {
     pub(super) fn new() -> Self {
         let target = tinsmith_targets::json("nrf52840").unwrap();
-        let capability = Capability::from_json(target).unwrap();
+        let mut capability = Capability::from_json(target).unwrap();
+        // As firmware was before there were signatures.
+        capability.platform.signature_algorithms.clear();
         Self {
             capability,
+            trusted: vec![],
             slots: [SimSlot::empty(), SimSlot::empty()],
             state: 0,
             result: 0,
@@ -369,6 +374,10 @@ impl SimDevice {
         self.capability
             .records()
             .visit(&mut |path, value| values.push((*path, value.into())));
+        for (i, id) in (0..).zip(&self.trusted) {
+            let path = Path::resource_instance(27300, 0, 15, i);
+            values.push((path, OwnedValue::Opaque(id.to_vec())));
+        }
         values.push((Path::resource(5, 0, 3), OwnedValue::Integer(self.state)));
         values.push((Path::resource(5, 0, 5), OwnedValue::Integer(self.result)));
         for (i, slot) in self.slots.iter().enumerate() {

@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) now: Now,
     registered: bool,
     pub(super) builds: u32,
+    /// Algorithms and keys of each package that was ordered.
+    pub(super) signed_for: Vec<(Vec<i64>, Vec<tinsmith_order::KeyId>)>,
     pub(super) refuse: Option<String>,
     /// Jobs that are answered with "not now" first.
     pub(super) later: u32,
@@ -59,6 +61,7 @@ impl World {
             },
             registered: false,
             builds: 0,
+            signed_for: vec![],
             refuse: None,
             later: 0,
             full: 0,
@@ -308,6 +311,8 @@ impl World {
                 })
             }
             Job::Package(job) => {
+                self.signed_for
+                    .push((job.algorithms.clone(), job.trusted.clone()));
                 let mut bytes = package(&job.model, job.artefact.module, job.source);
                 let digest = Digest::of(&bytes);
                 let file = bytes.split_off(PACKAGE_HEAD);

@@ -16,11 +16,12 @@ mod targets {
     pub(crate) mod package;
     pub(crate) mod samples;
     pub(crate) mod server_shard;
+    pub(crate) mod signature;
 }
 
 use targets::{
     client_device, coap_endpoint, coap_message, dtls_client, dtls_record, dtls_server, formats,
-    link, module, package, samples, server_shard,
+    link, module, package, samples, server_shard, signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -43,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("senml_cbor", formats::senml_cbor),
     ("senml_json", formats::senml_json),
     ("server_shard", server_shard::run),
+    ("signature", signature::run),
     ("text", formats::text),
     ("tlv", formats::tlv),
 ];

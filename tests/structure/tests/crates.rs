@@ -71,11 +71,26 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "tinsmith-security",
-        &["tinsmith-dtls-server", "tinsmith-lwm2m", "tinsmith-store"],
+        &[
+            "tinsmith-dtls-server",
+            "tinsmith-lwm2m",
+            "tinsmith-seal",
+            "tinsmith-store",
+        ],
     ),
     (
         "tinsmith-order",
         &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
+    ),
+    (
+        "tinsmith-keys",
+        &[
+            "lwm2m-objects",
+            "tinsmith-order",
+            "tinsmith-package",
+            "tinsmith-seal",
+            "tinsmith-store",
+        ],
     ),
     (
         "tinsmith-update",
@@ -160,6 +175,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-digest",
             "tinsmith-http",
             "tinsmith-inference",
+            "tinsmith-keys",
             "tinsmith-lwm2m",
             "tinsmith-samples",
             "tinsmith-security",

@@ -126,6 +126,7 @@ impl Server {
                         lifetime: LIFETIME,
                         ..Rule::default()
                     }],
+                    ..BootstrapConfig::default()
                 },
                 models: ModelSource::default(),
                 limits: Limits::default(),

@@ -12,7 +12,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
     BootstrapError, Buffers, Client, Config as ClientConfig, ConfigError, Event,
     Factory as ClientFactory, FlashRead, Input, Memory, Now, Object, Observation, Output, Platform,
-    SecureFactory, Session,
+    SecureFactory, Session, TrustAnchor,
 };
 use tinsmith_module::kernels;
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
     pub flash: PathBuf,
+    /// The keys whose packages it takes before a bootstrap gives others.
+    pub trust_anchors: Vec<TrustAnchor>,
     /// Print a line on stderr for each event.
     pub log: bool,
 }
@@ -267,7 +269,13 @@ fn life(
         capability: &target.capability,
         formats: lwm2m_objects::Codec::ALL,
         kernels: kernels::ALL,
-        module_class: tinsmith_client::module_class(&target.capability, kernels::ALL),
+        signatures: target.signatures(),
+        trust_anchors: &config.trust_anchors,
+        module_class: tinsmith_client::module_class(
+            &target.capability,
+            kernels::ALL,
+            target.signatures(),
+        ),
         layout: target.layout,
         stack_bytes: kernels::STACK_BYTES,
         instruction_sets: 0,

@@ -17,7 +17,7 @@ use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, Factory, FlashLayout, FlashRead, Input, Memory, Now, Object,
-    Observation, Output, Platform, Region, SLOTS, Session,
+    Observation, Output, Platform, Region, SLOTS, Scheme, Session,
 };
 use tinsmith_module::format::isa;
 use tinsmith_module::kernels;
@@ -130,6 +130,8 @@ pub(crate) async fn run(
         capability: &CAPABILITY,
         formats: Codec::ALL,
         kernels: kernels::ALL,
+        signatures: &[Scheme::ED25519],
+        trust_anchors: &[],
         module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,

@@ -18,6 +18,10 @@ use crate::update::state::{Shown, UpdateState};
 pub(crate) const PROGRESS: u8 = 0;
 pub(crate) const UPDATE: u8 = 1;
 pub(crate) const ACCOUNTS: u8 = 2;
+pub(crate) const ANCHORS: u8 = 3;
+
+/// In which order records are written: what an update says of the anchors comes behind them.
+const ORDER: [u8; journal::KEYS as usize] = [ANCHORS, PROGRESS, UPDATE, ACCOUNTS];
 
 /// Failures in a row after which a record is given up.
 const MAX_FAILURES: u8 = 3;
@@ -149,7 +153,9 @@ impl Device<'_> {
             if let Some(step) = storage.journal.step(flash, storage.buffer) {
                 return Some(step);
             }
-            let key = (0..journal::KEYS).find(|key| self.storage.dirty & (1 << key) != 0)?;
+            let key = ORDER
+                .into_iter()
+                .find(|key| self.storage.dirty & (1 << key) != 0)?;
             self.storage.unmark(key);
             let place = &mut self.storage.buffer[8..];
             let len = match key {
@@ -158,6 +164,7 @@ impl Device<'_> {
                     self.storage.shown = self.update.state.shown();
                     self.update.state.encode(place)
                 }
+                ANCHORS => self.trust.encode(place),
                 _ => self.accounts.encode(place),
             };
             // A transfer that is over has no progress to keep.
@@ -181,9 +188,13 @@ impl Device<'_> {
             InFlight::Journal => {
                 if self.storage.journal.done(ok, flash) {
                     self.storage.failures = 0;
-                    if self.storage.writing.take() == Some(UPDATE) {
-                        self.update.shown = self.storage.shown;
-                        self.log.changed();
+                    match self.storage.writing.take() {
+                        Some(UPDATE) => {
+                            self.update.shown = self.storage.shown;
+                            self.log.changed();
+                        }
+                        Some(ANCHORS) => self.anchors_stored(),
+                        _ => {}
                     }
                 } else if !ok && let Some(key) = self.storage.writing.take() {
                     self.storage.failures += 1;
@@ -209,6 +220,11 @@ impl Device<'_> {
     /// The journal does not take a record: what it was about goes back to what is on flash, and
     /// nothing that relies on it (the erase of a slot) begins.
     fn record_lost(&mut self, key: u8, flash: &dyn FlashRead) {
+        if key == ANCHORS {
+            self.storage.lost |= 1 << ANCHORS;
+            self.take_back_anchors(flash);
+            return;
+        }
         if key != ACCOUNTS {
             self.storage.lost |= 1 << PROGRESS | 1 << UPDATE;
             self.take_back_update(flash);

@@ -15,6 +15,8 @@ mod sensor;
 mod servers;
 mod states;
 mod steps;
+mod trust;
+mod trust_power;
 mod update;
 mod whole_writes;
 mod world;

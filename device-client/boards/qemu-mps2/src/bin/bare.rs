@@ -14,7 +14,7 @@ use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, Factory, FlashError, FlashLayout, FlashRead, Input, Memory, Now,
-    Observation, Output, Platform, Region, Session,
+    Observation, Output, Platform, Region, Scheme, Session,
 };
 #[cfg(not(feature = "kernels"))]
 use tinsmith_module::{Kernel, kernels::table};
@@ -24,6 +24,14 @@ const OBSERVATIONS: usize = 16;
 const DATAGRAM: usize = 1152;
 
 const CAPABILITY: &[(Path, Value<'static>)] = include!(concat!(env!("OUT_DIR"), "/capability.rs"));
+
+/// What it verifies signatures of packages with.
+const SIGNATURES: &[Scheme] = &[
+    #[cfg(feature = "ed25519")]
+    Scheme::ED25519,
+    #[cfg(feature = "es256")]
+    Scheme::ES256,
+];
 
 /// By ascending number, as Register tells them.
 const FORMATS: &[Codec] = &[
@@ -167,6 +175,8 @@ fn main() -> ! {
         capability: &CAPABILITY,
         formats: FORMATS,
         kernels: KERNELS,
+        signatures: SIGNATURES,
+        trust_anchors: &[],
         module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,

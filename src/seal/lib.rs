@@ -29,6 +29,7 @@ pub trait Seal: Send + Sync {
 }
 
 /// A sealing key.
+#[derive(Clone)]
 pub struct Key {
     cipher: Aes256Gcm,
     naming: Hmac<Sha256>,
@@ -97,10 +98,10 @@ impl Seal for Key {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    pub(crate) fn key(first: u8) -> Key {
+    fn key(first: u8) -> Key {
         Key::new(&[first; 32])
     }
 
