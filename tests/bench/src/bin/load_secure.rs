@@ -46,7 +46,7 @@ fn main() -> ExitCode {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= first + count {
-                        return Ok(());
+                        return Ok::<(), String>(());
                     }
                     let registered = register_secure(address, number, &psk.0, &psk.1).await;
                     registered.map_err(|error| format!("load-{number}: {error}"))?;
