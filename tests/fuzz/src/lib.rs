@@ -12,6 +12,7 @@ mod targets {
     pub(crate) mod formats;
     pub(crate) mod link;
     pub(crate) mod module;
+    pub(crate) mod oscore;
     pub(crate) mod package;
     pub(crate) mod samples;
     pub(crate) mod server_shard;
@@ -19,7 +20,7 @@ mod targets {
 
 use targets::{
     client_device, coap_endpoint, coap_message, dtls_client, dtls_record, formats, link, module,
-    package, samples, server_shard,
+    oscore, package, samples, server_shard,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", link::run),
     ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),
+    ("oscore", oscore::run),
     ("package", package::run),
     ("samples", samples::run),
     ("senml_cbor", formats::senml_cbor),
