@@ -15,6 +15,8 @@ pub(crate) const NONCE: usize = 13;
 pub const MAX_ID: usize = NONCE - 6;
 /// Longest ID Context, in bytes: room for what both ends add to it when keys are derived again.
 pub const MAX_ID_CONTEXT: usize = 48;
+/// Bytes that a server adds to an ID Context when keys are derived again.
+pub(crate) const R2: usize = 16;
 /// Longest master secret, in bytes.
 pub const MAX_SECRET: usize = 64;
 /// Longest master salt, in bytes.
@@ -98,7 +100,7 @@ impl Master {
     /// # Errors
     /// [`MasterError::Context`].
     pub fn with_context(self, context: &[u8]) -> Result<Self, MasterError> {
-        let longest = MAX_ID_CONTEXT - crate::rederive::R2;
+        let longest = MAX_ID_CONTEXT - R2;
         let context = Some(context).filter(|context| context.len() <= longest);
         let context = context.and_then(Bytes::new).ok_or(MasterError::Context)?;
         let context = Some(context);

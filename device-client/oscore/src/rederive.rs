@@ -14,14 +14,12 @@
 //! a run has ended (RFC 8613 §B.2.1), so the last request can't be replayed.
 
 use crate::bytes::{Bytes, unwrap_string};
-use crate::derive::{IdContext, MAX_ID_CONTEXT, hmac};
+use crate::derive::{IdContext, MAX_ID_CONTEXT, R2, hmac};
 
 /// Bytes of R1 and R3.
 pub(crate) const R1: usize = 8;
 /// Bytes of S2, and of its authentication code.
-const S2: usize = 8;
-/// Bytes of R2 as we make it.
-pub(crate) const R2: usize = 2 * S2;
+const S2: usize = R2 / 2;
 
 /// An ID Context as 'kid context' carries it.
 pub(crate) type Wrapped = Bytes<{ MAX_ID_CONTEXT + 2 }>;

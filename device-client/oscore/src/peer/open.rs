@@ -6,12 +6,12 @@ use tinsmith_dtls::Aes;
 use super::{Context, Message, Opened, Peer, Phase};
 use crate::bytes::Bytes;
 use crate::cose::{Cipher, Of};
-use crate::derive::{IdContext, MAX_ID_CONTEXT};
+use crate::derive::{IdContext, MAX_ID_CONTEXT, R2};
 use crate::exchange::Heard;
 use crate::message::{Head, Inner, Outer, Parts, inner, merge, write};
 use crate::option::OscoreOption;
 use crate::rederive::{
-    R2, Random, RunKey, Wrapped, begins_with_r2, join, make_r2, random as fresh, unwrap, wrap,
+    Random, RunKey, Wrapped, begins_with_r2, join, make_r2, random as fresh, unwrap, wrap,
 };
 use crate::refusal::Refusal;
 use crate::window::{Seen, Window};
