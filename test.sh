@@ -84,6 +84,7 @@ missing_packages() {
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
+    [ -n "$quick" ] || python3 -c 'import ensurepip' > /dev/null 2>&1 || echo python3-venv
     [ -n "$quick" ] || have openssl || echo openssl
     [ -n "$quick" ] || have gnutls-serv && have gnutls-cli || echo gnutls-bin
     [ -n "$quick" ] || have coap-server-openssl && have coap-client-openssl || echo libcoap3-bin
@@ -139,8 +140,8 @@ if [ -z "$quick" ]; then
     # and `build` they have a heap.
     for target in "${targets[@]}"; do
         step "no_std: $target"
-        for crate in lwm2m-objects tinsmith-coap tinsmith-dtls tinsmith-package tinsmith-module \
-            tinsmith-client; do
+        for crate in lwm2m-objects tinsmith-coap tinsmith-dtls tinsmith-oscore tinsmith-package \
+            tinsmith-module tinsmith-client; do
             cargo build --locked --release -p "$crate" --no-default-features --target "$target"
         done
         for heap in lwm2m-objects/alloc tinsmith-package/alloc tinsmith-module/build; do
@@ -179,7 +180,8 @@ fi
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
 
-# Tests that need Java, Maven, QEMU or others' DTLS servers fail instead of being skipped.
+# Tests that need Java, Maven, QEMU, aiocoap from PyPI or others' DTLS servers fail instead of
+# being skipped.
 if [ -z "$quick" ]; then
     export TINSMITH_REQUIRE_TOOLS=1
 fi

@@ -274,6 +274,32 @@ fn duplicate_request_gets_the_kept_reply() {
     assert!(matches!(forgotten, Received::Request { .. }));
 }
 
+/// What a layer below knows to be a replay is never delivered, unless it only reads.
+#[test]
+fn a_repeated_message_is_answered_again_and_nothing_more() {
+    let mut peer = peer();
+    let request = con(Code::POST, 1, 1);
+    let repeated = |peer: &mut Peer, now, datagram: &[u8]| {
+        let message = Message::parse(datagram).unwrap();
+        let received = peer.handle_repeated(at(now), message);
+        matches!(received, Received::Request { .. })
+    };
+    assert!(!repeated(&mut peer, 0, &request));
+    assert_eq!(poll(&mut peer, 0), None, "it was never here");
+    let received = peer.handle(at(0), &request);
+    let reply = respond(&mut peer, 0, received, b"");
+    assert!(!repeated(&mut peer, 1, &request));
+    assert_eq!(poll(&mut peer, 1), Some(reply));
+    assert!(!repeated(&mut peer, 400_000, &request));
+    assert_eq!(poll(&mut peer, 400_000), None, "it is forgotten");
+    for (code, read) in [(Code::GET, true), (Code::PUT, false)] {
+        let request = con(code, 2, 2);
+        let received = peer.handle(at(500_000), &request);
+        respond(&mut peer, 500_000, received, &[7; 40]);
+        assert_eq!(repeated(&mut peer, 500_001, &request), read, "{code}");
+    }
+}
+
 #[test]
 fn reply_too_large_to_keep_is_made_again_if_that_is_harmless() {
     for (code, harmless) in [(Code::GET, true), (Code::POST, false)] {

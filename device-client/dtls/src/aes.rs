@@ -59,11 +59,12 @@ impl Aes for SoftAes {
     }
 }
 
-/// A cipher with its key, as the modes want it.
-pub(crate) struct Keyed<'a>(&'a mut dyn Aes);
+/// A cipher with its key, as the modes of RustCrypto want it. The key is forgotten at the end.
+pub struct Keyed<'a>(&'a mut dyn Aes);
 
 impl<'a> Keyed<'a> {
-    pub(crate) fn new(aes: &'a mut dyn Aes, key: &[u8; BLOCK]) -> Self {
+    /// Gives the key to the cipher.
+    pub fn new(aes: &'a mut dyn Aes, key: &[u8; BLOCK]) -> Self {
         aes.set_key(key);
         Self(aes)
     }

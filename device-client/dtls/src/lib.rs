@@ -43,7 +43,7 @@ mod window;
 pub use crate::aead::Aead;
 #[cfg(feature = "soft-aes")]
 pub use crate::aes::SoftAes;
-pub use crate::aes::{Aes, BLOCK};
+pub use crate::aes::{Aes, BLOCK, Keyed};
 pub use crate::alert::{Alert, AlertDescription, AlertLevel};
 pub use crate::association::{Association, Content, EPOCH, Opened, Role, Start};
 pub use crate::cid::{Cid, CidTooLong, MAX_CID};

@@ -172,6 +172,30 @@ fn associations() {
     save("dtls_record", "stored", &stored);
 }
 
+/// Steps of `oscore`, with keys that are known and with new ones.
+fn oscore() {
+    let ask = [1, 3, b'a', b'b', b'c', 0x81, 0];
+    let answer = [2, 2, b'd', b'e', 0x82, 1, b'f'];
+    let again = [3, 0, 3, 2, 1, 0x80];
+    let stranger = [0, 12, 0x41, 2, 0, 1, 7, 0x92, 9, 0, 0xff, 1, 2, 3];
+    let value = [5, 11, 0x19, 5, 5, 0x44, 0x61, 0x6c, 0x65, 0x6b, 1, 2, 3];
+    let restart = [4, 11, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+    for first in [0, 1] {
+        let parts: [&[u8]; 9] = [
+            &[first],
+            &ask,
+            &ask,
+            &answer,
+            &again,
+            &stranger,
+            &value,
+            &restart,
+            &ask,
+        ];
+        save("oscore", &format!("steps-{first}"), &parts.concat());
+    }
+}
+
 fn packages() {
     let payload = b"payload";
     let head = Head {
@@ -363,6 +387,7 @@ fn main() {
     messages();
     handshakes();
     associations();
+    oscore();
     packages();
     archives();
     shards();

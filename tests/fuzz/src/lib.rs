@@ -13,6 +13,7 @@ mod targets {
     pub(crate) mod formats;
     pub(crate) mod link;
     pub(crate) mod module;
+    pub(crate) mod oscore;
     pub(crate) mod package;
     pub(crate) mod samples;
     pub(crate) mod server_shard;
@@ -21,7 +22,7 @@ mod targets {
 
 use targets::{
     client_device, coap_endpoint, coap_message, dtls_client, dtls_record, dtls_server, formats,
-    link, module, package, samples, server_shard, signature,
+    link, module, oscore, package, samples, server_shard, signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -39,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", link::run),
     ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),
+    ("oscore", oscore::run),
     ("package", package::run),
     ("samples", samples::run),
     ("senml_cbor", formats::senml_cbor),

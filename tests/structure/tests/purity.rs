@@ -11,6 +11,7 @@ const CORES: &[&str] = &[
     "lwm2m-objects/src",
     "device-client/coap/src",
     "device-client/dtls/src",
+    "device-client/oscore/src",
     "device-client/module/src",
     "device-client/package/src",
     "device-client/client/src",

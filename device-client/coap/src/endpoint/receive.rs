@@ -36,6 +36,17 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         }
     }
 
+    /// Takes a message that is known to have been there before, by a layer below that tells replays.
+    /// The reply to it is repeated, or one that was too large to keep is asked for again if it only
+    /// reads; nothing else is done.
+    pub fn handle_repeated<'a>(&mut self, now: Instant, message: Message<'a>) -> Received<'a> {
+        let reads = matches!(message.code(), Code::GET | Code::FETCH);
+        let only_reads = reads && message.observe().is_none();
+        self.messages
+            .on_repeated(now, message, only_reads)
+            .unwrap_or(Received::Nothing(Dropped::Duplicate))
+    }
+
     fn on_acknowledgement<'a>(&mut self, now: Instant, message: Message<'a>) -> Received<'a> {
         let (id, token) = (message.message_id(), message.token());
         if message.code() != Code::EMPTY {

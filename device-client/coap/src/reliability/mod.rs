@@ -139,10 +139,21 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
         now: Instant,
         message: Message<'a>,
     ) -> Option<Received<'a>> {
+        let anew = message.code().is_idempotent();
+        self.on_repeated(now, message, anew)
+    }
+
+    /// The same; `anew` if a request whose reply was not kept may be answered anew.
+    pub(crate) fn on_repeated<'a>(
+        &mut self,
+        now: Instant,
+        message: Message<'a>,
+        anew: bool,
+    ) -> Option<Received<'a>> {
         let entry = self.dedup.find_duplicate(now, &message)?;
         let id = message.message_id();
         let reply = match entry.state {
-            State::NotKept if message.code().is_idempotent() => {
+            State::NotKept if anew => {
                 entry.state = State::Pending {
                     acknowledged: false,
                 };
