@@ -194,6 +194,9 @@ if [ -z "$quick" ]; then
     step "firmware in QEMU: flash, clock, network"
     python3 $board/tests/host.py
 
+    step "firmware in QEMU with DTLS"
+    python3 $board/tests/dtls.py
+
     step "firmware in QEMU with an object of an application"
     python3 $board/tests/sensor.py --elf \
         "${CARGO_TARGET_DIR:-$board/target}/thumbv7em-none-eabihf/release/firmware-temperature"

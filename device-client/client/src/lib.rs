@@ -35,6 +35,8 @@ mod device;
 mod event;
 mod flash;
 mod handler;
+#[cfg(feature = "dtls")]
+mod kept;
 mod manage;
 #[cfg(any(test, feature = "std"))]
 pub mod mem_flash;

@@ -88,6 +88,8 @@ impl Client<'_> {
                 session.open(server, security.id, origin, now, platform);
             }
         }
+        #[cfg(feature = "dtls")]
+        self.resume_sessions(platform);
     }
 
     /// Leaves the management servers alone and asks the bootstrap server.

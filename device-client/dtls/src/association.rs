@@ -182,6 +182,12 @@ impl Association {
         self.usable = NUMBERS;
     }
 
+    /// Takes no record any more that is older than the newest received: for what is known to be
+    /// fresh, after a restart that may have forgotten what was received.
+    pub const fn refuse_older(&mut self) {
+        self.received.refuse_older();
+    }
+
     /// No number is reserved any more.
     pub(crate) const fn unreserve(&mut self) {
         self.reserved = self.next;

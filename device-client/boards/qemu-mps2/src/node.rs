@@ -15,6 +15,8 @@ use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Instant, Timer};
 use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
+#[cfg(feature = "dtls")]
+use tinsmith_client::SecureFactory;
 use tinsmith_client::{
     Buffers, Client, Config, Factory, FlashLayout, FlashRead, Input, Memory, Now, Object,
     Observation, Output, Platform, Region, SLOTS, Scheme, Session,
@@ -116,13 +118,13 @@ fn now() -> Now {
 pub(crate) async fn run(
     stack: Stack<'static>,
     mut socket: UdpSocket<'static>,
-    launch: Launch<'static>,
+    launch: &'static Launch<'static>,
     mut node: Node,
 ) {
     let mut application = Application::new();
     let config = Config {
         endpoint: launch.endpoint,
-        factory: Factory::Bootstrap(launch.bootstrap),
+        factory: factory(launch),
         manufacturer: "Tinsmith",
         model_number: layout::PLATFORM_NAME,
         serial_number: launch.endpoint,
@@ -161,14 +163,26 @@ pub(crate) async fn run(
             Either::First(Ok((len, meta))) => {
                 let IpAddress::Ipv4(address) = meta.endpoint.addr;
                 let from = SocketAddrV4::new(address, meta.endpoint.port).into();
-                let bytes = &buffer[..len];
-                client.handle(now(), Input::Datagram { from, bytes }, &mut node);
+                client.receive(now(), from, &mut buffer[..len], &mut node);
             }
             // Longer than any datagram of ours.
             Either::First(Err(_)) => {}
             Either::Second(()) => client.handle(now(), Input::Timer, &mut node),
         }
     }
+}
+
+/// The bootstrap server, with DTLS if its URI says so.
+fn factory(launch: &'static Launch<'static>) -> Factory<'static> {
+    #[cfg(feature = "dtls")]
+    if launch.bootstrap.starts_with("coaps:") {
+        return Factory::SecureBootstrap(SecureFactory {
+            uri: launch.bootstrap,
+            identity: launch.identity.as_bytes(),
+            key: launch.key.as_bytes(),
+        });
+    }
+    Factory::Bootstrap(launch.bootstrap)
 }
 
 /// Carries out what the client wants until it wants nothing more.

@@ -302,12 +302,17 @@ def package(module, capability_digest, sequence, trial, secret=SECRET) -> bytes:
 
 class Life:
     def __init__(self, args, flash):
-        self.bootstrap, self.server = Endpoint(), Endpoint()
-        command = [str(HERE / "run.sh"), "--endpoint", "qemu-1", "--port",
-                   str(self.bootstrap.port), "--flash", flash]
+        self.open()
+        command = [str(HERE / "run.sh"), "--endpoint", "qemu-1", *self.options(), "--flash", flash]
         self.command, self.elf = command, str(args.elf)
         self.stack = 0
         self.qemu = self.start()
+
+    def open(self):
+        self.bootstrap, self.server = Endpoint(), Endpoint()
+
+    def options(self):
+        return ["--port", str(self.bootstrap.port)]
 
     def start(self, *more):
         qemu = subprocess.Popen([*self.command, *more, self.elf], stdout=subprocess.PIPE, text=True,
@@ -344,13 +349,15 @@ class Life:
         print("  ", request.values(URI_QUERY))
         self.bootstrap.answer(request, CHANGED)
         expect(self.bootstrap.request(DELETE, "/"), DELETED, "delete /")
-        uri = f"coap://10.0.2.2:{self.server.port}".encode()
-        self.bootstrap.put("/0/1", resource(0, uri) + resource(1, False) + resource(2, 3)
-                           + resource(10, 101), TLV)
+        self.bootstrap.put("/0/1", self.account() + resource(1, False) + resource(10, 101), TLV)
         self.bootstrap.put("/1/0", resource(0, 101) + resource(1, 300) + resource(6, False)
                            + resource(7, b"U"), TLV)
         self.bootstrap.put("/27300/0", tlv(2, 14, tlv(1, 0, trust_anchor(SECRET))), TLV)
         expect(self.bootstrap.request(POST, "/bs"), CHANGED, "bootstrap finish")
+
+    def account(self):
+        """How the management server is to be talked to."""
+        return resource(0, f"coap://10.0.2.2:{self.server.port}".encode()) + resource(2, 3)
 
     def do_register(self):
         request = self.server.wait_request("/rd")

@@ -19,9 +19,13 @@ pub(crate) const PROGRESS: u8 = 0;
 pub(crate) const UPDATE: u8 = 1;
 pub(crate) const ACCOUNTS: u8 = 2;
 pub(crate) const ANCHORS: u8 = 3;
+/// Sessions with servers that have DTLS; the client writes them, as it has them.
+#[cfg(feature = "dtls")]
+pub(crate) const SESSIONS: u8 = 4;
 
-/// In which order records are written: what an update says of the anchors comes behind them.
-const ORDER: [u8; journal::KEYS as usize] = [ANCHORS, PROGRESS, UPDATE, ACCOUNTS];
+/// In which order records of the device are written: what an update says of the anchors comes behind
+/// them.
+const ORDER: [u8; 4] = [ANCHORS, PROGRESS, UPDATE, ACCOUNTS];
 
 /// Failures in a row after which a record is given up.
 const MAX_FAILURES: u8 = 3;
@@ -51,6 +55,9 @@ pub(crate) struct Storage<'a> {
     pub(crate) staged: bool,
     /// What the record of the update that is being written shows.
     shown: Shown,
+    /// What became of the record of the sessions.
+    #[cfg(feature = "dtls")]
+    pub(crate) sessions: Option<bool>,
 }
 
 /// The operation that the shell carries out; the data is the start of the named buffer.
@@ -74,6 +81,8 @@ impl<'a> Storage<'a> {
             lost: 0,
             staged: false,
             shown: UpdateState::NEW.shown(),
+            #[cfg(feature = "dtls")]
+            sessions: None,
         }
     }
 
@@ -84,6 +93,34 @@ impl<'a> Storage<'a> {
 
     fn put(&mut self, key: u8, len: usize, flash: &dyn FlashRead) -> bool {
         self.journal.put(key, len, self.buffer, flash)
+    }
+
+    /// Room for the record of the sessions, if it can be written now.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn room_for_sessions(&mut self) -> Option<&mut [u8]> {
+        let free = self.in_flight.is_none() && self.journal.is_idle();
+        self.buffer.get_mut(8..).filter(|_| free)
+    }
+
+    /// Writes the sessions, so many bytes in that room; what became of it is told there.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn put_sessions(&mut self, len: usize, flash: &dyn FlashRead) {
+        if self.put(SESSIONS, len, flash) {
+            self.writing = Some(SESSIONS);
+        } else {
+            self.sessions = Some(false);
+        }
+    }
+
+    /// The record being written is done.
+    fn take_writing(&mut self, _ok: bool) -> Option<u8> {
+        let key = self.writing.take();
+        #[cfg(feature = "dtls")]
+        if key == Some(SESSIONS) {
+            self.sessions = Some(_ok);
+            return None;
+        }
+        key
     }
 
     /// The record need not be written.
@@ -188,7 +225,7 @@ impl Device<'_> {
             InFlight::Journal => {
                 if self.storage.journal.done(ok, flash) {
                     self.storage.failures = 0;
-                    match self.storage.writing.take() {
+                    match self.storage.take_writing(true) {
                         Some(UPDATE) => {
                             self.update.shown = self.storage.shown;
                             self.log.changed();
@@ -196,7 +233,7 @@ impl Device<'_> {
                         Some(ANCHORS) => self.anchors_stored(),
                         _ => {}
                     }
-                } else if !ok && let Some(key) = self.storage.writing.take() {
+                } else if !ok && let Some(key) = self.storage.take_writing(false) {
                     self.storage.failures += 1;
                     if self.storage.failures >= MAX_FAILURES {
                         self.storage.failures = 0;

@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod flash_trouble;
+#[cfg(feature = "dtls")]
+mod kept;
 mod lifecycle;
 mod manage;
 mod object;

@@ -208,12 +208,11 @@ fn main() -> ! {
         let received = read(Word::Received) as usize;
         let ip = Ipv4Addr::from(read(Word::Address));
         let from = SocketAddr::V4(SocketAddrV4::new(ip, 5683));
-        let input = match buffer.get(..received) {
+        match buffer.get_mut(..received) {
             Some(bytes) if client.next_deadline() > Some(now().mono) => {
-                Input::Datagram { from, bytes }
+                client.receive(now(), from, bytes, &mut Mailbox);
             }
-            _ => Input::Timer,
-        };
-        client.handle(now(), input, &mut Mailbox);
+            _ => client.handle(now(), Input::Timer, &mut Mailbox),
+        }
     }
 }
