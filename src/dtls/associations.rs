@@ -41,7 +41,7 @@ impl Entry {
 
 #[derive(Default)]
 pub(crate) struct Associations {
-    entries: BTreeMap<u32, Entry>,
+    entries: BTreeMap<u32, Box<Entry>>,
     /// Those whose records have no Connection ID.
     by_address: HashMap<SocketAddr, u32>,
     of_one: HashMap<Arc<Identity>, u32>,
@@ -56,11 +56,11 @@ impl Associations {
     }
 
     pub(crate) fn get(&self, number: u32) -> Option<&Entry> {
-        self.entries.get(&number)
+        self.entries.get(&number).map(|entry| &**entry)
     }
 
     pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Entry> {
-        self.entries.get_mut(&number)
+        self.entries.get_mut(&number).map(|entry| &mut **entry)
     }
 
     /// The one that datagrams from this address without a Connection ID belong to.
@@ -105,7 +105,7 @@ impl Associations {
             self.of_one.insert(Arc::clone(&entry.identity), number);
         }
         self.counter = self.counter.max(number % COUNTERS);
-        self.entries.insert(number, entry);
+        self.entries.insert(number, Box::new(entry));
     }
 
     pub(crate) fn remove(&mut self, number: u32) -> Option<Entry> {
@@ -116,7 +116,7 @@ impl Associations {
         if self.of_one.get(&entry.identity) == Some(&number) {
             self.of_one.remove(&entry.identity);
         }
-        Some(entry)
+        Some(*entry)
     }
 
     /// Of the next few, the one that was not heard for the longest time.

@@ -39,6 +39,7 @@ use crate::pending::Handshakes;
 pub struct Server {
     pub(crate) config: Config,
     context: SslContext,
+    credentials: Arc<dyn Credentials>,
     cookies: Cookies,
     /// What Connection IDs are made unguessable with.
     naming: Hmac<Sha256>,
@@ -65,7 +66,8 @@ impl Server {
         naming.update(b"names");
         Ok(Self {
             config,
-            context: context::context(credentials)?,
+            context: context::context(Arc::clone(&credentials))?,
+            credentials,
             cookies: Cookies::new(now, seed),
             naming,
             named: 0,
@@ -200,6 +202,8 @@ impl Server {
         let handshake = self.handshakes.remove(at)?;
         let number = cid::number_of(handshake.own_cid().as_bytes())?;
         let detached = handshake.detach()?;
+        // It may have been taken away meanwhile.
+        self.credentials.psk(&detached.identity)?;
         let identity = Arc::new(Identity::Psk(detached.identity));
         self.counters.completed += 1;
         // What the new one takes the place of.
@@ -294,9 +298,14 @@ impl Server {
         Some(&entry.identity)
     }
 
-    /// The identity's key was taken away or changed: its associations end now.
-    pub fn revoke(&mut self, identity: &Identity) {
-        for number in self.associations.of(identity) {
+    /// The identity's key was taken away or changed: its associations end now. All are looked through
+    /// if it `is_of_many` devices.
+    pub fn revoke(&mut self, identity: &Identity, is_of_many: bool) {
+        let its = match is_of_many {
+            true => self.associations.of(identity),
+            false => self.associations.of_one(identity).into_iter().collect(),
+        };
+        for number in its {
             self.end(
                 number,
                 Some(Alert::fatal(tinsmith_dtls::AlertDescription::ACCESS_DENIED)),

@@ -41,8 +41,8 @@ pub enum KeyError {
     Store(#[from] StoreError),
 }
 
-/// Told of identities whose keys were taken away.
-pub type Revoke = Box<dyn Fn(&str) + Send + Sync>;
+/// Told of keys that were taken away.
+pub type Revoke = Box<dyn Fn(&Entry) + Send + Sync>;
 
 /// The pre-shared keys of devices, in memory and, sealed, in the store.
 pub struct Keys {
@@ -83,7 +83,7 @@ impl Keys {
         })
     }
 
-    /// Who is told of identities whose keys were taken away; the first one counts.
+    /// Who is told of keys that were taken away; the first one counts.
     pub fn on_revoke(&self, revoke: Revoke) {
         let _ = self.revoke.set(revoke);
     }
@@ -138,7 +138,7 @@ impl Keys {
         self.table.get(identity).ok_or_else(unknown)?;
         // From now on it opens nothing, whatever the store does.
         let removed = self.table.remove(identity).ok_or_else(unknown)?;
-        self.revoked(identity);
+        self.revoked(&removed);
         let batch = Batch::delete(Entry::store_key(identity));
         if let Err(error) = self.store.commit(batch).await {
             self.table.insert(removed);
@@ -147,15 +147,16 @@ impl Keys {
         Ok(())
     }
 
-    fn revoked(&self, identity: &str) {
+    fn revoked(&self, entry: &Entry) {
         if let Some(revoke) = self.revoke.get() {
-            revoke(identity);
+            revoke(entry);
         }
     }
 
     fn drop_key(&self, identity: &str) -> Op {
-        self.table.remove(identity);
-        self.revoked(identity);
+        if let Some(removed) = self.table.remove(identity) {
+            self.revoked(&removed);
+        }
         Op::Delete(Entry::store_key(identity))
     }
 }

@@ -57,8 +57,9 @@ impl SecureConfig {
         };
         let listener = self.listen(self.management, Purpose::Management, kept, Some(keeper))?;
         let revoking = listener.clone();
-        self.keys.on_revoke(Box::new(move |identity| {
-            revoking.revoke(Identity::Psk(identity.as_bytes().to_vec()));
+        self.keys.on_revoke(Box::new(move |entry| {
+            let identity = Identity::Psk(entry.identity.as_bytes().to_vec());
+            revoking.revoke(identity, !entry.is_of_one());
         }));
         Ok(Bound::Dtls(listener))
     }

@@ -64,7 +64,7 @@ pub struct Kept {
 /// An order to the thread that is not lost.
 enum Order {
     Kept(u32, u64, bool),
-    Revoke(Identity),
+    Revoke(Identity, bool),
 }
 
 struct Shared {
@@ -141,9 +141,10 @@ impl DtlsListener {
         *counters.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key of an identity was removed or changed: its associations end now.
-    pub fn revoke(&self, identity: Identity) {
-        let _ = self.0.orders.send(Order::Revoke(identity));
+    /// The key of an identity was removed or changed: its associations end now; as
+    /// of the server's.
+    pub fn revoke(&self, identity: Identity, is_of_many: bool) {
+        let _ = self.0.orders.send(Order::Revoke(identity, is_of_many));
     }
 
     pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
@@ -264,7 +265,7 @@ impl Worker {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Kept(number, mark, durable) => self.server.kept(number, mark, durable),
-            Order::Revoke(identity) => self.server.revoke(&identity),
+            Order::Revoke(identity, is_of_many) => self.server.revoke(&identity, is_of_many),
         }
     }
 

@@ -90,6 +90,21 @@ fn a_client_that_says_nothing_has_an_association_too() {
 }
 
 #[test]
+fn a_key_that_is_taken_away_during_a_handshake() {
+    let mut world = World::new(config(), 13);
+    let device = world.device(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
+    world.until("a handshake", |world| world.is_open(device));
+    let gone = world.keys.gone.lock();
+    gone.expect("nobody panics with it")
+        .push(b"device 1".to_vec());
+    let identity = Identity::Psk(b"device 1".to_vec());
+    world.server.revoke(&identity, false);
+    world.say(device, b"still me");
+    world.settle();
+    assert_eq!((world.server.load(), world.heard.len()), ((0, 0), 0));
+}
+
+#[test]
 fn a_flood_of_hellos_leaves_nothing() {
     let mut world = World::new(config(), 4);
     let first = world.device(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
@@ -248,7 +263,7 @@ fn a_key_of_many_devices() {
     assert_eq!((world.server.load(), world.gone.len()), ((0, 3), 0));
     world
         .server
-        .revoke(&Identity::Psk(b"device of many".to_vec()));
+        .revoke(&Identity::Psk(b"device of many".to_vec()), true);
     world.poll_server();
     assert_eq!((world.server.load(), world.gone.len()), ((0, 0), 3));
     world.until("alerts", |world| {

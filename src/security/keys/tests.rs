@@ -59,8 +59,8 @@ async fn a_new_key_takes_the_place_of_the_old_when_it_is_used() {
     let keys = keys(&store).await;
     let revoked: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
     let told = Arc::clone(&revoked);
-    keys.on_revoke(Box::new(move |identity| {
-        told.lock().unwrap().push(identity.to_owned());
+    keys.on_revoke(Box::new(move |entry| {
+        told.lock().unwrap().push(entry.identity.clone());
     }));
     let first = keys.issue(0, "dev1", [1; 32]).unwrap();
     assert_eq!(first.identity, "dev1/01010101");

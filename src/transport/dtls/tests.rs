@@ -211,7 +211,7 @@ async fn an_association_outlives_its_address_and_the_listener() {
     .await
     .unwrap();
     assert_eq!(device.received, [b"welcome"]);
-    listener.revoke(identity);
+    listener.revoke(identity, false);
     let (_, gone) = next(&listener).await;
     assert_eq!(gone, [again]);
     assert!(memory.records().is_empty());

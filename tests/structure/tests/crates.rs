@@ -70,6 +70,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-transport",
         &["tinsmith-dtls-server", "tinsmith-peer"],
     ),
+    ("tinsmith-seal", &[]),
     (
         "tinsmith-security",
         &[
