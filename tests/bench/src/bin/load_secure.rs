@@ -3,7 +3,8 @@
 //!
 //! `load-secure ADDRESS IDENTITY KEY [COUNT [WINDOW [FIRST]]]`: COUNT devices (10,000), at most
 //! WINDOW of them at a time (64), with names from `load-FIRST` (0) on, all with the key KEY
-//! (hexadecimal digits) of IDENTITY; each has a Connection ID if the server gives one.
+//! (hexadecimal digits) of IDENTITY, in which `*` stands for the number; each has a Connection ID if
+//! the server gives one.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
                     if number >= first + count {
                         return Ok::<(), String>(());
                     }
-                    let registered = register_secure(address, number, &psk.0, &psk.1).await;
+                    let identity = psk.0.replace('*', &number.to_string());
+                    let registered = register_secure(address, number, &identity, &psk.1).await;
                     registered.map_err(|error| format!("load-{number}: {error}"))?;
                 }
             }));
