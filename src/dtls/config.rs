@@ -7,6 +7,7 @@ use std::time::Duration;
 use tinsmith_peer::{Identity, Peer};
 
 use crate::handshake::Failure;
+use crate::own::Own;
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Config {
     /// How many record numbers are reserved at a time for associations that are
     /// [kept](Output::Keep); none if nobody keeps them.
     pub reserve: Option<u64>,
+    /// The key and the certificate of the server itself; without, there are pre-shared keys only.
+    pub own: Option<Own>,
 }
 
 impl Default for Config {
@@ -41,6 +44,7 @@ impl Default for Config {
             handshake_time: Duration::from_secs(60),
             associations: 200_000,
             reserve: None,
+            own: None,
         }
     }
 }

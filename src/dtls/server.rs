@@ -39,6 +39,7 @@ use crate::pending::Handshakes;
 pub struct Server {
     pub(crate) config: Config,
     context: SslContext,
+    credentials: Arc<dyn Credentials>,
     cookies: Cookies,
     /// What Connection IDs are made unguessable with.
     naming: Hmac<Sha256>,
@@ -64,8 +65,9 @@ impl Server {
         let mut naming = keyed(&seed);
         naming.update(b"names");
         Ok(Self {
+            context: context::context(Arc::clone(&credentials), config.own.as_ref())?,
             config,
-            context: context::context(credentials)?,
+            credentials,
             cookies: Cookies::new(now, seed),
             naming,
             named: 0,
@@ -200,7 +202,7 @@ impl Server {
         let handshake = self.handshakes.remove(at)?;
         let number = cid::number_of(handshake.own_cid().as_bytes())?;
         let detached = handshake.detach()?;
-        let identity = Arc::new(Identity::Psk(detached.identity));
+        let identity = Arc::new(detached.identity);
         self.counters.completed += 1;
         // What the new one takes the place of.
         let at = self.associations.at(from);
@@ -301,6 +303,22 @@ impl Server {
                 number,
                 Some(Alert::fatal(tinsmith_dtls::AlertDescription::ACCESS_DENIED)),
             );
+        }
+    }
+
+    /// Certificates or raw keys are believed no more, whichever: associations of those end now.
+    pub fn revoke_unknown(&mut self) {
+        let mut gone = self.associations.identities();
+        gone.retain(|identity| match &**identity {
+            Identity::RawKey(digest) => self.credentials.raw_key(digest).is_none(),
+            Identity::Certificate(name) => {
+                let names = std::slice::from_ref(name);
+                self.credentials.certificate(names).is_none()
+            }
+            _ => false,
+        });
+        for identity in gone {
+            self.revoke(&identity);
         }
     }
 
