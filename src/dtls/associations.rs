@@ -1,6 +1,6 @@
 //! The associations after their handshakes, and the ways to find them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -84,6 +84,14 @@ impl Associations {
         let all = self.entries.iter();
         let its = all.filter(|(_, entry)| *entry.identity == *identity);
         its.map(|(number, _)| *number).collect()
+    }
+
+    /// Identities that are no PSK identities, each once.
+    pub(crate) fn identities(&self) -> Vec<Arc<Identity>> {
+        let all = self.entries.values().map(|entry| &entry.identity);
+        let others = all.filter(|identity| !matches!(***identity, Identity::Psk(_)));
+        let once: BTreeSet<_> = others.collect();
+        once.into_iter().cloned().collect()
     }
 
     /// A number that none has.

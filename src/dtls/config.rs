@@ -8,6 +8,7 @@ use tinsmith_dtls::Window;
 use tinsmith_peer::{Identity, Peer};
 
 use crate::handshake::Failure;
+use crate::own::Own;
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Config {
     /// How many record numbers are reserved at a time for associations that are
     /// [kept](Output::Keep); none if nobody keeps them.
     pub reserve: Option<u64>,
+    /// The key and the certificate of the server itself; without, there are pre-shared keys only.
+    pub own: Option<Own>,
 }
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for Config {
             handshake_time: Duration::from_secs(60),
             associations: 200_000,
             reserve: None,
+            own: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How OpenSSL is set up, and what it tells during a handshake.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
@@ -10,12 +10,26 @@ use openssl::ssl::{
     SslRef, SslSessionCacheMode, SslVersion,
 };
 use tinsmith_dtls::{Cid, MAX_PSK};
+use tinsmith_peer::Identity;
 
 use crate::credentials::Credentials;
 use crate::hello::CONNECTION_ID;
+use crate::own::Own;
+use crate::proof;
 
 /// The suites that an association can be detached of, the shortest records first.
 const SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256";
+/// Those of a server that has a key of its own.
+const ALL_SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256:\
+    ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES128-GCM-SHA256";
+
+/// What a peer has proved, if its handshake gets to the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Proven {
+    pub(crate) identity: Identity,
+    /// Whether the identity is that of one device.
+    pub(crate) is_of_one: bool,
+}
 
 /// What is known of a handshake beside what OpenSSL keeps.
 pub(crate) struct Agreement {
@@ -23,14 +37,29 @@ pub(crate) struct Agreement {
     pub(crate) own_cid: Cid,
     /// What the client wants in records to it; none until it said so.
     pub(crate) peer_cid: Option<Cid>,
-    /// The identity that the client gave.
+    /// The PSK identity that the client gave.
     pub(crate) identity: Option<Vec<u8>>,
     /// Whether there is a key for it.
     pub(crate) is_known: bool,
     /// Whether the key is that of one device.
     pub(crate) is_of_one: bool,
+    /// By its certificate or raw public key.
+    pub(crate) proven: OnceLock<Proven>,
     /// Before a flight is sent again the first time.
     pub(crate) first_timeout: Duration,
+}
+
+impl Agreement {
+    /// What the client has proved, if the handshake is complete.
+    pub(crate) fn proven(&self) -> Option<Proven> {
+        match &self.identity {
+            Some(identity) => Some(Proven {
+                identity: Identity::Psk(identity.clone()),
+                is_of_one: self.is_of_one,
+            }),
+            None => self.proven.get().cloned(),
+        }
+    }
 }
 
 static AGREEMENT: LazyLock<Result<Index<Ssl, Agreement>, ErrorStack>> =
@@ -53,7 +82,10 @@ pub(crate) fn first_timeout(ssl: &SslRef) -> Duration {
     agreement(ssl).map_or(Duration::from_secs(1), |agreement| agreement.first_timeout)
 }
 
-pub(crate) fn context(credentials: Arc<dyn Credentials>) -> Result<SslContext, ErrorStack> {
+pub(crate) fn context(
+    credentials: Arc<dyn Credentials>,
+    own: Option<&Own>,
+) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::dtls_server())?;
     builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
     builder.set_mode(SslMode::RELEASE_BUFFERS);
@@ -69,7 +101,10 @@ pub(crate) fn context(credentials: Arc<dyn Credentials>) -> Result<SslContext, E
     // OpenSSL 3.2 and later think tags of 8 bytes too short for any higher level; LwM2M asks for
     // them. The list of suites is what counts.
     builder.set_security_level(0);
-    builder.set_cipher_list(SUITES)?;
+    builder.set_cipher_list(own.map_or(SUITES, |_| ALL_SUITES))?;
+    if let Some(own) = own {
+        proof::set_up(&mut builder, own, Arc::clone(&credentials))?;
+    }
     // Nothing comes to OpenSSL whose cookie was not right.
     builder.set_cookie_verify_cb(|_, _| true);
     builder.set_psk_server_callback(move |ssl, identity, place| {

@@ -22,4 +22,17 @@ impl fmt::Debug for Psk {
 pub trait Credentials: Send + Sync {
     /// The key of a PSK identity; none if nobody has it.
     fn psk(&self, identity: &[u8]) -> Option<Psk>;
+
+    /// Whether a raw public key is that of one device, by the SHA-256 digest of its
+    /// SubjectPublicKeyInfo; none if nobody has it.
+    fn raw_key(&self, _digest: &[u8; 32]) -> Option<bool> {
+        None
+    }
+
+    /// The name by which who has a certificate is known, and whether it is that of one device; none
+    /// if nobody has these names. The certificate itself is good: its issuer is believed and it is
+    /// valid now. `names`: its common name, then DNS names and URIs.
+    fn certificate(&self, _names: &[String]) -> Option<(String, bool)> {
+        None
+    }
 }

@@ -5,8 +5,11 @@ use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::time::Duration;
 
 use foreign_types::ForeignTypeRef;
-use openssl::ssl::{SslRef, SslStream};
-use openssl_sys::{SSL, SSL_ctrl};
+use openssl::error::ErrorStack;
+use openssl::pkey::{PKey, Public};
+use openssl::ssl::{SslContextBuilder, SslRef, SslStream};
+use openssl::x509::X509StoreContextRef;
+use openssl_sys::{SSL, SSL_ctrl, X509_STORE_CTX_set_error};
 
 use crate::context;
 
@@ -18,6 +21,32 @@ unsafe extern "C" {
         ssl: *mut SSL,
         callback: extern "C" fn(ssl: *mut SSL, micros: c_uint) -> c_uint,
     );
+}
+
+/// Of OpenSSL 3.2 and later.
+#[cfg(feature = "vendored")]
+mod raw_keys {
+    use std::ffi::{c_int, c_uchar};
+
+    use openssl_sys::{EVP_PKEY, SSL_CTX, X509_STORE_CTX};
+
+    unsafe extern "C" {
+        pub(super) fn SSL_CTX_set1_client_cert_type(
+            context: *mut SSL_CTX,
+            types: *const c_uchar,
+            len: usize,
+        ) -> c_int;
+        pub(super) fn SSL_CTX_set1_server_cert_type(
+            context: *mut SSL_CTX,
+            types: *const c_uchar,
+            len: usize,
+        ) -> c_int;
+        pub(super) fn X509_STORE_CTX_get0_rpk(context: *const X509_STORE_CTX) -> *mut EVP_PKEY;
+    }
+
+    // Of `openssl/tls1.h`.
+    pub(super) const X509: c_uchar = 0;
+    pub(super) const RAW_KEY: c_uchar = 2;
 }
 
 // Of `openssl/ssl.h`; macros there.
@@ -97,4 +126,56 @@ pub(crate) fn handle_timeout<S>(stream: &mut SslStream<S>) -> bool {
         )
     };
     result >= 0
+}
+
+/// Agrees to raw public keys (RFC 7250) of clients that want them, and to certificates; of the
+/// server a certificate only if it has one.
+#[cfg(feature = "vendored")]
+pub(crate) fn offer_raw_keys(
+    builder: &mut SslContextBuilder,
+    has_certificate: bool,
+) -> Result<(), ErrorStack> {
+    use raw_keys::{RAW_KEY, SSL_CTX_set1_client_cert_type, SSL_CTX_set1_server_cert_type, X509};
+    let types = [RAW_KEY, X509];
+    let own = if has_certificate { 2 } else { 1 };
+    // SAFETY: the context is alive and ours alone, as its builder is; the lists are as long as it
+    // says, and copied.
+    let set = unsafe {
+        let context = builder.as_ptr();
+        SSL_CTX_set1_client_cert_type(context, types.as_ptr(), types.len()) == 1
+            && SSL_CTX_set1_server_cert_type(context, types.as_ptr(), own) == 1
+    };
+    if set { Ok(()) } else { Err(ErrorStack::get()) }
+}
+
+/// The library of the system may not know them.
+#[cfg(not(feature = "vendored"))]
+pub(crate) fn offer_raw_keys(_: &mut SslContextBuilder, _: bool) -> Result<(), ErrorStack> {
+    Ok(())
+}
+
+/// The raw public key that is verified; none if it is a certificate.
+#[cfg(feature = "vendored")]
+pub(crate) fn raw_key(context: &X509StoreContextRef) -> Option<PKey<Public>> {
+    use foreign_types::ForeignType;
+    use openssl_sys::EVP_PKEY_up_ref;
+    // SAFETY: the context is alive. The key is its own, so it is counted once more before it is
+    // given to something that frees it.
+    unsafe {
+        let key = raw_keys::X509_STORE_CTX_get0_rpk(context.as_ptr());
+        let counted = !key.is_null() && EVP_PKEY_up_ref(key) == 1;
+        counted.then(|| PKey::from_ptr(key))
+    }
+}
+
+/// The library of the system may not know them.
+#[cfg(not(feature = "vendored"))]
+pub(crate) fn raw_key(_: &X509StoreContextRef) -> Option<PKey<Public>> {
+    None
+}
+
+/// Says why a certificate is not believed.
+pub(crate) fn set_verify_error(context: &mut X509StoreContextRef, error: c_int) {
+    // SAFETY: the context is alive and ours alone; any number will do.
+    unsafe { X509_STORE_CTX_set_error(context.as_ptr(), error) }
 }

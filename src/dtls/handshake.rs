@@ -7,19 +7,23 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{ErrorCode, Ssl, SslContext, SslStream};
+use openssl::x509::X509VerifyResult;
 use tinsmith_dtls::{
     Aead, Alert, Association, Cid, Content, ContentType, Header, Keys, MAX_OVERHEAD, MasterSecret,
     Number, Role, SoftAes, Start, Window,
 };
+use tinsmith_peer::Identity;
 use zeroize::Zeroizing;
 
 use crate::cid::CID_LEN;
 use crate::context::{Agreement, agreement, attach};
 use crate::ffi;
+use crate::proof;
 
 /// Datagrams to and from OpenSSL.
 #[derive(Default)]
@@ -61,6 +65,8 @@ pub enum Failure {
     TimedOut,
     /// The client sent an alert.
     Alert(Alert),
+    /// The client's certificate or raw public key is not believed, and why.
+    NotBelieved(String),
     /// OpenSSL refused what the client sent or wants.
     Refused(String),
 }
@@ -85,7 +91,7 @@ struct Secured {
 /// What is left of a handshake.
 pub(crate) struct Detached {
     pub(crate) association: Association,
-    pub(crate) identity: Vec<u8>,
+    pub(crate) identity: Identity,
     pub(crate) is_of_one: bool,
 }
 
@@ -130,6 +136,7 @@ impl Handshake {
                 identity: None,
                 is_known: false,
                 is_of_one: false,
+                proven: OnceLock::new(),
                 first_timeout: opening.first_timeout,
             },
         )?;
@@ -261,13 +268,17 @@ impl Handshake {
     }
 
     fn failure(&self, text: String) -> Failure {
-        let agreement = agreement(self.stream.ssl());
+        let ssl = self.stream.ssl();
+        let agreement = agreement(ssl);
         let identity = agreement.and_then(|agreement| agreement.identity.clone());
         let is_known = agreement.is_some_and(|agreement| agreement.is_known);
         match identity {
             Some(identity) if !is_known => Failure::UnknownIdentity(identity),
             Some(identity) if self.foreign > 0 => Failure::WrongKey(identity),
             _ if text.is_empty() => Failure::TimedOut,
+            None if ssl.verify_result() != X509VerifyResult::OK => {
+                Failure::NotBelieved(proof::why(ssl.verify_result()))
+            }
             _ => Failure::Refused(text),
         }
     }
@@ -350,11 +361,11 @@ impl Handshake {
         let received = *self.secured()?.association.received();
         let secured = self.secured.take()?;
         let association = self.association(&secured.keys, received)?;
-        let agreement = agreement(self.stream.ssl())?;
+        let proven = agreement(self.stream.ssl())?.proven()?;
         Some(Detached {
             association,
-            identity: agreement.identity.clone()?,
-            is_of_one: agreement.is_of_one,
+            identity: proven.identity,
+            is_of_one: proven.is_of_one,
         })
     }
 }

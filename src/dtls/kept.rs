@@ -2,11 +2,14 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | version, 1 |
+//! | 1 | version, 2 |
 //! | 1 | bit 0: its identity has one association |
 //! | 1, n, 2 | bytes of the IP address, the address, the port |
-//! | 1, n | bytes of the PSK identity, the identity |
+//! | 1 | what proved the identity: 0 pre-shared key, 1 raw public key, 2 certificate |
+//! | 1, n | bytes of the identity, the identity |
 //! | rest | [`Association::encode`] |
+//!
+//! Version 1 knew pre-shared keys only and did not say so; it is still read.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,7 +20,13 @@ use tinsmith_peer::Identity;
 
 use crate::associations::Entry;
 
-const VERSION: u8 = 1;
+const PSK_ONLY: u8 = 1;
+const VERSION: u8 = 2;
+
+// What proved the identity.
+const PSK: u8 = 0;
+const RAW_KEY: u8 = 1;
+const CERTIFICATE: u8 = 2;
 
 /// A record that is no association of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +42,11 @@ impl std::error::Error for Unreadable {}
 
 /// None for an identity that is never kept.
 pub(crate) fn write(entry: &Entry) -> Option<Vec<u8>> {
-    let Identity::Psk(identity) = &*entry.identity else {
-        return None;
+    let (kind, identity) = match &*entry.identity {
+        Identity::Psk(identity) => (PSK, &identity[..]),
+        Identity::RawKey(digest) => (RAW_KEY, &digest[..]),
+        Identity::Certificate(name) => (CERTIFICATE, name.as_bytes()),
+        _ => return None,
     };
     let mut record = vec![VERSION, u8::from(entry.is_of_one)];
     match entry.address.ip() {
@@ -48,6 +60,7 @@ pub(crate) fn write(entry: &Entry) -> Option<Vec<u8>> {
         }
     }
     record.extend_from_slice(&entry.address.port().to_be_bytes());
+    record.push(kind);
     record.push(u8::try_from(identity.len()).ok()?);
     record.extend_from_slice(identity);
     let start = record.len();
@@ -58,7 +71,9 @@ pub(crate) fn write(entry: &Entry) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn read(now: u64, record: &[u8]) -> Option<Entry> {
-    let ([VERSION, flags @ 0..=1, family], rest) = record.split_first_chunk()? else {
+    let ([version @ (PSK_ONLY | VERSION), flags @ 0..=1, family], rest) =
+        record.split_first_chunk()?
+    else {
         return None;
     };
     let (ip, rest) = rest.split_at_checked(usize::from(*family))?;
@@ -67,13 +82,24 @@ pub(crate) fn read(now: u64, record: &[u8]) -> Option<Entry> {
         16 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?)),
         _ => return None,
     };
-    let ([a, b, len], rest) = rest.split_first_chunk()?;
+    let ([a, b], rest) = rest.split_first_chunk()?;
+    let (kind, rest) = match *version {
+        PSK_ONLY => (PSK, rest),
+        _ => rest.split_first().map(|(kind, rest)| (*kind, rest))?,
+    };
+    let (len, rest) = rest.split_first()?;
     let (identity, rest) = rest.split_at_checked(usize::from(*len))?;
+    let identity = match kind {
+        PSK => Identity::Psk(identity.to_vec()),
+        RAW_KEY => Identity::RawKey(identity.try_into().ok()?),
+        CERTIFICATE => Identity::Certificate(String::from_utf8(identity.to_vec()).ok()?),
+        _ => return None,
+    };
     let association = Association::decode(rest).ok()?;
     (association.role() == Role::Server).then(|| Entry {
         association,
         address: SocketAddr::new(ip, u16::from_be_bytes([*a, *b])),
-        identity: Arc::new(Identity::Psk(identity.to_vec())),
+        identity: Arc::new(identity),
         is_of_one: *flags == 1,
         heard: now,
         asked: None,

@@ -20,7 +20,9 @@ mod ffi;
 mod handshake;
 mod hello;
 mod kept;
+mod own;
 mod pending;
+mod proof;
 mod server;
 #[cfg(test)]
 mod testing;
@@ -32,5 +34,6 @@ pub use handshake::Failure;
 pub use hello::ClientHello;
 pub use kept::Unreadable;
 pub use openssl::error::ErrorStack;
+pub use own::{Own, OwnError, raw_key_digest, subject_public_key_info};
 pub use server::Server;
 pub use tinsmith_dtls::Window;

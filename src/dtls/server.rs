@@ -65,8 +65,8 @@ impl Server {
         let mut naming = keyed(&seed);
         naming.update(b"names");
         Ok(Self {
+            context: context::context(Arc::clone(&credentials), config.own.as_ref())?,
             config,
-            context: context::context(Arc::clone(&credentials))?,
             credentials,
             cookies: Cookies::new(now, seed),
             naming,
@@ -202,9 +202,11 @@ impl Server {
         let handshake = self.handshakes.remove(at)?;
         let number = cid::number_of(handshake.own_cid().as_bytes())?;
         let detached = handshake.detach()?;
-        // It may have been taken away meanwhile.
-        self.credentials.psk(&detached.identity)?;
-        let identity = Arc::new(Identity::Psk(detached.identity));
+        if let Identity::Psk(identity) = &detached.identity {
+            // It may have been taken away meanwhile.
+            self.credentials.psk(identity)?;
+        }
+        let identity = Arc::new(detached.identity);
         self.counters.completed += 1;
         // What the new one takes the place of.
         let at = self.associations.at(from);
@@ -310,6 +312,22 @@ impl Server {
                 number,
                 Some(Alert::fatal(tinsmith_dtls::AlertDescription::ACCESS_DENIED)),
             );
+        }
+    }
+
+    /// Certificates or raw keys are believed no more, whichever: associations of those end now.
+    pub fn revoke_unknown(&mut self) {
+        let mut gone = self.associations.identities();
+        gone.retain(|identity| match &**identity {
+            Identity::RawKey(digest) => self.credentials.raw_key(digest).is_none(),
+            Identity::Certificate(name) => {
+                let names = std::slice::from_ref(name);
+                self.credentials.certificate(names).is_none()
+            }
+            _ => false,
+        });
+        for identity in gone {
+            self.revoke(&identity);
         }
     }
 

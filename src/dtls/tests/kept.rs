@@ -156,6 +156,20 @@ fn records_that_are_none() {
     );
 }
 
+/// Version 1 did not say what proved the identity.
+#[test]
+fn records_of_the_version_before() {
+    let mut world = World::new(keeping(), 37);
+    let (device, _) = world.connected(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
+    let record = world.store.values_mut().next().unwrap();
+    // Version, flags, address of 4 bytes with its length, port; then it is said.
+    assert_eq!((record[0], record.remove(2 + 5 + 2)), (2, 0));
+    record[0] = 1;
+    world.restart(1);
+    world.say(device, b"still me");
+    world.until("its data", |world| world.heard.len() == 2);
+}
+
 /// The time is printed; the limit leaves room for a machine that does much else.
 #[test]
 fn a_hundred_thousand_are_read_in_a_second() {
