@@ -153,6 +153,8 @@ if [ -z "$quick" ]; then
     step "firmware for QEMU"
     (
         cd device-client/boards/qemu-mps2
+        host=$(rustc -vV | sed -n 's/^host: //p')
+        cargo test --locked -p tinsmith-embassy --features build --target "$host"
         cargo clippy --locked --release --features temperature -- -D warnings
         cargo build --locked --release --features temperature
         built=${CARGO_TARGET_DIR:-target}/thumbv7em-none-eabihf/release

@@ -42,11 +42,21 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tinsmith-embassy",
+        &[
+            "lwm2m-objects",
+            "tinsmith-client",
+            "tinsmith-package",
+            "tinsmith-targets",
+        ],
+    ),
+    (
         "tinsmith-board-qemu-mps2",
         &[
             "lwm2m-objects",
             "temperature-sensor",
             "tinsmith-client",
+            "tinsmith-embassy",
             "tinsmith-module",
         ],
     ),

@@ -68,23 +68,7 @@ const KERNELS: &[&Kernel] = &[
     &table::LOOKUP,
 ];
 
-const fn slot(index: usize) -> Region {
-    Region {
-        offset: (index * layout::SLOT_BYTES) as u32,
-        size: layout::SLOT_BYTES as u32,
-        erase_unit: layout::SLOT_ERASE_UNIT as u32,
-    }
-}
-
-const LAYOUT: FlashLayout = FlashLayout {
-    journal: Region {
-        offset: layout::JOURNAL_OFFSET as u32,
-        size: layout::JOURNAL_BYTES as u32,
-        erase_unit: layout::JOURNAL_ERASE_UNIT as u32,
-    },
-    slots: [slot(0), slot(1)],
-    write_unit: layout::WRITE_UNIT as u32,
-};
+const LAYOUT: FlashLayout = include!(concat!(env!("OUT_DIR"), "/flash.rs"));
 
 /// Words of the mailbox.
 #[derive(Clone, Copy)]
