@@ -70,6 +70,11 @@ fn a_device_gets_a_key_of_its_own_and_an_update() {
     assert_eq!(own["purpose"], "management");
     assert!(all.iter().all(|entry| entry["key"] == Value::Null));
 
+    let shown = server.get("devices/pump-1");
+    assert_eq!(shown["security"], "psk", "{shown}");
+    let identity = own["identity"].as_str().expect("text");
+    assert_eq!(shown["identity"], format!("psk {identity}"));
+
     server.want("pump-1", "motion");
     server.installed("pump-1", "motion");
 

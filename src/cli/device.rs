@@ -176,6 +176,14 @@ fn show(value: &Value) -> String {
     );
     line("seen", value["seen"].as_u64().map_or("-".to_owned(), date));
     line("address", text(&value["address"]));
+    line(
+        "security",
+        match value["security"].as_str() {
+            Some("none") => "none: in the clear, and nobody has proved the name".to_owned(),
+            Some(_) => text(&value["identity"]),
+            None => "-".to_owned(),
+        },
+    );
     line("lwm2m", text(&value["registration"]["version"]));
     line("state", text(&value["state"]));
     line("detail", text(&value["detail"]));

@@ -327,7 +327,7 @@ impl Server {
             _ => false,
         });
         for identity in gone {
-            self.revoke(&identity);
+            self.revoke(&identity, true);
         }
     }
 

@@ -19,7 +19,7 @@ use super::shared::{Context, Shared, Source, Waiting};
 use super::types::{Event, Now, Presence, Registration};
 use super::unreadable::Unreadable;
 use super::uploads::Uploads;
-use super::{Input, Output, Role, request_record, stored};
+use super::{Identity, Input, Output, Role, request_record, stored};
 use tinsmith_store::{Key, Kind, RecordError, Stored};
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
@@ -206,6 +206,13 @@ impl Shard {
     pub fn presence(&self, now: Now, endpoint: &str) -> Option<Presence> {
         let index = self.registry.by_endpoint(endpoint)?;
         self.registry.get(index)?.presence(now)
+    }
+
+    /// What a device has proved, if it is registered.
+    pub fn identity(&self, endpoint: &str) -> Option<&Identity> {
+        let index = self.registry.by_endpoint(endpoint)?;
+        let device = self.registry.get(index)?;
+        device.is_registered().then(|| &device.link().identity)
     }
 
     /// How many devices are registered, and how many of them are reachable.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, Event, ListenerId, Outcome, Peer, Presence, Registration, RequestId,
+    DeviceRequest, Endpoint, Event, Identity, ListenerId, Outcome, Peer, Presence, Registration,
+    RequestId,
 };
 use tinsmith_transport::Item;
 use tinsmith_update::{Ask, Change, Reply, Status};
@@ -46,6 +47,8 @@ pub struct Known {
     pub registration: Option<Arc<Registration>>,
     /// Whether it is there, if it is registered.
     pub presence: Option<Presence>,
+    /// What it has proved, if it is registered.
+    pub identity: Option<Identity>,
     /// Of its updates, if it was seen or something is wanted of it.
     pub status: Option<Status>,
     /// What of its registration and requests can't be read.

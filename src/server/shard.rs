@@ -327,6 +327,7 @@ impl ShardTask {
         Known {
             registration: self.core.registration(&endpoint),
             presence: self.core.presence(now, &endpoint),
+            identity: self.core.identity(&endpoint).cloned(),
             status: self.reconciler.status(&endpoint),
             unreadable: self.core.unreadable_of(&endpoint),
             endpoint,

@@ -262,6 +262,7 @@ impl World {
                     peer,
                     identity,
                     data,
+                    ..
                 } => self.heard.push((peer, Identity::clone(&identity), data)),
                 Output::Gone(peer) => self.gone.push(peer),
                 Output::Failed(_, why) => self.failures.push(why),
@@ -382,7 +383,7 @@ fn each_suite_and_what_is_left_of_a_handshake() {
         world.server = again.server;
         world
             .server
-            .restore(0, number, &record)
+            .restore(0, number, &record, None)
             .expect("it can be read");
         world.clients[client].say(b"still me");
         world.until("its data", |world| world.heard.len() == 2);

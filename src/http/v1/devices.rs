@@ -14,6 +14,7 @@ use crate::{ApiError, App};
 use tinsmith_build::compare;
 use tinsmith_digest::encode_hex;
 use tinsmith_inference::Session;
+use tinsmith_lwm2m::Identity;
 use tinsmith_server::{Known, MAX_DEVICES, MAX_ENTRIES};
 use tinsmith_update::slot::SlotState;
 use tinsmith_update::{Ask, Command, DeviceRecord, Entry, Reply, Status, Summary};
@@ -267,6 +268,7 @@ async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Valu
         endpoint: endpoint.into(),
         registration: None,
         presence: None,
+        identity: None,
         status: None,
         unreadable: None,
     };
@@ -303,11 +305,24 @@ fn trust(status: &Status) -> Option<&'static str> {
     }
 }
 
+/// How a device comes.
+fn security(identity: &Identity) -> &'static str {
+    match identity {
+        Identity::None => "none",
+        Identity::Psk(_) => "psk",
+        Identity::RawKey(_) => "raw-key",
+        Identity::Certificate(_) => "certificate",
+        Identity::Oscore(_) => "oscore",
+        _ => "other",
+    }
+}
+
 fn brief(known: &Known) -> Value {
     let Known {
         endpoint,
         registration,
         presence,
+        identity,
         status,
         unreadable,
     } = known;
@@ -321,6 +336,8 @@ fn brief(known: &Known) -> Value {
         "registered": registration.is_some(),
         "reachable": registration.map(|_| reachable),
         "address": registration.map(|r| &r.address),
+        "security": identity.as_ref().map(security),
+        "identity": identity.as_ref().map(ToString::to_string),
         "seen": presence.map(|presence| presence.seen),
         "platform": status
             .and_then(|s| s.capability.as_ref())

@@ -120,6 +120,7 @@ impl Host {
                             peer,
                             identity,
                             data,
+                            ..
                         } => {
                             seen.identities.push(Identity::clone(&identity));
                             let _ = server.send(peer.association, &reply(&data));
