@@ -37,7 +37,7 @@ use tinsmith_lwm2m::{
 };
 use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
 use tinsmith_transport::{BoundUdp, Listener};
-use tinsmith_update::{Reconciler, StartJob};
+use tinsmith_update::{Anchors, Reconciler, StartJob};
 
 use clock::Clock;
 use peers::Router;
@@ -246,6 +246,7 @@ async fn start_with(
             "restored"
         );
         let mut reconciler = Reconciler::with_history(config.history);
+        reconciler.set_anchors(now, Anchors::new(&config.bootstrap.trust_anchors.get()));
         for (key, stored) in capabilities.iter().chain(&device_records[index]) {
             restore(&mut reconciler, key, stored);
         }
@@ -287,6 +288,7 @@ async fn start_with(
             results,
             clock,
             models: config.models,
+            trust_anchors: config.bootstrap.trust_anchors,
             addresses,
             stop,
             stopped,

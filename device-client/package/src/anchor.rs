@@ -52,7 +52,8 @@ impl TrustAnchor {
         Some(Self::named(algorithm, point))
     }
 
-    /// Reads an encoded anchor; none if it is something else, or no key of one of the algorithms.
+    /// Reads an encoded anchor; none if it is something else, or no key of its algorithm, if that is
+    /// listed. A key of another algorithm is one that nothing is signed with.
     #[must_use]
     pub fn parse(bytes: &[u8], schemes: &[Scheme]) -> Option<Self> {
         let (anchor, rest) = Self::read(bytes, schemes)?;
