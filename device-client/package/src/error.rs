@@ -87,7 +87,7 @@ pub enum Refusal {
         /// Bytes of the slot.
         available: u32,
     },
-    /// Not newer than the last package committed.
+    /// Not above that of the last package committed, or more than [`crate::MAX_JUMP`] above it.
     Sequence {
         /// Sequence number of the package.
         package: u64,

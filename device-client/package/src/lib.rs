@@ -41,6 +41,10 @@ pub use crate::encode::{EncodeError, Manifest, encode, encode_prefix};
 
 /// Longest head (everything before the first byte of the payload), in bytes.
 pub const MAX_HEAD: usize = 1024;
+
+/// As far as the sequence number of a package may be above the highest one committed: nobody uses up
+/// all of them by one package.
+pub const MAX_JUMP: u64 = 1 << 32;
 /// Longest model name, in bytes of UTF-8 (27303/x/0).
 pub const MAX_MODEL_NAME: usize = 64;
 /// Longest model version, in bytes of UTF-8 (27303/x/1).
