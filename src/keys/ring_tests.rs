@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use tinsmith_package::{Authentication, Head, Kind, Parsed, VENDOR_ID, sha256};
 
 use super::*;

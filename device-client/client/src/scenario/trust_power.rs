@@ -35,7 +35,7 @@ fn check(w: &mut World, cut: u64, whole: bool) {
     let trusted: Vec<u8> = [1, 2]
         .into_iter()
         .filter(|signer| {
-            let anchors = w.client.device.trust.anchors.clone();
+            let anchors = &w.client.device.trust.anchors;
             anchors.find(anchor(*signer).id()).is_some()
         })
         .collect();
