@@ -6,7 +6,7 @@
 //! P-256    {1: 2, 3: -7, -1: 1, -2: h'32 bytes', -3: h'32 bytes'}
 //! ```
 
-use crate::authentication::Algorithm;
+use crate::algorithm::Algorithm;
 use crate::identity::sha256;
 use crate::verify::{Scheme, is_key};
 

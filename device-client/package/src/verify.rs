@@ -7,7 +7,7 @@ mod ed25519;
 #[cfg(feature = "es256")]
 mod es256;
 
-use crate::authentication::{Algorithm, TO_BE_SIGNED};
+use crate::algorithm::{Algorithm, TO_BE_SIGNED};
 
 /// An algorithm that a product verifies: it lists those that it is linked with.
 #[derive(Clone, Copy, Debug)]

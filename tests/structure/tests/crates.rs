@@ -71,7 +71,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "tinsmith-keys",
-        &["lwm2m-objects", "tinsmith-order", "tinsmith-package"],
+        &[
+            "lwm2m-objects",
+            "tinsmith-order",
+            "tinsmith-package",
+            "tinsmith-store",
+        ],
     ),
     (
         "tinsmith-update",
@@ -193,7 +198,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["tinsmith-http"]),
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
-    ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
+    (
+        "getrandom",
+        &["tinsmith-server", "tinsmith-board-host", "tinsmith-keys"],
+    ),
 ];
 
 /// What may not be below a crate at all, by whatever way: it would be built with it.

@@ -6,7 +6,7 @@ mod point;
 
 use sha2::{Digest as _, Sha512};
 
-use crate::authentication::TO_BE_SIGNED;
+use crate::algorithm::TO_BE_SIGNED;
 use field::{Words, is_less, subtract, words};
 use point::Point;
 
