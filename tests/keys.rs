@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::process::{Device, Server, run, tinsmith};
+use common::process::{Device, Process, Server, run, tinsmith, wait};
 use serde_json::{Value, json};
 
 /// What the command prints.
@@ -47,14 +47,21 @@ fn devices_run_what_the_server_has_signed_also_after_its_key_has_changed() {
         "{shown:#}"
     );
 
-    // The device knows the old key only.
+    // The device knows the old key, which tells it of the new one.
+    let old = key(&store, &["export-public"]);
     let second = key(&store, &["rotate"]);
     assert_eq!(ids(&store), [second.clone(), first[0].clone()]);
+    let trusts = |endpoint: &str, keys: &[&String]| {
+        wait("other anchors", 20, || {
+            let shown = server.get(&format!("devices/{endpoint}"));
+            (shown["trust_anchors"] == json!(keys)).then_some(())
+        });
+    };
+    trusts("dev", &[&second, &first[0]]);
     server.want("dev", "maintenance");
     server.installed("dev", "maintenance");
 
     // A new one gets both; which of them signs is the newest.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
     let flash = folder.path().join("new.flash");
     let _new = Device::start("new", server.bootstrap, "nrf52840", &flash);
     server.registered("new");
@@ -63,13 +70,42 @@ fn devices_run_what_the_server_has_signed_also_after_its_key_has_changed() {
     let shown = server.get("devices/new");
     assert_eq!(shown["trust_anchors"], json!([second, first[0]]));
 
-    // Without the old one nothing is left that the first device would take.
     key(&store, &["remove", &first[0]]);
-    server.want("dev", "fashion");
-    let end = server.settled("dev");
+    for (endpoint, runs) in [("dev", "maintenance"), ("new", "motion")] {
+        trusts(endpoint, &[&second]);
+        server.installed(endpoint, runs);
+    }
+
+    // Nothing is left that a device would take which knows the old one only.
+    let flash = folder.path().join("late.flash").display().to_string();
+    let coap = format!("coap://{}", server.coap);
+    let mut late = tinsmith();
+    late.args(["host-device", "--endpoint", "late", "--target", "nrf52840"])
+        .args(["--quiet", "--server", &coap, "--flash", &flash])
+        .args(["--trust-anchor", &old]);
+    let _late = Process::spawn(&mut late);
+    server.registered("late");
+    server.want("late", "fashion");
+    let end = server.settled("late");
     assert_eq!(end["state"], "failed", "{end:#}");
     let detail = end["detail"].as_str().unwrap_or_default();
     assert!(detail.contains(&first[0]), "{detail}");
+
+    let entries = server.get("audit?limit=1000")["entries"].clone();
+    let entries = entries.as_array().expect("entries");
+    let keys = entries.iter().filter_map(|entry| {
+        let operation = entry["operation"].as_str()?;
+        operation
+            .starts_with("key.")
+            .then_some((operation, &entry["detail"]["id"]))
+    });
+    assert_eq!(
+        keys.collect::<Vec<_>>(),
+        [
+            ("key.make", &json!(second)),
+            ("key.remove", &json!(first[0]))
+        ]
+    );
 }
 
 #[test]
@@ -97,7 +133,7 @@ fn keys_of_the_factory_hold_without_a_bootstrap() {
                 &flash,
             ])
             .args(more);
-        common::process::Process::spawn(&mut command)
+        Process::spawn(&mut command)
     };
     let _with = start("with", &["--trust-anchor", &public]);
     let _without = start("without", &[]);

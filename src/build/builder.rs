@@ -11,7 +11,7 @@ use lwm2m_objects::capability::Capability;
 use tinsmith_build_job::{Facts, Sealed};
 use tinsmith_digest::Digest;
 use tinsmith_order::{
-    Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Sign, Unbuilt,
+    AnchorsJob, Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Sign, Unbuilt,
 };
 use tinsmith_store::{Files, Store, StoreError};
 
@@ -23,8 +23,23 @@ use crate::{Model, Zoo, ZooError};
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
 const MAX_COMPILERS: usize = 4;
 
-type Packaging = (Box<PackageJob>, Box<dyn FnOnce(JobResult) + Send>);
+type Packaging = (Box<ToPackage>, Box<dyn FnOnce(JobResult) + Send>);
 type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
+
+/// What is packaged and signed.
+enum ToPackage {
+    Module(PackageJob),
+    Anchors(AnchorsJob),
+}
+
+impl ToPackage {
+    fn ended(&self, result: Result<Package, Unbuilt>) -> JobResult {
+        match self {
+            Self::Module(_) => JobResult::Packaged(result),
+            Self::Anchors(_) => JobResult::Anchors(result),
+        }
+    }
+}
 
 /// What the thread that looks things up is asked.
 enum Errand {
@@ -137,13 +152,18 @@ impl Builder {
                 capability,
                 done: Box::new(move |result| done(JobResult::Built(result))),
             },
-            Job::Package(job) => Errand::Package((Box::new(job), Box::new(done))),
+            Job::Package(job) => {
+                Errand::Package((Box::new(ToPackage::Module(job)), Box::new(done)))
+            }
+            Job::Anchors(job) => {
+                Errand::Package((Box::new(ToPackage::Anchors(job)), Box::new(done)))
+            }
         };
         if let Err(refused) = self.errands.send(errand) {
             let ended = || "the build service has ended".to_owned();
             match refused.0 {
                 Errand::Build { done, .. } => done(Err(Unbuilt::Failed { reason: ended() })),
-                Errand::Package((_, done)) => done(JobResult::Packaged(Err(fault(&ended())))),
+                Errand::Package((what, done)) => done(what.ended(Err(fault(&ended())))),
                 Errand::Cache(_) => {}
             }
         }
@@ -268,7 +288,8 @@ fn run_errands(
             Errand::Package(packaging) => {
                 if let Err(refused) = packages.send(packaging) {
                     let failure = fault(&"the build service has ended");
-                    refused.0.1(JobResult::Packaged(Err(failure)));
+                    let (what, done) = refused.0;
+                    done(what.ended(Err(failure)));
                 }
             }
             Errand::Cache(ask) => ask(&shared.cache),
@@ -277,8 +298,12 @@ fn run_errands(
 }
 
 fn package_all(shared: &Shared, packages: &Receiver<Packaging>) {
-    while let Ok((job, done)) = packages.recv() {
-        done(JobResult::Packaged(shared.package(&job)));
+    while let Ok((what, done)) = packages.recv() {
+        let package = match &*what {
+            ToPackage::Module(job) => shared.package(job),
+            ToPackage::Anchors(job) => shared.anchors(job),
+        };
+        done(what.ended(package));
     }
 }
 
@@ -380,6 +405,13 @@ impl Shared {
 
     fn compile(&self, key: &Digest, by: &Compiler, sealed: &Sealed) -> Result<Artefact, Unbuilt> {
         self.cache.put(key, compile::compile(by, sealed)?)
+    }
+
+    /// The package that changes trust anchors.
+    fn anchors(&self, job: &AnchorsJob) -> Result<Package, Unbuilt> {
+        let signer = self.signer.as_ref();
+        let signer = signer.ok_or_else(|| fault(&"this server signs nothing"))?;
+        job.signed(&**signer).map_err(|e| fault(&e))
     }
 
     /// The package of a module: the same bytes for the same job and key.

@@ -3,11 +3,13 @@
 //!
 //! Neither side knows the other, nor how orders travel.
 
+mod anchors;
 mod artefact;
 mod job;
 mod package;
 mod sequence;
 
+pub use anchors::{Anchors, AnchorsJob};
 pub use artefact::{Artefact, Unbuilt};
 pub use job::{BuildRequest, Job, JobDone, JobId, JobResult, StartJob};
 pub use package::{Package, PackageJob, Sign};

@@ -102,7 +102,7 @@ impl PackageJob {
     }
 }
 
-fn whole(prefix: Vec<u8>, module: Arc<[u8]>) -> Package {
+pub(crate) fn whole(prefix: Vec<u8>, module: Arc<[u8]>) -> Package {
     Package {
         digest: Digest::of_parts(&[&prefix, &module]),
         head: prefix.into(),

@@ -39,7 +39,7 @@ use tinsmith_lwm2m::{
 };
 use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
 use tinsmith_transport::{Bound, BoundUdp, Listener};
-use tinsmith_update::{Reconciler, StartJob};
+use tinsmith_update::{Anchors, Reconciler, StartJob};
 
 use clock::Clock;
 use peers::Router;
@@ -281,6 +281,7 @@ async fn start_with(
             "restored"
         );
         let mut reconciler = Reconciler::with_history(config.history);
+        reconciler.set_anchors(now, Anchors::new(&config.bootstrap.trust_anchors.get()));
         for (key, stored) in capabilities.iter().chain(&device_records[index]) {
             restore(&mut reconciler, key, stored);
         }
@@ -324,6 +325,7 @@ async fn start_with(
             dtls,
             keys: config.secure.map(|secure| secure.keys),
             models: config.models,
+            trust_anchors: config.bootstrap.trust_anchors,
             addresses,
             stop,
             stopped,

@@ -9,7 +9,7 @@ use tinsmith_lwm2m::{
     RequestId,
 };
 use tinsmith_transport::Item;
-use tinsmith_update::{Ask, Change, Reply, Status};
+use tinsmith_update::{Anchors, Ask, Change, Reply, Status};
 
 /// Something happened; cheap to clone.
 #[derive(Clone, Debug)]
@@ -98,6 +98,8 @@ pub(super) enum ToShard {
     /// The same of a device that need not be registered.
     Later(DeviceRequest),
     Withdraw(RequestId),
+    /// What devices shall trust.
+    Anchors(Anchors),
     /// Devices that are registered, and those of them that are reachable.
     Count(oneshot::Sender<(usize, usize)>),
     Ask(Endpoint, Ask, oneshot::Sender<Answer<Reply>>),

@@ -21,6 +21,8 @@ pub struct View {
     pub verifies: bool,
     /// /27300/0/15: the keys that it trusts.
     pub trusted: Option<Vec<KeyId>>,
+    /// It trusts other keys than it shall, and can be told so.
+    pub stale: bool,
     /// Whether the observations of this registration were asked for.
     pub observed: bool,
 }
@@ -38,6 +40,8 @@ pub enum Next {
     ReadSlots,
     /// Read which keys it trusts.
     ReadTrusted,
+    /// Send it the keys that it shall trust.
+    SendAnchors,
     /// Read object 5.
     ReadFirmware,
     /// Open an attempt.
@@ -88,6 +92,11 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
     };
     if view.verifies && view.trusted.is_none() {
         return Next::ReadTrusted;
+    }
+    if view.stale
+        && let Some(step) = before_anchors(record, view, slots)
+    {
+        return step;
     }
     let Some(desired) = &record.desired else {
         return Next::Nothing;
@@ -218,6 +227,27 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             }
             Next::Push { from: 0 }
         }
+    }
+}
+
+/// What leads to a device that trusts other keys: Object 5 has to be idle. None while an attempt
+/// needs it.
+fn before_anchors(record: &DeviceRecord, view: &View, slots: &[Slot]) -> Option<Next> {
+    let Some((state, _)) = view.firmware else {
+        return Some(Next::ReadFirmware);
+    };
+    let wanted = record.desired.as_ref().map(|desired| desired.generation);
+    let mut attempt = record.attempt.iter();
+    let attempt = attempt.find(|attempt| Some(attempt.generation) == wanted);
+    if attempt.is_some_and(|attempt| attempt.pushed || attempt.executed) {
+        return None;
+    }
+    let on_trial = slots.iter().any(|slot| slot.state == SlotState::Trial);
+    match state {
+        State::Idle if on_trial => None,
+        State::Idle => Some(Next::SendAnchors),
+        State::Downloading | State::Downloaded if attempt.is_none() => Some(Next::Reset),
+        State::Downloading | State::Downloaded | State::Updating => None,
     }
 }
 

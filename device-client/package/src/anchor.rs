@@ -6,7 +6,7 @@
 //! P-256    {1: 2, 3: -7, -1: 1, -2: h'32 bytes', -3: h'32 bytes'}
 //! ```
 
-use crate::authentication::Algorithm;
+use crate::algorithm::Algorithm;
 use crate::identity::sha256;
 use crate::verify::{Scheme, is_key};
 
@@ -52,7 +52,8 @@ impl TrustAnchor {
         Some(Self::named(algorithm, point))
     }
 
-    /// Reads an encoded anchor; none if it is something else, or no key of one of the algorithms.
+    /// Reads an encoded anchor; none if it is something else, or no key of its algorithm, if that is
+    /// listed. A key of another algorithm is one that nothing is signed with.
     #[must_use]
     pub fn parse(bytes: &[u8], schemes: &[Scheme]) -> Option<Self> {
         let (anchor, rest) = Self::read(bytes, schemes)?;

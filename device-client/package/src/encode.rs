@@ -5,7 +5,8 @@ use core::fmt;
 
 use lwm2m_objects::cbor::Writer;
 
-use crate::authentication::{Algorithm, Signature, TO_BE_SIGNED, to_be_signed};
+use crate::algorithm::{Algorithm, TO_BE_SIGNED, to_be_signed};
+use crate::authentication::Signature;
 use crate::head::Head;
 use crate::identity::sha256;
 use crate::profile as p;

@@ -5,7 +5,7 @@ use core::fmt;
 use lwm2m_objects::compute::ModelResult;
 use lwm2m_objects::firmware::UpdateResult;
 
-use crate::authentication::Untrusted;
+use crate::anchor::KeyId;
 
 /// Why a package was refused. Never our fault: each names what the sender must change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,18 @@ pub enum Unsupported {
     Parameter,
 }
 
+/// Why a package is not taken to be from who may send it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Untrusted {
+    /// It is not signed, and this device has a trust anchor.
+    Unsigned,
+    /// It is signed with a key that is no trust anchor of this device.
+    UnknownKey(KeyId),
+    /// The signature is not that of the key.
+    Forged,
+}
+
 /// What a well-formed package demands that this device does not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,13 +99,19 @@ pub enum Refusal {
         /// Bytes of the slot.
         available: u32,
     },
-    /// Not newer than the last package committed.
+    /// Not above that of the last package committed, or more than [`crate::MAX_JUMP`] above it.
     Sequence {
         /// Sequence number of the package.
         package: u64,
         /// Highest sequence number committed.
         floor: u64,
     },
+}
+
+impl From<Untrusted> for PackageError {
+    fn from(why: Untrusted) -> Self {
+        Self::Untrusted(why)
+    }
 }
 
 impl PackageError {

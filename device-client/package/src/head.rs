@@ -2,10 +2,10 @@
 
 mod parse;
 
-use crate::MAX_HEAD;
 use crate::authentication::Authentication;
 use crate::error::{PackageError, Refusal};
 use crate::identity::VENDOR_ID;
+use crate::{MAX_HEAD, MAX_JUMP};
 use parse::{Outer, Stop};
 
 /// What the payload is; on the wire the only part of the component identifier.
@@ -148,7 +148,8 @@ impl<'a> Head<'a> {
                 device: receiver.abi,
             });
         }
-        if self.sequence <= receiver.sequence_floor {
+        let above = self.sequence.saturating_sub(receiver.sequence_floor);
+        if above == 0 || above > MAX_JUMP {
             let (package, floor) = (self.sequence, receiver.sequence_floor);
             return Err(Refusal::Sequence { package, floor });
         }

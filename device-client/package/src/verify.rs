@@ -7,7 +7,7 @@ mod ed25519;
 #[cfg(feature = "es256")]
 mod es256;
 
-use crate::authentication::{Algorithm, TO_BE_SIGNED};
+use crate::algorithm::{Algorithm, TO_BE_SIGNED};
 
 /// An algorithm that a product verifies: it lists those that it is linked with.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +59,9 @@ pub(crate) fn verify(
     scheme.is_some_and(|s| (s.verify)(point, signed, signature))
 }
 
-/// Whether it is a public key of an algorithm that is listed.
+/// Whether it may be a public key; of an algorithm that is not listed everything may, since nothing
+/// is verified with it.
 pub(crate) fn is_key(schemes: &[Scheme], algorithm: Algorithm, point: &[u8; 64]) -> bool {
     let scheme = Scheme::of(schemes, algorithm);
-    scheme.is_some_and(|s| (s.is_key)(point))
+    scheme.is_none_or(|s| (s.is_key)(point))
 }

@@ -8,51 +8,50 @@ use std::time::Duration;
 use tinsmith_access::{Entry, Outcome, Who};
 use tinsmith_http::Doors;
 use tinsmith_keys::{Entry as Key, Keyring};
-use tinsmith_lwm2m::TrustAnchors;
 use tinsmith_server::ServerHandle;
 
 /// How often it is seen whether keys were made or removed.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Takes the public keys as what devices get at bootstrap; gives the keys, if they can be read.
-pub(super) fn set_anchors(keys: &Keyring, anchors: &TrustAnchors) -> Option<Vec<Key>> {
-    let list = match keys.list() {
-        Ok(list) => list,
-        // What was read last counts.
-        Err(error) => {
-            tracing::error!(%error, "the keys can't be read");
-            return None;
-        }
-    };
-    let encoded = list.iter().filter_map(Key::anchor).map(|anchor| {
+/// The public keys, as devices get them.
+pub(super) fn public(list: &[Key]) -> Vec<Vec<u8>> {
+    let anchors = list.iter().filter_map(Key::anchor);
+    let encoded = anchors.map(|anchor| {
         let (bytes, len) = anchor.encode();
         bytes.get(..len).unwrap_or_default().to_vec()
     });
-    anchors.set(encoded.collect());
-    Some(list)
+    encoded.collect()
 }
 
 /// Takes up what other processes do with the keys, and writes it into the audit log.
 pub(super) async fn watch_keys(
     keys: Arc<Keyring>,
-    known: Option<Vec<Key>>,
-    anchors: TrustAnchors,
+    mut known: Vec<Key>,
     doors: Arc<Doors>,
     server: ServerHandle,
 ) {
-    let mut known = known.unwrap_or_default();
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(list) = set_anchors(&keys, &anchors) else {
-            continue;
+        let list = match keys.list() {
+            Ok(list) => list,
+            // What was read last counts.
+            Err(error) => {
+                tracing::error!(%error, "the keys can't be read");
+                continue;
+            }
         };
+        if list == known {
+            continue;
+        }
         for (operation, key) in changes(&known, &list) {
             let entry = entry(server.now().wall, operation, key);
             if let Err(error) = doors.audit.begin(&entry).await {
                 tracing::error!(%error, id = key.id, "{operation} can't be written down");
             }
         }
-        known = list;
+        if server.set_trust_anchors(public(&list)).await.is_ok() {
+            known = list;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tinsmith_server::{self as server, Config, ServerHandle};
 use tinsmith_store::{Files, Health, SledStore, Store, private};
 use tinsmith_update::{Sign, StartJob};
 
-use super::signing::{set_anchors, watch_keys};
+use super::signing::{public, watch_keys};
 use crate::Compiler;
 use crate::key::{self, Sealing};
 use crate::store::problem;
@@ -87,9 +87,8 @@ pub(crate) async fn start(
         limit: choices.limit,
     });
     let keys = Arc::new(key::open(&folder, &choices.sealing)?);
-    let anchors = config.bootstrap.trust_anchors.clone();
-    // Before the first device asks.
-    let known = set_anchors(&keys, &anchors);
+    let known = keys.list()?;
+    config.bootstrap.trust_anchors.set(public(&known));
     let signer: Arc<dyn Sign> = keys.clone();
     let builder = Builder::new(
         compiler,
@@ -126,13 +125,7 @@ pub(crate) async fn start(
         .await
         .with_context(|| format!("in {}", folder.display()))?;
     let doors = Arc::new(doors);
-    tokio::spawn(watch_keys(
-        keys,
-        known,
-        anchors,
-        doors.clone(),
-        server.clone(),
-    ));
+    tokio::spawn(watch_keys(keys, known, doors.clone(), server.clone()));
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),

@@ -9,7 +9,7 @@
 //!                              ^----------------------------------------+
 //! ```
 //! The lower way is gone if there are trust anchors, up to the device that has no Compute Platform.
-//! Errors of Discover, and 4.04 to Delete, don't matter; any other ends it: the device starts again
+//! Errors of Discover, 4.04 to Delete, and 4.xx to the trust anchors don't matter; any other ends it: the device starts again
 //! when it wants.
 
 mod account;

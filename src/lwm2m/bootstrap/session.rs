@@ -155,13 +155,17 @@ impl Session {
         if code.is_success() && step == BootstrapStep::Discover {
             self.account.discovered(message.payload());
         }
-        // It can't look, or there is nothing to delete.
+        // It can't look, there is nothing to delete, or it takes packages of anybody and shows that.
         let is_fine = match step {
             BootstrapStep::Discover | BootstrapStep::Platform => true,
             BootstrapStep::Delete => code == Code::NOT_FOUND,
+            BootstrapStep::TrustAnchors => code.class() == 4,
             _ => false,
         };
-        if code.is_success() || is_fine {
+        let other_format = is_write
+            && code == Code::UNSUPPORTED_CONTENT_FORMAT
+            && self.account.other_format.is_some();
+        if code.is_success() || is_fine && !other_format {
             let found = code.is_success() && step == BootstrapStep::Platform;
             if found {
                 self.account.found_platform(message.payload());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
+use super::anchors::is_stale;
 use super::device::Asked;
 use super::{Reconciler, TRIES};
 use crate::capabilities::{self, Capabilities};
@@ -43,6 +44,7 @@ impl Reconciler {
             let known = capability(&device.record, &self.capabilities);
             device.view.verifies =
                 known.is_some_and(|c| !c.platform.signature_algorithms.is_empty());
+            device.view.stale = is_stale(device, &self.anchors);
             let step = next(&device.record, &device.view, now.wall);
             if !self.perform(now, endpoint, step) {
                 break;
@@ -86,6 +88,7 @@ impl Reconciler {
                 let path = capabilities::TRUSTED;
                 self.request(now, endpoint, Asked::Trusted, read(path));
             }
+            Next::SendAnchors => return self.send_anchors(now, endpoint),
             Next::ReadFirmware => {
                 self.request(now, endpoint, Asked::Firmware, read(firmware::OBJECT));
             }
@@ -276,7 +279,7 @@ impl Reconciler {
     }
 
     /// The capability is not known any more: reads it again.
-    fn read_again(&mut self, endpoint: &Endpoint) -> bool {
+    pub(super) fn read_again(&mut self, endpoint: &Endpoint) -> bool {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return false;
         };

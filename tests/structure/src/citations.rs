@@ -36,6 +36,7 @@ pub const SOURCES: &[(&str, &str)] = &[
         "TLS and DTLS profiles for the Internet of Things",
     ),
     ("RFC 7959", "Block-wise transfer"),
+    ("RFC 8032", "EdDSA"),
     ("RFC 8132", "PATCH and FETCH"),
     ("RFC 8152", "COSE"),
     ("RFC 8259", "JSON"),
@@ -47,8 +48,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("RFC 8798", "Additional units for SenML"),
     ("RFC 8949", "CBOR"),
     ("RFC 8974", "Extended tokens"),
+    ("RFC 9052", "COSE: structures"),
+    ("RFC 9053", "COSE: algorithms"),
     ("RFC 9146", "Connection ID for DTLS 1.2"),
     ("RFC 9175", "Echo, Request-Tag"),
+    ("RFC 9679", "COSE Key Thumbprint"),
 ];
 
 /// A citation.

@@ -227,7 +227,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["tinsmith-http"]),
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
-    ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
+    (
+        "getrandom",
+        &["tinsmith-server", "tinsmith-board-host", "tinsmith-keys"],
+    ),
     ("openssl", &["tinsmith-dtls-server"]),
     ("openssl-sys", &["tinsmith-dtls-server"]),
 ];

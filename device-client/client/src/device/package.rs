@@ -2,12 +2,12 @@
 //! end.
 
 use tinsmith_coap::Code;
-use tinsmith_package::{Authentication, Head, Kind, PackageError, Parsed, Refusal};
+use tinsmith_package::{Head, Kind, PackageError, Parsed, Refusal};
 
 use super::Device;
 use super::capability::Facts;
 use super::storage::PROGRESS;
-use super::trust::Trust;
+use super::trust::{Announced, Trust};
 use crate::config::Config;
 use crate::flash::FlashRead;
 use crate::handler::{Done, Part};
@@ -184,14 +184,6 @@ impl Device<'_> {
             Err((result, why)) => self.refuse_package(result, why),
         }
     }
-}
-
-/// A head that has arrived.
-pub(super) struct Announced<'h> {
-    pub(super) head: &'h Head<'h>,
-    pub(super) authentication: &'h Authentication<'h>,
-    /// As many bytes have arrived as it says.
-    pub(super) fits: bool,
 }
 
 /// Begins to receive what a head announces, if this device takes it.

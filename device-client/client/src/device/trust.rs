@@ -4,13 +4,12 @@
 use lwm2m_objects::Value;
 use tinsmith_coap::Code;
 use tinsmith_package::{
-    Algorithm, Anchors, Authentication, KeyId, MAX_ANCHOR, MAX_ANCHORS, PackageError, Refusal,
-    TrustAnchor, Unsupported, Untrusted, sha256,
+    Algorithm, Anchors, Authentication, Head, KeyId, MAX_ANCHOR, MAX_ANCHORS, PackageError,
+    Refusal, TrustAnchor, Unsupported, Untrusted, sha256,
 };
 
 use super::Device;
 use super::capability::Facts;
-use super::package::Announced;
 use super::storage::ANCHORS;
 use crate::config::Config;
 use crate::flash::FlashRead;
@@ -33,6 +32,14 @@ pub(crate) struct Trust<'a> {
     pub(crate) sequence: u64,
     /// The request that is replacing them.
     request: Option<Ticket>,
+}
+
+/// A head that has arrived.
+pub(super) struct Announced<'h> {
+    pub(super) head: &'h Head<'h>,
+    pub(super) authentication: &'h Authentication<'h>,
+    /// As many bytes have arrived as it says.
+    pub(super) fits: bool,
 }
 
 impl<'a> Trust<'a> {

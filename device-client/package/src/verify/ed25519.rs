@@ -1,17 +1,14 @@
-//! Ed25519 (RFC 8032 §5.1.7) by curve25519-dalek's points, with little flash and stack: no tables,
-//! both products in one chain of doublings, and no other arithmetic modulo the order than one
-//! reduction.
+//! Ed25519 (RFC 8032 §5.1.7), with little flash and stack: no tables, both products in one chain of
+//! doublings, and arithmetic in loops.
 
-use curve25519_dalek::EdwardsPoint;
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
-use curve25519_dalek::edwards::CompressedEdwardsY;
-use curve25519_dalek::traits::Identity as _;
+mod field;
+mod point;
+
 use sha2::{Digest as _, Sha512};
 
-use crate::authentication::TO_BE_SIGNED;
-
-/// Words of an integer modulo [`ORDER`], the lowest first.
-type Words = [u32; 8];
+use crate::algorithm::TO_BE_SIGNED;
+use field::{Words, is_less, subtract, words};
+use point::Point;
 
 /// Order of the base point: 2^252 + 27742317777372353535851937790883648493.
 const ORDER: Words = [
@@ -43,11 +40,12 @@ fn holds(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     if !is_less(&s, &ORDER) {
         return false;
     }
-    let Some(minus_a) = decompress(key).map(|a| -a) else {
+    let Some(mut minus_a) = Point::decompress(key) else {
         return false;
     };
+    minus_a.negate();
     let k = challenge(r, key, message);
-    compress(&combine(&s, &k, &minus_a)) == *r
+    combine(&s, &k, &minus_a).compress() == *r
 }
 
 /// A point of the curve in its one encoding, and not one of the few of small order, with which
@@ -57,27 +55,17 @@ pub(super) fn is_key(point: &[u8; 64]) -> bool {
 }
 
 fn is_good(key: &[u8; 32]) -> bool {
-    decompress(key).is_some_and(|point| {
-        let twice = add(&point, &point);
-        let four = add(&twice, &twice);
-        let is_small = compress(&add(&four, &four)) == IDENTITY;
-        !is_small && compress(&point) == *key
+    Point::decompress(key).is_some_and(|point| {
+        let twice = point.add(&point);
+        let four = twice.add(&twice);
+        let is_small = four.add(&four).compress() == IDENTITY;
+        !is_small && point.compress() == *key
     })
 }
 
 /// The key in the place that has room for longer ones.
 fn half(point: &[u8; 64]) -> &[u8; 32] {
     point.first_chunk().unwrap_or(&[0; 32])
-}
-
-#[inline(never)]
-fn decompress(key: &[u8; 32]) -> Option<EdwardsPoint> {
-    CompressedEdwardsY(*key).decompress()
-}
-
-#[inline(never)]
-fn compress(point: &EdwardsPoint) -> [u8; 32] {
-    point.compress().0
 }
 
 /// SHA-512 of R, A and the message, modulo the order.
@@ -107,50 +95,25 @@ fn reduce(bytes: &[u8]) -> Words {
     n
 }
 
-fn words(bytes: &[u8]) -> Words {
-    let mut words = Words::default();
-    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = bytes.iter().rev().fold(0, |n, b| n << 8 | u32::from(*b));
-    }
-    words
-}
-
-fn is_less(a: &Words, b: &Words) -> bool {
-    a.iter().rev().lt(b.iter().rev())
-}
-
-fn subtract(a: &mut Words, b: &Words) {
-    let mut borrow = false;
-    for (a, b) in a.iter_mut().zip(b) {
-        let (less, first) = a.overflowing_sub(*b);
-        let (less, second) = less.overflowing_sub(u32::from(borrow));
-        (*a, borrow) = (less, first | second);
-    }
-}
-
 /// s·B + k·P.
 #[inline(never)]
-fn combine(s: &Words, k: &Words, p: &EdwardsPoint) -> EdwardsPoint {
-    let both = add(p, &ED25519_BASEPOINT_POINT);
-    let mut sum = EdwardsPoint::identity();
+fn combine(s: &Words, k: &Words, p: &Point) -> Point {
+    let base = Point::base();
+    let both = p.add(&base);
+    let mut sum = Point::IDENTITY;
     for (s, k) in s.iter().zip(k).rev() {
         for bit in (0..u32::BITS).rev() {
-            sum = add(&sum, &sum);
-            match (s >> bit & 1, k >> bit & 1) {
-                (0, 0) => {}
-                (0, _) => sum = add(&sum, p),
-                (_, 0) => sum = add(&sum, &ED25519_BASEPOINT_POINT),
-                _ => sum = add(&sum, &both),
-            }
+            sum = sum.add(&sum);
+            let next = match (s >> bit & 1, k >> bit & 1) {
+                (0, 0) => continue,
+                (0, _) => p,
+                (_, 0) => &base,
+                _ => &both,
+            };
+            sum = sum.add(next);
         }
     }
     sum
-}
-
-/// Complete: also for equal points.
-#[inline(never)]
-fn add(a: &EdwardsPoint, b: &EdwardsPoint) -> EdwardsPoint {
-    a + b
 }
 
 #[cfg(test)]

@@ -51,6 +51,27 @@ fn the_vectors_of_rfc_8032() {
     }
 }
 
+#[test]
+fn integers_at_the_edges() {
+    use super::field::{add, bytes, least, mul, small, sub};
+    let p = words(&hex::<32>(
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ));
+    let most = [u32::MAX; 8];
+    // 2^256 - 1 is 37 modulo p.
+    assert_eq!(least(&most), small(37));
+    assert_eq!(least(&p), small(0));
+    assert_eq!(least(&add(&most, &most)), small(74));
+    assert_eq!(least(&mul(&most, &most)), small(37 * 37));
+    assert_eq!(least(&sub(&small(0), &most)), least(&sub(&p, &small(37))));
+    assert_eq!(
+        least(&sub(&small(1), &small(38))),
+        least(&sub(&p, &small(37)))
+    );
+    assert_eq!(least(&sub(&most, &p)), small(37));
+    assert_eq!(words(&bytes(&p)), p);
+}
+
 /// Another S with the same value modulo the order (RFC 8032 §8.4).
 #[test]
 fn a_signature_has_one_form() {
@@ -104,6 +125,33 @@ proptest! {
         let ours = holds(signer.verifying_key().as_bytes(), &message, &signature.to_bytes());
         prop_assert_eq!(ours, theirs);
         prop_assert_eq!(ours, flip.is_none());
+    }
+
+    /// Also of bytes that are no point, and of points of small order added to others.
+    #[test]
+    fn points_are_those_of_the_whole_crate(
+        first in any::<[u8; 32]>(),
+        second in any::<[u8; 32]>(),
+        small in 0usize..8,
+    ) {
+        let theirs = |bytes| curve25519_dalek::edwards::CompressedEdwardsY(bytes).decompress();
+        let (a, b) = (theirs(first), theirs(second));
+        let (ours, other) = (Point::decompress(&first), Point::decompress(&second));
+        prop_assert_eq!(ours.is_some(), a.is_some());
+        let (Some(a), Some(ours)) = (a, ours) else {
+            return Ok(());
+        };
+        prop_assert_eq!(ours.compress(), a.compress().0);
+        prop_assert_eq!(ours.add(&ours).compress(), (a + a).compress().0);
+        if let (Some(b), Some(other)) = (b, other) {
+            prop_assert_eq!(ours.add(&other).compress(), (a + b).compress().0);
+            let mut minus = other;
+            minus.negate();
+            prop_assert_eq!(ours.add(&minus).compress(), (a - b).compress().0);
+        }
+        let torsion = curve25519_dalek::constants::EIGHT_TORSION[small];
+        let sum = Point::decompress(&torsion.compress().0).unwrap().add(&ours);
+        prop_assert_eq!(sum.compress(), (torsion + a).compress().0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use p256::Sec1Point;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 
-use crate::authentication::TO_BE_SIGNED;
+use crate::algorithm::TO_BE_SIGNED;
 use crate::identity::sha256;
 
 /// Whether `signature` is that of the key with these coordinates.
