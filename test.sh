@@ -160,7 +160,7 @@ if [ -z "$quick" ]; then
     )
 
     step "firmware for real boards: lints, sizes"
-    for board in nucleo-f767zi; do
+    for board in nrf52840-dk nucleo-f767zi; do
         (
             cd device-client/boards/$board
             cargo fmt --check

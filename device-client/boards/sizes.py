@@ -18,7 +18,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 RECORD = HERE / "sizes.md"
-BOARDS = ["nucleo-f767zi"]
+BOARDS = ["nrf52840-dk", "nucleo-f767zi"]
 HEAD = "| board | flash, bytes | static RAM, bytes |\n|---|--:|--:|\n"
 
 

@@ -82,7 +82,7 @@ fn workspaces() -> Vec<Metadata> {
 
 /// Firmware that is built and not run: what HALs bring with them is theirs to tidy up.
 fn boards() -> Vec<Metadata> {
-    let boards = ["nucleo-f767zi"];
+    let boards = ["nrf52840-dk", "nucleo-f767zi"];
     let folders = boards.map(|board| format!("device-client/boards/{board}"));
     folders
         .map(|folder| Metadata::load(&folder, "thumbv7em-none-eabihf"))
