@@ -164,6 +164,16 @@ if [ -z "$quick" ]; then
         python3 limits.py --frame 1024 --data 512 "$built/firmware"
     )
 
+    step "firmware for real boards: lints, sizes"
+    for board in nrf52840-dk nucleo-f767zi; do
+        (
+            cd device-client/boards/$board
+            cargo fmt --check
+            cargo clippy --locked --release -- -D warnings
+        )
+    done
+    python3 device-client/boards/sizes.py --check
+
     step "size of the client"
     python3 device-client/boards/qemu-mps2/size.py --check
 fi

@@ -46,6 +46,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "lwm2m-objects",
             "tinsmith-client",
+            "tinsmith-module",
             "tinsmith-package",
             "tinsmith-targets",
         ],

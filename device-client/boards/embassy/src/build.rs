@@ -231,6 +231,50 @@ impl Target {
     }
 }
 
+/// Writes `settings.rs`: endpoint name, bootstrap server, identity and key, from the environment
+/// that the firmware is built in: `TINSMITH_ENDPOINT`, `TINSMITH_BOOTSTRAP`, `TINSMITH_IDENTITY`
+/// and `TINSMITH_KEY`, hexadecimal digits. Without them the firmware is of nobody.
+///
+/// # Errors
+/// A key that is not made of pairs of digits, or the file can't be written.
+pub fn write_settings() -> Result<(), Box<dyn Error>> {
+    let mut text = String::new();
+    for (doc, name, default) in [
+        ("Endpoint name.", "ENDPOINT", "unnamed"),
+        (
+            "URI of the bootstrap server.",
+            "BOOTSTRAP",
+            "coap://192.0.2.1:5683",
+        ),
+        ("What it knows the key by.", "IDENTITY", ""),
+    ] {
+        let value = setting(name).unwrap_or_else(|| default.into());
+        writeln!(text, "/// {doc}\npub const {name}: &str = {value:?};")?;
+    }
+    let key = key(&setting("KEY").unwrap_or_default())?;
+    writeln!(text, "/// The key.\npub const KEY: &[u8] = &{key:?};")?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("settings.rs"), text)?;
+    Ok(())
+}
+
+fn setting(name: &str) -> Option<String> {
+    let variable = format!("TINSMITH_{name}");
+    println!("cargo:rerun-if-env-changed={variable}");
+    env::var(variable).ok()
+}
+
+fn key(digits: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut key = Vec::new();
+    for pair in digits.as_bytes().chunks(2) {
+        let pair = std::str::from_utf8(pair)
+            .ok()
+            .filter(|pair| pair.len() == 2);
+        let byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        key.push(byte.ok_or("TINSMITH_KEY: pairs of hexadecimal digits are wanted")?);
+    }
+    Ok(key)
+}
+
 /// What the client knows for itself: arena free, storage free, digest and kernels.
 const fn is_computed(object: u16, resource: u16) -> bool {
     match object {
@@ -289,6 +333,15 @@ mod tests {
         let text = target("nrf52840-dk").flash_layout().unwrap();
         let journal = "journal: Region { offset: 393216, size: 65536, erase_unit: 4096 }";
         assert!(text.contains(journal), "{text}");
+    }
+
+    #[test]
+    fn keys() {
+        assert_eq!(key("00fF7a").unwrap(), [0, 0xff, 0x7a]);
+        assert!(key("").unwrap().is_empty());
+        for bad in ["0", "0g", "00 1", "é"] {
+            assert!(key(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,16 +8,24 @@
 
 #[cfg(feature = "build")]
 pub mod build;
+#[cfg(feature = "part")]
+mod device;
 #[cfg(feature = "run")]
 mod memory;
 #[cfg(feature = "run")]
 mod network;
 #[cfg(feature = "run")]
 mod node;
+#[cfg(feature = "part")]
+mod part;
 
+#[cfg(feature = "part")]
+pub use device::Device;
 #[cfg(feature = "run")]
 pub use memory::ClientMemory;
 #[cfg(feature = "run")]
 pub use network::{DATAGRAM, Network};
 #[cfg(feature = "run")]
 pub use node::{Application, Board, NoApplication, run};
+#[cfg(feature = "part")]
+pub use part::Part;
