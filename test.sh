@@ -217,7 +217,7 @@ if [ -z "$quick" ]; then
     module=$(mktemp)
     "${CARGO_TARGET_DIR:-target}/release/tinsmith" compile motion --target qemu-mps2-an386 \
         -o "$module"
-    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6144
+    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6400
     rm -f "$module"
 
     step "the same bytes from a compiler built for another CPU"
