@@ -4,7 +4,7 @@ use embassy_net::Stack;
 use embassy_net::udp::{PacketMetadata, UdpSocket};
 use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
-use tinsmith_client::{Client, Config, Factory, FlashLayout, Memory, SecureFactory};
+use tinsmith_client::{Client, Config, Factory, FlashLayout, Memory, Scheme, SecureFactory};
 use tinsmith_module::kernels;
 
 use crate::network::DATAGRAM;
@@ -66,6 +66,8 @@ impl Device {
             capability: self.capability,
             formats: Codec::ALL,
             kernels: kernels::ALL,
+            signatures: &[Scheme::ED25519],
+            trust_anchors: &[],
             module_class: self.module_class,
             layout: self.layout,
             stack_bytes: self.stack_bytes,
