@@ -17,6 +17,9 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) secure_only: bool,
     pub(super) sealing_key: Option<PathBuf>,
+    pub(super) coaps_cert: Option<PathBuf>,
+    pub(super) coaps_key: Option<PathBuf>,
+    pub(super) coaps_ca: Option<PathBuf>,
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,

@@ -73,7 +73,7 @@ pub enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     #[command(subcommand)]
     Device(device::Device),
     #[command(subcommand)]

@@ -1,17 +1,15 @@
 //! How OpenSSL is set up, and what it tells during a handshake.
 
-use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use openssl::error::ErrorStack;
-use openssl::ex_data::Index;
 use openssl::ssl::{
-    ExtensionContext, Ssl, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    ExtensionContext, SslAlert, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
     SslRef, SslSessionCacheMode, SslVersion,
 };
 use tinsmith_dtls::{Cid, MAX_PSK};
-use tinsmith_peer::Identity;
 
+use crate::agreement::{agreement, agreement_mut};
 use crate::credentials::Credentials;
 use crate::hello::CONNECTION_ID;
 use crate::own::Own;
@@ -22,65 +20,6 @@ const SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256";
 /// Those of a server that has a key of its own.
 const ALL_SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256:\
     ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES128-GCM-SHA256";
-
-/// What a peer has proved, if its handshake gets to the end.
-#[derive(Clone, Debug)]
-pub(crate) struct Proven {
-    pub(crate) identity: Identity,
-    /// Whether the identity is that of one device.
-    pub(crate) is_of_one: bool,
-}
-
-/// What is known of a handshake beside what OpenSSL keeps.
-pub(crate) struct Agreement {
-    /// Connection ID for records to us, if the client can have one.
-    pub(crate) own_cid: Cid,
-    /// What the client wants in records to it; none until it said so.
-    pub(crate) peer_cid: Option<Cid>,
-    /// The PSK identity that the client gave.
-    pub(crate) identity: Option<Vec<u8>>,
-    /// Whether there is a key for it.
-    pub(crate) is_known: bool,
-    /// Whether the key is that of one device.
-    pub(crate) is_of_one: bool,
-    /// By its certificate or raw public key.
-    pub(crate) proven: OnceLock<Proven>,
-    /// Before a flight is sent again the first time.
-    pub(crate) first_timeout: Duration,
-}
-
-impl Agreement {
-    /// What the client has proved, if the handshake is complete.
-    pub(crate) fn proven(&self) -> Option<Proven> {
-        match &self.identity {
-            Some(identity) => Some(Proven {
-                identity: Identity::Psk(identity.clone()),
-                is_of_one: self.is_of_one,
-            }),
-            None => self.proven.get().cloned(),
-        }
-    }
-}
-
-static AGREEMENT: LazyLock<Result<Index<Ssl, Agreement>, ErrorStack>> =
-    LazyLock::new(Ssl::new_ex_index);
-
-pub(crate) fn attach(ssl: &mut SslRef, agreement: Agreement) -> Result<(), ErrorStack> {
-    ssl.set_ex_data(AGREEMENT.clone()?, agreement);
-    Ok(())
-}
-
-pub(crate) fn agreement(ssl: &SslRef) -> Option<&Agreement> {
-    ssl.ex_data(AGREEMENT.clone().ok()?)
-}
-
-fn agreement_mut(ssl: &mut SslRef) -> Option<&mut Agreement> {
-    ssl.ex_data_mut(AGREEMENT.clone().ok()?)
-}
-
-pub(crate) fn first_timeout(ssl: &SslRef) -> Duration {
-    agreement(ssl).map_or(Duration::from_secs(1), |agreement| agreement.first_timeout)
-}
 
 pub(crate) fn context(
     credentials: Arc<dyn Credentials>,

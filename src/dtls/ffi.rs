@@ -11,7 +11,7 @@ use openssl::ssl::{SslContextBuilder, SslRef, SslStream};
 use openssl::x509::X509StoreContextRef;
 use openssl_sys::{SSL, SSL_ctrl, X509_STORE_CTX_set_error};
 
-use crate::context;
+use crate::agreement;
 
 unsafe extern "C" {
     fn DTLSv1_listen(ssl: *mut SSL, peer: *mut c_void) -> c_int;
@@ -72,7 +72,7 @@ pub(crate) fn listen<S>(stream: &mut SslStream<S>) -> bool {
     }
 }
 
-/// Lets the first wait for an answer be what [`context::first_timeout`] says, and each further one
+/// Lets the first wait for an answer be what [`agreement::first_timeout`] says, and each further one
 /// twice as long.
 pub(crate) fn set_timer<S>(stream: &mut SslStream<S>) {
     extern "C" fn next(ssl: *mut SSL, micros: c_uint) -> c_uint {
@@ -81,7 +81,7 @@ pub(crate) fn set_timer<S>(stream: &mut SslStream<S>) {
                 // SAFETY: OpenSSL calls with the SSL whose timer it is, which is alive then; it is
                 // read only.
                 let ssl = unsafe { SslRef::from_ptr(ssl) };
-                context::first_timeout(ssl)
+                agreement::first_timeout(ssl)
             }
             _ => Duration::from_micros(u64::from(micros)).saturating_mul(2),
         };

@@ -20,8 +20,8 @@ use tinsmith_dtls::{
 use tinsmith_peer::Identity;
 use zeroize::Zeroizing;
 
+use crate::agreement::{Agreement, agreement, attach};
 use crate::cid::CID_LEN;
-use crate::context::{Agreement, agreement, attach};
 use crate::ffi;
 use crate::proof;
 

@@ -9,6 +9,7 @@
 //! OpenSSL takes random bytes and the time of its retransmissions from the system; everything else
 //! comes in as arguments.
 
+mod agreement;
 mod associations;
 mod cid;
 mod config;

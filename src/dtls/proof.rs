@@ -10,7 +10,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 use tinsmith_peer::Identity;
 
-use crate::context::{Proven, agreement};
+use crate::agreement::{Proven, agreement};
 use crate::credentials::Credentials;
 use crate::ffi;
 use crate::own::{Own, info, raw_key_digest};

@@ -319,6 +319,7 @@ async fn start_with(
             store,
             results,
             clock,
+            public_key: config.secure.as_ref().and_then(SecureConfig::public_key),
             keys: config.secure.map(|secure| secure.keys),
             models: config.models,
             addresses,

@@ -52,6 +52,7 @@ pub struct DtlsSetup {
 enum Order {
     Kept(u32, u64, bool),
     Revoke(Identity),
+    RevokeUnknown,
 }
 
 struct Shared {
@@ -77,6 +78,8 @@ impl DtlsListener {
                 unreadable += 1;
             }
         }
+        // Whoever was believed then may not be now.
+        server.revoke_unknown();
         let address = socket.local_addr();
         let restored = server.load().1;
         info!(%address, restored, unreadable, "DTLS");
@@ -120,6 +123,12 @@ impl DtlsListener {
     /// The key of an identity was removed or changed: its associations end now.
     pub fn revoke(&self, identity: Identity) {
         let _ = self.0.orders.send(Order::Revoke(identity));
+    }
+
+    /// Raw public keys or certificates are believed no more, whichever: associations of those end
+    /// now.
+    pub fn revoke_unknown(&self) {
+        let _ = self.0.orders.send(Order::RevokeUnknown);
     }
 
     pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
@@ -235,6 +244,7 @@ impl Worker {
         match order {
             Order::Kept(number, mark, durable) => self.server.kept(number, mark, durable),
             Order::Revoke(identity) => self.server.revoke(&identity),
+            Order::RevokeUnknown => self.server.revoke_unknown(),
         }
     }
 
@@ -323,6 +333,9 @@ fn failed(from: SocketAddr, why: &Failure) {
         Failure::WrongKey(identity) => {
             let identity = identity.escape_ascii();
             info!(%from, %identity, "DTLS refused: the device has another key");
+        }
+        Failure::NotBelieved(why) => {
+            info!(%from, %why, "DTLS refused: a certificate or raw public key is not believed");
         }
         why => debug!(%from, ?why, "DTLS handshake failed"),
     }

@@ -93,6 +93,7 @@ impl Demo {
                 bootstrap: loopback,
                 only: true,
                 sealing_key: None,
+                own: serve::OwnFiles::default(),
             }),
             ..serve::Choices::default()
         };

@@ -10,6 +10,7 @@ use tinsmith_security::{Key, Keys, Seal};
 use tinsmith_server::{SecureConfig, random};
 use tinsmith_store::{Store, private};
 
+use super::own::own;
 use super::start::Dtls;
 
 /// The variable that has the sealing key itself.
@@ -39,6 +40,7 @@ pub(super) async fn secure(
         management: dtls.management,
         bootstrap: Some(dtls.bootstrap),
         keys: Arc::new(keys),
+        own: Some(own(&dtls.own, folder)?),
         association_key: file(&folder.join(ASSOCIATIONS), loss)?,
     })
 }

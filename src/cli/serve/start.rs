@@ -16,6 +16,7 @@ use tinsmith_update::StartJob;
 use crate::Compiler;
 use crate::store::problem;
 
+use super::own::OwnFiles;
 use super::secure::secure;
 
 /// How often it is seen whether the store still works.
@@ -31,6 +32,8 @@ pub(crate) struct Dtls {
     pub(crate) only: bool,
     /// The file with the key that seals others; none: in the store's folder.
     pub(crate) sealing_key: Option<PathBuf>,
+    /// The server's own key and certificate, and the authorities of devices.
+    pub(crate) own: OwnFiles,
 }
 
 /// What is chosen about a start, beside the server's configuration.
