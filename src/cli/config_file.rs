@@ -16,6 +16,9 @@ pub(super) struct ConfigFile {
     pub(super) coaps_bootstrap: Option<SocketAddr>,
     #[serde(default)]
     pub(super) secure_only: bool,
+    pub(super) coaps_cert: Option<PathBuf>,
+    pub(super) coaps_key: Option<PathBuf>,
+    pub(super) coaps_ca: Option<PathBuf>,
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,

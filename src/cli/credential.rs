@@ -1,6 +1,6 @@
 //! `tinsmith credential`.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -13,7 +13,8 @@ use super::table::table;
 /// Entries asked for at a time.
 const PAGE: usize = 1000;
 
-/// Make, list or remove the keys with which devices come in over DTLS.
+/// Make, list or remove what devices come in by over DTLS: keys, raw public keys, names of
+/// certificates.
 #[derive(Subcommand)]
 pub(super) enum Credential {
     /// Make a key for a device, or for those whose names fit a pattern, and print it, once.
@@ -33,6 +34,21 @@ pub(super) enum Credential {
         /// environment, where others don't see it. Without it one is made.
         #[arg(long, value_name = "HEX", env = "TINSMITH_KEY", hide_env_values = true)]
         key: Option<String>,
+        /// Instead of a key that both have: the device's public key, PEM or hexadecimal digits of
+        /// its SubjectPublicKeyInfo or of the SHA-256 digest of that; or @FILE with it.
+        #[arg(long, value_name = "KEY", conflicts_with_all = ["key", "identity", "certificate"])]
+        raw_key: Option<String>,
+        /// Instead of a key: the name in the device's certificate, or a pattern for it; common
+        /// name, DNS name or URI. Without a NAME each device has its endpoint name in it. The
+        /// certificate is from an authority of `serve --coaps-ca`.
+        #[arg(
+            long,
+            value_name = "NAME",
+            num_args = 0..=1,
+            default_missing_value = "",
+            conflicts_with_all = ["key", "identity"]
+        )]
+        certificate: Option<String>,
         #[command(flatten)]
         server: Server,
         /// Print JSON.
@@ -47,7 +63,13 @@ pub(super) enum Credential {
         #[arg(long)]
         json: bool,
     },
-    /// Remove the key of an identity: who came in with it is out at once.
+    /// Print the server's own public key, which devices with raw public keys have to know:
+    /// hexadecimal digits of its SubjectPublicKeyInfo.
+    Server {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Remove what an identity comes in by: who came in with it is out at once.
     Remove {
         /// Its identity.
         identity: String,
@@ -85,14 +107,19 @@ impl Credential {
                 purpose,
                 identity,
                 key,
+                raw_key,
+                certificate,
                 server,
                 json,
             } => {
+                let raw_key = raw_key.map(|text| named(&text)).transpose()?;
                 let body = json!({
                     "endpoints": endpoints,
                     "identity": identity,
                     "purpose": purpose.name(),
                     "key": key,
+                    "raw_key": raw_key,
+                    "certificate": certificate,
                 });
                 let answer = server.post("/api/v1/credentials", &body)?;
                 if json {
@@ -114,6 +141,13 @@ impl Credential {
                 }
                 out::print(&list(&all))
             }
+            Self::Server { server } => {
+                let told = server.get("/api/v1/server")?;
+                match told["public_key"].as_str() {
+                    Some(key) => out::print(&format!("{}\n", plain(key))),
+                    None => bail!("this server has no DTLS"),
+                }
+            }
             Self::Remove {
                 identity,
                 server,
@@ -127,6 +161,14 @@ impl Credential {
                 out::print(&format!("removed {}\n", plain(&identity)))
             }
         }
+    }
+}
+
+/// What it says, or what is in the file that it names.
+fn named(text: &str) -> Result<String> {
+    match text.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {file}")),
+        None => Ok(text.to_owned()),
     }
 }
 
@@ -151,6 +193,7 @@ fn list(entries: &[Value]) -> String {
     let row = |entry: &Value| {
         vec![
             text(&entry["identity"]),
+            text(&entry["kind"]),
             text(&entry["endpoints"]),
             text(&entry["purpose"]),
             text(&entry["origin"]),
@@ -158,5 +201,8 @@ fn list(entries: &[Value]) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = entries.iter().map(row).collect();
-    table(&["IDENTITY", "ENDPOINTS", "FOR", "ORIGIN", "MADE"], &rows)
+    table(
+        &["IDENTITY", "KIND", "ENDPOINTS", "FOR", "ORIGIN", "MADE"],
+        &rows,
+    )
 }

@@ -1,6 +1,7 @@
 //! `tinsmith serve`.
 
 mod announce;
+mod own;
 mod secure;
 mod signing;
 mod start;
@@ -22,6 +23,7 @@ use crate::config_file::ConfigFile;
 use crate::key::Sealing;
 
 use announce::announce;
+pub(super) use own::OwnFiles;
 pub(super) use secure::Dtls;
 use start::failed;
 pub(super) use start::{Choices, Running, runtime, start};
@@ -56,6 +58,18 @@ pub(super) struct Serve {
     /// Bootstrap listener with DTLS; devices get a key there. [default: 0.0.0.0:5784]
     #[arg(long, env = "TINSMITH_COAPS_BOOTSTRAP", value_name = "ADDR")]
     coaps_bootstrap: Option<SocketAddr>,
+    /// Show this certificate to devices: PEM, the server's own first, then those of the authorities
+    /// between. It needs --coaps-key.
+    #[arg(long, env = "TINSMITH_COAPS_CERT", value_name = "FILE")]
+    coaps_cert: Option<PathBuf>,
+    /// The server's key for DTLS with certificates and raw public keys: PEM, P-256. [default:
+    /// dtls-key.pem in the store's folder, made if it is not there]
+    #[arg(long, env = "TINSMITH_COAPS_KEY", value_name = "FILE")]
+    coaps_key: Option<PathBuf>,
+    /// Believe device certificates of these authorities: PEM. Which of their names come in, and as
+    /// what, `tinsmith credential new --certificate` says.
+    #[arg(long, env = "TINSMITH_COAPS_CA", value_name = "FILE")]
+    coaps_ca: Option<PathBuf>,
     /// Let no device in without DTLS, under whatever name. Without this option only names for which
     /// there is a key need it.
     #[arg(long, env = "TINSMITH_SECURE_ONLY", value_parser = FalseyValueParser::new())]
@@ -267,6 +281,11 @@ impl Serve {
                 .or(file.coaps_bootstrap)
                 .unwrap_or(any(5784)),
             only: self.secure_only || file.secure_only,
+            own: OwnFiles {
+                certificate: self.coaps_cert.or(file.coaps_cert),
+                key: self.coaps_key.or(file.coaps_key),
+                authorities: self.coaps_ca.or(file.coaps_ca),
+            },
         };
         let choices = Choices {
             dtls: Some(dtls),

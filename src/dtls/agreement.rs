@@ -1,4 +1,4 @@
-//! What is known of a handshake, attached to OpenSSL's part of it.
+//! What is known of a handshake beside what OpenSSL keeps, at the SSL whose it is.
 
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;

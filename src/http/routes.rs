@@ -134,8 +134,10 @@ const ROUTES: &[Route] = &[
         .changes("token.make", &["name", "role", "expires_days"]),
     route!(delete "/api/v1/tokens/{name}", ADMIN, tokens::remove).changes("token.remove", &[]),
     route!(get "/api/v1/credentials", ADMIN, credentials::list),
-    route!(post "/api/v1/credentials", ADMIN, credentials::add)
-        .changes("credential.add", &["endpoints", "identity", "purpose"]),
+    route!(post "/api/v1/credentials", ADMIN, credentials::add).changes(
+        "credential.add",
+        &["endpoints", "identity", "purpose", "raw_key", "certificate"],
+    ),
     route!(delete "/api/v1/credentials/{identity}", ADMIN, credentials::remove)
         .changes("credential.remove", &[]),
     route!(get "/api/v1/audit", ADMIN, audit::list),

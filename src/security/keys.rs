@@ -10,6 +10,8 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::entry::{Entry, EntryError, Origin, Purpose};
+use crate::rule::Rule;
+use crate::rules::{Door, Rules};
 use crate::table::{Table, View};
 
 /// The most keys of a server.
@@ -47,10 +49,12 @@ pub type Revoke = Box<dyn Fn(&Entry) + Send + Sync>;
 /// The pre-shared keys of devices, in memory and, sealed, in the store.
 pub struct Keys {
     table: Arc<Table>,
+    rules: Arc<Rules>,
     store: Arc<dyn Store>,
     seal: Arc<dyn Seal>,
     only: bool,
     revoke: OnceLock<Revoke>,
+    recheck: OnceLock<Recheck>,
 }
 
 impl Keys {
@@ -65,7 +69,17 @@ impl Keys {
         only: bool,
     ) -> Result<Self, StoreError> {
         let table = Table::default();
+        let rules = Rules::default();
         for (key, stored) in store.load(Kind::SECRET).await? {
+            if Rule::is_one(&key) {
+                match Rule::read(&stored.bytes) {
+                    Ok(rule) => rules.insert(Arc::new(rule)),
+                    Err(error) => {
+                        warn!(id = %key.id.escape_ascii(), %error, "a rule can't be read");
+                    }
+                }
+                continue;
+            }
             if !Entry::is_one(&key) {
                 continue;
             }
@@ -76,10 +90,12 @@ impl Keys {
         }
         Ok(Self {
             table: Arc::new(table),
+            rules: Arc::new(rules),
             store,
             seal,
             only,
             revoke: OnceLock::new(),
+            recheck: OnceLock::new(),
         })
     }
 
@@ -91,8 +107,12 @@ impl Keys {
     /// The keys for one purpose.
     #[must_use]
     pub fn credentials(&self, purpose: Purpose) -> Arc<dyn Credentials> {
-        Arc::new(View {
-            table: Arc::clone(&self.table),
+        Arc::new(Door {
+            keys: View {
+                table: Arc::clone(&self.table),
+                purpose,
+            },
+            rules: Arc::clone(&self.rules),
             purpose,
         })
     }
@@ -109,7 +129,7 @@ impl Keys {
     /// It can't be one, there is one of the identity, there are too many, or the store failed.
     pub async fn add(&self, entry: Entry) -> Result<(), KeyError> {
         entry.check()?;
-        if self.table.get(&entry.identity).is_some() {
+        if self.table.get(&entry.identity).is_some() || self.rules.has(&entry.identity) {
             return Err(KeyError::Exists(entry.identity));
         }
         if self.table.len() >= MAX_KEYS {
@@ -147,6 +167,14 @@ impl Keys {
         Ok(())
     }
 
+    fn lets_be(&self, identity: &Identity, endpoint: &str, purpose: Purpose) -> bool {
+        match identity {
+            Identity::None if self.only || self.rules.claim(endpoint) => false,
+            Identity::None | Identity::Psk(_) => self.table.may_be(identity, endpoint, purpose),
+            _ => self.rules.may_be(identity, endpoint, purpose),
+        }
+    }
+
     fn revoked(&self, entry: &Entry) {
         if let Some(revoke) = self.revoke.get() {
             revoke(entry);
@@ -163,13 +191,11 @@ impl Keys {
 
 impl Access for Keys {
     fn may_be(&self, identity: &Identity, endpoint: &str) -> bool {
-        let stranger = *identity == Identity::None && self.only;
-        !stranger && self.table.may_be(identity, endpoint, Purpose::Management)
+        self.lets_be(identity, endpoint, Purpose::Management)
     }
 
     fn may_bootstrap(&self, identity: &Identity, endpoint: &str) -> bool {
-        let stranger = *identity == Identity::None && self.only;
-        !stranger && self.table.may_be(identity, endpoint, Purpose::Bootstrap)
+        self.lets_be(identity, endpoint, Purpose::Bootstrap)
     }
 
     /// The first use of a key ends those that the device had before.
@@ -250,6 +276,10 @@ fn identity(endpoint: &str, random: &[u8]) -> String {
     }
     identity
 }
+
+mod rules;
+
+pub use rules::{Listed, Recheck};
 
 #[cfg(test)]
 mod tests;

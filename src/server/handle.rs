@@ -31,6 +31,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) dtls: Vec<DtlsListener>,
     pub(super) keys: Option<Arc<Keys>>,
+    pub(super) public_key: Option<Vec<u8>>,
     pub(super) models: ModelSource,
     pub(super) trust_anchors: TrustAnchors,
     pub(super) addresses: Addresses,
@@ -53,6 +54,11 @@ impl ServerHandle {
     /// Keys of devices, if it has DTLS.
     pub fn keys(&self) -> Option<&Arc<Keys>> {
         self.inner.keys.as_ref()
+    }
+
+    /// The SubjectPublicKeyInfo of the server's own key, if it has one for DTLS.
+    pub fn public_key(&self) -> Option<&[u8]> {
+        self.inner.public_key.as_deref()
     }
 
     /// Asks a device and waits for the outcome, at most `timeout_ms`. Dropping the future does

@@ -323,6 +323,7 @@ async fn start_with(
             results,
             clock,
             dtls,
+            public_key: config.secure.as_ref().and_then(SecureConfig::public_key),
             keys: config.secure.map(|secure| secure.keys),
             models: config.models,
             trust_anchors: config.bootstrap.trust_anchors,

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{StartError, bind, random};
 use tinsmith_lwm2m::{Access, Identity};
-use tinsmith_security::{Key as SealingKey, Keys, Purpose, Seal};
+use tinsmith_security::{Key as SealingKey, Keys, Own, Purpose, Seal};
 use tinsmith_store::{Batch, Key, Kind, Op, Store, StoreError};
 use tinsmith_transport::{Bound, DtlsConfig, DtlsListener, DtlsSetup, Keeper, Kept, Window};
 
@@ -26,6 +26,9 @@ pub struct SecureConfig {
     pub bootstrap: Option<SocketAddr>,
     /// Keys of devices; they say who may be which device, on all listeners.
     pub keys: Arc<Keys>,
+    /// Key and certificate of the server, and the authorities of devices; `None`: pre-shared keys
+    /// only.
+    pub own: Option<Own>,
     /// Seals associations in the store. Those that it does not open are forgotten, so with another
     /// key none goes on whose record numbers may have been used since: after a restored backup.
     pub association_key: [u8; 32],
@@ -45,6 +48,10 @@ impl SecureConfig {
         Arc::clone(&self.keys) as Arc<dyn Access>
     }
 
+    pub(super) fn public_key(&self) -> Option<Vec<u8>> {
+        self.own.as_ref()?.public_key().ok()
+    }
+
     /// The listener for management, with the associations that were kept.
     pub(super) fn management(
         &self,
@@ -61,6 +68,9 @@ impl SecureConfig {
             let identity = Identity::Psk(entry.identity.as_bytes().to_vec());
             revoking.revoke(identity, !entry.is_of_one());
         }));
+        let rechecking = listener.clone();
+        self.keys
+            .on_recheck(Box::new(move || rechecking.revoke_unknown()));
         Ok(Bound::Dtls(listener))
     }
 
@@ -81,6 +91,7 @@ impl SecureConfig {
         let setup = DtlsSetup {
             config: DtlsConfig {
                 reserve: keeper.as_ref().map(|_| NUMBERS),
+                own: self.own.clone(),
                 ..DtlsConfig::default()
             },
             credentials: self.keys.credentials(purpose),

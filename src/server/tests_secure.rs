@@ -40,6 +40,7 @@ async fn serve(store: &MemoryStore, association_key: u8) -> ServerHandle {
             bootstrap: None,
             keys: Arc::new(keys),
             association_key: [association_key; 32],
+            own: None,
         }),
         ..Config::default()
     };

@@ -65,6 +65,7 @@ pub struct Kept {
 enum Order {
     Kept(u32, u64, bool),
     Revoke(Identity, bool),
+    RevokeUnknown,
 }
 
 struct Shared {
@@ -92,6 +93,8 @@ impl DtlsListener {
                 unreadable += 1;
             }
         }
+        // Whoever was believed then may not be now.
+        server.revoke_unknown();
         let address = socket.local_addr();
         let restored = server.load().1;
         info!(%address, restored, unreadable, "DTLS");
@@ -145,6 +148,12 @@ impl DtlsListener {
     /// of the server's.
     pub fn revoke(&self, identity: Identity, is_of_many: bool) {
         let _ = self.0.orders.send(Order::Revoke(identity, is_of_many));
+    }
+
+    /// Raw public keys or certificates are believed no more, whichever: associations of those end
+    /// now.
+    pub fn revoke_unknown(&self) {
+        let _ = self.0.orders.send(Order::RevokeUnknown);
     }
 
     pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
@@ -266,6 +275,7 @@ impl Worker {
         match order {
             Order::Kept(number, mark, durable) => self.server.kept(number, mark, durable),
             Order::Revoke(identity, is_of_many) => self.server.revoke(&identity, is_of_many),
+            Order::RevokeUnknown => self.server.revoke_unknown(),
         }
     }
 
@@ -355,6 +365,9 @@ fn failed(from: SocketAddr, why: &Failure) {
         Failure::WrongKey(identity) => {
             let identity = identity.escape_ascii();
             info!(%from, %identity, "DTLS refused: the device has another key");
+        }
+        Failure::NotBelieved(why) => {
+            info!(%from, %why, "DTLS refused: a certificate or raw public key is not believed");
         }
         why => debug!(%from, ?why, "DTLS handshake failed"),
     }

@@ -93,6 +93,7 @@ impl Demo {
                 management: loopback,
                 bootstrap: loopback,
                 only: true,
+                own: serve::OwnFiles::default(),
             }),
             ..serve::Choices::default()
         };

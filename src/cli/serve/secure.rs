@@ -11,6 +11,7 @@ use tinsmith_security::{Keys, Seal};
 use tinsmith_server::{SecureConfig, random};
 use tinsmith_store::{Store, private};
 
+use super::own::{OwnFiles, own};
 use crate::key::{Sealing, master};
 
 /// What is chosen about DTLS.
@@ -21,6 +22,8 @@ pub(crate) struct Dtls {
     pub(crate) bootstrap: SocketAddr,
     /// Whether nobody comes in without.
     pub(crate) only: bool,
+    /// The server's own key and certificate, and the authorities of devices.
+    pub(crate) own: OwnFiles,
 }
 
 /// In the store's folder, and in no backup.
@@ -41,6 +44,7 @@ pub(super) async fn secure(
         management: dtls.management,
         bootstrap: Some(dtls.bootstrap),
         keys: Arc::new(keys),
+        own: Some(own(&dtls.own, folder)?),
         association_key: file(&folder.join(ASSOCIATIONS), loss)?,
     })
 }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use lwm2m_objects::hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tinsmith_security::{Entry, KEY, Keys, Origin, Purpose};
+use tinsmith_security::{Entry, KEY, Keys, Listed, Origin, Proof, Purpose, Rule};
 use zeroize::Zeroizing;
 
 use crate::{ApiError, App};
@@ -27,21 +27,21 @@ pub(crate) struct From {
     limit: Option<usize>,
 }
 
-/// Whose keys there are; the keys themselves are never told.
+/// Who comes in, and by what; the keys themselves are never told.
 pub(crate) async fn list(
     State(app): State<App>,
     from: Result<Query<From>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Query(from) = from?;
     let most = from.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let page = keys(&app)?.page(&from.after, most);
+    let page = keys(&app)?.list(&from.after, most);
     let next = page.last().filter(|_| page.len() == most);
-    let next = next.map(|entry| entry.identity.clone());
-    let entries: Vec<Value> = page.iter().map(describe).collect();
+    let next = next.map(Listed::identity);
+    let entries: Vec<Value> = page.iter().map(describe_any).collect();
     Ok(Json(json!({ "credentials": entries, "next": next })))
 }
 
-/// A key to be added.
+/// What is to be added: a pre-shared key, a raw public key, or names of certificates.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct New {
@@ -50,14 +50,52 @@ pub(crate) struct New {
     purpose: Purpose,
     /// Hexadecimal digits; without it a key is made.
     key: Option<Zeroizing<String>>,
+    /// PEM, or hexadecimal digits of the SubjectPublicKeyInfo or of its SHA-256 digest.
+    raw_key: Option<String>,
+    /// The name in the certificate, or a pattern for it; empty: that of the endpoint.
+    certificate: Option<String>,
 }
 
-/// Adds a key. One that is made here is in this answer and nowhere else.
+impl New {
+    /// What a device proves, if that is no pre-shared key.
+    fn proof(&self) -> Result<Option<Proof>, ApiError> {
+        let is_psk = self.key.is_some() || self.identity.is_some();
+        match (&self.raw_key, &self.certificate) {
+            (None, None) => Ok(None),
+            (Some(key), None) if !is_psk => {
+                let proof = Proof::raw_key(key, hex::decode);
+                let wrong = "raw_key must be a public key of P-256 in PEM, or hexadecimal digits \
+                             of its SubjectPublicKeyInfo or of the SHA-256 digest of that";
+                proof.map(Some).ok_or_else(|| ApiError::bad_request(wrong))
+            }
+            (None, Some(name)) if !is_psk => {
+                let name = (!name.is_empty()).then(|| name.clone());
+                Ok(Some(Proof::Certificate(name)))
+            }
+            _ => Err(ApiError::bad_request(
+                "one of key (and identity), raw_key and certificate, not several",
+            )),
+        }
+    }
+}
+
+/// Adds it. A key that is made here is in this answer and nowhere else.
 pub(crate) async fn add(
     State(app): State<App>,
     body: Result<Json<New>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let Json(new) = body?;
+    if let Some(proof) = new.proof()? {
+        let rule = Rule {
+            endpoints: new.endpoints,
+            purpose: new.purpose,
+            made: app.server.now().wall,
+            proof,
+        };
+        let answer = describe_rule(&rule);
+        keys(&app)?.add_rule(rule).await?;
+        return Ok((StatusCode::CREATED, Json(answer)));
+    }
     let is_made = new.key.is_none();
     let key = match new.key {
         Some(digits) => Zeroizing::new(hex::decode(digits.trim()).ok_or_else(|| {
@@ -85,13 +123,16 @@ pub(crate) async fn add(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// Removes a key, and ends what was begun with it.
+/// Removes what an identity comes in by, and ends what was begun with it.
 pub(crate) async fn remove(
     State(app): State<App>,
     identity: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Path(identity) = identity?;
-    keys(&app)?.remove(&identity).await?;
+    let keys = keys(&app)?;
+    if !keys.remove_rule(&identity).await? {
+        keys.remove(&identity).await?;
+    }
     Ok(Json(json!({ "removed": identity })))
 }
 
@@ -100,8 +141,37 @@ fn keys(app: &App) -> Result<&Arc<Keys>, ApiError> {
     keys.ok_or_else(|| ApiError::conflict("this server has no DTLS".to_owned()))
 }
 
+fn describe_any(listed: &Listed) -> Value {
+    match listed {
+        Listed::Psk(entry) => describe(entry),
+        Listed::Rule(rule) => describe_rule(rule),
+    }
+}
+
+fn describe_rule(rule: &Rule) -> Value {
+    let mut told = json!({
+        "identity": rule.identity(),
+        "endpoints": rule.endpoints,
+        "purpose": rule.purpose,
+        "origin": Origin::Given,
+        "made": rule.made,
+    });
+    match &rule.proof {
+        Proof::RawKey(digest) => {
+            told["kind"] = json!("raw-key");
+            told["digest"] = json!(hex::encode(digest));
+        }
+        Proof::Certificate(name) => {
+            told["kind"] = json!("certificate");
+            told["name"] = json!(name);
+        }
+    }
+    told
+}
+
 fn describe(entry: &Entry) -> Value {
     json!({
+        "kind": "psk",
         "identity": entry.identity,
         "endpoints": entry.endpoints,
         "purpose": entry.purpose,

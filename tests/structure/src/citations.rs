@@ -30,6 +30,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("RFC 6874", "IPv6 Zone Identifiers in URIs"),
     ("RFC 7250", "Raw public keys in TLS"),
     ("RFC 7251", "ECDHE with AES-CCM for TLS"),
+    ("RFC 7250", "Raw public keys in TLS and DTLS"),
     ("RFC 7252", "CoAP"),
     ("RFC 7627", "Extended master secret"),
     ("RFC 7641", "Observe"),
