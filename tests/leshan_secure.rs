@@ -100,8 +100,6 @@ impl Site {
         certificate(at, "server");
         let file = |name: &str| at.join(name).display().to_string();
         let extra = [
-            ["--coaps", "127.0.0.1:0"].map(str::to_owned),
-            ["--coaps-bootstrap", "127.0.0.1:0"].map(str::to_owned),
             ["--coaps-cert".to_owned(), file("server.pem")],
             ["--coaps-key".to_owned(), file("server.key")],
             ["--coaps-ca".to_owned(), file("root.pem")],
