@@ -127,7 +127,8 @@ pub(super) struct Serve {
     #[arg(long, env = "TINSMITH_SHARDS", value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
     shards: Option<usize>,
     /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
-    /// that fits counts. Without one: this server's management listener, as seen from here.
+    /// that fits counts, but who bootstraps with DTLS is never sent to a coap:// server. Without one:
+    /// this server's management listener, as seen from here.
     #[arg(
         long,
         env = "TINSMITH_BOOTSTRAP_URI",

@@ -89,11 +89,13 @@ impl Default for BootstrapConfig {
 }
 
 impl BootstrapConfig {
-    /// The rule for a device.
-    pub fn rule(&self, endpoint: &str) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .find(|rule| name_fits(&rule.pattern, endpoint))
+    /// The rule for a device. One that bootstraps with DTLS is not sent to a server without.
+    pub fn rule(&self, endpoint: &str, is_secure: bool) -> Option<&Rule> {
+        let fits = |rule: &&Rule| {
+            let is_plain = rule.server_uri.starts_with("coap://");
+            name_fits(&rule.pattern, endpoint) && !(is_secure && is_plain)
+        };
+        self.rules.iter().find(fits)
     }
 }
 

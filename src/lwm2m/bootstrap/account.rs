@@ -81,7 +81,7 @@ impl Account {
             return Err((refused.code(), refused.to_string()));
         }
         let is_secure = from.identity.is_authenticated();
-        let rule = config.rule(endpoint).cloned();
+        let rule = config.rule(endpoint, is_secure).cloned();
         let mut rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
         if rule.server_uri.is_empty() {
             let own = from.management.ok_or_else(|| {

@@ -101,6 +101,24 @@ fn a_key_is_sent_when_it_is_durable_and_not_before() {
 }
 
 #[test]
+fn who_comes_with_dtls_is_not_sent_to_a_server_without() {
+    let mut sim = sim("coap://192.0.2.9:5683");
+    let mut config = config();
+    config.bootstrap.rules[0].server_uri = "coap://192.0.2.9:5683".into();
+    let secure = Rule {
+        server_uri: "coaps://192.0.2.9:5684".into(),
+        ..config.bootstrap.rules[0].clone()
+    };
+    config.bootstrap.rules.push(secure);
+    sim.shard = Shard::new(config).with_access(Arc::new(Table));
+    let sent = start(&mut sim, &factory(), "dev1");
+    let sent = answer(&mut sim, &sent[1], Code::NOT_FOUND);
+    let sent = answer(&mut sim, &sent[0], Code::DELETED);
+    let uri = OwnedValue::String("coaps://192.0.2.9:5684".into());
+    assert!(written(&sent[0]).contains(&(Path::resource(0, 1, 0), uri)));
+}
+
+#[test]
 fn a_key_that_could_not_be_stored_is_not_sent() {
     let mut sim = sim("");
     sim.store = MemoryStore::new().fail_after(0);
