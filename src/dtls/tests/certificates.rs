@@ -570,7 +570,7 @@ fn networks_that_lose_double_and_reorder() {
         mtu: 400,
         ..config(scene.own())
     });
-    world.weather = [10, 10, 20];
+    world.weather = [3, 10, 20];
     for n in 0..16u16 {
         let name = format!("device {n}");
         let device = scene.root.issue(Wish {
