@@ -85,14 +85,23 @@ impl Master {
                 }
                 Self::parse(&text, &path.display().to_string())
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = random()?;
-                private::write(path, format!("{}\n", hex::encode(&key)).as_bytes())
-                    .map_err(file)?;
-                Ok(Self::new(&key))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(path),
             Err(error) => Err(file(error)),
         }
+    }
+
+    /// A new one into a file, in place of the one that may be there.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn make(path: &Path) -> Result<Self, SealError> {
+        let key = random()?;
+        let written = private::write(path, format!("{}\n", hex::encode(&key)).as_bytes());
+        written.map_err(|error| SealError::File {
+            path: path.to_owned(),
+            error,
+        })?;
+        Ok(Self::new(&key))
     }
 
     fn new(key: &[u8; 32]) -> Self {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tinsmith_lwm2m::name_fits;
 use tinsmith_seal::Seal;
 use tinsmith_store::{Key, Kind, RecordError, decode, encode};
 use zeroize::{Zeroize, Zeroizing};
@@ -86,19 +87,34 @@ struct Record {
     key: Vec<u8>,
 }
 
+/// Whether it stands for some names and not one.
+pub(crate) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// Whether a name is the one, or fits the pattern.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+    match is_pattern(pattern) {
+        true => name_fits(pattern, name),
+        false => pattern == name,
+    }
+}
+
+/// Whether somebody may be called so.
+pub(crate) fn is_name(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 impl Entry {
     /// Whether somebody may have it.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), EntryError> {
-        let fits = |text: &str, most| {
-            (1..=most).contains(&text.len()) && !text.chars().any(char::is_control)
-        };
-        if !fits(&self.identity, MAX_IDENTITY) {
+        if !is_name(&self.identity, MAX_IDENTITY) {
             return Err(EntryError::Identity);
         }
-        if !fits(&self.endpoints, MAX_ENDPOINTS) {
+        if !is_name(&self.endpoints, MAX_ENDPOINTS) {
             return Err(EntryError::Endpoints);
         }
         if !KEY.contains(&self.key.len()) {
@@ -110,7 +126,7 @@ impl Entry {
     /// Whether it is that of one device.
     #[must_use]
     pub fn is_of_one(&self) -> bool {
-        !self.endpoints.contains(['*', '?'])
+        !is_pattern(&self.endpoints)
     }
 
     /// Under which the record of an identity is kept.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tinsmith_dtls_server::Credentials;
 use tinsmith_lwm2m::{Access, Identity, Issued};
 use tinsmith_seal::Seal;
-use tinsmith_store::{Batch, Kind, Op, RecordError, Store, StoreError};
+use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Store, StoreError};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
@@ -117,12 +117,6 @@ impl Keys {
         })
     }
 
-    /// Entries by their identities, after `after`.
-    #[must_use]
-    pub fn page(&self, after: &str, most: usize) -> Vec<Entry> {
-        self.table.page(after, most)
-    }
-
     /// Adds a key; durable when this returns.
     ///
     /// # Errors
@@ -137,14 +131,7 @@ impl Keys {
         }
         let record = entry.record(&*self.seal)?;
         let key = Entry::store_key(&entry.identity);
-        let batch = Batch {
-            expect: vec![(key.clone(), None)],
-            ops: vec![Op::Put(key, record)],
-        };
-        match self.store.commit(batch).await {
-            Err(StoreError::Conflict { .. }) => return Err(KeyError::Exists(entry.identity)),
-            result => result?,
-        };
+        self.create(key, record, &entry.identity).await?;
         self.table.insert(entry);
         Ok(())
     }
@@ -154,10 +141,9 @@ impl Keys {
     /// # Errors
     /// There is none, or the store failed.
     pub async fn remove(&self, identity: &str) -> Result<(), KeyError> {
-        let unknown = || KeyError::Unknown(identity.to_owned());
-        self.table.get(identity).ok_or_else(unknown)?;
         // From now on it opens nothing, whatever the store does.
-        let removed = self.table.remove(identity).ok_or_else(unknown)?;
+        let removed = self.table.remove(identity);
+        let removed = removed.ok_or_else(|| KeyError::Unknown(identity.to_owned()))?;
         self.revoked(&removed);
         let batch = Batch::delete(Entry::store_key(identity));
         if let Err(error) = self.store.commit(batch).await {
@@ -165,6 +151,19 @@ impl Keys {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    /// Stores a record that is not there yet.
+    async fn create(&self, key: Key, record: Vec<u8>, identity: &str) -> Result<(), KeyError> {
+        let batch = Batch {
+            expect: vec![(key.clone(), None)],
+            ops: vec![Op::Put(key, record)],
+        };
+        match self.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Conflict { .. }) => Err(KeyError::Exists(identity.to_owned())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn lets_be(&self, identity: &Identity, endpoint: &str, purpose: Purpose) -> bool {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use tinsmith_dtls_server::{raw_key_digest, subject_public_key_info};
-use tinsmith_lwm2m::{Identity, name_fits};
+use tinsmith_lwm2m::Identity;
 use tinsmith_store::{Key, Kind, RecordError, decode, encode};
 
-use crate::entry::{EntryError, MAX_ENDPOINTS, Purpose};
+use crate::entry::{EntryError, MAX_ENDPOINTS, Purpose, fits, is_name, is_pattern};
 
 const SCHEMA: u16 = 1;
 /// What the ids of these records begin with.
@@ -51,24 +51,19 @@ pub struct Rule {
     pub proof: Proof,
 }
 
-fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?'])
-}
-
 impl Rule {
     /// Whether it can be one.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), EntryError> {
-        let fits = |text: &str| {
-            (1..=MAX_ENDPOINTS).contains(&text.len()) && !text.chars().any(char::is_control)
-        };
-        if !fits(&self.endpoints) {
+        if !is_name(&self.endpoints, MAX_ENDPOINTS) {
             return Err(EntryError::Endpoints);
         }
         match &self.proof {
-            Proof::Certificate(Some(name)) if !fits(name) => Err(EntryError::Identity),
+            Proof::Certificate(Some(name)) if !is_name(name, MAX_ENDPOINTS) => {
+                Err(EntryError::Identity)
+            }
             _ => Ok(()),
         }
     }
@@ -164,13 +159,6 @@ impl Rule {
         let checked = rule.check();
         checked.map_err(|error| RecordError::Content(error.to_string()))?;
         Ok(rule)
-    }
-}
-
-fn fits(pattern: &str, name: &str) -> bool {
-    match is_pattern(pattern) {
-        true => name_fits(pattern, name),
-        false => pattern == name,
     }
 }
 

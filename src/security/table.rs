@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tinsmith_dtls_server::{Credentials, Psk};
 use tinsmith_lwm2m::{Identity, name_fits};
 
-use crate::entry::{Entry, Origin, Purpose};
+use crate::entry::{Entry, Origin, Purpose, fits};
 
 #[derive(Default)]
 struct Entries {
@@ -96,10 +96,7 @@ impl Table {
                 .ok()
                 .and_then(|identity| entries.by_identity.get(identity))
                 .filter(|entry| entry.purpose == purpose)
-                .is_some_and(|entry| match entry.is_of_one() {
-                    true => entry.endpoints == endpoint,
-                    false => name_fits(&entry.endpoints, endpoint),
-                }),
+                .is_some_and(|entry| fits(&entry.endpoints, endpoint)),
             _ => false,
         }
     }

@@ -31,7 +31,7 @@ pub struct SecureConfig {
     pub own: Option<Own>,
     /// Seals associations in the store. Those that it does not open are forgotten, so with another
     /// key none goes on whose record numbers may have been used since: after a restored backup.
-    pub association_key: [u8; 32],
+    pub associations: SealingKey,
 }
 
 impl fmt::Debug for SecureConfig {
@@ -60,7 +60,7 @@ impl SecureConfig {
     ) -> Result<Bound, StartError> {
         let keeper = Keeping {
             store: Arc::clone(store),
-            seal: SealingKey::new(&self.association_key),
+            seal: self.associations.clone(),
         };
         let listener = self.listen(self.management, Purpose::Management, kept, Some(keeper))?;
         let revoking = listener.clone();
@@ -106,7 +106,7 @@ impl SecureConfig {
     /// Reads the associations that were kept. One that can't be read is of no use ever again, and is
     /// forgotten.
     pub(super) async fn kept(&self, store: &Arc<dyn Store>) -> Result<Vec<Kept>, StoreError> {
-        let seal = SealingKey::new(&self.association_key);
+        let seal = &self.associations;
         let mut kept: Vec<Kept> = Vec::new();
         let mut forgotten = 0;
         // A window comes right behind its association.

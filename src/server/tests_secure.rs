@@ -39,7 +39,7 @@ async fn serve(store: &MemoryStore, association_key: u8) -> ServerHandle {
             management: any,
             bootstrap: None,
             keys: Arc::new(keys),
-            association_key: [association_key; 32],
+            associations: SealingKey::new(&[association_key; 32]),
             own: None,
         }),
         ..Config::default()

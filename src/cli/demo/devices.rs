@@ -4,12 +4,11 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use lwm2m_objects::hex;
-use tinsmith_security::{Entry, Keys, Origin, Purpose};
-use tinsmith_server::random;
+use tinsmith_security::{Entry, Origin, Purpose};
+use tinsmith_server::{ServerHandle, random};
 use zeroize::Zeroizing;
 
 /// A device of the demo.
@@ -70,10 +69,13 @@ impl Fleet {
 
     /// Starts them all; each knows its name, the bootstrap server's address, and a key for it, as
     /// if it came from a factory.
-    pub(super) async fn start(folder: &Path, bootstrap: SocketAddr, keys: &Keys) -> Result<Self> {
+    pub(super) async fn start(
+        folder: &Path,
+        bootstrap: SocketAddr,
+        server: &ServerHandle,
+    ) -> Result<Self> {
         let exe = std::env::current_exe().context("cannot find this program's own file")?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.map_or(0, |since| since.as_millis() as u64);
+        let keys = server.keys().context("no keys of devices")?;
         let mut fleet = Self {
             children: Vec::new(),
         };
@@ -88,7 +90,7 @@ impl Fleet {
                 endpoints: device.endpoint.to_owned(),
                 purpose: Purpose::Bootstrap,
                 origin: Origin::Given,
-                made: now,
+                made: server.now().wall,
                 key,
             };
             keys.add(entry).await?;

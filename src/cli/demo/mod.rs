@@ -113,8 +113,7 @@ impl Demo {
         );
 
         let watching = watch::start(&running.server, say);
-        let keys = running.server.keys().context("no keys of devices")?;
-        let mut fleet = Fleet::start(folder, bootstrap, keys).await?;
+        let mut fleet = Fleet::start(folder, bootstrap, &running.server).await?;
         for device in Fleet::DEVICES {
             let model = running.zoo.find(device.model)?;
             let command = Command::Want {

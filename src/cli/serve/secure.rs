@@ -1,15 +1,14 @@
 //! Keys that a server has for itself.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use lwm2m_objects::hex;
+use anyhow::Result;
+use tinsmith_keys::Master;
 use tinsmith_security::{Keys, Seal};
-use tinsmith_server::{SecureConfig, random};
-use tinsmith_store::{Store, private};
+use tinsmith_server::SecureConfig;
+use tinsmith_store::Store;
 
 use super::own::{OwnFiles, own};
 use crate::key::{Sealing, master};
@@ -39,38 +38,17 @@ pub(super) async fn secure(
     loss: bool,
 ) -> Result<SecureConfig> {
     let seal: Arc<dyn Seal> = Arc::new(master(folder, sealing)?.key().clone());
+    let path = folder.join(ASSOCIATIONS);
+    let associations = match loss {
+        true => Master::make(&path),
+        false => Master::open(&path),
+    }?;
     let keys = Keys::open(Arc::clone(store), seal, dtls.only).await?;
     Ok(SecureConfig {
         management: dtls.management,
         bootstrap: Some(dtls.bootstrap),
         keys: Arc::new(keys),
         own: Some(own(&dtls.own, folder)?),
-        association_key: file(&folder.join(ASSOCIATIONS), loss)?,
+        associations: associations.key().clone(),
     })
-}
-
-/// A key in a file; made if it is not there, or to be made anew.
-fn file(path: &Path, anew: bool) -> Result<[u8; 32]> {
-    let place = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) if !anew => parse(&text, &place),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot read {place}"))
-        }
-        _ => {
-            let key = random()?;
-            let digits = format!("{}\n", hex::encode(&key));
-            private::write(path, digits.as_bytes())
-                .with_context(|| format!("cannot write {place}"))?;
-            Ok(key)
-        }
-    }
-}
-
-fn parse(text: &str, place: &str) -> Result<[u8; 32]> {
-    let key = hex::decode(text.trim()).and_then(|bytes| bytes.try_into().ok());
-    let Some(key) = key else {
-        bail!("a sealing key has 64 hexadecimal digits: {place}");
-    };
-    Ok(key)
 }

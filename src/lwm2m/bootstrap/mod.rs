@@ -180,9 +180,8 @@ impl Bootstrap {
                 impostor(cx, from, message);
             }
         })?;
-        let random = cx.random.bytes();
         let ops = match access.filter(|_| account.is_secure()) {
-            Some(access) => account.issue(access, cx.now.wall, random)?,
+            Some(access) => account.issue(access, cx.now.wall, cx.random.bytes())?,
             None => Vec::new(),
         };
         let mut session = Session::new(account, Link::new(cx, from));

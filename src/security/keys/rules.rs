@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tinsmith_store::{Batch, Op, StoreError};
+use tinsmith_store::Batch;
 
 use super::{KeyError, Keys, MAX_KEYS};
 use crate::entry::Entry;
@@ -62,14 +62,7 @@ impl Keys {
             return Err(KeyError::Full);
         }
         let key = Rule::store_key(&identity);
-        let batch = Batch {
-            expect: vec![(key.clone(), None)],
-            ops: vec![Op::Put(key, rule.record()?)],
-        };
-        match self.store.commit(batch).await {
-            Err(StoreError::Conflict { .. }) => return Err(KeyError::Exists(identity)),
-            result => result?,
-        };
+        self.create(key, rule.record()?, &identity).await?;
         self.rules.insert(Arc::new(rule));
         Ok(())
     }

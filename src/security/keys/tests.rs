@@ -29,7 +29,7 @@ async fn commit(store: &Arc<dyn Store>, ops: Vec<Op>) {
 }
 
 fn identities(keys: &Keys) -> Vec<String> {
-    let page = keys.page("", 100).into_iter();
+    let page = keys.table.page("", 100).into_iter();
     page.map(|entry| entry.identity).collect()
 }
 
@@ -45,7 +45,7 @@ async fn keys_are_there_after_a_restart_and_removed_ones_are_not() {
     let unknown = first.remove("two").await;
     assert_eq!(unknown, Err(KeyError::Unknown("two".into())));
     let second = keys(&store).await;
-    assert_eq!(second.page("", 9), [entry("one", "pump-1")]);
+    assert_eq!(second.table.page("", 9), [entry("one", "pump-1")]);
     // With another sealing key nothing opens, and nothing is lost.
     let seal: Arc<dyn Seal> = Arc::new(key(2));
     let other = Keys::open(store.clone(), seal, false).await.unwrap();
