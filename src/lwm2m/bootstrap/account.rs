@@ -12,11 +12,12 @@ use tinsmith_store::Op;
 use zeroize::Zeroizing;
 
 use super::step::BootstrapStep;
+use crate::Role;
 use crate::access::{Access, Issued};
 use crate::registration::{Link, Parameters, RegisterError};
 use crate::rule::{BootstrapConfig, Rule};
-use crate::shared::{CRITICAL, Source};
-use crate::types::Endpoint;
+use crate::shared::{CRITICAL, Context, Source};
+use crate::types::{Endpoint, Event};
 
 /// Security Modes (LwM2M TS 1.1 E.1).
 const PRE_SHARED_KEY: i64 = 0;
@@ -55,6 +56,7 @@ pub(super) struct Request {
 impl Account {
     /// Of the sender of a Bootstrap-Request, or the answer that refuses it.
     pub(super) fn of(
+        cx: &mut Context<'_>,
         config: &BootstrapConfig,
         access: Option<&dyn Access>,
         from: Source<'_>,
@@ -77,6 +79,12 @@ impl Account {
             .endpoint
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
         if access.is_some_and(|access| !access.may_bootstrap(from.identity, endpoint)) {
+            cx.event(Event::Impostor {
+                endpoint: endpoint.into(),
+                identity: from.identity.clone(),
+                peer: from.peer,
+                role: Role::Bootstrap,
+            });
             let refused = RegisterError::Identity;
             return Err((refused.code(), refused.to_string()));
         }
@@ -92,6 +100,10 @@ impl Account {
         }
         if rule.server_uri.starts_with(SECURE) && !is_secure {
             let why = "keys are given with DTLS only";
+            cx.event(Event::Bootstrapped {
+                endpoint: endpoint.into(),
+                error: Some(why.into()),
+            });
             return Err((Code::FORBIDDEN, why.into()));
         }
         let (format, other_format) = match parameters.formats.map(ContentFormat) {

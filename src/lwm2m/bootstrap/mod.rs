@@ -26,28 +26,13 @@ use super::hash::HashMap;
 use super::link::Link;
 use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
-use super::registration::Parameters;
 use super::rule::BootstrapConfig;
 use super::shared::{Context, Source, Waiting};
-use super::types::Event;
-use super::{Limits, ListenerId, Peer, PersistId, Role};
+use super::{Limits, ListenerId, Peer, PersistId};
 use account::Account;
 use session::Session;
 
 type SessionKey = (ListenerId, Peer);
-
-/// Tells of a name that is not the sender's.
-fn impostor(cx: &mut Context<'_>, from: Source<'_>, message: &Message<'_>) {
-    let parameters = Parameters::parse(message.uri_query());
-    if let Some(endpoint) = parameters.ok().and_then(|parameters| parameters.endpoint) {
-        cx.event(Event::Impostor {
-            endpoint: endpoint.into(),
-            identity: from.identity.clone(),
-            peer: from.peer,
-            role: Role::Bootstrap,
-        });
-    }
-}
 
 /// All devices that are bootstrapping, by peer.
 pub(super) struct Bootstrap {
@@ -174,12 +159,7 @@ impl Bootstrap {
         message: &Message<'_>,
     ) -> Result<Session, (Code, String)> {
         let access = self.access.as_deref();
-        let account = Account::of(&self.config, access, from, message);
-        let mut account = account.inspect_err(|(code, _)| {
-            if *code == Code::FORBIDDEN {
-                impostor(cx, from, message);
-            }
-        })?;
+        let mut account = Account::of(cx, &self.config, access, from, message)?;
         let ops = match access.filter(|_| account.is_secure()) {
             Some(access) => account.issue(access, cx.now.wall, cx.random.bytes())?,
             None => Vec::new(),

@@ -146,6 +146,11 @@ fn who_is_not_known_gets_no_key_and_no_name() {
     let mut sim = sim("coaps://192.0.2.1:5684");
     let sent = start(&mut sim, &Identity::None, "dev2");
     assert_eq!(code(&sent[0]), Code::FORBIDDEN);
+    // Nobody has taken another's name.
+    let told = sim.events.iter().any(|event| {
+        matches!(event, Event::Bootstrapped { endpoint, error: Some(_) } if &**endpoint == "dev2")
+    });
+    assert!(told && sim.events.len() == 1, "{:?}", sim.events);
     // An account without a key.
     let mut sim = self::sim("");
     let sent = start(&mut sim, &Identity::None, "dev2");
