@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use lwm2m_objects::hex;
 use tinsmith_dtls_server::Credentials;
 use tinsmith_lwm2m::{Access, Identity, Issued};
 use tinsmith_seal::Seal;
@@ -269,11 +270,8 @@ fn identity(endpoint: &str, random: &[u8]) -> String {
     while !endpoint.is_char_boundary(end) {
         end -= 1;
     }
-    let mut identity = format!("{}/", &endpoint[..end]);
-    for byte in random.iter().take(4) {
-        identity.push_str(&format!("{byte:02x}"));
-    }
-    identity
+    let unique = &random[..random.len().min(4)];
+    format!("{}/{}", &endpoint[..end], hex::encode(unique))
 }
 
 mod rules;

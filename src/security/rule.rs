@@ -1,5 +1,6 @@
 //! Devices that prove who they are by a raw public key or a certificate, and the record of it.
 
+use lwm2m_objects::hex;
 use serde::{Deserialize, Serialize};
 use tinsmith_dtls_server::{raw_key_digest, subject_public_key_info};
 use tinsmith_lwm2m::Identity;
@@ -25,9 +26,9 @@ pub enum Proof {
 impl Proof {
     /// A raw public key: PEM, or hexadecimal digits of the SubjectPublicKeyInfo or of its digest.
     #[must_use]
-    pub fn raw_key(text: &str, digits: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Self> {
+    pub fn raw_key(text: &str) -> Option<Self> {
         let text = text.trim();
-        let bytes = digits(text).unwrap_or_else(|| text.as_bytes().to_vec());
+        let bytes = hex::decode(text).unwrap_or_else(|| text.as_bytes().to_vec());
         match <[u8; 32]>::try_from(&bytes[..]) {
             Ok(digest) => Some(Self::RawKey(digest)),
             Err(_) => {
@@ -76,10 +77,7 @@ impl Rule {
             Purpose::Management => "management",
         };
         match &self.proof {
-            Proof::RawKey(digest) => {
-                let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("raw-key:{purpose}:{digits}")
-            }
+            Proof::RawKey(digest) => format!("raw-key:{purpose}:{}", hex::encode(digest)),
             Proof::Certificate(None) => format!("certificate:{purpose}:{}", self.endpoints),
             Proof::Certificate(Some(name)) => {
                 format!("certificate:{purpose}:{name}={}", self.endpoints)
@@ -246,28 +244,23 @@ pub(crate) mod tests {
 
     #[test]
     fn keys_in_every_form() {
-        let digits = |text: &str| {
-            let whole = text.len().is_multiple_of(2);
-            let byte = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-            whole.then(|| (0..text.len()).step_by(2).map(byte).collect())?
-        };
         // The key of RFC 7250's kind: P-256, the generator as its point.
         let key = "3059301306072a8648ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e5\
                    63a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce335\
                    76b315ececbb6406837bf51f5";
-        let by_key = Proof::raw_key(key, digits).unwrap();
+        let by_key = Proof::raw_key(key).unwrap();
         let Proof::RawKey(digest) = by_key.clone() else {
             panic!("{by_key:?}")
         };
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(Proof::raw_key(&hex, digits), Some(by_key.clone()));
+        let digest = hex::encode(&digest);
+        assert_eq!(Proof::raw_key(&digest), Some(by_key.clone()));
         let pem = "-----BEGIN PUBLIC KEY-----\n\
                    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n\
                    6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n\
                    -----END PUBLIC KEY-----\n";
-        assert_eq!(Proof::raw_key(pem, digits), Some(by_key));
+        assert_eq!(Proof::raw_key(pem), Some(by_key));
         for wrong in ["", "ab", &key[..178], "-----BEGIN PUBLIC KEY-----"] {
-            assert_eq!(Proof::raw_key(wrong, digits), None, "{wrong}");
+            assert_eq!(Proof::raw_key(wrong), None, "{wrong}");
         }
     }
 }

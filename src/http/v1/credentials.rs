@@ -63,7 +63,7 @@ impl New {
         match (&self.raw_key, &self.certificate) {
             (None, None) => Ok(None),
             (Some(key), None) if !is_psk => {
-                let proof = Proof::raw_key(key, hex::decode);
+                let proof = Proof::raw_key(key);
                 let wrong = "raw_key must be a public key of P-256 in PEM, or hexadecimal digits \
                              of its SubjectPublicKeyInfo or of the SHA-256 digest of that";
                 proof.map(Some).ok_or_else(|| ApiError::bad_request(wrong))

@@ -85,6 +85,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "tinsmith-security",
         &[
+            "lwm2m-objects",
             "tinsmith-dtls-server",
             "tinsmith-lwm2m",
             "tinsmith-seal",
