@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tinsmith_dtls_server::{Credentials, Psk};
 use tinsmith_lwm2m::Identity;
 
-use crate::entry::Purpose;
+use crate::entry::{Purpose, is_pattern};
 use crate::rule::{Proof, Rule};
 use crate::table::View;
 
@@ -35,7 +35,7 @@ pub(crate) struct Rules(RwLock<All>);
 
 fn clues(rule: &Rule) -> Vec<Clue> {
     let mut clues = Vec::new();
-    if !rule.endpoints.contains(['*', '?']) {
+    if !is_pattern(&rule.endpoints) {
         clues.push(Clue::Endpoint(rule.endpoints.clone()));
     }
     if let Proof::RawKey(digest) = rule.proof {
@@ -99,7 +99,7 @@ impl Rules {
         let mut all = self.write();
         let identity = rule.identity();
         all.take(&identity);
-        let is_wide = rule.endpoints.contains(['*', '?'])
+        let is_wide = is_pattern(&rule.endpoints)
             || matches!(rule.proof, Proof::Certificate(_)) && rule.one_name().is_none();
         if is_wide {
             all.wide.insert(identity.clone());
