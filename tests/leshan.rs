@@ -3,127 +3,28 @@
 //! Without Java 17 and Maven (or without the packages that Maven fetches) the tests say so and
 //! pass; with `TINSMITH_REQUIRE_TOOLS` set, as `test.sh` sets it, they fail instead.
 
-use std::io::{BufRead, BufReader, Write};
+mod common;
+
 use std::net::SocketAddr;
-use std::path::Path as FilePath;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::leshan::{Leshan, class_path};
 use lwm2m_objects::{OwnedValue, Path};
 use sha2::{Digest, Sha256};
 use tinsmith_lwm2m::{Event, Operation, Outcome, PathValue, Registration};
 use tinsmith_server::{Config, ServerHandle, Told, start};
 use tinsmith_store::MemoryStore;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const REQUEST_MS: u64 = 20_000;
 
-/// The class path of the compiled peer, or why there is none.
-fn class_path() -> Result<&'static str, &'static str> {
-    static CLASS_PATH: OnceLock<Result<String, String>> = OnceLock::new();
-    CLASS_PATH
-        .get_or_init(build)
-        .as_deref()
-        .map_err(String::as_str)
-}
-
-fn build() -> Result<String, String> {
-    let peer = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/leshan");
-    let output = Command::new("mvn")
-        .args(["-q", "-B", "compile", "dependency:build-classpath"])
-        .current_dir(&peer)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| {
-            format!("cannot run mvn (apt-get install openjdk-17-jdk-headless maven): {e}")
-        })?;
-    if !output.status.success() {
-        return Err(format!(
-            "mvn failed: {}",
-            String::from_utf8_lossy(&output.stdout)
-        ));
-    }
-    let target = peer.join("target");
-    let libraries = std::fs::read_to_string(target.join("classpath.txt"))
-        .map_err(|e| format!("no class path from mvn: {e}"))?;
-    Ok(format!(
-        "{}:{}",
-        target.join("classes").display(),
-        libraries.trim()
-    ))
-}
-
-/// Leshan as a child process; killed when dropped.
-struct Leshan {
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: mpsc::UnboundedReceiver<String>,
-}
-
-impl Leshan {
-    fn start(class_path: &str, endpoint: &str, option: &str, server: SocketAddr) -> Self {
-        let mut child = Command::new("java")
-            .args(["-cp", class_path, "tinsmith.peer.Main", endpoint, option])
-            .arg(format!("coap://{server}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("java, which maven needs too");
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let (tx, lines) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                println!("leshan: {line}");
-                if tx.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Leshan {
-            child,
-            input,
-            lines,
-        }
-    }
-
-    fn say(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("open");
-        writeln!(input, "{line}").expect("leshan reads");
-        input.flush().expect("leshan reads");
-    }
-
-    /// The first line from now on that starts with `start`; others are passed over.
-    async fn line(&mut self, start: &str) -> String {
-        let find = async {
-            loop {
-                let line = self.lines.recv().await.expect("leshan runs");
-                assert!(!line.starts_with("failed"), "waiting for {start:?}: {line}");
-                if line.starts_with(start) {
-                    return line;
-                }
-            }
-        };
-        timeout(PATIENCE, find)
-            .await
-            .unwrap_or_else(|_| panic!("leshan never said {start:?}"))
-    }
-
-    /// Closes its input: it deregisters and ends.
-    fn close(&mut self) {
-        self.input = None;
-    }
-}
-
-impl Drop for Leshan {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A client with this name, and the server that it knows by an option.
+fn client(class_path: &str, endpoint: &str, option: &str, server: SocketAddr) -> Leshan {
+    let server = format!("coap://{server}");
+    Leshan::start(class_path, "Main", &[endpoint, option, &server])
 }
 
 /// A server on loopback and what it tells.
@@ -219,25 +120,15 @@ fn of(values: &[PathValue], path: Path) -> &OwnedValue {
         .value
 }
 
-/// `None` after saying why, if the peer can't be had and need not.
-fn peer() -> Option<&'static str> {
-    match class_path() {
-        Ok(class_path) => Some(class_path),
-        Err(reason) if std::env::var_os("TINSMITH_REQUIRE_TOOLS").is_some() => panic!("{reason}"),
-        Err(reason) => {
-            println!("skipped: no Leshan client: {reason}");
-            None
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn is_managed() {
-    let Some(class_path) = peer() else { return };
+    let Some(class_path) = class_path() else {
+        return;
+    };
     let mut server = Server::start().await;
     let name = "leshan-managed";
     let address = server.handle.addresses().coap;
-    let mut leshan = Leshan::start(class_path, name, "--server", address);
+    let mut leshan = client(class_path, name, "--server", address);
 
     let registration = server.registered().await;
     assert_eq!(&*registration.endpoint, name);
@@ -337,11 +228,13 @@ async fn is_managed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notifies() {
-    let Some(class_path) = peer() else { return };
+    let Some(class_path) = class_path() else {
+        return;
+    };
     let mut server = Server::start().await;
     let name = "leshan-observed";
     let address = server.handle.addresses().coap;
-    let mut leshan = Leshan::start(class_path, name, "--server", address);
+    let mut leshan = client(class_path, name, "--server", address);
     server.registered().await;
 
     let battery = Path::resource(3, 0, 9);
@@ -376,11 +269,13 @@ async fn notifies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn takes_a_package() {
-    let Some(class_path) = peer() else { return };
+    let Some(class_path) = class_path() else {
+        return;
+    };
     let mut server = Server::start().await;
     let name = "leshan-updated";
     let address = server.handle.addresses().coap;
-    let mut leshan = Leshan::start(class_path, name, "--server", address);
+    let mut leshan = client(class_path, name, "--server", address);
     server.registered().await;
 
     let body: Arc<[u8]> = (0..20_011u32).map(|i| (i * 7 + i / 256) as u8).collect();
@@ -413,11 +308,13 @@ async fn takes_a_package() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstraps() {
-    let Some(class_path) = peer() else { return };
+    let Some(class_path) = class_path() else {
+        return;
+    };
     let mut server = Server::start().await;
     let name = "leshan-bootstrapped";
     let address = server.handle.addresses().bootstrap.expect("configured");
-    let mut leshan = Leshan::start(class_path, name, "--bootstrap", address);
+    let mut leshan = client(class_path, name, "--bootstrap", address);
 
     let error = server
         .event("the bootstrap", |event| match event {

@@ -7,46 +7,11 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
 
-use common::process::{Process, Server, run};
+use common::leshan::{Leshan, class_path};
+use common::process::{Server, run};
 use serde_json::{Value, json};
-
-/// The class path of the compiled peer; none after saying why.
-fn class_path() -> Option<&'static str> {
-    static CLASS_PATH: OnceLock<Result<String, String>> = OnceLock::new();
-    match CLASS_PATH.get_or_init(build) {
-        Ok(path) => Some(path),
-        Err(reason) if std::env::var_os("TINSMITH_REQUIRE_TOOLS").is_some() => panic!("{reason}"),
-        Err(reason) => {
-            println!("skipped: no Leshan client: {reason}");
-            None
-        }
-    }
-}
-
-fn build() -> Result<String, String> {
-    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/leshan");
-    let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "compile", "dependency:build-classpath"]);
-    let ended = maven.current_dir(&peer).stdin(Stdio::null()).output();
-    let ended = ended.map_err(|error| format!("cannot run mvn: {error}"))?;
-    if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-        return Err(format!("mvn failed: {said}"));
-    }
-    let version = Command::new("openssl").arg("version").output();
-    version.map_err(|error| format!("cannot run openssl: {error}"))?;
-    let target = peer.join("target");
-    let libraries = std::fs::read_to_string(target.join("classpath.txt"));
-    let libraries = libraries.map_err(|error| format!("no class path from mvn: {error}"))?;
-    Ok(format!(
-        "{}:{}",
-        target.join("classes").display(),
-        libraries.trim()
-    ))
-}
 
 /// Runs OpenSSL's command in a folder.
 fn openssl(folder: &Path, line: &str) {
@@ -121,10 +86,10 @@ impl Site {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// `tinsmith credential new ENDPOINT --for management ...`.
-    fn credential(&self, endpoint: &str, options: &[&str]) -> Value {
+    /// `tinsmith credential new ENDPOINT --for PURPOSE ...`.
+    fn credential(&self, endpoint: &str, purpose: &str, options: &[&str]) -> Value {
         let url = self.server.url();
-        let mut all = vec!["credential", "new", endpoint, "--for", "management"];
+        let mut all = vec!["credential", "new", endpoint, "--for", purpose];
         all.extend_from_slice(&["--json", "--server", &url]);
         all.extend_from_slice(options);
         let ended = run(&all);
@@ -132,12 +97,26 @@ impl Site {
         serde_json::from_slice(&ended.stdout).expect("JSON")
     }
 
-    fn leshan(&self, class_path: &str, endpoint: &str, options: &[&str]) -> Process {
-        let mut command = Command::new("java");
-        command.args(["-cp", class_path, "tinsmith.peer.Main", endpoint]);
-        command.args(["--server", &format!("coaps://{}", self.coaps), "60"]);
-        command.args(options).stdin(Stdio::piped());
-        Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))
+    /// A client that knows the server for management.
+    fn leshan(&self, class_path: &str, endpoint: &str, options: &[&str]) -> Leshan {
+        let uri = format!("coaps://{}", self.coaps);
+        let arguments = [&[endpoint, "--server", &uri, "60"][..], options].concat();
+        Leshan::start(class_path, "Main", &arguments)
+    }
+
+    /// A client that knows nothing but the bootstrap server.
+    fn stranger(&self, class_path: &str, endpoint: &str, options: &[&str]) -> Leshan {
+        let uri = format!("coaps://{}", self.server.coaps_bootstrap);
+        let arguments = [&[endpoint, "--bootstrap", &uri][..], options].concat();
+        Leshan::start(class_path, "Main", &arguments)
+    }
+
+    /// The options that show a key of files in this ending, to a server that has the same.
+    fn shows(&self, way: &str, name: &str, ending: &str) -> Vec<String> {
+        let own = self.digits(&format!("{name}.{ending}"));
+        let key = self.digits(&format!("{name}.p8"));
+        let server = self.digits(&format!("server.{ending}"));
+        vec![way.to_owned(), own, key, server]
     }
 
     /// It registers, and is read.
@@ -162,7 +141,7 @@ fn with_a_pre_shared_key() {
     let site = Site::new();
     for (n, cid) in CIDS.into_iter().enumerate() {
         let endpoint = format!("leshan-psk-{n}");
-        let told = site.credential(&endpoint, &[]);
+        let told = site.credential(&endpoint, "management", &[]);
         let key = told["key"].as_str().expect("a key");
         let options = [cid, &["--psk", &endpoint, key]].concat();
         site.is_managed(class_path, &endpoint, &options);
@@ -175,7 +154,7 @@ fn with_a_certificate() {
         return;
     };
     let site = Site::new();
-    let told = site.credential("leshan-x509-*", &["--certificate"]);
+    let told = site.credential("leshan-x509-*", "management", &["--certificate"]);
     assert_eq!(told["kind"], "certificate");
     let server = site.digits("server.der");
     for (n, cid) in CIDS.into_iter().enumerate() {
@@ -213,11 +192,89 @@ fn with_a_raw_public_key() {
         let endpoint = format!("leshan-rpk-{n}");
         key(site.folder.path(), &endpoint);
         let file = site.folder.path().join(format!("{endpoint}.pub"));
-        let told = site.credential(&endpoint, &["--raw-key", &format!("@{}", file.display())]);
+        let told = site.credential(
+            &endpoint,
+            "management",
+            &["--raw-key", &format!("@{}", file.display())],
+        );
         assert_eq!(told["kind"], "raw-key");
         let own = site.digits(&format!("{endpoint}.spki"));
         let key = site.digits(&format!("{endpoint}.p8"));
         let options = [cid, &["--rpk", &own, &key, &server]].concat();
         site.is_managed(class_path, &endpoint, &options);
     }
+}
+
+/// What a device shows at the bootstrap server, and with what: the same ways as for management. It
+/// gets a pre-shared key each time, with which it registers.
+#[tokio::test(flavor = "multi_thread")]
+async fn bootstraps() {
+    let Some(class_path) = class_path() else {
+        return;
+    };
+    let site = Site::new();
+    let told = site.credential("leshan-psk", "bootstrap", &[]);
+    let psk = told["key"].as_str().expect("a key");
+    site.credential("leshan-x509", "bootstrap", &["--certificate"]);
+    certificate(site.folder.path(), "leshan-x509");
+    let mut ways = vec![
+        (
+            "leshan-psk",
+            vec!["--psk".into(), "leshan-psk".into(), psk.into()],
+        ),
+        ("leshan-x509", site.shows("--x509", "leshan-x509", "der")),
+    ];
+    if cfg!(feature = "vendored") {
+        key(site.folder.path(), "leshan-rpk");
+        let file = site.folder.path().join("leshan-rpk.pub");
+        let file = format!("@{}", file.display());
+        site.credential("leshan-rpk", "bootstrap", &["--raw-key", &file]);
+        ways.push(("leshan-rpk", site.shows("--rpk", "leshan-rpk", "spki")));
+    }
+    for (endpoint, options) in &ways {
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let mut leshan = site.stranger(class_path, endpoint, &options);
+        leshan.line("bootstrapped").await;
+        leshan.line("registered").await;
+        site.server.registered(endpoint);
+    }
+    let listed = site.server.get("credentials");
+    let listed = listed["credentials"].as_array().expect("a list");
+    let identities = listed.iter().filter_map(|entry| entry["identity"].as_str());
+    let identities: Vec<&str> = identities.collect();
+    for (endpoint, _) in &ways {
+        let own = format!("{endpoint}/");
+        let own = identities
+            .iter()
+            .filter(|identity| identity.starts_with(&own));
+        assert_eq!(own.count(), 1, "{identities:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_not_bootstrapped_with_what_it_must_not_have() {
+    let Some(class_path) = class_path() else {
+        return;
+    };
+    let site = Site::new();
+    let told = site.credential("leshan-bad", "bootstrap", &[]);
+    let key = told["key"].as_str().expect("a key");
+    let told = site.credential("leshan-other", "bootstrap", &[]);
+    let other = told["key"].as_str().expect("a key");
+    let wrong = "ff".repeat(16);
+    // Another key, which no end can tell from a damaged record; an identity that nobody has; the
+    // identity and key of another device.
+    let mut ends = [
+        ["--psk", "leshan-bad", &wrong],
+        ["--psk", "leshan-nobody", &wrong],
+        ["--psk", "leshan-other", other],
+    ]
+    .map(|options| site.stranger(class_path, "leshan-bad", &options));
+    let refused = ends[2].any("failed bootstrap").await;
+    assert!(refused.starts_with("failed bootstrap 4.03"), "{refused}");
+    ends[1].any("failed bootstrap").await;
+    let mut right = site.stranger(class_path, "leshan-bad", &["--psk", "leshan-bad", key]);
+    right.line("bootstrapped").await;
+    let silent = ends[0].said();
+    assert_eq!(silent, [""; 0]);
 }

@@ -2,6 +2,7 @@
 //! cuts, and what a module must compute.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod leshan;
 pub(crate) mod modules;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -332,18 +332,18 @@ pub(crate) struct Device {
 impl Device {
     /// Starts a device that knows nothing but its name and the bootstrap server.
     pub(crate) fn start(endpoint: &str, bootstrap: SocketAddr, target: &str, flash: &Path) -> Self {
-        let arguments = [
-            "host-device",
-            "--endpoint",
-            endpoint,
-            "--bootstrap",
-            &format!("coap://{bootstrap}"),
-            "--target",
-            target,
-            "--flash",
-            &flash.display().to_string(),
-        ];
-        let arguments = arguments.map(str::to_owned).to_vec();
+        let uri = format!("coap://{bootstrap}");
+        Self::start_at(endpoint, ["--bootstrap", &uri], target, flash)
+    }
+
+    /// Starts a device with a server, by `--bootstrap` or `--server` and its URI.
+    pub(crate) fn start_at(endpoint: &str, server: [&str; 2], target: &str, flash: &Path) -> Self {
+        let [option, uri] = server;
+        let flash = flash.display().to_string();
+        let arguments = ["host-device", "--endpoint", endpoint, option, uri];
+        let made_of = ["--target", target, "--flash", &flash];
+        let arguments = [&arguments[..], &made_of].concat();
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
         Self::run(endpoint, arguments, None)
     }
 
