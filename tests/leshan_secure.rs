@@ -130,8 +130,9 @@ impl Site {
     }
 }
 
-/// Without Connection IDs, with none in records to the client, and with one of six bytes there.
-const CIDS: [&[&str]; 3] = [&[], &["--cid", "0"], &["--cid", "6"]];
+/// Without Connection IDs, with none in records to the client, and with one of six bytes there; and
+/// without saying the name that the server knows.
+const CIDS: [&[&str]; 4] = [&[], &["--cid", "0"], &["--cid", "6"], &["--unnamed"]];
 
 #[test]
 fn with_a_pre_shared_key() {
@@ -232,7 +233,8 @@ async fn bootstraps() {
         ways.push(("leshan-rpk", site.shows("--rpk", "leshan-rpk", "spki")));
     }
     for (endpoint, options) in &ways {
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+        options.insert(0, "--unnamed");
         let mut leshan = site.stranger(class_path, endpoint, &options);
         leshan.line("bootstrapped").await;
         leshan.line("registered").await;

@@ -4,6 +4,7 @@ use tinsmith_store::Op;
 use zeroize::Zeroizing;
 
 use super::Identity;
+use super::peer::Role;
 
 /// Who may be which device. It is asked at each Register and Bootstrap-Request, so it answers from
 /// memory.
@@ -13,6 +14,10 @@ pub trait Access: Send + Sync {
 
     /// Whether who proved this identity may bootstrap under this name.
     fn may_bootstrap(&self, identity: &Identity, endpoint: &str) -> bool;
+
+    /// The name that who proved this identity has at listeners of a kind, if it can have no other:
+    /// such a device need not say it (LwM2M TS 1.1 §6.2.1, §6.1.7.1).
+    fn name_of(&self, identity: &Identity, role: Role) -> Option<String>;
 
     /// A device registers with an identity that it may have: what follows from that, to be stored
     /// together with the registration.

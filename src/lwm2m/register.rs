@@ -8,7 +8,7 @@ use super::device::{Contact, Device};
 use super::entry::Entry;
 use super::link::Link;
 use super::observation::Observations;
-use super::peer::Role;
+use super::peer::{Identity, Role};
 use super::registration::{Links, Parameters, RegisterError, check_binding, life, release};
 use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::Shard;
@@ -18,6 +18,11 @@ use super::types::{Announced, Event, Now, Registration};
 
 /// LwM2M TS 1.1 §6.2.1: 24 hours.
 const DEFAULT_LIFETIME: u32 = 86_400;
+
+fn named<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
+    let mut queries = message.uri_query();
+    queries.find_map(|query| query.strip_prefix(b"ep="))
+}
 
 /// A Register and what is known of its sender.
 #[derive(Clone, Copy)]
@@ -34,11 +39,13 @@ struct Register<'m> {
 impl Shard {
     pub(super) fn register(&mut self, now: Now, from: Source<'_>, message: Message<'_>) {
         // A repeated Register of a device that is here already: its CoAP state has the answer.
-        let named = message
-            .uri_query()
-            .find_map(|query| query.strip_prefix(b"ep="));
-        let known = named
+        let own = match named(&message) {
+            None => self.own_name(from.identity),
+            Some(_) => None,
+        };
+        let known = named(&message)
             .and_then(|name| std::str::from_utf8(name).ok())
+            .or(own.as_deref())
             .and_then(|name| self.registry.by_endpoint(name));
         let here = known.filter(|index| {
             let device = self.registry.get(*index);
@@ -65,7 +72,11 @@ impl Shard {
             return;
         };
         let payload = body.as_deref().unwrap_or(message.payload());
-        match (self.accept(now, from, known, &message, payload), handle) {
+        let own = own.as_deref();
+        match (
+            self.accept(now, from, (own, known), &message, payload),
+            handle,
+        ) {
             (Ok(registration), handle) => {
                 if known.is_none() {
                     self.make_room(now);
@@ -88,12 +99,19 @@ impl Shard {
         }
     }
 
-    /// Checks everything; no state of the device yet.
+    /// The name of who does not say it.
+    fn own_name(&self, identity: &Identity) -> Option<String> {
+        let access = self.access.as_deref()?;
+        access.name_of(identity, Role::Management)
+    }
+
+    /// Checks everything; no state of the device yet. `own` is the name of who does not say it,
+    /// `known` the device of that name.
     fn accept(
         &mut self,
         now: Now,
         from: Source<'_>,
-        known: Option<u32>,
+        (own, known): (Option<&str>, Option<u32>),
         message: &Message<'_>,
         payload: &[u8],
     ) -> Result<Registration, (Code, String)> {
@@ -101,6 +119,7 @@ impl Shard {
         let parameters = Parameters::parse(message.uri_query()).map_err(refuse)?;
         let endpoint = parameters
             .endpoint
+            .or(own)
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
         if let Some(access) = &self.access
             && !access.may_be(from.identity, endpoint)

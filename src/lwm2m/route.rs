@@ -54,11 +54,16 @@ pub(crate) fn parse_location(segment: &[u8]) -> Option<(u8, u64)> {
 
 /// The shard of a datagram; 0 for what belongs to none.
 pub fn route(datagram: &[u8], shards: usize) -> usize {
-    owner(datagram, shards).unwrap_or(0)
+    owner(datagram, shards, || None).unwrap_or(0)
 }
 
-/// The shard that a datagram names; `None` if it names no device.
-pub fn owner(datagram: &[u8], shards: usize) -> Option<usize> {
+/// The shard that a datagram names; `None` if it names no device. `own_name` is asked for the name
+/// of a sender that registers without saying it ([`Access::name_of`](super::Access::name_of)).
+pub fn owner(
+    datagram: &[u8],
+    shards: usize,
+    own_name: impl FnOnce() -> Option<String>,
+) -> Option<usize> {
     if shards <= 1 {
         return Some(0);
     }
@@ -71,7 +76,8 @@ pub fn owner(datagram: &[u8], shards: usize) -> Option<usize> {
             (Some(b"rd" | b"bs"), None) => message
                 .uri_query()
                 .find_map(|query| query.strip_prefix(b"ep="))
-                .map(bucket_of),
+                .map(bucket_of)
+                .or_else(|| Some(bucket(&own_name()?))),
             (Some(b"rd"), Some(location)) => parse_location(location).map(|(bucket, _)| bucket),
             _ => None,
         };

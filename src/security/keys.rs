@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use lwm2m_objects::hex;
 use tinsmith_dtls_server::Credentials;
-use tinsmith_lwm2m::{Access, Identity, Issued};
+use tinsmith_lwm2m::{Access, Identity, Issued, Role};
 use tinsmith_seal::Seal;
 use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Store, StoreError};
 use tracing::{info, warn};
@@ -196,6 +196,18 @@ impl Access for Keys {
 
     fn may_bootstrap(&self, identity: &Identity, endpoint: &str) -> bool {
         self.lets_be(identity, endpoint, Purpose::Bootstrap)
+    }
+
+    fn name_of(&self, identity: &Identity, role: Role) -> Option<String> {
+        let purpose = match role {
+            Role::Bootstrap => Purpose::Bootstrap,
+            Role::Management => Purpose::Management,
+        };
+        match identity {
+            Identity::None => None,
+            Identity::Psk(identity) => self.table.name_of(identity, purpose),
+            _ => self.rules.name_of(identity, purpose),
+        }
     }
 
     /// The first use of a key ends those that the device had before.

@@ -112,6 +112,14 @@ impl Rule {
         is_own_name && self.claims(endpoint)
     }
 
+    /// The only name that it lets one have who is meant by it and has proved this identity.
+    pub(crate) fn only_name<'a>(&'a self, identity: &'a Identity) -> Option<&'a str> {
+        match (&self.proof, identity) {
+            (Proof::Certificate(None), Identity::Certificate(name)) => Some(name),
+            _ => (!is_pattern(&self.endpoints)).then_some(&self.endpoints),
+        }
+    }
+
     /// Whether each identity that is meant by it is that of one device.
     #[must_use]
     pub fn is_of_one(&self) -> bool {

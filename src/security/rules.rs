@@ -145,6 +145,17 @@ impl Rules {
             .any(|rule| rule.lets_be(identity, endpoint))
     }
 
+    /// The name of who proved an identity, if all rules that let it in know but one.
+    pub(crate) fn name_of(&self, identity: &Identity, purpose: Purpose) -> Option<String> {
+        let all = self.read();
+        let mut names = all
+            .of(identity, purpose)
+            .map(|rule| rule.only_name(identity));
+        let first = names.next()??;
+        let is_only = names.all(|name| name == Some(first));
+        is_only.then(|| first.to_owned())
+    }
+
     /// Whether an identity comes in, and is that of one device.
     fn is_of_one(&self, identity: &Identity, purpose: Purpose) -> Option<bool> {
         let all = self.read();

@@ -101,6 +101,15 @@ impl Table {
         }
     }
 
+    /// The only name of who proved an identity, for this purpose.
+    pub(crate) fn name_of(&self, identity: &[u8], purpose: Purpose) -> Option<String> {
+        let identity = std::str::from_utf8(identity).ok()?;
+        let entries = self.read();
+        let entry = entries.by_identity.get(identity)?;
+        let is_name = entry.purpose == purpose && entry.is_of_one();
+        is_name.then(|| entry.endpoints.clone())
+    }
+
     /// Whether an identity has a key that its device has not used yet.
     pub(crate) fn is_new(&self, identity: &str) -> bool {
         let entries = self.read();

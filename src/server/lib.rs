@@ -254,7 +254,7 @@ async fn start_with(
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
     let (told, _) = broadcast::channel(TOLD);
-    let router = Arc::new(Router::new(shards));
+    let router = Arc::new(Router::new(shards, access.clone()));
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(INBOX)).unzip();
     let (running, mut ended) = mpsc::channel(1);
     let now = clock.now();

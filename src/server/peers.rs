@@ -1,9 +1,11 @@
 //! Which shard a datagram belongs to: by what it carries, else by what was learned of its sender.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use tinsmith_lwm2m::{ListenerId, Peer, owner};
+use tinsmith_lwm2m::{Access, Identity, ListenerId, Peer, owner};
+
+use super::ROLES;
 
 /// The most peers that are remembered, twice.
 const GENERATION: usize = 200_000;
@@ -21,18 +23,21 @@ struct Learned {
 /// Routes datagrams to shards.
 pub(super) struct Router {
     shards: usize,
+    /// Knows the names of devices that register without saying them.
+    access: Option<Arc<dyn Access>>,
     generation: usize,
     learned: RwLock<Learned>,
 }
 
 impl Router {
-    pub(super) fn new(shards: usize) -> Self {
-        Self::with_memory(shards, GENERATION)
+    pub(super) fn new(shards: usize, access: Option<Arc<dyn Access>>) -> Self {
+        Self::with_memory(shards, access, GENERATION)
     }
 
-    fn with_memory(shards: usize, generation: usize) -> Self {
+    fn with_memory(shards: usize, access: Option<Arc<dyn Access>>, generation: usize) -> Self {
         Router {
             shards,
+            access,
             generation,
             learned: RwLock::default(),
         }
@@ -40,11 +45,20 @@ impl Router {
 
     /// The shard of a datagram. One that names no device and comes from nobody known is for
     /// the first.
-    pub(super) fn shard(&self, listener: ListenerId, peer: Peer, datagram: &[u8]) -> usize {
+    pub(super) fn shard(
+        &self,
+        listener: ListenerId,
+        (peer, identity): (Peer, &Identity),
+        datagram: &[u8],
+    ) -> usize {
         if self.shards <= 1 {
             return 0;
         }
-        owner(datagram, self.shards)
+        let own_name = || {
+            let access = self.access.as_ref()?;
+            access.name_of(identity, *ROLES.get(usize::from(listener.0))?)
+        };
+        owner(datagram, self.shards, own_name)
             .or_else(|| self.learned_shard(listener, peer))
             .unwrap_or(0)
     }
@@ -73,6 +87,8 @@ impl Router {
 mod tests {
     use super::*;
     use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
+    use tinsmith_lwm2m::{Issued, Role};
+    use tinsmith_store::Op;
 
     const MANAGEMENT: ListenerId = ListenerId(0);
 
@@ -97,34 +113,113 @@ mod tests {
 
     #[test]
     fn what_names_no_device_goes_where_its_sender_was_answered() {
-        let router = Router::new(4);
-        assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 0);
+        let router = Router::new(4, None);
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(1), &Identity::None), &send()),
+            0
+        );
         router.learn(MANAGEMENT, peer(1), 3);
-        assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 3);
-        assert_eq!(router.shard(MANAGEMENT, peer(2), &send()), 0);
-        assert_eq!(router.shard(ListenerId(1), peer(1), &send()), 0);
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(1), &Identity::None), &send()),
+            3
+        );
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(2), &Identity::None), &send()),
+            0
+        );
+        assert_eq!(
+            router.shard(ListenerId(1), (peer(1), &Identity::None), &send()),
+            0
+        );
         // It registers again, in another shard: another name.
         router.learn(MANAGEMENT, peer(1), 2);
-        assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 2);
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(1), &Identity::None), &send()),
+            2
+        );
         // An association of the same address is another peer.
         let secure = Peer {
             association: 9,
             ..peer(1)
         };
-        assert_eq!(router.shard(MANAGEMENT, secure, &send()), 0);
+        assert_eq!(
+            router.shard(MANAGEMENT, (secure, &Identity::None), &send()),
+            0
+        );
+    }
+
+    /// A device is its PSK identity.
+    struct Same;
+
+    impl Access for Same {
+        fn may_be(&self, _: &Identity, _: &str) -> bool {
+            true
+        }
+
+        fn may_bootstrap(&self, _: &Identity, _: &str) -> bool {
+            true
+        }
+
+        fn name_of(&self, identity: &Identity, role: Role) -> Option<String> {
+            match identity {
+                Identity::Psk(name) if role == Role::Management => {
+                    String::from_utf8(name.clone()).ok()
+                }
+                _ => None,
+            }
+        }
+
+        fn registers(&self, _: &Identity, _: &str) -> Vec<Op> {
+            Vec::new()
+        }
+
+        fn issue(&self, _: u64, _: &str, _: [u8; 32]) -> Result<Issued, String> {
+            Err("no".to_owned())
+        }
+    }
+
+    #[test]
+    fn who_does_not_say_its_name_is_where_its_name_is() {
+        let router = Router::new(4, Some(Arc::new(Same)));
+        let register = |query: &[u8]| {
+            let mut buf = [0; 64];
+            let kind = MessageType::Confirmable;
+            let mut b = Builder::new(&mut buf, kind, Code::POST, 1, Token::EMPTY).unwrap();
+            b.option(OptionNumber::URI_PATH, b"rd").unwrap();
+            b.option(OptionNumber::URI_QUERY, query).unwrap();
+            b.as_bytes().to_vec()
+        };
+        for name in ["a", "b", "c", "d", "pump-1"] {
+            let identity = Identity::Psk(name.into());
+            let said = register(format!("ep={name}").as_bytes());
+            let from = (peer(1), &identity);
+            let shard = router.shard(MANAGEMENT, from, &said);
+            assert_eq!(router.shard(MANAGEMENT, from, &register(b"lt=60")), shard);
+            // There nobody has that name for certain.
+            assert_eq!(router.shard(ListenerId(1), from, &register(b"lt=60")), 0);
+        }
     }
 
     #[test]
     fn the_memory_is_bounded_and_the_oldest_are_forgotten() {
-        let router = Router::with_memory(4, 10);
+        let router = Router::with_memory(4, None, 10);
         for port in 0..25 {
             router.learn(MANAGEMENT, peer(port), 1);
         }
         let learned = router.learned.read().unwrap();
         assert_eq!((learned.old.len(), learned.young.len()), (10, 5));
         drop(learned);
-        assert_eq!(router.shard(MANAGEMENT, peer(9), &send()), 0);
-        assert_eq!(router.shard(MANAGEMENT, peer(10), &send()), 1);
-        assert_eq!(router.shard(MANAGEMENT, peer(24), &send()), 1);
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(9), &Identity::None), &send()),
+            0
+        );
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(10), &Identity::None), &send()),
+            1
+        );
+        assert_eq!(
+            router.shard(MANAGEMENT, (peer(24), &Identity::None), &send()),
+            1
+        );
     }
 }

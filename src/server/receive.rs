@@ -108,7 +108,9 @@ impl Sorter {
 
     /// False if it is the own shard's, else it is taken.
     pub(super) fn take(&mut self, listener: ListenerId, received: Received<'_>) -> bool {
-        let shard = self.router.shard(listener, received.peer, received.bytes);
+        let shard = self
+            .router
+            .shard(listener, (received.peer, received.identity), received.bytes);
         if shard == self.own {
             return false;
         }

@@ -75,8 +75,10 @@ impl Account {
         }
         let bad = |e: RegisterError| (Code::BAD_REQUEST, e.to_string());
         let parameters = Parameters::parse(request.uri_query()).map_err(bad)?;
+        let own = access.and_then(|access| access.name_of(from.identity, Role::Bootstrap));
         let endpoint = parameters
             .endpoint
+            .or(own.as_deref())
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
         if access.is_some_and(|access| !access.may_bootstrap(from.identity, endpoint)) {
             cx.event(Event::Impostor {

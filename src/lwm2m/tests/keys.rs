@@ -19,6 +19,10 @@ impl Access for Table {
         endpoint != "dev1" || *identity == factory()
     }
 
+    fn name_of(&self, identity: &Identity, role: Role) -> Option<String> {
+        (*identity == factory() && role == Role::Bootstrap).then(|| "dev1".to_owned())
+    }
+
     fn registers(&self, _: &Identity, _: &str) -> Vec<Op> {
         Vec::new()
     }
@@ -43,6 +47,16 @@ fn sim(uri: &str) -> Sim {
     sim.shard = Shard::new(config).with_access(Arc::new(Table));
     sim.management = Some(([192, 0, 2, 1], 5684).into());
     sim
+}
+
+#[test]
+fn who_can_only_be_one_need_not_say_who_it_is() {
+    let mut sim = sim("");
+    let bare = Msg::con(Code::POST, 1, b"b1").path("bs").bytes();
+    let refused = give(&mut sim, &Identity::None, &bare);
+    assert_eq!(code(&refused[0]), Code::BAD_REQUEST);
+    let sent = give(&mut sim, &factory(), &bare);
+    assert_eq!(code(&sent[0]), Code::CHANGED);
 }
 
 fn give(sim: &mut Sim, identity: &Identity, bytes: &[u8]) -> Vec<Vec<u8>> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use lwm2m_objects::Path;
+use tinsmith_store::Op;
 
 #[test]
 fn register_update_deregister() {
@@ -421,12 +422,19 @@ impl Access for ByName {
         false
     }
 
-    fn registers(&self, _: &Identity, _: &str) -> Vec<tinsmith_store::Op> {
+    fn registers(&self, _: &Identity, _: &str) -> Vec<Op> {
         Vec::new()
     }
 
     fn issue(&self, _: u64, _: &str, _: [u8; 32]) -> Result<Issued, String> {
         Err("no".to_owned())
+    }
+
+    fn name_of(&self, identity: &Identity, _: Role) -> Option<String> {
+        match identity {
+            Identity::Psk(name) if name.starts_with(b"dev") => String::from_utf8(name.clone()).ok(),
+            _ => None,
+        }
     }
 
     fn may_be(&self, identity: &Identity, endpoint: &str) -> bool {
@@ -443,13 +451,22 @@ fn a_name_and_an_identity_belong_together() {
     let psk = |name: &str| Identity::Psk(name.as_bytes().to_vec());
     for (identity, name, expected) in [
         (psk("dev1"), "dev1", None),
+        // Who can only be one need not say who (LwM2M TS 1.1 §6.2.1).
+        (psk("dev1"), "", None),
+        (psk("other"), "", Some(Code::FORBIDDEN)),
         (psk("dev1"), "dev2", Some(Code::FORBIDDEN)),
         (Identity::None, "dev1", Some(Code::FORBIDDEN)),
         (psk("other"), "other", Some(Code::FORBIDDEN)),
         (Identity::None, "other", None),
     ] {
         let mut shard = Shard::new(config()).with_access(std::sync::Arc::new(ByName));
-        let bytes = register(name, 1).bytes();
+        let mut message = register(name, 1);
+        if name.is_empty() {
+            message
+                .options
+                .retain(|(_, value)| !value.starts_with(b"ep="));
+        }
+        let bytes = message.bytes();
         let input = Input::Inbound {
             listener: MANAGEMENT,
             peer: peer(1),
@@ -459,12 +476,18 @@ fn a_name_and_an_identity_belong_together() {
         };
         shard.handle(Sim::new().now, input);
         let mut first = shard.poll();
-        if expected.is_some() {
+        if expected.is_some() && !name.is_empty() {
             assert!(matches!(first, Some(Output::Event(Event::Impostor { .. }))));
             first = shard.poll();
         }
         match (first, expected) {
-            (Some(Output::Persist(..)), None) => {}
+            (Some(Output::Persist(_, batch)), None) => {
+                let named = |op: &Op| matches!(op, Op::Put(key, _) if key.id.ends_with(b"dev1"));
+                assert!(
+                    !["", "dev1"].contains(&name) || batch.ops.iter().any(named),
+                    "{batch:?}"
+                );
+            }
             (Some(Output::Transmit { bytes, .. }), Some(expected)) => {
                 assert_eq!(code(&bytes), expected, "{identity} as {name}");
             }

@@ -93,7 +93,7 @@ impl Keys {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tinsmith_lwm2m::{Access, Identity};
+    use tinsmith_lwm2m::{Access, Identity, Role};
     use tinsmith_store::{MemoryStore, Store};
 
     use super::*;
@@ -169,6 +169,22 @@ mod tests {
                 expected,
                 "{identity} as {name}"
             );
+        }
+        for (identity, role, expected) in [
+            (certificate("pump-1"), Role::Management, Some("pump-1")),
+            (certificate("pump-1"), Role::Bootstrap, None),
+            (certificate("other"), Role::Management, None),
+            (
+                Identity::Psk(b"one".to_vec()),
+                Role::Management,
+                Some("tag-1"),
+            ),
+            (Identity::Psk(b"one".to_vec()), Role::Bootstrap, None),
+            (Identity::Psk(b"two".to_vec()), Role::Management, None),
+            (Identity::None, Role::Management, None),
+        ] {
+            let name = keys.name_of(&identity, role);
+            assert_eq!(name.as_deref(), expected, "{identity} for {role:?}");
         }
         assert!(!keys.may_bootstrap(&certificate("pump-1"), "pump-1"));
         assert!(!keys.may_bootstrap(&Identity::None, "pump-1"));

@@ -13,6 +13,8 @@ import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
+import org.eclipse.leshan.client.engine.DefaultClientEndpointNameProvider;
+import org.eclipse.leshan.client.engine.DefaultClientEndpointNameProvider.Mode;
 import org.eclipse.leshan.client.object.Server;
 import org.eclipse.leshan.client.observer.LwM2mClientObserverAdapter;
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
@@ -39,7 +41,7 @@ public final class Main {
     private static final int SHORT_SERVER_ID = 1;
     private static final int MAX_PACKAGE = 1 << 20;
     private static final String USAGE = "usage: ENDPOINT (--server | --bootstrap) URI [LIFETIME] "
-            + "[--cid LENGTH] [--psk IDENTITY KEY | (--rpk | --x509) OWN KEY SERVER]";
+            + "[--unnamed] [--cid LENGTH] [--psk IDENTITY KEY | (--rpk | --x509) OWN KEY SERVER]";
 
     private final DeviceObject device = new DeviceObject();
     private final AtomicReference<ContentFormat> format = new AtomicReference<>(
@@ -67,7 +69,9 @@ public final class Main {
         secrets.configure(configuration);
         endpoints.setConfiguration(configuration);
 
-        LeshanClientBuilder builder = new LeshanClientBuilder(endpoint);
+        LeshanClientBuilder builder = new LeshanClientBuilder(
+                new DefaultClientEndpointNameProvider(endpoint,
+                        secrets.unnamed() ? Mode.NEVER : Mode.ALWAYS));
         builder.setObjects(objects.createAll());
         builder.setEndpointsProviders(endpoints.build());
         client = builder.build();

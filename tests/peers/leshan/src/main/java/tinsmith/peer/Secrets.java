@@ -12,11 +12,13 @@ import org.eclipse.leshan.client.object.Security;
 /** By what the client proves who it is, and what it asks for in a handshake: the arguments after the lifetime. */
 final class Secrets {
     private final List<String> proof = new ArrayList<>();
+    private final boolean unnamed;
     private Integer connectionId;
 
     /** Throws IllegalArgumentException for arguments that are none. */
     Secrets(List<String> arguments) {
         List<String> rest = new ArrayList<>(arguments);
+        unnamed = rest.remove("--unnamed");
         if (rest.size() >= 2 && rest.get(0).equals("--cid")) {
             connectionId = Integer.valueOf(rest.get(1));
             rest = rest.subList(2, rest.size());
@@ -32,6 +34,11 @@ final class Secrets {
             }
         }
         proof.addAll(rest);
+    }
+
+    /** Whether the client leaves it to the server to know its name. */
+    boolean unnamed() {
+        return unnamed;
     }
 
     /** The Security object of a server for management, or for bootstrap if it has no id. */
