@@ -3,12 +3,13 @@
 # HTTP API and the reconciler) beside Leshan's server library (in memory), one after the other on
 # loopback, with the same load.
 #
-#   tests/bench/leshan/run.sh [COUNT [WINDOW [SOCKETS [ROUNDS [secure]]]]]
+#   tests/bench/leshan/run.sh [COUNT [WINDOW [SOCKETS [ROUNDS [secure | updates]]]]]
 #
 # COUNT Registers in a round (50,000), at most WINDOW of them unanswered (64), from SOCKETS sockets
 # (16), ROUNDS rounds (4). Both servers are started once and see other names in each round, while
 # the other is stopped; the first warms Leshan's virtual machine. Needs a JDK 17 and Maven. With `secure` each device makes a
-# DTLS handshake with a pre-shared key first, from a socket of its own.
+# DTLS handshake with a pre-shared key first, from a socket of its own. With `updates` 256 devices do, and
+# what is counted is COUNT Updates (LwM2M TS 1.1 §6.2.2) that they send then.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../../.. && pwd)
@@ -20,6 +21,15 @@ secure=${5:-}
 key=000102030405060708090a0b0c0d0e0f
 # The load makes as many for each socket.
 count=$((count / sockets * sockets))
+devices=$count
+updates=0
+what=registered
+if [ "$secure" = updates ]; then
+    what=updated
+    devices=256
+    updates=$((count / devices))
+    count=$((updates * devices))
+fi
 
 for tool in cargo mvn java curl; do
     command -v "$tool" > /dev/null || { echo "$tool is missing: apt-get install openjdk-17-jdk-headless maven curl, and rustup" >&2; exit 1; }
@@ -82,7 +92,7 @@ if [ -n "$secure" ]; then
         --server "$(field url)" --store "$folder/store"
 fi
 
-printf '%-10s %-6s %14s %12s %14s\n' server round registered/s 'us CPU each' 'resident MiB'
+printf '%-10s %-6s %14s %12s %14s\n' server round "${what}/s" 'us CPU each' 'resident MiB'
 for round in $(seq "$rounds"); do
     first=$(((round - 1) * count))
     for name in leshan tinsmith; do
@@ -97,7 +107,7 @@ for round in $(seq "$rounds"); do
             # Leshan has an identity for each device.
             identity=load
             if [ $name = leshan ]; then identity='load-*'; fi
-            said=$("$bin/load-secure" "${!at}" "$identity" "$key" "$count" "$window" "$first")
+            said=$("$bin/load-secure" "${!at}" "$identity" "$key" "$devices" "$window" "$first" "$updates")
         fi
         each=$((($(worked "${!name}") - before) / count))
         kill -CONT "${!other}"

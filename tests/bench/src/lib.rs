@@ -15,7 +15,7 @@ use tinsmith_server::{Config, ServerHandle, start};
 use tinsmith_store::{SledStore, Store};
 use tinsmith_transport::{Outgoing, ReceiveBatch, Received, UdpListener};
 
-pub use secure::register_secure;
+pub use secure::SecureDevice;
 
 /// A server on port 0 with a sled store in `folder`.
 ///

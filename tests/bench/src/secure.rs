@@ -1,10 +1,12 @@
-//! Devices that make a DTLS handshake and register.
+//! Devices that make a DTLS handshake, register, and update their registration.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tinsmith_coap::{Code, Message, MessageType};
+use tinsmith_coap::{
+    BuildError, Builder, Code, Message, MessageType, OptionNumber, Token, stateless,
+};
 use tinsmith_dtls::{Client, ContentType, Credentials, Offer, Output, Received, SoftAes, records};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -15,68 +17,152 @@ use crate::register;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it may take in all.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long an answer may take before a Register is sent again.
+/// How long an answer may take before a request is sent again.
 const AGAIN: Duration = Duration::from_secs(2);
+const MTU: usize = 1500;
 
-/// Registers `load-<number>` over DTLS with a pre-shared key, and is gone.
-///
-/// # Errors
-/// The socket failed, the handshake did, the Register was refused, or it took too long.
-pub async fn register_secure(
-    server: SocketAddr,
-    number: u32,
-    identity: &str,
-    key: &[u8],
-) -> io::Result<()> {
-    let socket = UdpSocket::bind("127.0.0.1:0").await?;
-    socket.connect(server).await?;
-    let mut client = Client::new();
-    let mut random = [0; 32];
-    random[..4].copy_from_slice(&number.to_be_bytes());
-    client.connect(0, Offer::DEFAULT, random);
-    let aes = &mut SoftAes::new();
-    let credentials = Credentials {
-        identity: identity.as_bytes(),
-        key,
-    };
-    let start = Instant::now();
-    let mut sent: Option<Instant> = None;
-    let mut buffer = [0; 1500];
-    while start.elapsed() < PATIENCE {
-        let now = start.elapsed().as_millis() as u64;
-        while let Some(output) = client.poll(now, aes, &mut buffer) {
-            match output {
-                Output::Transmit(len) => drop(socket.send(&buffer[..len]).await?),
-                Output::Failed(error) => return Err(io::Error::other(error.to_string())),
-            }
-        }
-        if let Some(association) = client.association_mut()
-            && sent.is_none_or(|at| at.elapsed() > AGAIN)
-        {
-            association.use_all_numbers();
-            let len = register(&mut buffer, number as u16, number);
-            let kind = ContentType::ApplicationData;
-            let sealed = association.seal(aes, kind, &mut buffer, len);
-            let sealed = sealed.map_err(|error| io::Error::other(format!("{error:?}")))?;
-            socket.send(&buffer[..sealed]).await?;
-            sent = Some(Instant::now());
-        }
-        let Ok(received) = timeout(LOOK, socket.recv(&mut buffer)).await else {
-            continue;
+/// A device with an association.
+pub struct SecureDevice {
+    socket: UdpSocket,
+    client: Client,
+    aes: SoftAes,
+    start: Instant,
+    id: u16,
+    /// Its registration.
+    location: Vec<Vec<u8>>,
+}
+
+impl SecureDevice {
+    /// Registers `load-<number>` over DTLS with a pre-shared key.
+    ///
+    /// # Errors
+    /// The socket failed, the handshake did, the Register was refused, or it took too long.
+    pub async fn register(
+        server: SocketAddr,
+        number: u32,
+        identity: &str,
+        key: &[u8],
+    ) -> io::Result<Self> {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.connect(server).await?;
+        let mut client = Client::new();
+        let mut random = [0; 32];
+        random[..4].copy_from_slice(&number.to_be_bytes());
+        client.connect(0, Offer::DEFAULT, random);
+        let mut device = Self {
+            socket,
+            client,
+            aes: SoftAes::new(),
+            start: Instant::now(),
+            id: number as u16,
+            location: Vec::new(),
         };
-        let own = client.own_cid_len();
-        for record in records(&mut buffer[..received?], own) {
-            if let Received::Data(data) = client.handle(now, record, &credentials, aes)
-                && let Ok(message) = Message::parse(data)
-                && message.message_type() == MessageType::Acknowledgement
-                && message.code() != Code::EMPTY
-            {
-                return match message.code() {
-                    Code::CREATED => Ok(()),
-                    code => Err(io::Error::other(format!("the Register got {code}"))),
+        let credentials = Credentials {
+            identity: identity.as_bytes(),
+            key,
+        };
+        let mut request = [0; MTU];
+        let len = register(&mut request, device.id, number);
+        device
+            .ask(&request[..len], Code::CREATED, &credentials)
+            .await?;
+        Ok(device)
+    }
+
+    /// Says that it is alive (LwM2M TS 1.1 §6.2.2).
+    ///
+    /// # Errors
+    /// The socket failed, the Update was refused, or it took too long.
+    pub async fn update(&mut self) -> io::Result<()> {
+        let mut request = [0; 128];
+        self.id = self.id.wrapping_add(1);
+        let build = |buf: &mut [u8]| -> Result<usize, BuildError> {
+            let token = Token::new(&self.id.to_be_bytes()).unwrap_or(Token::EMPTY);
+            let mut b = Builder::new(buf, MessageType::Confirmable, Code::POST, self.id, token)?;
+            for segment in &self.location {
+                b.option(OptionNumber::URI_PATH, segment)?;
+            }
+            Ok(b.len())
+        };
+        let len = build(&mut request).map_err(|error| io::Error::other(format!("{error:?}")))?;
+        let none = Credentials {
+            identity: &[],
+            key: &[],
+        };
+        self.ask(&request[..len], Code::CHANGED, &none).await
+    }
+
+    /// Sends a request until it is answered. What the server asks meanwhile is answered with 4.04.
+    async fn ask(
+        &mut self,
+        request: &[u8],
+        expected: Code,
+        credentials: &Credentials<'_>,
+    ) -> io::Result<()> {
+        let begun = Instant::now();
+        let mut sent: Option<Instant> = None;
+        let mut buffer = [0; MTU];
+        while begun.elapsed() < PATIENCE {
+            let now = self.start.elapsed().as_millis() as u64;
+            while let Some(output) = self.client.poll(now, &mut self.aes, &mut buffer) {
+                match output {
+                    Output::Transmit(len) => drop(self.socket.send(&buffer[..len]).await?),
+                    Output::Failed(error) => return Err(io::Error::other(error.to_string())),
+                }
+            }
+            if sent.is_none_or(|at| at.elapsed() > AGAIN) && self.seal_and_send(request).await? {
+                sent = Some(Instant::now());
+            }
+            let Ok(received) = timeout(LOOK, self.socket.recv(&mut buffer)).await else {
+                continue;
+            };
+            let own = self.client.own_cid_len();
+            let mut reply = None;
+            for record in records(&mut buffer[..received?], own) {
+                let received = self.client.handle(now, record, credentials, &mut self.aes);
+                let Received::Data(data) = received else {
+                    continue;
                 };
+                let Ok(message) = Message::parse(data) else {
+                    continue;
+                };
+                if message.code().is_request() {
+                    let mut out = [0; 64];
+                    let none = |_: &mut Builder<'_>| Ok(());
+                    let made = stateless::reply(&message, 0, Code::NOT_FOUND, &mut out, none);
+                    reply = made.ok().map(|len| out[..len].to_vec());
+                } else if message.message_type() == MessageType::Acknowledgement
+                    && message.code() != Code::EMPTY
+                {
+                    if message.code() != expected {
+                        let code = message.code();
+                        return Err(io::Error::other(format!("{code} for {expected}")));
+                    }
+                    if expected == Code::CREATED {
+                        self.location = message.location_path().map(<[u8]>::to_vec).collect();
+                    }
+                    return Ok(());
+                }
+            }
+            if let Some(reply) = reply {
+                self.seal_and_send(&reply).await?;
             }
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
-    Err(io::ErrorKind::TimedOut.into())
+
+    /// False while there is no association.
+    async fn seal_and_send(&mut self, message: &[u8]) -> io::Result<bool> {
+        let Some(association) = self.client.association_mut() else {
+            return Ok(false);
+        };
+        association.use_all_numbers();
+        let mut buffer = [0; MTU];
+        buffer[..message.len()].copy_from_slice(message);
+        let kind = ContentType::ApplicationData;
+        let sealed = association.seal(&mut self.aes, kind, &mut buffer, message.len());
+        let len = sealed.map_err(|error| io::Error::other(format!("{error:?}")))?;
+        self.socket.send(&buffer[..len]).await?;
+        Ok(true)
+    }
 }
