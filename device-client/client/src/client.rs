@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use tinsmith_coap::{self as coap, Received, Sent};
+use tinsmith_coap::{self as coap, Dropped, Received, Sent};
 
 use crate::bootstrap::Bootstrap;
 use crate::device::{Device, Op};
@@ -116,6 +116,7 @@ impl Client<'_> {
             }
             Received::Reset(Sent::Notification(token)) => session.cancel_observation(token),
             Received::Reset(Sent::Other(id)) => session.cancel_by_message_id(id),
+            Received::Nothing(Dropped::Duplicate) => link.heard_again(now),
             Received::Reset(_)
             | Received::Acknowledged(_)
             | Received::Alive

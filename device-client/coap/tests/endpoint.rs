@@ -115,6 +115,39 @@ fn retransmits_with_back_off_and_gives_up() {
 }
 
 #[test]
+fn a_peer_that_asks_is_there_and_gets_what_waits() {
+    let mut peer = peer();
+    let datagram = start(&mut peer, 0, get(1, CON)).unwrap();
+    let ask = |peer: &mut Peer, now: u64, id: u16| {
+        let asks = con(Code::POST, id, 9);
+        let received = peer.handle(at(now), &asks);
+        respond(peer, now, received, b"");
+    };
+    // Too soon after it was sent.
+    ask(&mut peer, 1_999, 1);
+    assert_eq!(poll(&mut peer, 1_999), None);
+    for due in [2_000, 6_000] {
+        assert_eq!(poll(&mut peer, due).unwrap(), datagram);
+    }
+    // The next would be at 14,000.
+    ask(&mut peer, 9_000, 2);
+    assert_eq!(poll(&mut peer, 9_000).unwrap(), datagram);
+    // A duplicate is no news; the back-off has begun anew.
+    let again = con(Code::POST, 2, 9);
+    let received = peer.handle(at(10_999), &again);
+    assert!(matches!(received, Received::Nothing(Dropped::Duplicate)));
+    assert_ne!(poll(&mut peer, 10_999), Some(datagram.clone()));
+    assert_eq!(poll(&mut peer, 10_999), None);
+    assert_eq!(poll(&mut peer, 11_000).unwrap(), datagram);
+    // That was the last; one more for who asks again, and then the end.
+    assert_eq!(peer.next_deadline(), Some(at(15_000)));
+    ask(&mut peer, 14_000, 3);
+    assert_eq!(poll(&mut peer, 14_000).unwrap(), datagram);
+    assert_eq!(poll(&mut peer, 15_999), None);
+    assert_eq!(timed_out(&mut peer, 16_000), Sent::Request(token(1)));
+}
+
+#[test]
 fn first_timeout_is_jittered() {
     for seed in 0..100 {
         let mut peer = Peer::new(Parameters::RFC7252, Numbering::ALL, seed);

@@ -41,20 +41,20 @@ fn story(seed: u64, lost: u8) -> u64 {
     world.now - start
 }
 
-/// Of 100 stories 99 have ended within so long (ms).
+/// Of 1,000 stories 995 have ended within so long (ms).
 fn check(times: &Mutex<Vec<u64>>, within: u64) {
     let mut times = times.lock().expect("no story panics with it").clone();
     times.sort_unstable();
     // One that is told alone has no others to be compared with.
-    let Some(place) = (times.len() * 99).div_ceil(100).checked_sub(1) else {
+    let Some(place) = (times.len() * 995).div_ceil(1000).checked_sub(1) else {
         return;
     };
     let (all, middle, last) = (times.len(), times[times.len() / 2], times.last());
     println!(
-        "{all} stories: half within {middle} ms, 99 % within {} ms, all within {last:?} ms",
+        "{all} stories: half within {middle} ms, 99.5 % within {} ms, all within {last:?} ms",
         times[place]
     );
-    assert!(times[place] <= within, "99 % within {} ms", times[place]);
+    assert!(times[place] <= within, "99.5 % within {} ms", times[place]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use lwm2m_objects::format::ContentFormat;
 use lwm2m_objects::model::{ObjectModel, Operations, ResourceModel, Version};
 use lwm2m_objects::{OwnedValue, Path, ValueType};
-use tinsmith_coap::{Block, Code, OptionNumber, Szx};
+use tinsmith_coap::{Block, Code, OptionNumber, Szx, Token};
 
 use super::world::{BOOTSTRAP, Request, SERVER, World};
 use crate::testing::{Board, package};
@@ -298,4 +298,40 @@ fn a_server_that_is_quiet_in_an_update_gets_a_sign_of_life() {
     w.execute("/27303/0/10", "").unwrap();
     let committed = w.now.mono;
     assert!(is_update(&mut w) - committed > 150_000, "as always");
+}
+
+/// Reads the manufacturer; whether the answer was lost, and the request sent again.
+fn read(w: &mut World, again: bool) {
+    let [high, low] = w.id().to_be_bytes();
+    let get = [
+        0x42, 0x01, high, low, high, low, 0xb1, b'3', 0x01, b'0', 0x01, b'0',
+    ];
+    w.deliver(SERVER, &get).unwrap();
+    if again {
+        w.drain().unwrap();
+        w.deliver(SERVER, &get).unwrap();
+    }
+    let token = Token::new(&[high, low]).unwrap();
+    assert_eq!(w.await_answer(SERVER, token).unwrap().code, Code::CONTENT);
+}
+
+#[test]
+fn a_server_that_did_not_hear_the_last_answer_gets_signs_of_life() {
+    let mut w = World::registered(Board::small());
+    let update_after = |w: &mut World| {
+        let start = w.now.mono;
+        let update = w.request().unwrap();
+        assert_eq!(update.path, "rd/abc");
+        w.reply(&update, Code::CHANGED, "").unwrap();
+        w.now.mono - start
+    };
+    read(&mut w, false);
+    assert!(update_after(&mut w) > 120_000, "it heard");
+    read(&mut w, true);
+    assert!((30_000..32_000).contains(&update_after(&mut w)));
+    assert!((60_000..62_000).contains(&update_after(&mut w)));
+    assert!(update_after(&mut w) > 120_000, "that is enough");
+    read(&mut w, true);
+    read(&mut w, false);
+    assert!(update_after(&mut w) > 120_000, "it goes on");
 }

@@ -145,7 +145,7 @@ pub(crate) struct Link {
     tells_binding: bool,
     /// The server wants to be left alone for so many seconds.
     disabled_s: Option<u32>,
-    /// While an update is under way.
+    /// While an update is under way, and after a request that was repeated.
     quiet: Option<Quiet>,
 }
 
@@ -156,16 +156,39 @@ struct Quiet {
     /// Monotonic milliseconds.
     at: u64,
     wait_ms: u32,
+    /// Its last message was a repetition, so it did not hear the answer, and may not have heard it
+    /// since.
+    repeated: bool,
 }
 
 impl Quiet {
     /// From the first silence to the first Update; the next ones are twice as far apart each.
     const FIRST_MS: u32 = 30_000;
     const LONGEST_MS: u32 = 3_600_000;
+    /// After a repetition one more Update is enough: CoAP's repetitions take 93 s at most (RFC 7252
+    /// §4.8.2).
+    const AFTER_REPETITION_MS: u32 = 2 * Self::FIRST_MS;
 
-    fn after(now: Now, wait_ms: u32) -> Self {
-        let at = now.mono + u64::from(wait_ms);
-        Self { at, wait_ms }
+    fn first(now: Now, repeated: bool) -> Self {
+        Self {
+            at: now.mono + u64::from(Self::FIRST_MS),
+            wait_ms: Self::FIRST_MS,
+            repeated,
+        }
+    }
+
+    /// After an Update at this time.
+    fn next(self, now: Now) -> Option<Self> {
+        let wait_ms = 2 * self.wait_ms;
+        if self.repeated && wait_ms > Self::AFTER_REPETITION_MS {
+            return None;
+        }
+        let wait_ms = wait_ms.min(Self::LONGEST_MS);
+        Some(Self {
+            at: now.mono + u64::from(wait_ms),
+            wait_ms,
+            ..self
+        })
     }
 }
 
@@ -260,7 +283,14 @@ impl Link {
 
     /// The server asked something.
     pub(crate) fn heard(&mut self, now: Now, update_is_under_way: bool) {
-        self.quiet = update_is_under_way.then(|| Quiet::after(now, Quiet::FIRST_MS));
+        self.quiet = update_is_under_way.then(|| Quiet::first(now, false));
+    }
+
+    /// The server asked something again that was answered.
+    pub(crate) fn heard_again(&mut self, now: Now) {
+        if self.quiet.is_none_or(|quiet| quiet.repeated) {
+            self.quiet = Some(Quiet::first(now, true));
+        }
     }
 
     /// Answers a request; the length of the datagram in `out`.

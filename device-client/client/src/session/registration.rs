@@ -9,7 +9,7 @@ use tinsmith_coap::{
 };
 
 use super::list::{self, List, Said};
-use super::{Link, Location, Next, Quiet, Registration, Session, add_query, add_text};
+use super::{Link, Location, Next, Registration, Session, add_query, add_text};
 use crate::device::Device;
 use crate::event::Event;
 use crate::handler::Origin;
@@ -26,7 +26,8 @@ const LONGEST_WAIT_S: u32 = 86_400;
 impl Link {
     /// Whether the server has been quiet for too long. An update that has ended needs it no more.
     fn is_quiet(&mut self, now: Now, update_is_under_way: bool) -> bool {
-        self.quiet.take_if(|_| !update_is_under_way);
+        self.quiet
+            .take_if(|quiet| !update_is_under_way && !quiet.repeated);
         self.quiet.is_some_and(|quiet| quiet.at <= now.mono)
     }
 }
@@ -190,9 +191,7 @@ impl Session<'_> {
         })?;
         link.told_instances = device.log.instances;
         link.tells_binding = false;
-        if let Some(Quiet { wait_ms, .. }) = link.quiet {
-            link.quiet = Some(Quiet::after(now, (2 * wait_ms).min(Quiet::LONGEST_MS)));
-        }
+        link.quiet = link.quiet.and_then(|quiet| quiet.next(now));
         if let Some(list) = &mut link.list {
             list.due = None;
         }

@@ -92,6 +92,7 @@ impl<T: Buffer, R: Buffer, const EXCHANGES: usize, const DEDUP: usize>
         let confirmable = message.message_type() == MessageType::Confirmable;
         match self.exchanges.classify(message.code(), token) {
             Meaning::Request => {
+                self.messages.peer_is_there(now);
                 let state = State::Pending {
                     acknowledged: false,
                 };

@@ -118,6 +118,15 @@ impl<T: Buffer, R: Buffer, const DEDUP: usize> Reliability<T, R, DEDUP> {
             .is_some_and(|request| request.id == id)
     }
 
+    /// The peer asks something, so it is there, and what was lost on the way to it need not wait
+    /// as if it were not. Never faster than a first retransmission (RFC 7252 §4.2), and once for
+    /// each of its requests.
+    pub(crate) fn peer_is_there(&mut self, now: Instant) {
+        let pause_ms = self.parameters.ack_timeout_ms;
+        self.request.hurry(now, pause_ms);
+        self.message.hurry(now, pause_ms);
+    }
+
     /// Sends an empty message at the next [`Reliability::poll`].
     pub(crate) fn empty(&mut self, kind: MessageType, id: MessageId) {
         self.control = Some(Control::Empty(kind, id));

@@ -118,6 +118,25 @@ impl<T: Buffer> Outgoing<T> {
         Due::Retransmit
     }
 
+    /// The peer is there: what waits to be sent again is due now, unless it was sent less than
+    /// `pause_ms` ago, and the waits begin anew with that.
+    pub(super) fn hurry(&mut self, now: Instant, pause_ms: u32) {
+        let Some(flight) = &mut self.flight else {
+            return;
+        };
+        let sent = flight
+            .at
+            .as_millis()
+            .saturating_sub(u64::from(flight.timeout_ms));
+        if now.as_millis().saturating_sub(sent) < u64::from(pause_ms) {
+            return;
+        }
+        flight.left = flight.left.max(1);
+        flight.is_first = false;
+        flight.timeout_ms = pause_ms / 2;
+        flight.at = now;
+    }
+
     pub(super) fn datagram(&self) -> &[u8] {
         self.datagram.as_slice()
     }
