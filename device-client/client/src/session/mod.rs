@@ -153,6 +153,7 @@ pub(crate) struct Link {
 /// lost its requests, and wait for a sign of life.
 #[derive(Clone, Copy, Debug)]
 struct Quiet {
+    _live: Live,
     /// Monotonic milliseconds.
     at: u64,
     wait_ms: u32,
@@ -171,6 +172,7 @@ impl Quiet {
 
     fn first(now: Now, repeated: bool) -> Self {
         Self {
+            _live: Live::Live,
             at: now.mono + u64::from(Self::FIRST_MS),
             wait_ms: Self::FIRST_MS,
             repeated,
