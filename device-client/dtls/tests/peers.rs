@@ -4,7 +4,7 @@
 //! as `test.sh` sets it, it fails instead.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -37,12 +37,17 @@ fn have(program: &str) -> bool {
     found
 }
 
-/// Two ports in a row that nobody has.
+/// Two ports in a row that nobody has, of UDP and of TCP: some servers want both.
 fn free_port() -> u16 {
     loop {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         let port = socket.local_addr().expect("it is bound").port();
-        if port < u16::MAX && UdpSocket::bind(("127.0.0.1", port + 1)).is_ok() {
+        let Some(next) = port.checked_add(1) else {
+            continue;
+        };
+        let is_free = UdpSocket::bind(("127.0.0.1", next)).is_ok();
+        let tcp = [port, next].map(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+        if is_free && tcp == [true; 2] {
             return port;
         }
     }
