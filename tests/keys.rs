@@ -176,3 +176,52 @@ fn what_is_wrong_is_told() {
     );
     assert_eq!(ids(Path::new(&store)), list, "nothing has changed");
 }
+
+#[test]
+fn an_image_in_a_package_is_signed_and_every_change_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let store = path("store");
+    let image: Vec<u8> = (0..5_000u32).map(|i| (i * 7) as u8).collect();
+    std::fs::write(path("image"), &image).expect("a file");
+    let (file, package) = (path("image"), path("package"));
+    let mut make = vec!["package", "firmware", &file, "--target", "nrf52840"];
+    make.extend(["--image-version", "2.1.0", "--store", &store, "--output"]);
+    make.extend([&package, "--sequence", "7"]);
+    let made = run(&make);
+    assert!(made.status.success(), "{made:?}");
+    let anchor = key(Path::new(&store), &["export-public"]);
+    let show = ["package", "show", &package, "--json", "--trust-anchor"];
+    let show = |anchor: &str| run(&[&show[..], &[anchor]].concat());
+    let shown = show(&anchor);
+    let told: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!(told["payload"], "firmware");
+    assert_eq!(
+        (&told["version"], &told["sequence"]),
+        (&json!("2.1.0"), &json!(7))
+    );
+    assert_eq!(
+        (&told["bytes"], &told["verified"]),
+        (&json!(5_000), &json!(true))
+    );
+    assert_eq!(told["key"], ids(Path::new(&store))[0]);
+
+    let other = key(&folder.path().join("other"), &["new"]);
+    assert!(!other.is_empty());
+    let stranger = key(&folder.path().join("other"), &["export-public"]);
+    let refused = show(&stranger);
+    assert!(!refused.status.success());
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(error.contains("does not vouch"), "{error}");
+    let bytes = std::fs::read(&package).expect("it is there");
+    for at in (0..bytes.len()).step_by(37) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        std::fs::write(&package, changed).expect("a file");
+        assert!(!show(&anchor).status.success(), "a bit of byte {at}");
+    }
+    for cut in [0, 100, bytes.len() - 1] {
+        std::fs::write(&package, &bytes[..cut]).expect("a file");
+        assert!(!show(&anchor).status.success(), "cut at {cut}");
+    }
+}

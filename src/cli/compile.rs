@@ -181,7 +181,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn capability(target: &str) -> Result<Capability> {
+pub(super) fn capability(target: &str) -> Result<Capability> {
     let text = tinsmith_targets::text(target)?;
     tinsmith_targets::parse(&text).with_context(|| format!("{target} is not a target file"))
 }

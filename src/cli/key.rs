@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use tinsmith_board_host::read_anchor;
-use tinsmith_keys::{Algorithm, Entry, Keyring, Master, Origin};
+use tinsmith_keys::{Algorithm, Entry, Keyring, Master, Origin, TrustAnchor};
 use tinsmith_store::private;
 
 use crate::date::date;
@@ -105,6 +105,11 @@ pub(super) enum Kind {
     Es256,
 }
 
+/// A public key of an argument.
+pub(super) fn anchor(text: &str) -> Result<TrustAnchor, &'static str> {
+    read_anchor(text).ok_or("it is no public key, as `tinsmith key export-public` prints it")
+}
+
 impl From<Kind> for Algorithm {
     fn from(kind: Kind) -> Self {
         match kind {
@@ -139,7 +144,7 @@ pub(super) fn open(store: &Path, sealing: &Sealing) -> Result<Keyring> {
 }
 
 impl Place {
-    fn open(&self) -> Result<Keyring> {
+    pub(super) fn open(&self) -> Result<Keyring> {
         open(&self.store, &self.sealing)
     }
 }

@@ -18,6 +18,7 @@ mod login;
 mod model;
 mod onnx_file;
 mod out;
+mod package;
 mod serve;
 mod store;
 mod table;
@@ -85,6 +86,8 @@ enum Command {
     #[command(subcommand)]
     Key(key::Key),
     #[command(subcommand)]
+    Package(package::Package),
+    #[command(subcommand)]
     Store(store::Keep),
     #[command(subcommand)]
     Token(token::Token),
@@ -143,6 +146,7 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             command.run(compiler)
         }
         Command::Key(command) => command.run(),
+        Command::Package(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Credential(command) => command.run(),

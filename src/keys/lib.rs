@@ -11,6 +11,6 @@ mod seal;
 
 pub use command::CommandError;
 pub use key::Secret;
-pub use ring::{Entry, KeyError, Keyring, Origin};
+pub use ring::{Entry, KeyError, Keyring, Origin, verify};
 pub use seal::{Master, SealError};
 pub use tinsmith_package::{Algorithm, KeyId, TrustAnchor};

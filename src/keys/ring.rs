@@ -9,7 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lwm2m_objects::hex;
 use serde::{Deserialize, Serialize};
 use tinsmith_order::Sign;
-use tinsmith_package::{Algorithm, KeyId, MAX_ANCHORS, Manifest, Scheme, Signature, TrustAnchor};
+use tinsmith_package::{
+    Algorithm, Anchors, Authentication, KeyId, MAX_ANCHORS, Manifest, Scheme, Signature,
+    TrustAnchor, Untrusted,
+};
 use tinsmith_store::private;
 
 use crate::command::{self, CommandError};
@@ -276,6 +279,16 @@ fn verified(
         true => Ok(signature),
         false => Err(KeyError::Wrong(hex::encode(anchor.id()))),
     }
+}
+
+/// Whether a key has signed a package, as a device that trusts it finds out.
+///
+/// # Errors
+/// It has not.
+pub fn verify(package: &Authentication<'_>, anchor: &TrustAnchor) -> Result<(), Untrusted> {
+    let mut anchors = Anchors::EMPTY;
+    anchors.add(*anchor);
+    package.verify(&anchors, &SCHEMES).map(|_| ())
 }
 
 impl Sign for Keyring {

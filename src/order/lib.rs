@@ -5,12 +5,14 @@
 
 mod anchors;
 mod artefact;
+mod firmware;
 mod job;
 mod package;
 mod sequence;
 
 pub use anchors::{Anchors, AnchorsJob};
 pub use artefact::{Artefact, Unbuilt};
+pub use firmware::FirmwareJob;
 pub use job::{BuildRequest, Job, JobDone, JobId, JobResult, StartJob};
 pub use package::{Package, PackageJob, Sign};
 pub use sequence::next_sequence;

@@ -191,6 +191,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-inference",
             "tinsmith-keys",
             "tinsmith-lwm2m",
+            "tinsmith-order",
+            "tinsmith-package",
             "tinsmith-samples",
             "tinsmith-security",
             "tinsmith-server",
