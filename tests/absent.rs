@@ -31,6 +31,18 @@ fn what_is_asked_of_an_absent_device_waits_for_it() {
     let (status, answer) = server.ask("GET", read, &Value::Null).expect("an answer");
     assert!(began.elapsed() < Duration::from_secs(20));
     assert!(matches!(status, 404 | 504), "{answer:#}");
+    let began = Instant::now();
+    let infer = |how: &str| {
+        let path = format!("devices/dev/infer?{how}");
+        let body = json!({ "input": [0.0] });
+        server.ask("POST", &path, &body).expect("an answer")
+    };
+    let (status, answer) = infer("timeout=1");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(matches!(status, 404 | 504), "{answer:#}");
+    for wrong in ["timeout=0", "timeout=601", "later=60"] {
+        assert_eq!(infer(wrong).0, 400, "{wrong}");
+    }
     for wrong in ["timeout=0", "timeout=601", "later=x", "soon=1"] {
         let path = format!("devices/dev/resources/3/0/1?{wrong}");
         let (status, answer) = server.ask("GET", &path, &Value::Null).expect("an answer");

@@ -12,8 +12,6 @@ use tinsmith_digest::Digest;
 use tinsmith_lwm2m::{Body, Operation, Outcome, PathValue};
 use tinsmith_server::ServerHandle;
 
-/// How long each exchange with the device may take (ms).
-const WAIT: u64 = 30_000;
 /// How often a sample is run again because the device's model changed meanwhile.
 const TRIES: usize = 3;
 /// Inputs up to this size fit one block.
@@ -102,19 +100,36 @@ struct Used {
 
 /// A device whose descriptors were read.
 pub struct Session {
-    server: ServerHandle,
-    endpoint: String,
+    device: Asked,
     used: Used,
 }
 
+/// The device.
+struct Asked {
+    server: ServerHandle,
+    endpoint: String,
+    /// How long it may take to be asked and to answer (ms).
+    wait_ms: u64,
+}
+
 impl Session {
-    /// Reads what the model that is in use takes and gives.
-    pub async fn open(server: &ServerHandle, endpoint: &str) -> Result<Self, InferenceError> {
-        Ok(Self {
+    /// Reads what the model that is in use takes and gives. Each time that the device is asked may
+    /// take `wait_ms`.
+    ///
+    /// # Errors
+    /// It did not answer, runs no model, or describes it wrongly.
+    pub async fn open(
+        server: &ServerHandle,
+        endpoint: &str,
+        wait_ms: u64,
+    ) -> Result<Self, InferenceError> {
+        let device = Asked {
             server: server.clone(),
             endpoint: endpoint.to_owned(),
-            used: used(server, endpoint).await?,
-        })
+            wait_ms,
+        };
+        let used = device.used().await?;
+        Ok(Self { device, used })
     }
 
     /// What goes in.
@@ -140,7 +155,7 @@ impl Session {
                     }
                     return Ok(answer);
                 }
-                None => self.used = used(&self.server, &self.endpoint).await?,
+                None => self.used = self.device.used().await?,
             }
         }
         Err(InferenceError::Changed)
@@ -183,10 +198,10 @@ impl Session {
                 Operation::read(slot(used.instance, ml_model::MODULE_DIGEST)),
             ),
         ];
-        let outcomes = match ask(&self.server, &self.endpoint, steps).await {
+        let outcomes = match self.device.ask(steps).await {
             Err(refused @ InferenceError::Device { .. }) => {
                 // It may be that a model in use since then refused this one's input.
-                return match self::used(&self.server, &self.endpoint).await {
+                return match self.device.used().await {
                     Ok(now) if now != *used => Ok(None),
                     _ => Err(refused),
                 };
@@ -227,61 +242,66 @@ const fn slot(instance: u16, resource: u16) -> Path {
     Path::resource(ids::ML_MODEL, instance, resource)
 }
 
-async fn used(server: &ServerHandle, endpoint: &str) -> Result<Used, InferenceError> {
-    let read = |resource| ("Read", Operation::read(resource));
-    let link = ask(server, endpoint, [read(at(id::MODEL))]).await?;
-    let link = link.iter().flatten().find_map(|v| v.value.as_objlnk());
-    let model = link
-        .filter(|link| link.object == ids::ML_MODEL)
-        .ok_or(InferenceError::NoModel)?;
-    let of = [ml_model::MODULE_DIGEST, ml_model::INPUTS, ml_model::OUTPUTS];
-    let steps = of.map(|resource| read(slot(model.instance, resource)));
-    let answers = ask(server, endpoint, steps).await?;
-    let bytes = |resource| {
-        let path = slot(model.instance, resource);
-        let found = answers.iter().flatten().find(|found| found.path == path);
-        let bytes = found.and_then(|found| found.value.as_bytes());
-        bytes
-            .filter(|b| !b.is_empty())
-            .ok_or(InferenceError::NoModel)
-    };
-    let descriptor = |what, resource| {
-        let mut all = read_descriptors(bytes(resource)?)?;
-        if all.len() != 1 {
-            let count = all.len();
-            return Err(InferenceError::Tensors { what, count });
-        }
-        Ok(all.remove(0))
-    };
-    Ok(Used {
-        instance: model.instance,
-        digest: bytes(ml_model::MODULE_DIGEST)?.to_vec(),
-        input: descriptor("inputs", ml_model::INPUTS)?,
-        output: descriptor("outputs", ml_model::OUTPUTS)?,
-    })
-}
-
-/// Asks for all of `steps` as one unit. The values that were read, step by step; an error names
-/// the step that failed.
-async fn ask<const N: usize>(
-    server: &ServerHandle,
-    endpoint: &str,
-    steps: [(&'static str, Operation); N],
-) -> Result<Vec<Vec<PathValue>>, InferenceError> {
-    let names = steps.each_ref().map(|(name, _)| *name);
-    let unit = Operation::Unit(Vec::from(steps.map(|(_, operation)| operation)));
-    let failed = |request, outcome| Err(InferenceError::Device { request, outcome });
-    let outcomes = match server.request(endpoint, unit, WAIT).await? {
-        Outcome::Unit(outcomes) => outcomes,
-        outcome => return failed("the unit", outcome),
-    };
-    let mut answers = Vec::with_capacity(N);
-    for (request, outcome) in names.into_iter().zip(outcomes) {
-        match outcome {
-            Outcome::Content(values) => answers.push(values),
-            Outcome::Done => answers.push(Vec::new()),
-            outcome => return failed(request, outcome),
-        }
+impl Asked {
+    async fn used(&self) -> Result<Used, InferenceError> {
+        let read = |resource| ("Read", Operation::read(resource));
+        let link = self.ask([read(at(id::MODEL))]).await?;
+        let link = link.iter().flatten().find_map(|v| v.value.as_objlnk());
+        let model = link
+            .filter(|link| link.object == ids::ML_MODEL)
+            .ok_or(InferenceError::NoModel)?;
+        let of = [ml_model::MODULE_DIGEST, ml_model::INPUTS, ml_model::OUTPUTS];
+        let steps = of.map(|resource| read(slot(model.instance, resource)));
+        let answers = self.ask(steps).await?;
+        let bytes = |resource| {
+            let path = slot(model.instance, resource);
+            let found = answers.iter().flatten().find(|found| found.path == path);
+            let bytes = found.and_then(|found| found.value.as_bytes());
+            bytes
+                .filter(|b| !b.is_empty())
+                .ok_or(InferenceError::NoModel)
+        };
+        let descriptor = |what, resource| {
+            let mut all = read_descriptors(bytes(resource)?)?;
+            if all.len() != 1 {
+                let count = all.len();
+                return Err(InferenceError::Tensors { what, count });
+            }
+            Ok(all.remove(0))
+        };
+        Ok(Used {
+            instance: model.instance,
+            digest: bytes(ml_model::MODULE_DIGEST)?.to_vec(),
+            input: descriptor("inputs", ml_model::INPUTS)?,
+            output: descriptor("outputs", ml_model::OUTPUTS)?,
+        })
     }
-    Ok(answers)
+
+    /// Asks for all of `steps` as one unit. The values that were read, step by step; an error names
+    /// the step that failed.
+    async fn ask<const N: usize>(
+        &self,
+        steps: [(&'static str, Operation); N],
+    ) -> Result<Vec<Vec<PathValue>>, InferenceError> {
+        let names = steps.each_ref().map(|(name, _)| *name);
+        let unit = Operation::Unit(Vec::from(steps.map(|(_, operation)| operation)));
+        let failed = |request, outcome| Err(InferenceError::Device { request, outcome });
+        let outcomes = match self
+            .server
+            .request(&self.endpoint, unit, self.wait_ms)
+            .await?
+        {
+            Outcome::Unit(outcomes) => outcomes,
+            outcome => return failed("the unit", outcome),
+        };
+        let mut answers = Vec::with_capacity(N);
+        for (request, outcome) in names.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Content(values) => answers.push(values),
+                Outcome::Done => answers.push(Vec::new()),
+                outcome => return failed(request, outcome),
+            }
+        }
+        Ok(answers)
+    }
 }

@@ -23,6 +23,8 @@ use tinsmith_update::{Ask, Command, Reply, Status, Summary};
 
 /// How long the updates may take in all.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a device may take for a sample (ms).
+const SAMPLE_MS: u64 = 30_000;
 /// Seconds a device waits for the commit.
 const TRIAL: u32 = 60;
 
@@ -181,7 +183,7 @@ impl Demo {
         let test = model.test()?.context("the model has no test set")?;
         let count = self.samples.unwrap_or(usize::MAX).min(test.x.len());
         say.line(device.endpoint, &format!("runs {count} held-out samples"));
-        let mut session = Session::open(&running.server, device.endpoint).await?;
+        let mut session = Session::open(&running.server, device.endpoint, SAMPLE_MS).await?;
         let mut answers: Vec<Answer> = Vec::with_capacity(count);
         for sample in test.x.iter().take(count) {
             answers.push(session.run(sample).await?);

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::info;
 
+use super::resources::wait;
 use crate::{ApiError, App};
 use tinsmith_build::compare;
 use tinsmith_digest::encode_hex;
 use tinsmith_inference::Session;
-use tinsmith_lwm2m::Identity;
+use tinsmith_lwm2m::{Identity, Outcome};
 use tinsmith_server::{Known, MAX_DEVICES, MAX_ENTRIES};
 use tinsmith_update::slot::SlotState;
 use tinsmith_update::{Ask, Command, DeviceRecord, Entry, Reply, Status, Summary};
@@ -241,16 +242,33 @@ pub(crate) struct Infer {
     input: Vec<f32>,
 }
 
+/// How long it may take.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bound {
+    /// Seconds until the request is answered.
+    timeout: Option<u64>,
+}
+
 /// Runs the device's model on a sample: real numbers in the order of the ONNX input.
 pub(crate) async fn infer(
     State(app): State<App>,
     endpoint: Result<Path<String>, PathRejection>,
+    how_long: Result<Query<Bound>, QueryRejection>,
     body: Result<Json<Infer>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Path(endpoint) = endpoint?;
+    let Query(Bound { timeout }) = how_long?;
+    let wait = wait(timeout)?;
     let Json(body) = body?;
-    let mut session = Session::open(&app.server, &endpoint).await?;
-    let answer = session.run(&body.input).await?;
+    let run = async {
+        let millis = wait.as_millis() as u64;
+        let mut session = Session::open(&app.server, &endpoint, millis).await?;
+        session.run(&body.input).await
+    };
+    // The device is asked more than once.
+    let answer = tokio::time::timeout(wait, run).await;
+    let answer = answer.map_err(|_| ApiError::device(Outcome::Expired))??;
     Ok(Json(json!(answer)))
 }
 

@@ -98,6 +98,20 @@ pub(crate) async fn execute(
     ask(&app, &endpoint, operation, how_long).await
 }
 
+/// How long an HTTP request waits for a device that is given so many seconds.
+pub(crate) fn wait(timeout: Option<u64>) -> Result<Duration, ApiError> {
+    bounded("timeout", timeout.unwrap_or(WAIT), LONGEST_WAIT).map(Duration::from_secs)
+}
+
+fn bounded(name: &str, value: u64, longest: u64) -> Result<u64, ApiError> {
+    match value {
+        value if (1..=longest).contains(&value) => Ok(value),
+        _ => Err(ApiError::bad_request(format!(
+            "{name} must be 1 to {longest} seconds"
+        ))),
+    }
+}
+
 async fn ask(
     app: &App,
     endpoint: &str,
@@ -105,15 +119,10 @@ async fn ask(
     how_long: HowLong,
 ) -> Result<Response, ApiError> {
     let Query(Patience { timeout, later }) = how_long?;
-    let bounded = |name: &str, value: u64, longest: u64| match value {
-        value if (1..=longest).contains(&value) => Ok(value),
-        _ => Err(ApiError::bad_request(format!(
-            "{name} must be 1 to {longest} seconds"
-        ))),
-    };
-    let wait = bounded("timeout", timeout.unwrap_or(WAIT), LONGEST_WAIT)?;
+    let wait = wait(timeout)?;
+    let millis = wait.as_millis() as u64;
     let Some(later) = later else {
-        let outcome = app.server.request(endpoint, operation, wait * 1000).await?;
+        let outcome = app.server.request(endpoint, operation, millis).await?;
         return Ok(outcome::answer(endpoint, outcome)?.into_response());
     };
     let later = bounded("later", later, LONGEST_LATER)?;
@@ -121,12 +130,12 @@ async fn ask(
     let known = known.ok_or_else(|| ApiError::unknown_device(endpoint))?;
     // Nobody waits for one that is not there.
     let there = known.presence.is_some_and(|presence| presence.reachable);
-    let wait = if there { wait } else { 0 };
+    let wait = if there { wait } else { Duration::ZERO };
     let id = app
         .server
         .ask_later(endpoint, operation, later * 1000)
         .await?;
-    requests::first_answer(app, id, Duration::from_secs(wait)).await
+    requests::first_answer(app, id, wait).await
 }
 
 fn parse(path: &str) -> Result<Path, ApiError> {
