@@ -49,6 +49,11 @@ pub(super) enum Credential {
             conflicts_with_all = ["key", "identity"]
         )]
         certificate: Option<String>,
+        /// Only if this authority vouches for the certificate: the subject or common name of one of
+        /// `serve --coaps-ca`, hexadecimal digits of the SHA-256 digest of its SubjectPublicKeyInfo,
+        /// or @FILE with its certificate.
+        #[arg(long, value_name = "WHO", requires = "certificate")]
+        authority: Option<String>,
         #[command(flatten)]
         server: Server,
         /// Print JSON.
@@ -109,10 +114,12 @@ impl Credential {
                 key,
                 raw_key,
                 certificate,
+                authority,
                 server,
                 json,
             } => {
                 let raw_key = raw_key.map(|text| named(&text)).transpose()?;
+                let authority = authority.map(|text| named(&text)).transpose()?;
                 let body = json!({
                     "endpoints": endpoints,
                     "identity": identity,
@@ -120,6 +127,7 @@ impl Credential {
                     "key": key,
                     "raw_key": raw_key,
                     "certificate": certificate,
+                    "authority": authority,
                 });
                 let answer = server.post("/api/v1/credentials", &body)?;
                 if json {

@@ -1,6 +1,6 @@
 //! The associations after their handshakes, and the ways to find them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tinsmith_dtls::Association;
 use tinsmith_peer::{Identity, Peer};
 
 use crate::cid;
+use crate::proven::By;
 
 /// How many are looked at for one that may go.
 const SAMPLE: usize = 16;
@@ -22,6 +23,7 @@ pub(crate) struct Entry {
     pub(crate) identity: Arc<Identity>,
     /// Its identity has one association.
     pub(crate) is_of_one: bool,
+    pub(crate) by: By,
     /// When (ms).
     pub(crate) heard: u64,
     /// Numbers are reserved up to here when what was given out is durable.
@@ -86,12 +88,11 @@ impl Associations {
         its.map(|(number, _)| *number).collect()
     }
 
-    /// Identities that are no PSK identities, each once.
-    pub(crate) fn identities(&self) -> Vec<Arc<Identity>> {
-        let all = self.entries.values().map(|entry| &entry.identity);
-        let others = all.filter(|identity| !matches!(***identity, Identity::Psk(_)));
-        let once: BTreeSet<_> = others.collect();
-        once.into_iter().cloned().collect()
+    /// Those without a PSK identity.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        let all = self.entries.iter();
+        let others = all.filter(|(_, entry)| !matches!(*entry.identity, Identity::Psk(_)));
+        others.map(|(number, entry)| (*number, &**entry))
     }
 
     /// A number that none has.

@@ -195,7 +195,8 @@ impl Server {
     }
 
     /// Takes an association that was kept under this number, and what is known to have been received
-    /// since, before anything else is done.
+    /// since, before anything else is done. One whose key was taken away or changed since ends at
+    /// once.
     ///
     /// # Errors
     /// The record can't be read; it belongs to another version, or was changed.
@@ -217,7 +218,11 @@ impl Server {
         if number == 0 || !is_its_own || !free {
             return Err(Unreadable);
         }
+        let is_let_in = self.lets_in(&entry.identity, &entry.by).is_some();
         self.associations.insert(number, entry);
+        if !is_let_in {
+            self.deny(number);
+        }
         Ok(())
     }
 }

@@ -136,7 +136,14 @@ const ROUTES: &[Route] = &[
     route!(get "/api/v1/credentials", ADMIN, credentials::list),
     route!(post "/api/v1/credentials", ADMIN, credentials::add).changes(
         "credential.add",
-        &["endpoints", "identity", "purpose", "raw_key", "certificate"],
+        &[
+            "endpoints",
+            "identity",
+            "purpose",
+            "raw_key",
+            "certificate",
+            "authority",
+        ],
     ),
     route!(delete "/api/v1/credentials/{identity}", ADMIN, credentials::remove)
         .changes("credential.remove", &[]),

@@ -14,5 +14,5 @@ mod table;
 pub use entry::{Entry, EntryError, KEY, MAX_ENDPOINTS, MAX_IDENTITY, Origin, Purpose};
 pub use keys::{KeyError, Keys, Listed, MAX_KEYS, Recheck, Revoke};
 pub use rule::{Proof, Rule};
-pub use tinsmith_dtls_server::{Own, OwnError};
+pub use tinsmith_dtls_server::{Authority, Own, OwnError, authority_digest};
 pub use tinsmith_seal::{Key, Seal};
