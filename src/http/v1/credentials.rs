@@ -148,7 +148,7 @@ pub(crate) async fn remove(
     Ok(Json(json!({ "removed": identity })))
 }
 
-fn keys(app: &App) -> Result<&Arc<Keys>, ApiError> {
+pub(crate) fn keys(app: &App) -> Result<&Arc<Keys>, ApiError> {
     let keys = app.server.keys();
     keys.ok_or_else(|| ApiError::conflict("this server has no DTLS".to_owned()))
 }
