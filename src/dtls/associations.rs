@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use crate::proven::By;
 
 /// How many are looked at for one that may go.
 const SAMPLE: usize = 16;
+/// How much data of one waits until there are numbers for it.
+const WAITING: usize = 8;
 const COUNTERS: u32 = 1 << 24;
 
 /// One of them.
@@ -27,9 +30,7 @@ pub(crate) struct Entry {
     /// When (ms).
     pub(crate) heard: u64,
     /// Numbers are reserved up to here when what was given out is durable.
-    pub(crate) asked: Option<u64>,
-    /// Data for which there was no number.
-    pub(crate) waiting: Vec<Vec<u8>>,
+    pub(crate) asked: Option<NonZeroU64>,
 }
 
 impl Entry {
@@ -47,6 +48,8 @@ pub(crate) struct Associations {
     /// Those whose records have no Connection ID.
     by_address: HashMap<SocketAddr, u32>,
     of_one: HashMap<Arc<Identity>, u32>,
+    /// Data of a few of them for which there was no number.
+    waiting: HashMap<u32, Vec<Vec<u8>>>,
     counter: u32,
     /// Where the next sample begins.
     cursor: u32,
@@ -117,8 +120,24 @@ impl Associations {
         self.entries.insert(number, Box::new(entry));
     }
 
+    /// Keeps data until there is a number for it; false if there is too much already.
+    pub(crate) fn wait(&mut self, number: u32, data: &[u8]) -> bool {
+        let waiting = self.waiting.entry(number).or_default();
+        let is_room = waiting.len() < WAITING;
+        if is_room {
+            waiting.push(data.to_vec());
+        }
+        is_room
+    }
+
+    /// What waits for a number, and does so no more.
+    pub(crate) fn waited(&mut self, number: u32) -> Vec<Vec<u8>> {
+        self.waiting.remove(&number).unwrap_or_default()
+    }
+
     pub(crate) fn remove(&mut self, number: u32) -> Option<Entry> {
         let entry = self.entries.remove(&number)?;
+        self.waiting.remove(&number);
         if self.by_address.get(&entry.address) == Some(&number) {
             self.by_address.remove(&entry.address);
         }

@@ -153,7 +153,6 @@ pub(crate) fn read(now: u64, record: &[u8]) -> Option<Entry> {
         by,
         heard: now,
         asked: None,
-        waiting: Vec::new(),
     })
 }
 

@@ -239,7 +239,6 @@ impl Server {
             by: proven.by,
             heard: now,
             asked: None,
-            waiting: Vec::new(),
         };
         match self.config.reserve {
             None => entry.association.use_all_numbers(),
