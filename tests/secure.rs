@@ -280,6 +280,28 @@ fn keys_come_from_a_file() {
     assert!(!text.contains(secret) && !audit.contains(secret));
 }
 
+#[test]
+fn a_key_file_that_is_replaced_is_taken() {
+    let public = |server: &Server| server.get("server")["public_key"].to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+    let key = |store: &Path| store.join("dtls-key.pem");
+    let first = Server::start(&one, &[]);
+    let known = public(&first);
+    drop(first);
+    let server = Server::start(&other, &[]);
+    let before = public(&server);
+    assert_ne!(before, known);
+    // Half of one is not taken.
+    std::fs::write(key(&other), "-----BEGIN PRIVATE KEY-----").expect("written");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(public(&server), before);
+    std::fs::copy(key(&one), key(&other)).expect("copied");
+    wait("the new key is taken", 20, || {
+        (public(&server) == known).then_some(())
+    });
+}
+
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

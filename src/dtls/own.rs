@@ -198,17 +198,13 @@ impl Own {
     /// The authorities that it believes.
     #[must_use]
     pub fn authorities(&self) -> Vec<Authority> {
-        let all = self
-            .believed
-            .authorities()
-            .iter()
-            .filter_map(|certificate| {
-                Some(Authority {
-                    subject: name_of(certificate.subject_name()),
-                    common_name: common_name(certificate),
-                    digest: key_digest(certificate)?,
-                })
-            });
+        let all = self.believed.trusted().iter().filter_map(|certificate| {
+            Some(Authority {
+                subject: name_of(certificate.subject_name()),
+                common_name: common_name(certificate),
+                digest: key_digest(certificate)?,
+            })
+        });
         all.collect()
     }
 

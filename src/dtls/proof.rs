@@ -36,7 +36,7 @@ pub(crate) fn set_up(
     credentials: Arc<dyn Credentials>,
 ) -> Result<(), ErrorStack> {
     let mut store = X509StoreBuilder::new()?;
-    for authority in believed.authorities() {
+    for authority in believed.trusted() {
         store.add_cert(authority.clone())?;
     }
     builder.set_cert_store(store.build());
@@ -113,7 +113,7 @@ fn raw_key(key: &[u8], credentials: &dyn Credentials) -> Option<Proven> {
 fn authorities(context: &X509StoreContextRef) -> Option<Vec<[u8; 32]>> {
     let chain = context.chain()?;
     let above = chain.iter().skip(usize::from(chain.len() > 1));
-    above.map(|authority| key_digest(authority)).collect()
+    above.map(key_digest).collect()
 }
 
 /// Common name, then DNS names and URIs of the subject alternative name, in their order.

@@ -19,8 +19,11 @@ const END: &[u8] = b"-----END X509 CRL-----";
 /// revoke what another has signed, whatever they call themselves.
 #[derive(Clone, Default)]
 pub(crate) struct Believed {
+    /// All that are known, as they may have signed lists.
     authorities: Vec<X509>,
-    /// Marks of them.
+    /// Without those that another of them has revoked.
+    trusted: Vec<X509>,
+    /// Marks of these.
     anchors: HashSet<u64>,
     /// Marks of certificates that count no more.
     revoked: HashSet<u64>,
@@ -29,7 +32,7 @@ pub(crate) struct Believed {
 impl fmt::Debug for Believed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Believed")
-            .field("authorities", &self.authorities.len())
+            .field("trusted", &self.trusted.len())
             .field("revoked", &self.revoked.len())
             .finish_non_exhaustive()
     }
@@ -45,17 +48,51 @@ fn issued(issuer: &[u8; 32], serial: &Asn1IntegerRef) -> Result<u64, ErrorStack>
 
 impl Believed {
     pub(crate) fn new(authorities: Vec<X509>) -> Result<Self, OwnError> {
-        let anchors = authorities.iter().map(|one| anchor(one));
-        let anchors = anchors.collect::<Option<_>>();
-        Ok(Self {
-            anchors: anchors.ok_or(OwnError::Authorities)?,
-            revoked: HashSet::new(),
+        let mut believed = Self {
             authorities,
-        })
+            ..Self::default()
+        };
+        believed.trust()?;
+        Ok(believed)
     }
 
-    pub(crate) fn authorities(&self) -> &[X509] {
-        &self.authorities
+    /// Who may be above the certificate of a device, with nobody above itself.
+    pub(crate) fn trusted(&self) -> &[X509] {
+        &self.trusted
+    }
+
+    /// Finds out who is trusted.
+    fn trust(&mut self) -> Result<(), OwnError> {
+        let mut trusted = Vec::new();
+        for authority in &self.authorities {
+            if !self.has_revoked(authority)? {
+                trusted.push(authority.clone());
+            }
+        }
+        let anchors = trusted.iter().map(|one| anchor(one));
+        let anchors = anchors.collect::<Option<_>>();
+        self.anchors = anchors.ok_or(OwnError::Authorities)?;
+        self.trusted = trusted;
+        Ok(())
+    }
+
+    /// Whether the certificate of an authority was revoked by the one that issued it.
+    fn has_revoked(&self, authority: &X509Ref) -> Result<bool, OwnError> {
+        let issuer_name = authority.issuer_name().to_der()?;
+        for issuer in &self.authorities {
+            let is_its = issuer.subject_name().to_der()? == issuer_name;
+            if !is_its || !authority.verify(&*issuer.public_key()?).unwrap_or(false) {
+                continue;
+            }
+            let key = key_digest(issuer).ok_or(OwnError::Authorities)?;
+            if self
+                .revoked
+                .contains(&issued(&key, authority.serial_number())?)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a list that one of the authorities has signed.
@@ -76,7 +113,7 @@ impl Believed {
             }
         }
         match is_signed {
-            true => Ok(()),
+            true => self.trust(),
             false => Err(OwnError::Unsigned(name_of(list.issuer_name()))),
         }
     }

@@ -246,9 +246,9 @@ mod tests {
         assert_eq!(read(&csv, &csv), Ok(line(Some("me"), "management")));
         let short = format!("pump-1 , , {KEY}");
         assert_eq!(read(&short, &short), Ok(line(None, "bootstrap")));
-        let quoted = format!("\"pump-1\",\"a \"\"b\"\", c\",AAECAwQFBgcICQoLDA0ODw==,bootstrap");
+        let quoted = "\"pump-1\",\"a \"\"b\"\", c\",AAECAwQFBgcICQoLDA0ODw==,bootstrap";
         let expected = line(Some("a \"b\", c"), "bootstrap");
-        assert_eq!(read(&quoted, &quoted), Ok(expected));
+        assert_eq!(read(quoted, quoted), Ok(expected));
         let named = format!("{KEY},pump-1,management");
         assert_eq!(
             read("Key,endpoint,use", &named),

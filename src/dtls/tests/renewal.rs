@@ -64,6 +64,35 @@ fn what_is_revoked_does_not_come_in() {
     }
 }
 
+/// It is believed by itself, until the one above it says otherwise.
+#[test]
+fn an_authority_between_that_is_revoked_is_believed_no_more() {
+    let scene = Scene::new();
+    let between = between(&scene);
+    let both = [scene.root.pem(), between.pem()].concat();
+    let device = between.issue(DEVICE);
+    let own = scene.own().with_authorities(&both).expect("two");
+    let chain = [&between];
+    let shown = Shown {
+        between: &chain,
+        ..scene.shown(&device)
+    };
+    let mut world = World::new(config(own.clone()));
+    world.connected(&shown);
+    let own = own.with_revocations(&scene.root.revokes(&[&between], false));
+    let own = own.expect("a list");
+    assert_eq!(own.authorities().len(), 1);
+    // Its own list can still be read.
+    let own = own.with_revocations(&between.revokes(&[], false));
+    world
+        .server
+        .renew(own.expect("a list"))
+        .expect("OpenSSL works");
+    assert_eq!(world.server.load(), (0, 0));
+    world.turn();
+    assert_revoked(&mut world, &shown);
+}
+
 #[test]
 fn lists_of_others_revoke_nothing() {
     let scene = Scene::new();
