@@ -204,6 +204,104 @@ fn keys_are_sealed_and_never_told() {
     assert!(found > 0, "the record is there");
 }
 
+#[test]
+fn keys_come_from_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = log_of(folder.path(), &[]);
+    let url = server.url();
+    let (secret, in_base64) = (
+        "00112233445566778899aabbccddeeff",
+        "ABEiM0RVZneImaq7zN3u/w==",
+    );
+    let file = folder.path().join("keys.csv");
+    let lines = format!(
+        "endpoint,identity,key,use\n\
+         tag-1,one,{secret},management\n\
+         \"tag-2\",,{in_base64},bootstrap\n\
+         tag-3,three,0011,management\n\
+         tag-4,one,{secret},management\n\
+         ,five,{secret},management\n"
+    );
+    std::fs::write(&file, lines).expect("written");
+    let file = file.display().to_string();
+    let import = |more: &[&str]| {
+        let command = ["credential", "import", &file, "--json", "--server", &url];
+        let done = run(&[&command[..], more].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(!done.status.success(), "{done:?}");
+        let said = text(&done.stderr);
+        for (line, what) in [
+            (4, "16 to 64 bytes"),
+            (5, "other names"),
+            (6, "no endpoint"),
+        ] {
+            let expected = format!("keys.csv:{line}: ");
+            let told = said.lines().find(|told| told.contains(&expected));
+            assert!(told.is_some_and(|told| told.contains(what)), "{said}");
+        }
+        assert!(!said.contains(secret) && !text(&done.stdout).contains(secret));
+        let told: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+        let count = |name: &str| told[name].as_u64().expect("a number");
+        let lines = told["refused"].as_array().expect("a list").len();
+        (count("added"), count("unchanged"), lines)
+    };
+    assert_eq!(import(&["--dry-run"]), (2, 0, 3));
+    assert_eq!(credentials(&server).len(), 0);
+    assert_eq!(import(&[]), (2, 0, 3));
+    let first = credentials(&server);
+    assert_eq!(import(&[]), (0, 2, 3));
+    assert_eq!(credentials(&server), first);
+    let _device = Device::start_secure(
+        "tag-1",
+        ("--server", server.coaps),
+        ("one", secret),
+        &folder.path().join("flash"),
+    );
+    server.registered("tag-1");
+
+    let export = run(&["credential", "export", "--server", &url]);
+    let text = String::from_utf8(export.stdout).expect("text");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "endpoint,identity,kind,use,origin,made");
+    assert!(
+        lines[1].starts_with("tag-1,one,psk,management,given,"),
+        "{text}"
+    );
+    assert!(
+        lines[2].starts_with("tag-2,tag-2,psk,bootstrap,given,"),
+        "{text}"
+    );
+    assert_eq!(lines.len(), 3);
+    let audit = server.get("audit").to_string();
+    assert!(
+        audit.contains("credential.import") && audit.contains("keys.csv"),
+        "{audit}"
+    );
+    assert!(!text.contains(secret) && !audit.contains(secret));
+}
+
+#[test]
+fn a_key_file_that_is_replaced_is_taken() {
+    let public = |server: &Server| server.get("server")["public_key"].to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+    let key = |store: &Path| store.join("dtls-key.pem");
+    let first = Server::start(&one, &[]);
+    let known = public(&first);
+    drop(first);
+    let server = Server::start(&other, &[]);
+    let before = public(&server);
+    assert_ne!(before, known);
+    // Half of one is not taken.
+    std::fs::write(key(&other), "-----BEGIN PRIVATE KEY-----").expect("written");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(public(&server), before);
+    std::fs::copy(key(&one), key(&other)).expect("copied");
+    wait("the new key is taken", 20, || {
+        (public(&server) == known).then_some(())
+    });
+}
+
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// What a file says; the command line and the environment count more.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -16,9 +16,13 @@ pub(super) struct ConfigFile {
     pub(super) coaps_bootstrap: Option<SocketAddr>,
     #[serde(default)]
     pub(super) secure_only: bool,
-    pub(super) coaps_cert: Option<PathBuf>,
-    pub(super) coaps_key: Option<PathBuf>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub(super) coaps_cert: Vec<PathBuf>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub(super) coaps_key: Vec<PathBuf>,
     pub(super) coaps_ca: Option<PathBuf>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub(super) coaps_crl: Vec<PathBuf>,
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,
@@ -45,6 +49,20 @@ pub(super) struct ConfigFile {
     pub(super) max_unproven_per_source: Option<usize>,
     #[serde(default)]
     pub(super) trust_loopback: bool,
+}
+
+/// A text, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a path, or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    })
 }
 
 impl ConfigFile {
@@ -88,6 +106,17 @@ mod tests {
         assert!(file.trust_loopback && file.accept_loss);
         assert_eq!((file.compile_limit, file.history), (Some(7), Some(0)));
         assert_eq!(ConfigFile::parse("").unwrap(), ConfigFile::default());
+    }
+
+    #[test]
+    fn one_certificate_or_several() {
+        let text = "coaps-cert = \"a.pem\"\ncoaps-key = [\"a.key\", \"b.key\"]\n";
+        let file = ConfigFile::parse(text).unwrap();
+        assert_eq!(file.coaps_cert, [PathBuf::from("a.pem")]);
+        assert_eq!(file.coaps_key.len(), 2);
+        assert!(file.coaps_crl.is_empty());
+        let error = ConfigFile::parse("\ncoaps-crl = 3\n").unwrap_err();
+        assert!(error.to_string().contains("a path, or a list"), "{error}");
     }
 
     #[test]

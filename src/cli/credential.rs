@@ -1,5 +1,11 @@
 //! `tinsmith credential`.
 
+mod export;
+mod import;
+mod line;
+
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -49,6 +55,11 @@ pub(super) enum Credential {
             conflicts_with_all = ["key", "identity"]
         )]
         certificate: Option<String>,
+        /// Only if this authority vouches for the certificate: the subject or common name of one of
+        /// `serve --coaps-ca`, hexadecimal digits of the SHA-256 digest of its SubjectPublicKeyInfo,
+        /// or @FILE with its certificate.
+        #[arg(long, value_name = "WHO", requires = "certificate")]
+        authority: Option<String>,
         #[command(flatten)]
         server: Server,
         /// Print JSON.
@@ -60,6 +71,34 @@ pub(super) enum Credential {
         #[command(flatten)]
         server: Server,
         /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make keys known that devices have already, from a file; what is there already stays as it is.
+    ///
+    /// A line each: CSV with endpoint, identity, key and use (bootstrap or management), in this order
+    /// or as a first line with these names says, or JSON objects with these members. Without an
+    /// identity it is the endpoint's name, without a use bootstrap. Keys are 16 to 64 bytes in
+    /// hexadecimal digits or base64. Each line that can't be taken is named with its number, and the
+    /// others are.
+    Import {
+        /// The file; - for standard input.
+        file: PathBuf,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write who comes in, and by what, a line each: CSV with endpoint, identity, kind, use, origin and
+    /// made (ms since 1970). The keys themselves are never told.
+    Export {
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON objects, a line each.
         #[arg(long)]
         json: bool,
     },
@@ -109,10 +148,12 @@ impl Credential {
                 key,
                 raw_key,
                 certificate,
+                authority,
                 server,
                 json,
             } => {
                 let raw_key = raw_key.map(|text| named(&text)).transpose()?;
+                let authority = authority.map(|text| named(&text)).transpose()?;
                 let body = json!({
                     "endpoints": endpoints,
                     "identity": identity,
@@ -120,6 +161,7 @@ impl Credential {
                     "key": key,
                     "raw_key": raw_key,
                     "certificate": certificate,
+                    "authority": authority,
                 });
                 let answer = server.post("/api/v1/credentials", &body)?;
                 if json {
@@ -141,6 +183,13 @@ impl Credential {
                 }
                 out::print(&list(&all))
             }
+            Self::Import {
+                file,
+                dry_run,
+                server,
+                json,
+            } => import::run(&file, dry_run, &server, json),
+            Self::Export { server, json } => export::run(&server, json),
             Self::Server { server } => {
                 let told = server.get("/api/v1/server")?;
                 match told["public_key"].as_str() {
@@ -174,17 +223,25 @@ fn named(text: &str) -> Result<String> {
 
 fn all(server: &Server) -> Result<Vec<Value>> {
     let mut all = Vec::new();
+    each_page(server, |mut entries| {
+        all.append(&mut entries);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn each_page(server: &Server, mut take: impl FnMut(Vec<Value>) -> Result<()>) -> Result<()> {
     let mut path = format!("/api/v1/credentials?limit={PAGE}");
     loop {
         let mut page = server.get(&path)?;
         if let Some(entries) = page["credentials"].as_array_mut() {
-            all.append(entries);
+            take(std::mem::take(entries))?;
         }
         match page["next"].as_str() {
             Some(next) => {
                 path = format!("/api/v1/credentials?limit={PAGE}&after={}", segment(next));
             }
-            None => return Ok(all),
+            None => return Ok(()),
         }
     }
 }

@@ -64,7 +64,15 @@ pub(super) fn json(value: &Value) -> anyhow::Result<()> {
 
 /// A document, in which a terminal finds nothing to obey.
 pub(super) fn json_text(value: &Value) -> String {
-    let text = format!("{value:#}\n");
+    escaped(&format!("{value:#}\n"))
+}
+
+/// The same on one line.
+pub(super) fn json_line(value: &Value) -> String {
+    escaped(&format!("{value}\n"))
+}
+
+fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c == '\n' || !is_hidden(c) {

@@ -59,17 +59,40 @@ pub(super) struct Serve {
     #[arg(long, env = "TINSMITH_COAPS_BOOTSTRAP", value_name = "ADDR")]
     coaps_bootstrap: Option<SocketAddr>,
     /// Show this certificate to devices: PEM, the server's own first, then those of the authorities
-    /// between. It needs --coaps-key.
-    #[arg(long, env = "TINSMITH_COAPS_CERT", value_name = "FILE")]
-    coaps_cert: Option<PathBuf>,
-    /// The server's key for DTLS with certificates and raw public keys: PEM, P-256. [default:
-    /// dtls-key.pem in the store's folder, made if it is not there]
-    #[arg(long, env = "TINSMITH_COAPS_KEY", value_name = "FILE")]
-    coaps_key: Option<PathBuf>,
+    /// between. It needs --coaps-key. May be given several times, each with its key: a device that
+    /// asks for a name (SNI) gets the one that has it, others the first. When a file is replaced, the
+    /// new one is taken.
+    #[arg(
+        long,
+        env = "TINSMITH_COAPS_CERT",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    coaps_cert: Vec<PathBuf>,
+    /// The server's key for DTLS with certificates and raw public keys: PEM, P-256; one for each
+    /// --coaps-cert, in the same order. [default: dtls-key.pem in the store's folder, made if it is
+    /// not there]
+    #[arg(
+        long,
+        env = "TINSMITH_COAPS_KEY",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    coaps_key: Vec<PathBuf>,
     /// Believe device certificates of these authorities: PEM. Which of their names come in, and as
     /// what, `tinsmith credential new --certificate` says.
     #[arg(long, env = "TINSMITH_COAPS_CA", value_name = "FILE")]
     coaps_ca: Option<PathBuf>,
+    /// Do not believe what an authority of --coaps-ca has revoked: its list in PEM or DER; may be
+    /// given several times. When a file is replaced, the new list is taken, and devices that it names
+    /// are out.
+    #[arg(
+        long,
+        env = "TINSMITH_COAPS_CRL",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    coaps_crl: Vec<PathBuf>,
     /// Let no device in without DTLS, under whatever name. Without this option only names for which
     /// there is a key need it.
     #[arg(long, env = "TINSMITH_SECURE_ONLY", value_parser = FalseyValueParser::new())]
@@ -283,9 +306,10 @@ impl Serve {
                 .unwrap_or(any(5784)),
             only: self.secure_only || file.secure_only,
             own: OwnFiles {
-                certificate: self.coaps_cert.or(file.coaps_cert),
-                key: self.coaps_key.or(file.coaps_key),
+                certificates: or(self.coaps_cert, file.coaps_cert),
+                keys: or(self.coaps_key, file.coaps_key),
                 authorities: self.coaps_ca.or(file.coaps_ca),
+                revocations: or(self.coaps_crl, file.coaps_crl),
             },
         };
         let choices = Choices {
@@ -303,7 +327,7 @@ impl Serve {
     }
 }
 
-fn or(list: Vec<String>, other: Vec<String>) -> Vec<String> {
+fn or<T>(list: Vec<T>, other: Vec<T>) -> Vec<T> {
     if list.is_empty() { other } else { list }
 }
 

@@ -9,13 +9,8 @@ use openssl::ssl::{Ssl, SslRef};
 use tinsmith_dtls::Cid;
 use tinsmith_peer::Identity;
 
-/// What a peer has proved, if its handshake gets to the end.
-#[derive(Clone, Debug)]
-pub(crate) struct Proven {
-    pub(crate) identity: Identity,
-    /// Whether the identity is that of one device.
-    pub(crate) is_of_one: bool,
-}
+use crate::credentials::Psk;
+use crate::proven::{By, Proven};
 
 /// What is known of a handshake beside what OpenSSL keeps.
 pub(crate) struct Agreement {
@@ -25,10 +20,8 @@ pub(crate) struct Agreement {
     pub(crate) peer_cid: Option<Cid>,
     /// The PSK identity that the client gave.
     pub(crate) identity: Option<Vec<u8>>,
-    /// Whether there is a key for it.
-    pub(crate) is_known: bool,
-    /// Whether the key is that of one device.
-    pub(crate) is_of_one: bool,
+    /// Its key, if there is one.
+    pub(crate) psk: Option<Psk>,
     /// By its certificate or raw public key.
     pub(crate) proven: OnceLock<Proven>,
     /// Before a flight is sent again the first time.
@@ -38,12 +31,12 @@ pub(crate) struct Agreement {
 impl Agreement {
     /// What the client has proved, if the handshake is complete.
     pub(crate) fn proven(&self) -> Option<Proven> {
-        match &self.identity {
-            Some(identity) => Some(Proven {
+        match (&self.identity, &self.psk) {
+            (Some(identity), Some(psk)) => Some(Proven {
                 identity: Identity::Psk(identity.clone()),
-                is_of_one: self.is_of_one,
+                by: By::key(&psk.key),
             }),
-            None => self.proven.get().cloned(),
+            _ => self.proven.get().cloned(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The associations after their handshakes, and the ways to find them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,9 +10,12 @@ use tinsmith_dtls::Association;
 use tinsmith_peer::{Identity, Peer};
 
 use crate::cid;
+use crate::proven::By;
 
 /// How many are looked at for one that may go.
 const SAMPLE: usize = 16;
+/// How much data of one waits until there are numbers for it.
+const WAITING: usize = 8;
 const COUNTERS: u32 = 1 << 24;
 
 /// One of them.
@@ -22,12 +26,11 @@ pub(crate) struct Entry {
     pub(crate) identity: Arc<Identity>,
     /// Its identity has one association.
     pub(crate) is_of_one: bool,
+    pub(crate) by: By,
     /// When (ms).
     pub(crate) heard: u64,
     /// Numbers are reserved up to here when what was given out is durable.
-    pub(crate) asked: Option<u64>,
-    /// Data for which there was no number.
-    pub(crate) waiting: Vec<Vec<u8>>,
+    pub(crate) asked: Option<NonZeroU64>,
 }
 
 impl Entry {
@@ -45,6 +48,8 @@ pub(crate) struct Associations {
     /// Those whose records have no Connection ID.
     by_address: HashMap<SocketAddr, u32>,
     of_one: HashMap<Arc<Identity>, u32>,
+    /// Data of a few of them for which there was no number.
+    waiting: HashMap<u32, Vec<Vec<u8>>>,
     counter: u32,
     /// Where the next sample begins.
     cursor: u32,
@@ -86,12 +91,11 @@ impl Associations {
         its.map(|(number, _)| *number).collect()
     }
 
-    /// Identities that are no PSK identities, each once.
-    pub(crate) fn identities(&self) -> Vec<Arc<Identity>> {
-        let all = self.entries.values().map(|entry| &entry.identity);
-        let others = all.filter(|identity| !matches!(***identity, Identity::Psk(_)));
-        let once: BTreeSet<_> = others.collect();
-        once.into_iter().cloned().collect()
+    /// Those without a PSK identity.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        let all = self.entries.iter();
+        let others = all.filter(|(_, entry)| !matches!(*entry.identity, Identity::Psk(_)));
+        others.map(|(number, entry)| (*number, &**entry))
     }
 
     /// A number that none has.
@@ -116,8 +120,24 @@ impl Associations {
         self.entries.insert(number, Box::new(entry));
     }
 
+    /// Keeps data until there is a number for it; false if there is too much already.
+    pub(crate) fn wait(&mut self, number: u32, data: &[u8]) -> bool {
+        let waiting = self.waiting.entry(number).or_default();
+        let is_room = waiting.len() < WAITING;
+        if is_room {
+            waiting.push(data.to_vec());
+        }
+        is_room
+    }
+
+    /// What waits for a number, and does so no more.
+    pub(crate) fn waited(&mut self, number: u32) -> Vec<Vec<u8>> {
+        self.waiting.remove(&number).unwrap_or_default()
+    }
+
     pub(crate) fn remove(&mut self, number: u32) -> Option<Entry> {
         let entry = self.entries.remove(&number)?;
+        self.waiting.remove(&number);
         if self.by_address.get(&entry.address) == Some(&number) {
             self.by_address.remove(&entry.address);
         }

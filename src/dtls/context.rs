@@ -12,8 +12,9 @@ use tinsmith_dtls::{Cid, MAX_PSK};
 use crate::agreement::{agreement, agreement_mut};
 use crate::credentials::Credentials;
 use crate::hello::CONNECTION_ID;
-use crate::own::Own;
+use crate::own::{Own, Pair};
 use crate::proof;
+use crate::shown;
 
 /// The suites that an association can be detached of, the shortest records first.
 const SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256";
@@ -21,10 +22,29 @@ const SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256";
 const ALL_SUITES: &str = "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256:\
     ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES128-GCM-SHA256";
 
+/// For handshakes with whatever this is to be shown to them.
 pub(crate) fn context(
-    credentials: Arc<dyn Credentials>,
+    credentials: &Arc<dyn Credentials>,
     own: Option<&Own>,
 ) -> Result<SslContext, ErrorStack> {
+    let Some(own) = own else {
+        return Ok(builder(credentials, None)?.build());
+    };
+    let mut first = builder(credentials, Some((own, &own.first)))?;
+    let mut others = Vec::new();
+    for pair in &own.others {
+        let context = builder(credentials, Some((own, pair)))?.build();
+        others.push((shown::names(pair), context));
+    }
+    let names = shown::names(&own.first);
+    first.set_servername_callback(move |ssl, _| shown::choose(ssl, &names, &others));
+    Ok(first.build())
+}
+
+fn builder(
+    credentials: &Arc<dyn Credentials>,
+    own: Option<(&Own, &Pair)>,
+) -> Result<SslContextBuilder, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::dtls_server())?;
     builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
     builder.set_mode(SslMode::RELEASE_BUFFERS);
@@ -41,9 +61,12 @@ pub(crate) fn context(
     // them. The list of suites is what counts.
     builder.set_security_level(0);
     builder.set_cipher_list(own.map_or(SUITES, |_| ALL_SUITES))?;
-    if let Some(own) = own {
-        proof::set_up(&mut builder, own, Arc::clone(&credentials))?;
+    if let Some((own, pair)) = own {
+        shown::set_up(&mut builder, pair)?;
+        let credentials = Arc::clone(credentials);
+        proof::set_up(&mut builder, Arc::clone(&own.believed), credentials)?;
     }
+    let credentials = Arc::clone(credentials);
     // Nothing comes to OpenSSL whose cookie was not right.
     builder.set_cookie_verify_cb(|_, _| true);
     builder.set_psk_server_callback(move |ssl, identity, place| {
@@ -52,16 +75,18 @@ pub(crate) fn context(
             let len = psk.key.len();
             (1..=MAX_PSK).contains(&len) && len <= place.len()
         });
+        let mut len = 0;
+        if let Some(psk) = &psk {
+            for (place, byte) in place.iter_mut().zip(psk.key.iter()) {
+                *place = *byte;
+            }
+            len = psk.key.len();
+        }
         if let Some(agreement) = agreement_mut(ssl) {
             agreement.identity = Some(identity.to_vec());
-            agreement.is_known = psk.is_some();
-            agreement.is_of_one = psk.as_ref().is_some_and(|psk| psk.is_of_one);
+            agreement.psk = psk;
         }
-        let Some(psk) = psk else { return Ok(0) };
-        for (place, byte) in place.iter_mut().zip(psk.key.iter()) {
-            *place = *byte;
-        }
-        Ok(psk.key.len())
+        Ok(len)
     });
     builder.add_custom_ext(
         CONNECTION_ID,
@@ -69,7 +94,7 @@ pub(crate) fn context(
         |ssl, _, _| Ok(answer(ssl)),
         |ssl, _, content, _| asked(ssl, content),
     )?;
-    Ok(builder.build())
+    Ok(builder)
 }
 
 /// The client wants Connection IDs.

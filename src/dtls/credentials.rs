@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tinsmith_peer::Identity;
 use zeroize::Zeroizing;
 
 /// A pre-shared key.
@@ -29,10 +30,15 @@ pub trait Credentials: Send + Sync {
         None
     }
 
-    /// The name by which who has a certificate is known, and whether it is that of one device; none
-    /// if nobody has these names. The certificate itself is good: its issuer is believed and it is
-    /// valid now. `names`: its common name, then DNS names and URIs.
-    fn certificate(&self, _names: &[String]) -> Option<(String, bool)> {
+    /// The identity by which who has a certificate is known, and whether it is that of one device;
+    /// none if nobody has these names. The certificate itself is good: its issuer is believed and it
+    /// is valid now. `names`: its common name, then DNS names and URIs. `authorities`: SHA-256 of the
+    /// SubjectPublicKeyInfo of those that vouch for it, the nearest first; itself if nobody else does.
+    fn certificate(
+        &self,
+        _names: &[String],
+        _authorities: &[[u8; 32]],
+    ) -> Option<(Identity, bool)> {
         None
     }
 }

@@ -1,6 +1,7 @@
 //! Associations after their handshakes: OpenSSL has no part in this.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tinsmith_dtls::{
@@ -13,8 +14,6 @@ use crate::config::{NotSent, Output};
 use crate::kept::{self, Unreadable};
 use crate::server::Server;
 
-/// How much data waits until there are numbers for it.
-const WAITING: usize = 8;
 const CLIENT_HELLO: u8 = 1;
 
 /// What a record asks for.
@@ -120,12 +119,9 @@ impl Server {
                 self.transmit(address, record);
                 Ok(())
             }
-            Err(SealError::Unreserved) => match self.associations.get_mut(number) {
-                Some(entry) if entry.waiting.len() < WAITING => {
-                    entry.waiting.push(data.to_vec());
-                    Ok(())
-                }
-                _ => Err(NotSent::Waiting),
+            Err(SealError::Unreserved) => match self.associations.wait(number, data) {
+                true => Ok(()),
+                false => Err(NotSent::Waiting),
             },
             Err(SealError::Exhausted) => {
                 self.end(number, None);
@@ -167,7 +163,7 @@ impl Server {
         };
         let mark = entry.association.reserve(count);
         if let Some(record) = kept::write(entry) {
-            entry.asked = Some(mark);
+            entry.asked = NonZeroU64::new(mark);
             self.outputs.push_back(Output::Keep {
                 number,
                 mark,
@@ -181,13 +177,13 @@ impl Server {
         let Some(entry) = self.associations.get_mut(number) else {
             return;
         };
-        if entry.asked == Some(mark) {
+        if entry.asked == NonZeroU64::new(mark) {
             entry.asked = None;
         }
         if durable {
             entry.association.confirm_reserved(mark);
         }
-        for data in std::mem::take(&mut entry.waiting) {
+        for data in self.associations.waited(number) {
             if durable && self.send(number, &data).is_err() {
                 break;
             }
@@ -195,7 +191,8 @@ impl Server {
     }
 
     /// Takes an association that was kept under this number, and what is known to have been received
-    /// since, before anything else is done.
+    /// since, before anything else is done. One whose key was taken away or changed since ends at
+    /// once.
     ///
     /// # Errors
     /// The record can't be read; it belongs to another version, or was changed.
@@ -217,7 +214,11 @@ impl Server {
         if number == 0 || !is_its_own || !free {
             return Err(Unreadable);
         }
+        let is_let_in = self.lets_in(&entry.identity, &entry.by).is_some();
         self.associations.insert(number, entry);
+        if !is_let_in {
+            self.deny(number);
+        }
         Ok(())
     }
 }

@@ -17,13 +17,13 @@ use tinsmith_dtls::{
     Aead, Alert, Association, Cid, Content, ContentType, Header, Keys, MAX_OVERHEAD, MasterSecret,
     Number, Role, SoftAes, Start, Window,
 };
-use tinsmith_peer::Identity;
 use zeroize::Zeroizing;
 
 use crate::agreement::{Agreement, agreement, attach};
 use crate::cid::CID_LEN;
 use crate::ffi;
 use crate::proof;
+use crate::proven::Proven;
 
 /// Datagrams to and from OpenSSL.
 #[derive(Default)]
@@ -69,6 +69,8 @@ pub enum Failure {
     NotBelieved(String),
     /// OpenSSL refused what the client sent or wants.
     Refused(String),
+    /// What the client proved was taken away or changed meanwhile.
+    TakenAway,
 }
 
 /// What a datagram led to.
@@ -91,8 +93,7 @@ struct Secured {
 /// What is left of a handshake.
 pub(crate) struct Detached {
     pub(crate) association: Association,
-    pub(crate) identity: Identity,
-    pub(crate) is_of_one: bool,
+    pub(crate) proven: Proven,
 }
 
 pub(crate) struct Handshake {
@@ -134,8 +135,7 @@ impl Handshake {
                 own_cid: opening.own_cid,
                 peer_cid: None,
                 identity: None,
-                is_known: false,
-                is_of_one: false,
+                psk: None,
                 proven: OnceLock::new(),
                 first_timeout: opening.first_timeout,
             },
@@ -170,6 +170,11 @@ impl Handshake {
 
     pub(crate) fn is_complete(&self) -> bool {
         self.is_complete
+    }
+
+    /// What the client has proved, or said and not proved yet.
+    pub(crate) fn proven(&self) -> Option<Proven> {
+        agreement(self.stream.ssl())?.proven()
     }
 
     /// Takes a datagram of the client.
@@ -271,7 +276,7 @@ impl Handshake {
         let ssl = self.stream.ssl();
         let agreement = agreement(ssl);
         let identity = agreement.and_then(|agreement| agreement.identity.clone());
-        let is_known = agreement.is_some_and(|agreement| agreement.is_known);
+        let is_known = agreement.is_some_and(|agreement| agreement.psk.is_some());
         match identity {
             Some(identity) if !is_known => Failure::UnknownIdentity(identity),
             Some(identity) if self.foreign > 0 => Failure::WrongKey(identity),
@@ -361,11 +366,10 @@ impl Handshake {
         let received = *self.secured()?.association.received();
         let secured = self.secured.take()?;
         let association = self.association(&secured.keys, received)?;
-        let proven = agreement(self.stream.ssl())?.proven()?;
+        let proven = self.proven()?;
         Some(Detached {
             association,
-            identity: proven.identity,
-            is_of_one: proven.is_of_one,
+            proven,
         })
     }
 }

@@ -24,7 +24,11 @@ mod kept;
 mod own;
 mod pending;
 mod proof;
+mod proven;
+mod revocations;
+mod revoke;
 mod server;
+mod shown;
 #[cfg(test)]
 mod testing;
 
@@ -35,6 +39,8 @@ pub use handshake::Failure;
 pub use hello::ClientHello;
 pub use kept::Unreadable;
 pub use openssl::error::ErrorStack;
-pub use own::{Own, OwnError, raw_key_digest, subject_public_key_info};
+pub use own::{
+    Authority, Own, OwnError, authority_digest, raw_key_digest, subject_public_key_info,
+};
 pub use server::Server;
 pub use tinsmith_dtls::Window;

@@ -2,14 +2,18 @@
 //! believes.
 
 use std::fmt;
+use std::sync::Arc;
 
+use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, PKeyRef, Private};
-use openssl::x509::X509;
+use openssl::x509::{X509, X509NameRef, X509Ref};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use crate::revocations::{self, Believed};
 
 /// The most certificates between that of the server and an authority, and of authorities.
 const MOST: usize = 1000;
@@ -26,6 +30,10 @@ pub enum OwnError {
     Mismatch,
     /// There is no authority, or one can't be read.
     Authorities,
+    /// There is no revocation list, or one can't be read.
+    Revocations,
+    /// The revocation list of this issuer is signed by none of the authorities.
+    Unsigned(String),
     /// OpenSSL failed.
     OpenSsl(ErrorStack),
 }
@@ -39,6 +47,14 @@ impl fmt::Display for OwnError {
             Self::Authorities => {
                 f.write_str("no certificate of an authority in PEM, or one that can't be read")
             }
+            Self::Revocations => {
+                f.write_str("no revocation list in PEM or DER, or one that can't be read")
+            }
+            Self::Unsigned(issuer) => write!(
+                f,
+                "the revocation list of {issuer} is signed by no authority that is believed; its \
+                 certificate has to be among those of --coaps-ca"
+            ),
             Self::OpenSsl(error) => error.fmt(f),
         }
     }
@@ -52,21 +68,42 @@ impl From<ErrorStack> for OwnError {
     }
 }
 
-/// The server's own key, its certificate if it has one, and the authorities whose certificates it
-/// believes.
+/// Whose certificates of devices are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Its subject, e.g. `CN=root, O=somebody`, in the order of its certificate.
+    pub subject: String,
+    /// The common name in it.
+    pub common_name: Option<String>,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub digest: [u8; 32],
+}
+
+/// A key, and the certificate that is shown with it.
 #[derive(Clone)]
-pub struct Own {
+pub(crate) struct Pair {
     pub(crate) key: PKey<Private>,
     /// Its own certificate first; empty: it shows its raw public key only.
     pub(crate) chain: Vec<X509>,
-    pub(crate) authorities: Vec<X509>,
+}
+
+/// The server's own keys, their certificates if it has some, the authorities whose certificates it
+/// believes, and those of them that it does not.
+#[derive(Clone)]
+pub struct Own {
+    /// The first, for raw public keys and for whoever asks for no name of another.
+    pub(crate) first: Pair,
+    pub(crate) others: Vec<Pair>,
+    pub(crate) believed: Arc<Believed>,
+    /// What is old, though it counts.
+    old: Vec<String>,
 }
 
 impl fmt::Debug for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Own")
-            .field("chain", &self.chain.len())
-            .field("authorities", &self.authorities.len())
+            .field("certificates", &(1 + self.others.len()))
+            .field("believed", &self.believed)
             .finish_non_exhaustive()
     }
 }
@@ -77,16 +114,14 @@ impl Own {
     /// # Errors
     /// It is no key of P-256.
     pub fn new(key: &[u8]) -> Result<Self, OwnError> {
-        // A callback, or OpenSSL would ask the terminal for a password.
-        let key = PKey::private_key_from_pem_callback(key, |_| Ok(0)).map_err(|_| OwnError::Key)?;
-        let curve = key.ec_key().ok().and_then(|key| key.group().curve_name());
-        if curve != Some(Nid::X9_62_PRIME256V1) {
-            return Err(OwnError::Key);
-        }
         Ok(Self {
-            key,
-            chain: Vec::new(),
-            authorities: Vec::new(),
+            first: Pair {
+                key: private_key(key)?,
+                chain: Vec::new(),
+            },
+            others: Vec::new(),
+            believed: Arc::default(),
+            old: Vec::new(),
         })
     }
 
@@ -95,11 +130,21 @@ impl Own {
     /// # Errors
     /// It can't be read, or is that of another key.
     pub fn with_certificate(mut self, chain: &[u8]) -> Result<Self, OwnError> {
-        self.chain = certificates(chain).ok_or(OwnError::Certificate)?;
-        let own = self.chain.first().ok_or(OwnError::Certificate)?;
-        if !own.public_key()?.public_eq(&self.key) {
-            return Err(OwnError::Mismatch);
-        }
+        self.first.chain = chain_of(&self.first.key, chain)?;
+        note_old(&mut self.old, &self.first.chain);
+        Ok(self)
+    }
+
+    /// Shows another certificate, of another key, to who asks for a name that it has and the first
+    /// has not (RFC 6066 §3).
+    ///
+    /// # Errors
+    /// One of them can't be read, or they do not fit.
+    pub fn and(mut self, key: &[u8], chain: &[u8]) -> Result<Self, OwnError> {
+        let key = private_key(key)?;
+        let chain = chain_of(&key, chain)?;
+        note_old(&mut self.old, &chain);
+        self.others.push(Pair { key, chain });
         Ok(self)
     }
 
@@ -109,8 +154,37 @@ impl Own {
     /// # Errors
     /// One can't be read, or there is none.
     pub fn with_authorities(mut self, authorities: &[u8]) -> Result<Self, OwnError> {
-        self.authorities = certificates(authorities).ok_or(OwnError::Authorities)?;
+        let authorities = certificates(authorities).ok_or(OwnError::Authorities)?;
+        note_old(&mut self.old, &authorities);
+        self.believed = Arc::new(Believed::new(authorities)?);
         Ok(self)
+    }
+
+    /// Does not believe what an authority has revoked: one list in DER, or any number in PEM. Each is
+    /// signed by one of the authorities, which are known before.
+    ///
+    /// # Errors
+    /// One can't be read, or none of the authorities has signed it.
+    pub fn with_revocations(mut self, lists: &[u8]) -> Result<Self, OwnError> {
+        let mut believed = Believed::clone(&self.believed);
+        for list in revocations::lists(lists).ok_or(OwnError::Revocations)? {
+            believed.revoke(&list)?;
+            if revocations::is_old(&list) {
+                let issuer = name_of(list.issuer_name());
+                self.old.push(format!(
+                    "the revocation list of {issuer} should have a successor"
+                ));
+            }
+        }
+        self.believed = Arc::new(believed);
+        Ok(self)
+    }
+
+    /// What is not as it should be and counts nevertheless: certificates that are not valid now, and
+    /// revocation lists that should have been replaced; each with a sentence.
+    #[must_use]
+    pub fn old(&self) -> &[String] {
+        &self.old
     }
 
     /// The SubjectPublicKeyInfo of its key: what devices with raw public keys have to know.
@@ -118,7 +192,20 @@ impl Own {
     /// # Errors
     /// OpenSSL failed.
     pub fn public_key(&self) -> Result<Vec<u8>, OwnError> {
-        Ok(self.key.public_key_to_der()?)
+        Ok(self.first.key.public_key_to_der()?)
+    }
+
+    /// The authorities that it believes.
+    #[must_use]
+    pub fn authorities(&self) -> Vec<Authority> {
+        let all = self.believed.trusted().iter().filter_map(|certificate| {
+            Some(Authority {
+                subject: name_of(certificate.subject_name()),
+                common_name: common_name(certificate),
+                digest: key_digest(certificate)?,
+            })
+        });
+        all.collect()
     }
 
     /// A new key of P-256, in PEM.
@@ -136,6 +223,75 @@ impl Own {
 fn certificates(pem: &[u8]) -> Option<Vec<X509>> {
     let all = X509::stack_from_pem(pem).ok()?;
     (1..=MOST).contains(&all.len()).then_some(all)
+}
+
+/// A key of P-256.
+fn private_key(pem: &[u8]) -> Result<PKey<Private>, OwnError> {
+    // A callback, or OpenSSL would ask the terminal for a password.
+    let key = PKey::private_key_from_pem_callback(pem, |_| Ok(0)).map_err(|_| OwnError::Key)?;
+    let curve = key.ec_key().ok().and_then(|key| key.group().curve_name());
+    match curve {
+        Some(Nid::X9_62_PRIME256V1) => Ok(key),
+        _ => Err(OwnError::Key),
+    }
+}
+
+/// The certificate of a key, and those above it.
+fn chain_of(key: &PKeyRef<Private>, pem: &[u8]) -> Result<Vec<X509>, OwnError> {
+    let chain = certificates(pem).ok_or(OwnError::Certificate)?;
+    let own = chain.first().ok_or(OwnError::Certificate)?;
+    match own.public_key()?.public_eq(key) {
+        true => Ok(chain),
+        false => Err(OwnError::Mismatch),
+    }
+}
+
+/// Tells of those that are not valid now.
+fn note_old(old: &mut Vec<String>, certificates: &[X509]) {
+    let Ok(now) = Asn1Time::days_from_now(0) else {
+        return;
+    };
+    for certificate in certificates {
+        let name = name_of(certificate.subject_name());
+        if certificate.not_after() < now {
+            let end = certificate.not_after();
+            old.push(format!("the certificate of {name} has expired: {end}"));
+        } else if certificate.not_before() > now {
+            let begin = certificate.not_before();
+            old.push(format!(
+                "the certificate of {name} is not valid before {begin}"
+            ));
+        }
+    }
+}
+
+/// A name, as others write it too (RFC 4514 §2, in the other order).
+pub(crate) fn name_of(name: &X509NameRef) -> String {
+    let parts = name.entries().map(|entry| {
+        let kind = entry.object().nid().short_name().unwrap_or("?");
+        let value = entry.data().to_string().unwrap_or_default();
+        let value = value.replace('\\', "\\\\").replace(',', "\\,");
+        format!("{kind}={value}")
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn common_name(certificate: &X509Ref) -> Option<String> {
+    let mut entries = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
+    entries.next()?.data().to_string().ok()
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo of who has a certificate.
+pub(crate) fn key_digest(certificate: &X509Ref) -> Option<[u8; 32]> {
+    let key = certificate.public_key().ok()?;
+    Some(raw_key_digest(&info(&key)?))
+}
+
+/// What an authority is known by, of its certificate in PEM: SHA-256 of its SubjectPublicKeyInfo.
+#[must_use]
+pub fn authority_digest(pem: &[u8]) -> Option<[u8; 32]> {
+    let certificate = X509::from_pem(pem).ok()?;
+    key_digest(&certificate)
 }
 
 /// The SubjectPublicKeyInfo of a public key, in PEM or DER; none if it is no key of P-256.

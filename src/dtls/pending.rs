@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::cid;
 use crate::handshake::Handshake;
+use crate::proven::Proven;
 
 /// One of them.
 pub(crate) struct Pending {
@@ -52,6 +53,13 @@ impl Handshakes {
         let address = *self.names.get(&cid::number_of(name)?)?;
         let own = self.get(address)?.own_cid();
         (own.as_bytes() == name).then_some(address)
+    }
+
+    /// What the clients of those have proved, or said and not proved yet.
+    pub(crate) fn proven(&self) -> Vec<(SocketAddr, Proven)> {
+        let all = self.all.iter();
+        let proven = all.map(|(address, pending)| Some((*address, pending.handshake.proven()?)));
+        proven.flatten().collect()
     }
 
     pub(crate) fn get_mut(&mut self, address: SocketAddr) -> Option<&mut Pending> {

@@ -10,10 +10,12 @@ use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 use tinsmith_peer::Identity;
 
-use crate::agreement::{Proven, agreement};
+use crate::agreement::agreement;
 use crate::credentials::Credentials;
 use crate::ffi;
-use crate::own::{Own, info, raw_key_digest};
+use crate::own::{info, key_digest, raw_key_digest};
+use crate::proven::{By, Proven};
+use crate::revocations::Believed;
 
 /// The longest name that is looked at, and the most of one certificate.
 const MAX_NAME: usize = 255;
@@ -24,23 +26,17 @@ const DEPTH: u32 = 4;
 const LEVEL: i32 = 2;
 /// No error of OpenSSL's, so that the alert is `certificate_unknown`.
 const NOBODY: i32 = 0x7fff;
+/// `X509_V_ERR_CERT_REVOKED` of `openssl/x509_vfy.h`.
+const REVOKED: i32 = 23;
 
-/// Lets peers without a pre-shared key in.
+/// Lets peers without a pre-shared key in, if they are believed.
 pub(crate) fn set_up(
     builder: &mut SslContextBuilder,
-    own: &Own,
+    believed: Arc<Believed>,
     credentials: Arc<dyn Credentials>,
 ) -> Result<(), ErrorStack> {
-    let mut chain = own.chain.iter();
-    if let Some(certificate) = chain.next() {
-        builder.set_certificate(certificate)?;
-    }
-    for between in chain {
-        builder.add_extra_chain_cert(between.clone())?;
-    }
-    builder.set_private_key(&own.key)?;
     let mut store = X509StoreBuilder::new()?;
-    for authority in &own.authorities {
+    for authority in believed.trusted() {
         store.add_cert(authority.clone())?;
     }
     builder.set_cert_store(store.build());
@@ -50,16 +46,21 @@ pub(crate) fn set_up(
     verify.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
     builder.set_groups_list("P-256")?;
     builder.set_sigalgs_list("ECDSA+SHA256:ECDSA+SHA384")?;
-    ffi::offer_raw_keys(builder, !own.chain.is_empty())?;
     let mode = SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT;
     builder.set_verify_callback(mode, move |good, context| {
-        verified(good, context, &*credentials)
+        verified(good, context, &believed, &*credentials)
     });
     Ok(())
 }
 
 /// What OpenSSL thinks of a certificate of the chain, or of a raw key, of which it thinks nothing.
-fn verified(good: bool, context: &mut X509StoreContextRef, credentials: &dyn Credentials) -> bool {
+fn verified(
+    good: bool,
+    context: &mut X509StoreContextRef,
+    believed: &Believed,
+    credentials: &dyn Credentials,
+) -> bool {
+    let mut is_revoked = false;
     let raw = ffi::raw_key(context).and_then(|key| info(&key));
     let proven = match raw {
         Some(key) => raw_key(&key, credentials),
@@ -67,12 +68,14 @@ fn verified(good: bool, context: &mut X509StoreContextRef, credentials: &dyn Cre
         // Not the one that counts yet.
         None if context.error_depth() > 0 => return true,
         None => context.current_cert().and_then(|certificate| {
-            let names = names(certificate);
-            let (name, is_of_one) = credentials.certificate(&names)?;
-            Some(Proven {
-                identity: Identity::Certificate(name),
-                is_of_one,
-            })
+            let authorities = authorities(context)?;
+            let by = Believed::chain(context.chain()?.iter())?;
+            is_revoked = believed.is_revoked(&by);
+            if is_revoked {
+                return None;
+            }
+            let (identity, _) = credentials.certificate(&names(certificate), &authorities)?;
+            Some(Proven { identity, by })
         }),
     };
     let index = X509StoreContext::ssl_idx();
@@ -85,7 +88,7 @@ fn verified(good: bool, context: &mut X509StoreContextRef, credentials: &dyn Cre
             return true;
         }
     }
-    ffi::set_verify_error(context, NOBODY);
+    ffi::set_verify_error(context, if is_revoked { REVOKED } else { NOBODY });
     false
 }
 
@@ -99,11 +102,18 @@ pub(crate) fn why(result: X509VerifyResult) -> String {
 
 fn raw_key(key: &[u8], credentials: &dyn Credentials) -> Option<Proven> {
     let digest = raw_key_digest(key);
-    let is_of_one = credentials.raw_key(&digest)?;
+    credentials.raw_key(&digest)?;
     Some(Proven {
         identity: Identity::RawKey(digest),
-        is_of_one,
+        by: By::Unsaid,
     })
+}
+
+/// Those above a certificate up to one that is believed; itself if that is the one.
+fn authorities(context: &X509StoreContextRef) -> Option<Vec<[u8; 32]>> {
+    let chain = context.chain()?;
+    let above = chain.iter().skip(usize::from(chain.len() > 1));
+    above.map(key_digest).collect()
 }
 
 /// Common name, then DNS names and URIs of the subject alternative name, in their order.

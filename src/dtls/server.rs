@@ -8,7 +8,7 @@ use hmac::{Hmac, Mac};
 use openssl::error::ErrorStack;
 use openssl::ssl::SslContext;
 use sha2::Sha256;
-use tinsmith_dtls::{Alert, Cid, connection_id};
+use tinsmith_dtls::{Cid, connection_id};
 use tinsmith_peer::Identity;
 use zeroize::Zeroizing;
 
@@ -18,7 +18,7 @@ use crate::config::{Config, Counters, Output};
 use crate::context;
 use crate::cookie::{Cookies, keyed};
 use crate::credentials::Credentials;
-use crate::handshake::{Failure, Handshake, Opening, Progress};
+use crate::handshake::{Detached, Failure, Handshake, Opening, Progress};
 use crate::hello::{ClientHello, is_hello};
 use crate::pending::Handshakes;
 
@@ -38,13 +38,13 @@ use crate::pending::Handshakes;
 /// is most likely gone; if it is not, its datagrams are not answered and it begins again.
 pub struct Server {
     pub(crate) config: Config,
-    context: SslContext,
-    credentials: Arc<dyn Credentials>,
+    pub(crate) context: SslContext,
+    pub(crate) credentials: Arc<dyn Credentials>,
     cookies: Cookies,
     /// What Connection IDs are made unguessable with.
     naming: Hmac<Sha256>,
     named: u64,
-    handshakes: Handshakes,
+    pub(crate) handshakes: Handshakes,
     pub(crate) associations: Associations,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
@@ -65,7 +65,7 @@ impl Server {
         let mut naming = keyed(&seed);
         naming.update(b"names");
         Ok(Self {
-            context: context::context(Arc::clone(&credentials), config.own.as_ref())?,
+            context: context::context(&credentials, config.own.as_ref())?,
             config,
             credentials,
             cookies: Cookies::new(now, seed),
@@ -192,7 +192,7 @@ impl Server {
         }
     }
 
-    fn failed(&mut self, from: SocketAddr, why: Failure) {
+    pub(crate) fn failed(&mut self, from: SocketAddr, why: Failure) {
         self.counters.failed += 1;
         self.outputs.push_back(Output::Failed(from, why));
     }
@@ -201,16 +201,20 @@ impl Server {
     fn detach(&mut self, now: u64, at: SocketAddr, from: SocketAddr) -> Option<u32> {
         let handshake = self.handshakes.remove(at)?;
         let number = cid::number_of(handshake.own_cid().as_bytes())?;
-        let detached = handshake.detach()?;
-        if let Identity::Psk(identity) = &detached.identity {
-            // It may have been taken away meanwhile.
-            self.credentials.psk(identity)?;
-        }
-        let identity = Arc::new(detached.identity);
+        let Detached {
+            association,
+            proven,
+        } = handshake.detach()?;
+        // It may have been taken away meanwhile.
+        let Some(is_of_one) = self.lets_in(&proven.identity, &proven.by) else {
+            self.refuse(from, association);
+            return None;
+        };
+        let identity = Arc::new(proven.identity);
         self.counters.completed += 1;
         // What the new one takes the place of.
         let at = self.associations.at(from);
-        let before = detached.is_of_one.then(|| {
+        let before = is_of_one.then(|| {
             let same = self.associations.of_one(&identity);
             same.filter(|same| Some(*same) != at)
         });
@@ -228,13 +232,13 @@ impl Server {
             return None;
         }
         let mut entry = Entry {
-            association: detached.association,
+            association,
             address: from,
             identity,
-            is_of_one: detached.is_of_one,
+            is_of_one,
+            by: proven.by,
             heard: now,
             asked: None,
-            waiting: Vec::new(),
         };
         match self.config.reserve {
             None => entry.association.use_all_numbers(),
@@ -298,37 +302,6 @@ impl Server {
     pub fn identity(&self, number: u32) -> Option<&Identity> {
         let entry = self.associations.get(number)?;
         Some(&entry.identity)
-    }
-
-    /// The identity's key was taken away or changed: its associations end now. All are looked through
-    /// if it `is_of_many` devices.
-    pub fn revoke(&mut self, identity: &Identity, is_of_many: bool) {
-        let its = match is_of_many {
-            true => self.associations.of(identity),
-            false => self.associations.of_one(identity).into_iter().collect(),
-        };
-        for number in its {
-            self.end(
-                number,
-                Some(Alert::fatal(tinsmith_dtls::AlertDescription::ACCESS_DENIED)),
-            );
-        }
-    }
-
-    /// Certificates or raw keys are believed no more, whichever: associations of those end now.
-    pub fn revoke_unknown(&mut self) {
-        let mut gone = self.associations.identities();
-        gone.retain(|identity| match &**identity {
-            Identity::RawKey(digest) => self.credentials.raw_key(digest).is_none(),
-            Identity::Certificate(name) => {
-                let names = std::slice::from_ref(name);
-                self.credentials.certificate(names).is_none()
-            }
-            _ => false,
-        });
-        for identity in gone {
-            self.revoke(&identity, true);
-        }
     }
 
     pub(crate) fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {

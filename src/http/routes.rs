@@ -15,8 +15,8 @@ use crate::body::{SAMPLE, SMALL, Turns, read_json, take_turn};
 use crate::doors::Doors;
 use crate::gate::gate;
 use crate::v1::{
-    audit, builds, credentials, devices, models, requests, resources, server, session, store,
-    tokens,
+    audit, builds, credentials, devices, import, models, requests, resources, server, session,
+    store, tokens,
 };
 use crate::{ApiError, App, health, journal, login, v1};
 
@@ -136,8 +136,17 @@ const ROUTES: &[Route] = &[
     route!(get "/api/v1/credentials", ADMIN, credentials::list),
     route!(post "/api/v1/credentials", ADMIN, credentials::add).changes(
         "credential.add",
-        &["endpoints", "identity", "purpose", "raw_key", "certificate"],
+        &[
+            "endpoints",
+            "identity",
+            "purpose",
+            "raw_key",
+            "certificate",
+            "authority",
+        ],
     ),
+    route!(post "/api/v1/credentials/import", ADMIN, import::import)
+        .changes("credential.import", &["source", "dry_run"]),
     route!(delete "/api/v1/credentials/{identity}", ADMIN, credentials::remove)
         .changes("credential.remove", &[]),
     route!(get "/api/v1/audit", ADMIN, audit::list),

@@ -51,7 +51,7 @@ pub use body::Body;
 pub use config::{Limits, ShardConfig};
 pub use long::refuse_long;
 pub use models::{ModelSource, Models};
-pub use peer::{Identity, ListenerId, Peer, Role};
+pub use peer::{Certified, Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
 pub use request_record::{request_key, request_of};
 pub use route::{bucket, owner, route};

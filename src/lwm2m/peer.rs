@@ -1,6 +1,6 @@
 //! Who sends: listeners, peers and identities, as the transport tells them to the cores.
 
-pub use tinsmith_peer::{Identity, Peer};
+pub use tinsmith_peer::{Certified, Identity, Peer};
 
 /// An open socket of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -47,6 +47,17 @@ pub enum Identity {
     Certificate(String),
     /// The sender id of the OSCORE context.
     Oscore(Vec<u8>),
+    /// A name in a certificate of one authority, which others may give to others.
+    Certified(Box<Certified>),
+}
+
+/// A name, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Certified {
+    /// SHA-256 of the SubjectPublicKeyInfo of the authority.
+    pub authority: [u8; 32],
+    /// The name in the certificate.
+    pub name: String,
 }
 
 impl fmt::Display for Identity {
@@ -60,6 +71,12 @@ impl fmt::Display for Identity {
             }
             Identity::Certificate(name) => write!(f, "certificate {}", name.escape_debug()),
             Identity::Oscore(name) => write!(f, "oscore {}", name.escape_ascii()),
+            Identity::Certified(of) => {
+                write!(f, "certificate {} of ", of.name.escape_debug())?;
+                of.authority
+                    .iter()
+                    .try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
 }

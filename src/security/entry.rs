@@ -71,6 +71,9 @@ pub enum EntryError {
          characters"
     )]
     Endpoints,
+    /// An authority where there is no certificate.
+    #[error("an authority vouches for certificates only")]
+    Authority,
     /// The key.
     #[error("a key has {} to {} bytes", KEY.start(), KEY.end())]
     Key,

@@ -30,6 +30,9 @@ pub enum KeyError {
     /// The identity has a key.
     #[error("the identity '{0}' has a key already; remove it first, or choose another")]
     Exists(String),
+    /// The identity has another key, or one for something else.
+    #[error("the identity '{0}' has another key, other names or another use; remove it first")]
+    Differs(String),
     /// The identity has none.
     #[error("no key of '{0}'; see: tinsmith credential list")]
     Unknown(String),
@@ -286,8 +289,10 @@ fn identity(endpoint: &str, random: &[u8]) -> String {
     format!("{}/{}", &endpoint[..end], hex::encode(unique))
 }
 
+mod many;
 mod rules;
 
+pub use many::Added;
 pub use rules::{Listed, Recheck};
 
 #[cfg(test)]

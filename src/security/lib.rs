@@ -12,7 +12,7 @@ mod rules;
 mod table;
 
 pub use entry::{Entry, EntryError, KEY, MAX_ENDPOINTS, MAX_IDENTITY, Origin, Purpose};
-pub use keys::{KeyError, Keys, Listed, MAX_KEYS, Recheck, Revoke};
+pub use keys::{Added, KeyError, Keys, Listed, MAX_KEYS, Recheck, Revoke};
 pub use rule::{Proof, Rule};
-pub use tinsmith_dtls_server::{Own, OwnError};
+pub use tinsmith_dtls_server::{Authority, Own, OwnError, authority_digest};
 pub use tinsmith_seal::{Key, Seal};

@@ -9,6 +9,8 @@ use tinsmith_store::{Key, Kind, RecordError, decode, encode};
 use crate::entry::{EntryError, MAX_ENDPOINTS, Purpose, fits, is_name, is_pattern};
 
 const SCHEMA: u16 = 1;
+/// With an authority, which a server that knows only the other one must not overlook.
+const OF_AUTHORITY: u16 = 2;
 /// What the ids of these records begin with.
 const PREFIX: &[u8] = b"rule/";
 
@@ -50,6 +52,10 @@ pub struct Rule {
     pub made: u64,
     /// What is to be proved.
     pub proof: Proof,
+    /// Of a certificate: which authority has to vouch for it, by SHA-256 of its
+    /// SubjectPublicKeyInfo; none: any that the server believes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<[u8; 32]>,
 }
 
 impl Rule {
@@ -62,6 +68,7 @@ impl Rule {
             return Err(EntryError::Endpoints);
         }
         match &self.proof {
+            Proof::RawKey(_) if self.authority.is_some() => Err(EntryError::Authority),
             Proof::Certificate(Some(name)) if !is_name(name, MAX_ENDPOINTS) => {
                 Err(EntryError::Identity)
             }
@@ -76,12 +83,14 @@ impl Rule {
             Purpose::Bootstrap => "bootstrap",
             Purpose::Management => "management",
         };
+        let by = match &self.authority {
+            None => "certificate".to_owned(),
+            Some(authority) => format!("certificate-of-{}", hex::encode(authority)),
+        };
         match &self.proof {
             Proof::RawKey(digest) => format!("raw-key:{purpose}:{}", hex::encode(digest)),
-            Proof::Certificate(None) => format!("certificate:{purpose}:{}", self.endpoints),
-            Proof::Certificate(Some(name)) => {
-                format!("certificate:{purpose}:{name}={}", self.endpoints)
-            }
+            Proof::Certificate(None) => format!("{by}:{purpose}:{}", self.endpoints),
+            Proof::Certificate(Some(name)) => format!("{by}:{purpose}:{name}={}", self.endpoints),
         }
     }
 
@@ -94,19 +103,27 @@ impl Rule {
     /// Whether who proved an identity is meant.
     #[must_use]
     pub(crate) fn is_of(&self, identity: &Identity) -> bool {
-        match (&self.proof, identity) {
-            (Proof::RawKey(own), Identity::RawKey(digest)) => own == digest,
-            (Proof::Certificate(None), Identity::Certificate(name)) => self.claims(name),
-            (Proof::Certificate(Some(own)), Identity::Certificate(name)) => fits(own, name),
-            _ => false,
+        if let (Proof::RawKey(own), Identity::RawKey(digest)) = (&self.proof, identity) {
+            return own == digest;
+        }
+        let Some((name, authority)) = named(identity) else {
+            return false;
+        };
+        if self.authority.is_some() && self.authority != authority {
+            return false;
+        }
+        match &self.proof {
+            Proof::RawKey(_) => false,
+            Proof::Certificate(None) => self.claims(name),
+            Proof::Certificate(Some(own)) => fits(own, name),
         }
     }
 
     /// Whether who is meant by it, having proved this identity, may have a name.
     #[must_use]
     pub(crate) fn lets_be(&self, identity: &Identity, endpoint: &str) -> bool {
-        let is_own_name = match (&self.proof, identity) {
-            (Proof::Certificate(None), Identity::Certificate(name)) => name == endpoint,
+        let is_own_name = match (&self.proof, named(identity)) {
+            (Proof::Certificate(None), Some((name, _))) => name == endpoint,
             _ => true,
         };
         is_own_name && self.claims(endpoint)
@@ -114,8 +131,8 @@ impl Rule {
 
     /// The only name that it lets one have who is meant by it and has proved this identity.
     pub(crate) fn only_name<'a>(&'a self, identity: &'a Identity) -> Option<&'a str> {
-        match (&self.proof, identity) {
-            (Proof::Certificate(None), Identity::Certificate(name)) => Some(name),
+        match (&self.proof, named(identity)) {
+            (Proof::Certificate(None), Some((name, _))) => Some(name),
             _ => (!is_pattern(&self.endpoints)).then_some(&self.endpoints),
         }
     }
@@ -153,7 +170,11 @@ impl Rule {
     /// # Errors
     /// It can't be encoded.
     pub fn record(&self) -> Result<Vec<u8>, RecordError> {
-        encode(SCHEMA, self)
+        let schema = match self.authority {
+            None => SCHEMA,
+            Some(_) => OF_AUTHORITY,
+        };
+        encode(schema, self)
     }
 
     /// The inverse of [`record`](Self::record).
@@ -161,10 +182,19 @@ impl Rule {
     /// # Errors
     /// It was written by another version, or changed.
     pub fn read(bytes: &[u8]) -> Result<Self, RecordError> {
-        let rule: Self = decode(SCHEMA..=SCHEMA, bytes)?;
+        let rule: Self = decode(SCHEMA..=OF_AUTHORITY, bytes)?;
         let checked = rule.check();
         checked.map_err(|error| RecordError::Content(error.to_string()))?;
         Ok(rule)
+    }
+}
+
+/// The name that an identity is of a certificate by, and the authority if one alone says so.
+pub(crate) fn named(identity: &Identity) -> Option<(&String, Option<[u8; 32]>)> {
+    match identity {
+        Identity::Certificate(name) => Some((name, None)),
+        Identity::Certified(of) => Some((&of.name, Some(of.authority))),
+        _ => None,
     }
 }
 
@@ -178,6 +208,7 @@ pub(crate) mod tests {
             purpose: Purpose::Management,
             made: 7,
             proof,
+            authority: None,
         }
     }
 
@@ -200,6 +231,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn one_authority_is_not_overlooked_by_a_server_that_knows_none() {
+        let any = rule(Proof::Certificate(None), "pump-*");
+        let of_one = Rule {
+            authority: Some([7; 32]),
+            ..any.clone()
+        };
+        let record = of_one.record().unwrap();
+        assert_eq!(Rule::read(&record), Ok(of_one));
+        assert_eq!(
+            (&any.record().unwrap()[..2], &record[..2]),
+            (&[0, 1][..], &[0, 2][..])
+        );
+    }
+
+    #[test]
     fn each_has_another_name() {
         let mut names = std::collections::BTreeSet::new();
         for proof in [
@@ -214,6 +260,13 @@ pub(crate) mod tests {
                     ..rule(proof.clone(), "a")
                 };
                 assert!(names.insert(rule.identity()), "{names:?}");
+                let of_one = Rule {
+                    authority: Some([7; 32]),
+                    ..rule
+                };
+                let is_raw = matches!(of_one.proof, Proof::RawKey(_));
+                assert_eq!(of_one.check().is_err(), is_raw);
+                assert_ne!(names.insert(of_one.identity()), is_raw, "{names:?}");
             }
         }
     }

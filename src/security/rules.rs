@@ -5,10 +5,10 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tinsmith_dtls_server::{Credentials, Psk};
-use tinsmith_lwm2m::Identity;
+use tinsmith_lwm2m::{Certified, Identity};
 
 use crate::entry::{Purpose, is_pattern};
-use crate::rule::{Proof, Rule};
+use crate::rule::{Proof, Rule, named};
 use crate::table::View;
 
 /// What is looked for to find a rule.
@@ -63,8 +63,7 @@ impl All {
     ) -> impl Iterator<Item = &'a Arc<Rule>> {
         let clue = match identity {
             Identity::RawKey(digest) => Some(Clue::RawKey(*digest)),
-            Identity::Certificate(name) => Some(Clue::Name(name.clone())),
-            _ => None,
+            other => named(other).map(|(name, _)| Clue::Name(name.clone())),
         };
         let found: Vec<_> = clue.iter().flat_map(|clue| self.found(clue)).collect();
         let its = move |rule: &&Arc<Rule>| rule.purpose == purpose && rule.is_of(identity);
@@ -156,6 +155,13 @@ impl Rules {
         is_only.then(|| first.to_owned())
     }
 
+    /// Whether there is a rule that an authority alone has to do with.
+    fn is_certified(&self, identity: &Identity, purpose: Purpose) -> bool {
+        let all = self.read();
+        all.of(identity, purpose)
+            .any(|rule| rule.authority.is_some())
+    }
+
     /// Whether an identity comes in, and is that of one device.
     fn is_of_one(&self, identity: &Identity, purpose: Purpose) -> Option<bool> {
         let all = self.read();
@@ -182,11 +188,21 @@ impl Credentials for Door {
             .is_of_one(&Identity::RawKey(*digest), self.purpose)
     }
 
-    fn certificate(&self, names: &[String]) -> Option<(String, bool)> {
+    /// A name is that of one authority if there is a rule which says so.
+    fn certificate(&self, names: &[String], authorities: &[[u8; 32]]) -> Option<(Identity, bool)> {
         names.iter().find_map(|name| {
-            let identity = Identity::Certificate(name.clone());
+            let certified = authorities.iter().map(|authority| {
+                Identity::Certified(Box::new(Certified {
+                    authority: *authority,
+                    name: name.clone(),
+                }))
+            });
+            let certified = certified
+                .into_iter()
+                .find(|identity| self.rules.is_certified(identity, self.purpose));
+            let identity = certified.unwrap_or_else(|| Identity::Certificate(name.clone()));
             let is_of_one = self.rules.is_of_one(&identity, self.purpose)?;
-            Some((name.clone(), is_of_one))
+            Some((identity, is_of_one))
         })
     }
 }
@@ -278,14 +294,80 @@ mod tests {
                 .map(|&name| name.to_owned())
                 .collect::<Vec<_>>()
         };
-        let found = management.certificate(&names(&["serial 7", "meter-7", "meter-8"]));
-        assert_eq!(found, Some(("meter-7".into(), true)));
-        let found = management.certificate(&names(&["gateway"]));
-        assert_eq!(found, Some(("gateway".into(), false)));
-        assert_eq!(management.certificate(&names(&["pump-1"])), None);
-        assert_eq!(management.certificate(&[]), None);
+        let found = management.certificate(&names(&["serial 7", "meter-7", "meter-8"]), &[]);
+        assert_eq!(found, Some((certificate("meter-7"), true)));
+        let found = management.certificate(&names(&["gateway"]), &[[9; 32]]);
+        assert_eq!(found, Some((certificate("gateway"), false)));
+        assert_eq!(
+            management.certificate(&names(&["pump-1"]), &[[9; 32]]),
+            None
+        );
+        assert_eq!(management.certificate(&[], &[]), None);
         let bootstrap = door(Purpose::Bootstrap);
         assert_eq!(bootstrap.raw_key(&[1; 32]), None);
-        assert_eq!(bootstrap.certificate(&names(&["meter-7"])), None);
+        assert_eq!(bootstrap.certificate(&names(&["meter-7"]), &[]), None);
+    }
+
+    fn of_authority(proof: Proof, endpoints: &str, authority: u8) -> Arc<Rule> {
+        Arc::new(Rule {
+            authority: Some([authority; 32]),
+            ..rule(proof, endpoints)
+        })
+    }
+
+    fn certified(name: &str, authority: u8) -> Identity {
+        Identity::Certified(Box::new(Certified {
+            authority: [authority; 32],
+            name: name.into(),
+        }))
+    }
+
+    #[test]
+    fn the_authority_of_one_customer_names_no_device_of_another() {
+        let rules = rules(&[(Proof::Certificate(None), "clock")]);
+        rules.insert(of_authority(Proof::Certificate(None), "red-*", 1));
+        rules.insert(of_authority(Proof::Certificate(None), "blue-*", 2));
+        let gateway = || Proof::Certificate(Some("gateway".into()));
+        rules.insert(of_authority(gateway(), "red-*", 1));
+        rules.insert(of_authority(gateway(), "blue-*", 2));
+        let door = Door {
+            keys: View {
+                table: Arc::default(),
+                purpose: Purpose::Management,
+            },
+            rules: Arc::clone(&rules),
+            purpose: Purpose::Management,
+        };
+        let come_in = |name: &str, authorities: &[[u8; 32]]| {
+            let found = door.certificate(&[name.to_owned()], authorities);
+            found.map(|(identity, _)| identity)
+        };
+        for (name, authorities, expected) in [
+            ("red-1", &[[1; 32]][..], Some(certified("red-1", 1))),
+            ("red-1", &[[2; 32]], None),
+            ("red-1", &[], None),
+            ("blue-1", &[[1; 32]], None),
+            // The nearer one comes first, and those above it count too.
+            ("blue-1", &[[9; 32], [2; 32]], Some(certified("blue-1", 2))),
+            ("gateway", &[[2; 32]], Some(certified("gateway", 2))),
+            ("clock", &[[1; 32]], Some(certificate("clock"))),
+        ] {
+            assert_eq!(come_in(name, authorities), expected, "{name}");
+        }
+        for (identity, name, expected) in [
+            (certified("red-1", 1), "red-1", true),
+            (certified("red-1", 1), "red-2", false),
+            (certified("red-1", 2), "red-1", false),
+            (certificate("red-1"), "red-1", false),
+            (certified("gateway", 1), "red-7", true),
+            (certified("gateway", 1), "blue-7", false),
+            (certified("gateway", 2), "blue-7", true),
+            (certified("clock", 1), "clock", true),
+            (certificate("clock"), "clock", true),
+        ] {
+            let may = rules.may_be(&identity, name, Purpose::Management);
+            assert_eq!(may, expected, "{identity} as {name}");
+        }
+        assert!(rules.claim("red-9") && rules.claim("blue-9"));
     }
 }

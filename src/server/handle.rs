@@ -1,7 +1,7 @@
 //! How the rest of the process talks to a running server.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::SendTimeoutError;
@@ -14,7 +14,7 @@ use super::{Addresses, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, TrustAnchors, bucket,
 };
-use tinsmith_security::Keys;
+use tinsmith_security::{Authority, Keys, Own};
 use tinsmith_store::Store;
 use tinsmith_transport::{DtlsCounters, DtlsListener};
 use tinsmith_update::{Anchors, Ask, Reply};
@@ -31,7 +31,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) dtls: Vec<DtlsListener>,
     pub(super) keys: Option<Arc<Keys>>,
-    pub(super) public_key: Option<Vec<u8>>,
+    pub(super) own: RwLock<Option<Own>>,
     pub(super) models: ModelSource,
     pub(super) trust_anchors: TrustAnchors,
     pub(super) addresses: Addresses,
@@ -57,8 +57,32 @@ impl ServerHandle {
     }
 
     /// The SubjectPublicKeyInfo of the server's own key, if it has one for DTLS.
-    pub fn public_key(&self) -> Option<&[u8]> {
-        self.inner.public_key.as_deref()
+    pub fn public_key(&self) -> Option<Vec<u8>> {
+        self.own(Own::public_key)?.ok()
+    }
+
+    /// Whose certificates of devices it believes.
+    pub fn authorities(&self) -> Vec<Authority> {
+        self.own(Own::authorities).unwrap_or_default()
+    }
+
+    /// Shows other certificates, believes other authorities and not what they have revoked, from now
+    /// on. Whoever is believed no more is out.
+    pub fn renew(&self, own: Own) {
+        for listener in &self.inner.dtls {
+            listener.renew(own.clone());
+        }
+        let shown = self.inner.own.write();
+        *shown.unwrap_or_else(PoisonError::into_inner) = Some(own);
+    }
+
+    fn own<T>(&self, ask: impl FnOnce(&Own) -> T) -> Option<T> {
+        let own = self
+            .inner
+            .own
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        own.as_ref().map(ask)
     }
 
     /// Asks a device and waits for the outcome, at most `timeout_ms`. Dropping the future does

@@ -21,8 +21,8 @@ mod trace;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{info, warn};
@@ -172,8 +172,7 @@ pub async fn start(
         // In the order of `ROLES`.
         let mut bound = vec![udp(coap)?, bootstrap.map_or(Ok(Bound::None), udp)?];
         if let Some(secure) = secure {
-            bound.push(secure.management(&associations, kept)?);
-            bound.extend(secure.bootstrap()?);
+            bound.extend(secure.listeners(&associations, kept)?);
         }
         Ok(Place::Threads(bound.into()))
     };
@@ -323,7 +322,7 @@ async fn start_with(
             results,
             clock,
             dtls,
-            public_key: config.secure.as_ref().and_then(SecureConfig::public_key),
+            own: RwLock::new(config.secure.as_ref().and_then(|secure| secure.own.clone())),
             keys: config.secure.map(|secure| secure.keys),
             models: config.models,
             trust_anchors: config.bootstrap.trust_anchors,

@@ -48,36 +48,38 @@ impl SecureConfig {
         Arc::clone(&self.keys) as Arc<dyn Access>
     }
 
-    pub(super) fn public_key(&self) -> Option<Vec<u8>> {
-        self.own.as_ref()?.public_key().ok()
-    }
-
-    /// The listener for management, with the associations that were kept.
-    pub(super) fn management(
+    /// The listener for management, with the associations that were kept, and the one for bootstrap,
+    /// whose associations end with the process.
+    pub(super) fn listeners(
         &self,
         store: &Arc<dyn Store>,
         kept: Vec<Kept>,
-    ) -> Result<Bound, StartError> {
+    ) -> Result<Vec<Bound>, StartError> {
         let keeper = Keeping {
             store: Arc::clone(store),
             seal: self.associations.clone(),
         };
-        let listener = self.listen(self.management, Purpose::Management, kept, Some(keeper))?;
-        let revoking = listener.clone();
+        let mut all =
+            vec![self.listen(self.management, Purpose::Management, kept, Some(keeper))?];
+        if let Some(address) = self.bootstrap {
+            all.push(self.listen(address, Purpose::Bootstrap, Vec::new(), None)?);
+        }
+        let revoking = all.clone();
         self.keys.on_revoke(Box::new(move |entry| {
             let identity = Identity::Psk(entry.identity.as_bytes().to_vec());
-            revoking.revoke(identity, !entry.is_of_one());
+            let index = match entry.purpose {
+                Purpose::Management => 0,
+                Purpose::Bootstrap => 1,
+            };
+            if let Some(listener) = revoking.get(index) {
+                listener.revoke(identity, !entry.is_of_one());
+            }
         }));
-        let rechecking = listener.clone();
-        self.keys
-            .on_recheck(Box::new(move || rechecking.revoke_unknown()));
-        Ok(Bound::Dtls(listener))
-    }
-
-    /// The one for bootstrap; its associations end with the process.
-    pub(super) fn bootstrap(&self) -> Result<Option<Bound>, StartError> {
-        let listen = |at| self.listen(at, Purpose::Bootstrap, Vec::new(), None);
-        Ok(self.bootstrap.map(listen).transpose()?.map(Bound::Dtls))
+        let rechecking = all.clone();
+        self.keys.on_recheck(Box::new(move || {
+            rechecking.iter().for_each(DtlsListener::revoke_unknown);
+        }));
+        Ok(all.into_iter().map(Bound::Dtls).collect())
     }
 
     fn listen(

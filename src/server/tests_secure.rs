@@ -18,6 +18,10 @@ const KEY: &[u8] = b"sixteen byte key";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn serve(store: &MemoryStore, association_key: u8) -> ServerHandle {
+    serve_for(Purpose::Management, store, association_key).await
+}
+
+async fn serve_for(purpose: Purpose, store: &MemoryStore, association_key: u8) -> ServerHandle {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let store: Arc<dyn Store> = Arc::new(store.restart());
     let seal = Arc::new(SealingKey::new(&[1; 32]));
@@ -25,7 +29,7 @@ async fn serve(store: &MemoryStore, association_key: u8) -> ServerHandle {
     let entry = Entry {
         identity: "me".into(),
         endpoints: "dev1".into(),
-        purpose: Purpose::Management,
+        purpose,
         origin: Origin::Given,
         made: 0,
         key: KEY.to_vec().into(),
@@ -37,7 +41,7 @@ async fn serve(store: &MemoryStore, association_key: u8) -> ServerHandle {
         bootstrap_listener: None,
         secure: Some(SecureConfig {
             management: any,
-            bootstrap: None,
+            bootstrap: (purpose == Purpose::Bootstrap).then_some(any),
             keys: Arc::new(keys),
             associations: SealingKey::new(&[association_key; 32]),
             own: None,
@@ -52,6 +56,7 @@ struct Device {
     socket: UdpSocket,
     start: Instant,
     heard: Vec<Vec<u8>>,
+    is_closed: bool,
 }
 
 impl Device {
@@ -61,6 +66,7 @@ impl Device {
             socket: socket(server),
             start: Instant::now(),
             heard: Vec::new(),
+            is_closed: false,
         };
         device.client.connect(0, Offer::DEFAULT, [3; 32]);
         device.until(|device| device.client.association().is_some());
@@ -99,6 +105,7 @@ impl Device {
                     association.use_all_numbers();
                 }
                 Received::Data(data) => self.heard.push(data.to_vec()),
+                Received::Closed(_) => self.is_closed = true,
                 _ => {}
             }
         }
@@ -247,5 +254,27 @@ async fn an_association_that_ends_leaves_nothing() {
     while store_of(&server).await > 0 {
         assert!(Instant::now() < end, "it stays");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_with_a_key_ends_with_it_at_both_listeners() {
+    for purpose in [Purpose::Management, Purpose::Bootstrap] {
+        let server = serve_for(purpose, &MemoryStore::new(), 1).await;
+        let addresses = server.addresses();
+        let at = match purpose {
+            Purpose::Management => addresses.coaps,
+            Purpose::Bootstrap => addresses.coaps_bootstrap,
+        };
+        let device = tokio::task::spawn_blocking(move || {
+            let mut device = Device::connect(at.unwrap());
+            device.say(&nowhere(1));
+            device.answer(1);
+            device
+        });
+        let mut device = device.await.unwrap();
+        server.keys().unwrap().remove("me").await.unwrap();
+        let ended = tokio::task::spawn_blocking(move || device.until(|device| device.is_closed));
+        ended.await.unwrap();
     }
 }

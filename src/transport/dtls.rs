@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tinsmith_dtls_server::{
-    Config, Counters, Credentials, Failure, NotSent as NotSealed, Output, Server, Window,
+    Config, Counters, Credentials, Failure, NotSent as NotSealed, Output, Own, Server, Window,
 };
 use tinsmith_peer::{Identity, Peer};
 use tokio::runtime::Builder;
@@ -66,6 +66,7 @@ enum Order {
     Kept(u32, u64, bool),
     Revoke(Identity, bool),
     RevokeUnknown,
+    Renew(Box<Own>),
 }
 
 struct Shared {
@@ -154,6 +155,11 @@ impl DtlsListener {
     /// now.
     pub fn revoke_unknown(&self) {
         let _ = self.0.orders.send(Order::RevokeUnknown);
+    }
+
+    /// Shows and believes something else from now on; as of the server's.
+    pub fn renew(&self, own: Own) {
+        let _ = self.0.orders.send(Order::Renew(Box::new(own)));
     }
 
     pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
@@ -276,6 +282,11 @@ impl Worker {
             Order::Kept(number, mark, durable) => self.server.kept(number, mark, durable),
             Order::Revoke(identity, is_of_many) => self.server.revoke(&identity, is_of_many),
             Order::RevokeUnknown => self.server.revoke_unknown(),
+            Order::Renew(own) => {
+                if let Err(error) = self.server.renew(*own) {
+                    warn!(%error, "OpenSSL keeps the certificates of before");
+                }
+            }
         }
     }
 
@@ -368,6 +379,9 @@ fn failed(from: SocketAddr, why: &Failure) {
         }
         Failure::NotBelieved(why) => {
             info!(%from, %why, "DTLS refused: a certificate or raw public key is not believed");
+        }
+        Failure::TakenAway => {
+            info!(%from, "DTLS refused: the key was removed or changed during the handshake");
         }
         why => debug!(%from, ?why, "DTLS handshake failed"),
     }

@@ -17,6 +17,7 @@ use crate::Compiler;
 use crate::key::{self, Sealing};
 use crate::store::problem;
 
+use super::own::follow;
 use super::secure::{Dtls, secure};
 
 /// How often it is seen whether the store still works.
@@ -104,6 +105,7 @@ pub(crate) async fn start(
     let scratch = folder.join("incoming");
     private::folder(&scratch).with_context(open)?;
     let doors = Doors::open(&store, &choices.doors).await?;
+    let own = choices.dtls.as_ref().map(|dtls| dtls.own.clone());
     if let Some(dtls) = choices.dtls {
         let secure = secure(dtls, &choices.sealing, &folder, &store, choices.accept_loss);
         config.secure = Some(secure.await?);
@@ -126,6 +128,9 @@ pub(crate) async fn start(
         .with_context(|| format!("in {}", folder.display()))?;
     let doors = Arc::new(doors);
     tokio::spawn(watch_keys(keys, known, doors.clone(), server.clone()));
+    if let Some(own) = own {
+        tokio::spawn(follow(own, folder.clone(), server.clone()));
+    }
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),

@@ -105,6 +105,47 @@ fn a_key_that_is_taken_away_during_a_handshake() {
 }
 
 #[test]
+fn a_key_that_is_replaced_during_a_handshake() {
+    for is_told in [false, true] {
+        let mut world = World::new(config(), 14);
+        let device = world.device(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
+        world.until("a handshake", |world| world.is_open(device));
+        world.keys.change(b"device 1", b"another key");
+        if is_told {
+            let identity = Identity::Psk(b"device 1".to_vec());
+            world.server.revoke(&identity, false);
+            assert_eq!(world.server.load(), (0, 0), "it ends at once");
+        }
+        world.say(device, b"by the old key");
+        world.until("the alert", |world| world.devices[device].closed.is_some());
+        assert_eq!((world.server.load(), world.heard.len()), ((0, 0), 0));
+        assert_eq!(world.failures, [Failure::TakenAway]);
+        // The device learns its new key.
+        world.devices[device].key = b"another key".to_vec();
+        world.connect(device);
+        world.until("a handshake", |world| world.is_open(device));
+        world.say(device, b"by the new key");
+        world.until("its data", |world| !world.heard.is_empty());
+        assert_eq!(world.heard[0].1, b"by the new key");
+    }
+}
+
+/// Others of the same listener go on.
+#[test]
+fn a_key_that_is_taken_away_ends_its_own_handshakes_only() {
+    let mut world = World::new(config(), 15);
+    let first = world.device(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
+    let second = world.device(b"device 2", offer(CCM8, Some(Cid::EMPTY)));
+    world.until("handshakes", |w| w.is_open(first) && w.is_open(second));
+    let identity = Identity::Psk(b"device 1".to_vec());
+    world.server.revoke(&identity, false);
+    assert_eq!(world.server.load(), (1, 0));
+    world.say(second, b"here");
+    world.until("its data", |world| !world.heard.is_empty());
+    assert_eq!(world.server.load(), (0, 1));
+}
+
+#[test]
 fn a_flood_of_hellos_leaves_nothing() {
     let mut world = World::new(config(), 4);
     let first = world.device(b"device 1", offer(CCM8, Some(Cid::EMPTY)));

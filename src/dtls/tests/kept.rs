@@ -156,18 +156,56 @@ fn records_that_are_none() {
     );
 }
 
-/// Version 1 did not say what proved the identity.
+/// Version 1 did not say what proved the identity, and neither had version 2 a mark of the key.
 #[test]
-fn records_of_the_version_before() {
-    let mut world = World::new(keeping(), 37);
-    let (device, _) = world.connected(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
-    let record = world.store.values_mut().next().unwrap();
-    // Version, flags, address of 4 bytes with its length, port; then it is said.
-    assert_eq!((record[0], record.remove(2 + 5 + 2)), (2, 0));
-    record[0] = 1;
-    world.restart(1);
-    world.say(device, b"still me");
-    world.until("its data", |world| world.heard.len() == 2);
+fn records_of_the_versions_before() {
+    for version in [1, 2] {
+        let mut world = World::new(keeping(), 37);
+        let (device, _) = world.connected(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
+        let record = world.store.values_mut().next().unwrap();
+        assert_eq!(record[0], 3);
+        record[0] = version;
+        // Version, flags, address of 4 bytes with its length, port; what proved the identity; then
+        // the identity with its length, and one mark.
+        let kind = 2 + 5 + 2;
+        let marks = kind + 1 + 2 + b"device 1".len();
+        assert_eq!((record[kind], record[marks]), (0, 1));
+        record.drain(marks..marks + 1 + 8);
+        assert_eq!(record.remove(kind + 1), 0);
+        if version == 1 {
+            record.remove(kind);
+        }
+        world.restart(1);
+        world.say(device, b"still me");
+        world.until("its data", |world| world.heard.len() == 2);
+    }
+}
+
+/// A server may die between a change of a key and the end of what was begun with it.
+#[test]
+fn keys_that_were_removed_or_replaced_meanwhile() {
+    for is_replaced in [false, true] {
+        let mut world = World::new(keeping(), 38);
+        let (device, peer) = world.connected(b"device 1", offer(CCM8, Some(Cid::EMPTY)));
+        let (other, _) = world.connected(b"device 2", offer(CCM8, Some(Cid::EMPTY)));
+        match is_replaced {
+            true => world.keys.change(b"device 1", b"another key"),
+            false => {
+                let gone = world.keys.gone.lock();
+                gone.expect("nobody panics with it")
+                    .push(b"device 1".to_vec());
+            }
+        }
+        world.restart(1);
+        world.poll_server();
+        assert_eq!((world.server.load(), world.store.len()), ((0, 1), 1));
+        assert_eq!(world.gone, [peer]);
+        let heard = world.heard.len();
+        world.say(device, b"by the old key");
+        world.say(other, b"here");
+        world.settle();
+        assert_eq!(world.heard.len(), heard + 1);
+    }
 }
 
 /// The time is printed; the limit leaves room for a machine that does much else.

@@ -31,7 +31,9 @@ impl From<KeyError> for ApiError {
         let message = error.to_string();
         match error {
             KeyError::Entry(_) => Self::bad_request(message),
-            KeyError::Exists(_) => Self::new(StatusCode::CONFLICT, "credential_exists", message),
+            KeyError::Exists(_) | KeyError::Differs(_) => {
+                Self::new(StatusCode::CONFLICT, "credential_exists", message)
+            }
             KeyError::Unknown(_) => Self::not_found(message),
             KeyError::Full => Self::conflict(message),
             KeyError::Store(error) => error.into(),

@@ -9,7 +9,9 @@ use axum::http::StatusCode;
 use lwm2m_objects::hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tinsmith_security::{Entry, KEY, Keys, Listed, Origin, Proof, Purpose, Rule};
+use tinsmith_security::{
+    Authority, Entry, KEY, Keys, Listed, Origin, Proof, Purpose, Rule, authority_digest,
+};
 use zeroize::Zeroizing;
 
 use crate::{ApiError, App};
@@ -54,12 +56,19 @@ pub(crate) struct New {
     raw_key: Option<String>,
     /// The name in the certificate, or a pattern for it; empty: that of the endpoint.
     certificate: Option<String>,
+    /// Who has to vouch for the certificate: its subject or common name, its certificate in PEM, or
+    /// hexadecimal digits of the SHA-256 digest of its SubjectPublicKeyInfo.
+    authority: Option<String>,
 }
 
 impl New {
     /// What a device proves, if that is no pre-shared key.
     fn proof(&self) -> Result<Option<Proof>, ApiError> {
         let is_psk = self.key.is_some() || self.identity.is_some();
+        if self.authority.is_some() && self.certificate.is_none() {
+            let wrong = "an authority vouches for certificates only: give certificate too";
+            return Err(ApiError::bad_request(wrong));
+        }
         match (&self.raw_key, &self.certificate) {
             (None, None) => Ok(None),
             (Some(key), None) if !is_psk => {
@@ -86,7 +95,10 @@ pub(crate) async fn add(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let Json(new) = body?;
     if let Some(proof) = new.proof()? {
+        let named = new.authority.as_deref();
+        let authority = named.map(|text| authority(&app.server.authorities(), text));
         let rule = Rule {
+            authority: authority.transpose()?,
             endpoints: new.endpoints,
             purpose: new.purpose,
             made: app.server.now().wall,
@@ -136,9 +148,35 @@ pub(crate) async fn remove(
     Ok(Json(json!({ "removed": identity })))
 }
 
-fn keys(app: &App) -> Result<&Arc<Keys>, ApiError> {
+pub(crate) fn keys(app: &App) -> Result<&Arc<Keys>, ApiError> {
     let keys = app.server.keys();
     keys.ok_or_else(|| ApiError::conflict("this server has no DTLS".to_owned()))
+}
+
+/// The digest of an authority.
+fn authority(known: &[Authority], text: &str) -> Result<[u8; 32], ApiError> {
+    let text = text.trim();
+    let digest = hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+    if let Some(digest) = digest.or_else(|| authority_digest(text.as_bytes())) {
+        return Ok(digest);
+    }
+    let is_it = |one: &&Authority| one.subject == text || one.common_name.as_deref() == Some(text);
+    let mut found: Vec<_> = known.iter().filter(is_it).collect();
+    found.sort_by_key(|one| one.digest);
+    found.dedup_by_key(|one| one.digest);
+    match found[..] {
+        [one] => Ok(one.digest),
+        [] => {
+            let subjects: Vec<_> = known.iter().map(|one| &*one.subject).collect();
+            Err(ApiError::bad_request(format!(
+                "the server believes no authority of this subject; there are: {}",
+                subjects.join("; ")
+            )))
+        }
+        _ => Err(ApiError::bad_request(
+            "several authorities have this subject; give the certificate or the digest of the one",
+        )),
+    }
 }
 
 fn describe_any(listed: &Listed) -> Value {
@@ -164,6 +202,7 @@ fn describe_rule(rule: &Rule) -> Value {
         Proof::Certificate(name) => {
             told["kind"] = json!("certificate");
             told["name"] = json!(name);
+            told["authority"] = json!(rule.authority.map(|digest| hex::encode(&digest)));
         }
     }
     told
@@ -178,4 +217,41 @@ fn describe(entry: &Entry) -> Value {
         "origin": entry.origin,
         "made": entry.made,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_named_in_several_ways() {
+        let one = |common: &str, more: &str, digest| Authority {
+            subject: format!("CN={common}{more}"),
+            common_name: Some(common.to_owned()),
+            digest: [digest; 32],
+        };
+        let known = [
+            one("Red Root", ", O=Red", 1),
+            one("Blue Root", ", O=Blue", 2),
+            one("Twice", "", 3),
+            one("Renewed", "", 6),
+            one("Twice", "", 4),
+            one("Renewed", "", 6),
+        ];
+        for (text, expected) in [
+            ("CN=Red Root, O=Red", Some(1)),
+            ("Blue Root", Some(2)),
+            ("  Blue Root\n", Some(2)),
+            (&"05".repeat(32), Some(5)),
+            ("Renewed", Some(6)),
+            ("Root", None),
+            ("Blue", None),
+            ("Twice", None),
+            ("", None),
+            (&"05".repeat(31), None),
+        ] {
+            let found = authority(&known, text).ok();
+            assert_eq!(found, expected.map(|digest| [digest; 32]), "{text}");
+        }
+    }
 }

@@ -329,7 +329,7 @@ fn security(identity: &Identity) -> &'static str {
         Identity::None => "none",
         Identity::Psk(_) => "psk",
         Identity::RawKey(_) => "raw-key",
-        Identity::Certificate(_) => "certificate",
+        Identity::Certificate(_) | Identity::Certified(_) => "certificate",
         Identity::Oscore(_) => "oscore",
         _ => "other",
     }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod builds;
 pub(crate) mod credentials;
 pub(crate) mod devices;
+pub(crate) mod import;
 pub(crate) mod models;
 mod outcome;
 pub(crate) mod requests;

@@ -189,8 +189,8 @@ mod tests {
         assert!(!keys.may_bootstrap(&certificate("pump-1"), "pump-1"));
         assert!(!keys.may_bootstrap(&Identity::None, "pump-1"));
         let door = keys.credentials(Purpose::Management);
-        let found = door.certificate(&["pump-9".to_owned()]);
-        assert_eq!(found, Some(("pump-9".into(), true)));
+        let found = door.certificate(&["pump-9".to_owned()], &[]);
+        assert_eq!(found, Some((certificate("pump-9"), true)));
         // A device that came in by its certificate has no key to be used.
         assert!(keys.registers(&certificate("pump-1"), "pump-1").is_empty());
     }

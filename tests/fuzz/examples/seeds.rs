@@ -379,6 +379,14 @@ fn dtls() {
     }
     record.extend_from_slice(&[8, 1, 0, 0, 0, 1, 7, 7, 7, 0]);
     save("dtls_server", "record", &record);
+    // Version 3, of a name that one authority gives, with the marks of its chain.
+    let mut certified = vec![1, 3, 1, 4, 10, 0, 0, 1, 0x13, 0x88, 3, 0, 35];
+    certified.extend_from_slice(&[7; 32]);
+    certified.extend_from_slice(b"dev");
+    certified.push(2);
+    certified.extend_from_slice(&[9; 16]);
+    certified.extend_from_slice(&record[14..]);
+    save("dtls_server", "record-certified", &certified);
 }
 
 fn main() {

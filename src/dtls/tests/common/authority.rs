@@ -7,6 +7,7 @@ use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Name};
 
@@ -62,11 +63,57 @@ impl Holder {
         self.certificate.to_pem().expect("it can be written")
     }
 
+    /// A list of what it has revoked, in DER: RFC 5280 §5.1. One that is old should have had a
+    /// successor years ago.
+    pub fn revokes(&self, revoked: &[&Self], is_old: bool) -> Vec<u8> {
+        let algorithm = der(0x30, &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]);
+        let issuer = self.certificate.subject_name().to_der().expect("a name");
+        let time = |text: &str| der(0x17, text.as_bytes());
+        let next = if is_old {
+            "210101000000Z"
+        } else {
+            "490101000000Z"
+        };
+        let mut list = [
+            der(2, &[1]),
+            algorithm.clone(),
+            issuer,
+            time("200101000000Z"),
+            time(next),
+        ]
+        .concat();
+        if !revoked.is_empty() {
+            let entries = revoked.iter().map(|holder| {
+                let serial = holder.certificate.serial_number().to_bn();
+                let serial = serial.expect("a number").to_vec();
+                let number = der(2, &[&[0][..usize::from(serial[0] >> 7)], &serial].concat());
+                der(0x30, &[number, time("200102000000Z")].concat())
+            });
+            list.extend(der(0x30, &entries.collect::<Vec<_>>().concat()));
+        }
+        let list = der(0x30, &list);
+        let mut signer = Signer::new(MessageDigest::sha256(), &self.key).expect("it can sign");
+        let signature = signer.sign_oneshot_to_vec(&list).expect("it can sign");
+        let signature = der(3, &[&[0], &signature[..]].concat());
+        der(0x30, &[list, algorithm, signature].concat())
+    }
+
     pub fn key_pem(&self) -> Vec<u8> {
         self.key
             .private_key_to_pem_pkcs8()
             .expect("it can be written")
     }
+}
+
+/// Tag, length and content (X.690 §8.1).
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let len = (content.len() as u16).to_be_bytes();
+    let head: &[u8] = match content.len() {
+        0..128 => &[tag, len[1]],
+        128..256 => &[tag, 0x81, len[1]],
+        _ => &[tag, 0x82, len[0], len[1]],
+    };
+    [head, content].concat()
 }
 
 fn make(issuer: Option<&Holder>, wish: Wish<'_>) -> Result<Holder, openssl::error::ErrorStack> {

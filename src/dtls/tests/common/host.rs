@@ -49,9 +49,9 @@ impl Credentials for Known {
         (self.raw_key.as_ref() == Some(digest)).then_some(true)
     }
 
-    fn certificate(&self, names: &[String]) -> Option<(String, bool)> {
+    fn certificate(&self, names: &[String], _: &[[u8; 32]]) -> Option<(Identity, bool)> {
         let device = names.iter().find(|name| name.starts_with("device"));
-        device.map(|name| (name.clone(), true))
+        device.map(|name| (Identity::Certificate(name.clone()), true))
     }
 }
 

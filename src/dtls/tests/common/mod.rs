@@ -23,6 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Keys {
     pub gone: Mutex<Vec<Vec<u8>>>,
+    /// Who has another key, instead of the one made of the name.
+    pub changed: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl Keys {
+    pub fn change(&self, identity: &[u8], key: &[u8]) {
+        let mut changed = self.changed.lock().expect("nobody panics with it");
+        changed.insert(identity.to_vec(), key.to_vec());
+    }
 }
 
 pub fn key_of(identity: &[u8]) -> Vec<u8> {
@@ -33,8 +42,10 @@ impl Credentials for Keys {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         let gone = self.gone.lock().expect("nobody panics with it");
         let known = identity.starts_with(b"device") && !gone.iter().any(|g| g == identity);
+        let changed = self.changed.lock().expect("nobody panics with it");
+        let key = changed.get(identity).cloned();
         known.then(|| Psk {
-            key: Zeroizing::new(key_of(identity)),
+            key: Zeroizing::new(key.unwrap_or_else(|| key_of(identity))),
             is_of_one: !identity.starts_with(b"device of many"),
         })
     }
