@@ -16,6 +16,7 @@ mod config;
 mod context;
 mod cookie;
 mod credentials;
+mod error;
 mod established;
 mod ffi;
 mod handshake;
@@ -29,18 +30,19 @@ mod revocations;
 mod revoke;
 mod server;
 mod shown;
+mod subject;
 #[cfg(test)]
 mod testing;
 
 pub use cid::{CID_LEN, worker};
 pub use config::{Config, Counters, NotSent, Output};
 pub use credentials::{Credentials, Psk};
+pub use error::OwnError;
 pub use handshake::Failure;
 pub use hello::ClientHello;
 pub use kept::Unreadable;
 pub use openssl::error::ErrorStack;
-pub use own::{
-    Authority, Own, OwnError, authority_digest, raw_key_digest, subject_public_key_info,
-};
+pub use own::{Authority, Own};
 pub use server::Server;
+pub use subject::{authority_digest, raw_key_digest, subject_public_key_info};
 pub use tinsmith_dtls::Window;

@@ -6,67 +6,17 @@ use std::sync::Arc;
 
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
-use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, PKeyRef, Private};
-use openssl::x509::{X509, X509NameRef, X509Ref};
-use sha2::{Digest, Sha256};
+use openssl::x509::X509;
 use zeroize::Zeroizing;
 
+use crate::error::OwnError;
 use crate::revocations::{self, Believed};
+use crate::subject::{common_name, key_digest, name_of};
 
 /// The most certificates between that of the server and an authority, and of authorities.
 const MOST: usize = 1000;
-
-/// Why something can't be shown or believed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum OwnError {
-    /// The key is none of P-256, in PEM and without a password.
-    Key,
-    /// There is no certificate, or one can't be read.
-    Certificate,
-    /// The certificate is of another key.
-    Mismatch,
-    /// There is no authority, or one can't be read.
-    Authorities,
-    /// There is no revocation list, or one can't be read.
-    Revocations,
-    /// The revocation list of this issuer is signed by none of the authorities.
-    Unsigned(String),
-    /// OpenSSL failed.
-    OpenSsl(ErrorStack),
-}
-
-impl fmt::Display for OwnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key => f.write_str("the key must be an EC key of P-256 in PEM, not encrypted"),
-            Self::Certificate => f.write_str("no certificate in PEM, or one that can't be read"),
-            Self::Mismatch => f.write_str("the certificate is not that of the key"),
-            Self::Authorities => {
-                f.write_str("no certificate of an authority in PEM, or one that can't be read")
-            }
-            Self::Revocations => {
-                f.write_str("no revocation list in PEM or DER, or one that can't be read")
-            }
-            Self::Unsigned(issuer) => write!(
-                f,
-                "the revocation list of {issuer} is signed by no authority that is believed; its \
-                 certificate has to be among those of --coaps-ca"
-            ),
-            Self::OpenSsl(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for OwnError {}
-
-impl From<ErrorStack> for OwnError {
-    fn from(error: ErrorStack) -> Self {
-        Self::OpenSsl(error)
-    }
-}
 
 /// Whose certificates of devices are believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,54 +213,4 @@ fn note_old(old: &mut Vec<String>, certificates: &[X509]) {
             ));
         }
     }
-}
-
-/// A name, as others write it too (RFC 4514 §2, in the other order).
-pub(crate) fn name_of(name: &X509NameRef) -> String {
-    let parts = name.entries().map(|entry| {
-        let kind = entry.object().nid().short_name().unwrap_or("?");
-        let value = entry.data().to_string().unwrap_or_default();
-        let value = value.replace('\\', "\\\\").replace(',', "\\,");
-        format!("{kind}={value}")
-    });
-    parts.collect::<Vec<_>>().join(", ")
-}
-
-fn common_name(certificate: &X509Ref) -> Option<String> {
-    let mut entries = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
-    entries.next()?.data().to_string().ok()
-}
-
-/// SHA-256 of the SubjectPublicKeyInfo of who has a certificate.
-pub(crate) fn key_digest(certificate: &X509Ref) -> Option<[u8; 32]> {
-    let key = certificate.public_key().ok()?;
-    Some(raw_key_digest(&info(&key)?))
-}
-
-/// What an authority is known by, of its certificate in PEM: SHA-256 of its SubjectPublicKeyInfo.
-#[must_use]
-pub fn authority_digest(pem: &[u8]) -> Option<[u8; 32]> {
-    let certificate = X509::from_pem(pem).ok()?;
-    key_digest(&certificate)
-}
-
-/// The SubjectPublicKeyInfo of a public key, in PEM or DER; none if it is no key of P-256.
-#[must_use]
-pub fn subject_public_key_info(key: &[u8]) -> Option<Vec<u8>> {
-    let read = PKey::public_key_from_pem(key).or_else(|_| PKey::public_key_from_der(key));
-    let key = read.ok()?;
-    let curve = key.ec_key().ok()?.group().curve_name();
-    let bytes = info(&key)?;
-    (curve == Some(Nid::X9_62_PRIME256V1)).then_some(bytes)
-}
-
-/// What a raw public key is known by: the SHA-256 digest of its SubjectPublicKeyInfo.
-#[must_use]
-pub fn raw_key_digest(info: &[u8]) -> [u8; 32] {
-    Sha256::digest(info).into()
-}
-
-/// The SubjectPublicKeyInfo of a key that OpenSSL has.
-pub(crate) fn info<T: openssl::pkey::HasPublic>(key: &PKeyRef<T>) -> Option<Vec<u8>> {
-    key.public_key_to_der().ok()
 }

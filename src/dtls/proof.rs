@@ -13,9 +13,9 @@ use tinsmith_peer::Identity;
 use crate::agreement::agreement;
 use crate::credentials::Credentials;
 use crate::ffi;
-use crate::own::{info, key_digest, raw_key_digest};
 use crate::proven::{By, Proven};
 use crate::revocations::Believed;
+use crate::subject::{info, key_digest, raw_key_digest};
 
 /// The longest name that is looked at, and the most of one certificate.
 const MAX_NAME: usize = 255;

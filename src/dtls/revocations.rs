@@ -7,8 +7,9 @@ use openssl::asn1::{Asn1IntegerRef, Asn1Time};
 use openssl::error::ErrorStack;
 use openssl::x509::{X509, X509Crl, X509CrlRef, X509Ref};
 
-use crate::own::{OwnError, key_digest, name_of};
+use crate::error::OwnError;
 use crate::proven::{By, mark};
+use crate::subject::{key_digest, name_of};
 
 const BEGIN: &[u8] = b"-----BEGIN X509 CRL-----";
 const END: &[u8] = b"-----END X509 CRL-----";
