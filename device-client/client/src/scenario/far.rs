@@ -100,11 +100,19 @@ impl Far {
         }
     }
 
-    fn seal(&mut self, message: &[u8]) -> Vec<u8> {
+    pub(super) fn seal(&mut self, message: &[u8]) -> Vec<u8> {
         self.reserve();
         let mut out = [0; 2_000];
         let len = self.peer.seal(&mut SoftAes::new(), message, &mut out);
         out[..len.unwrap()].to_vec()
+    }
+
+    /// The content of a message that is new.
+    pub(super) fn take(&mut self, datagram: &[u8]) -> Vec<u8> {
+        match self.open(datagram) {
+            (Opened::Message(message), plain) if !message.repeated => plain,
+            (other, _) => panic!("{other:?}"),
+        }
     }
 
     fn open(&mut self, datagram: &[u8]) -> (Opened, Vec<u8>) {

@@ -15,6 +15,8 @@ mod odd_requests;
 mod oscore;
 #[cfg(feature = "oscore")]
 mod oscore_faults;
+#[cfg(all(feature = "dtls", feature = "oscore"))]
+mod oscore_secured;
 mod power;
 mod registering;
 #[cfg(feature = "dtls")]

@@ -45,7 +45,7 @@ fn link(object: u16, instance: u16) -> OwnedValue {
 }
 
 /// The account that names it.
-fn security() -> Values {
+pub(super) fn security() -> Values {
     vec![
         (
             Path::resource(0, 1, 0),
@@ -57,7 +57,7 @@ fn security() -> Values {
     ]
 }
 
-fn server() -> Values {
+pub(super) fn server() -> Values {
     vec![
         (Path::resource(1, 0, 0), OwnedValue::Integer(7)),
         (Path::resource(1, 0, 1), OwnedValue::Integer(300)),
