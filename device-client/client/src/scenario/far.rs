@@ -82,6 +82,11 @@ impl Far {
         self.last = None;
     }
 
+    /// A server that asks for new keys itself, with its next request.
+    pub(super) fn begin_anew(&mut self) {
+        self.peer.rederive(*b"server's");
+    }
+
     /// A server that was started again.
     pub(super) fn restart(&mut self) {
         let mut stored = [0; 100];

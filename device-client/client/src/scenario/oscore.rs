@@ -419,6 +419,82 @@ fn a_server_that_lost_everything_gets_new_keys_and_a_register() {
 }
 
 #[test]
+fn a_server_that_asks_for_new_keys_itself() {
+    let mut w = registered();
+    observe(&mut w, "/1/0/1");
+    w.net.far(SERVER).begin_anew();
+    w.events.clear();
+    assert_eq!(w.number("/1/0/1").unwrap(), 300);
+    assert_eq!((w.events[0], w.net.challenged), (NEW_KEYS, 1));
+    settle(&mut w);
+    let observed = w.client.sessions[1].observations();
+    assert!(!observed.iter().any(crate::Observation::is_some));
+    w.net.assert_protected();
+    // They are kept, and what came before means nothing.
+    let recorded = w.net.to_client.clone();
+    w.reboot();
+    w.register().unwrap();
+    let changes = w.client.device.log.changes;
+    for (from, datagram) in recorded {
+        w.net.inject(from, &datagram);
+        w.pump().unwrap();
+    }
+    w.forget();
+    assert_eq!(w.client.device.log.changes, changes);
+    assert_eq!(w.number("/1/0/1").unwrap(), 300);
+    assert_eq!(w.net.far(SERVER).challenges, 0);
+}
+
+#[test]
+fn a_bootstrap_server_may_change_its_own_context() {
+    let mut board = Board::small();
+    board.factory = Factory::OscoreBootstrap(FACTORY);
+    let mut w = World::new(board);
+    w.net.add(BOOTSTRAP, Far::of_factory());
+    w.net.add(SERVER, far(SECRET, Start::Fresh));
+    let request = w.request().unwrap();
+    w.reply(&request, Code::CHANGED, "").unwrap();
+    let own = [
+        (
+            Path::resource(0, 0, 0),
+            OwnedValue::String(FACTORY.uri.into()),
+        ),
+        (Path::resource(0, 0, 1), OwnedValue::Boolean(true)),
+        (Path::resource(0, 0, 17), link(21, 7)),
+    ];
+    let another = [
+        (Path::resource(21, 7, 0), opaque(b"of the bootstrap server")),
+        (Path::resource(21, 7, 1), opaque(b"f")),
+        (Path::resource(21, 7, 2), opaque(b"b")),
+        (Path::resource(21, 7, 5), opaque(b"salt")),
+    ];
+    for (path, values) in [("/0/0", &own[..]), ("/21/7", &another[..])] {
+        let answer = w.put(BOOTSTRAP, path, values, ContentFormat::TLV);
+        assert_eq!(answer.unwrap().code, Code::CHANGED);
+    }
+    let (security, context, server) = (security(), context(SECRET), server());
+    let parts = [("/0/1", &security), ("/21/4", &context), ("/1/0", &server)];
+    assert_eq!(write_and_finish(&mut w, parts).unwrap(), Code::CHANGED);
+    w.register().unwrap();
+    // That of the factory, which no account names any more, is forgotten.
+    let ids = w.client.device.accounts.oscore.iter().flatten();
+    assert_eq!(ids.map(|c| c.id).collect::<Vec<_>>(), [7, 4]);
+    let changed = Far::new(b"of the bootstrap server", b"f", b"b", Start::Fresh);
+    w.net.add(BOOTSTRAP, changed);
+    for _ in 0..2 {
+        assert_eq!(w.execute("/1/0/9", "").unwrap(), Code::CHANGED);
+        let request = w.request().unwrap();
+        assert_eq!(request.path, "bs");
+        w.reply(&request, Code::CHANGED, "").unwrap();
+        let finished = w.ask(BOOTSTRAP, Code::POST, "bs", |_| {}).unwrap();
+        assert_eq!(finished.code, Code::CHANGED);
+        w.register().unwrap();
+    }
+    assert_eq!(w.net.far(BOOTSTRAP).challenges, 0, "its numbers are kept");
+    w.net.assert_protected();
+}
+
+#[test]
 fn a_server_with_other_keys_is_no_server() {
     let mut w = registered();
     w.net.add(SERVER, far(b"another secret", Start::Fresh));
