@@ -113,6 +113,7 @@ impl Far {
     }
 
     /// The content of a message that is new.
+    #[cfg(feature = "dtls")]
     pub(super) fn take(&mut self, datagram: &[u8]) -> Vec<u8> {
         match self.open(datagram) {
             (Opened::Message(message), plain) if !message.repeated => plain,
