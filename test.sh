@@ -148,6 +148,8 @@ if [ -z "$quick" ]; then
             cargo build --locked --release -p "${heap%/*}" --no-default-features \
                 --features "${heap#*/}" --target "$target"
         done
+        cargo build --locked --release -p tinsmith-client --no-default-features \
+            --features dtls,oscore --target "$target"
     done
 
     step "firmware for QEMU"

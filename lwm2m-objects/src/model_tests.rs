@@ -3,7 +3,7 @@ use crate::Objlnk;
 
 #[test]
 fn tables_are_sorted_and_found() {
-    assert_eq!(models().len(), 14);
+    assert_eq!(models().len(), 15);
     assert!(models().is_sorted_by_key(|model| model.id()));
     for model in models() {
         assert_eq!(object(model.id()), Some(*model));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use tinsmith_board_host::{Config, Factory, Psk, TrustAnchor, read_anchor, run};
+use tinsmith_board_host::{Config, Factory, Oscore, Psk, TrustAnchor, read_anchor, run};
 
 /// Be a device: the client of a microcontroller as a process, its flash in a file.
 #[derive(clap::Args)]
@@ -20,6 +20,42 @@ pub(super) struct HostDevice {
     /// others don't see it.
     #[arg(long, value_name = "HEX", env = "TINSMITH_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// The OSCORE master secret that its first server has too, in hexadecimal digits; better in the
+    /// environment.
+    #[arg(
+        long,
+        value_name = "HEX",
+        env = "TINSMITH_OSCORE_SECRET",
+        hide_env_values = true
+    )]
+    oscore_secret: Option<String>,
+    /// The OSCORE master salt.
+    #[arg(
+        long,
+        value_name = "HEX",
+        default_value = "",
+        requires = "oscore_secret"
+    )]
+    oscore_salt: String,
+    /// The OSCORE id of the device, its Sender ID.
+    #[arg(
+        long,
+        value_name = "HEX",
+        default_value = "",
+        requires = "oscore_secret"
+    )]
+    sender_id: String,
+    /// The OSCORE id of the server, the device's Recipient ID.
+    #[arg(
+        long,
+        value_name = "HEX",
+        default_value = "",
+        requires = "oscore_secret"
+    )]
+    recipient_id: String,
+    /// The OSCORE ID Context.
+    #[arg(long, value_name = "HEX", requires = "oscore_secret")]
+    id_context: Option<String>,
     /// What the device is made of (a wrong name lists all), or a file like those in
     /// device-client/boards/targets.
     #[arg(long, value_name = "NAME|FILE")]
@@ -65,15 +101,29 @@ impl HostDevice {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let psk = match (self.identity, self.key) {
             (Some(identity), Some(key)) => {
-                let key = hex(&key).context("--key has no hexadecimal digits")?;
+                let key = digits("key", &key)?;
                 Some(Psk { identity, key })
             }
             _ => None,
+        };
+        let oscore = match &self.oscore_secret {
+            Some(secret) => Some(Oscore {
+                secret: digits("oscore-secret", secret)?,
+                salt: digits("oscore-salt", &self.oscore_salt)?,
+                sender_id: digits("sender-id", &self.sender_id)?,
+                recipient_id: digits("recipient-id", &self.recipient_id)?,
+                id_context: match &self.id_context {
+                    Some(context) => Some(digits("id-context", context)?),
+                    None => None,
+                },
+            }),
+            None => None,
         };
         let config = Config {
             endpoint: self.endpoint,
             factory: self.first.factory(),
             psk,
+            oscore,
             target: self.target,
             flash: self.flash,
             trust_anchors: self.trust_anchor,
@@ -81,6 +131,11 @@ impl HostDevice {
         };
         Ok(run(&config)?)
     }
+}
+
+/// The bytes that an option gives.
+fn digits(option: &str, text: &str) -> anyhow::Result<Vec<u8>> {
+    hex(text).with_context(|| format!("--{option} has no hexadecimal digits"))
 }
 
 fn hex(digits: &str) -> Option<Vec<u8>> {

@@ -35,6 +35,7 @@ LIMITS = {"dtls": 19 * 1024}
 # First match wins: pattern of the source path, pattern of the symbol.
 PARTS = [
     ("LwM2M client", r"/device-client/client/", r"tinsmith_client"),
+    ("OSCORE", r"/device-client/oscore/", r"tinsmith_oscore"),
     ("DTLS, AES, HMAC", r"/device-client/dtls/|/(aes|ccm|ctr|cipher|hmac|inout|hybrid-array|zeroize)-",
      r"tinsmith_dtls|aes::|ccm::"),
     ("CoAP", r"/device-client/coap/", r"tinsmith_coap"),

@@ -99,15 +99,14 @@ impl<'a> Bootstrap<'a> {
     ) {
         session.close();
         let account = device.accounts.bootstrap();
-        let factory = device.config.factory.uri();
-        let server = account.and_then(|a| Some((a.server()?, a.id)));
+        let server = account.and_then(|a| Some((a.server()?, (a.id, a.oscore()))));
         let plain = || {
-            let address = crate::uri::parse(factory)?;
+            let address = crate::uri::parse(device.config.factory.plain_uri()?)?;
             let secure = false;
-            Some((Server { address, secure }, 0))
+            Some((Server { address, secure }, (0, None)))
         };
-        if let Some((server, security)) = server.or_else(plain) {
-            session.open(server, security, Origin::Bootstrap, now, platform);
+        if let Some((server, account)) = server.or_else(plain) {
+            session.open(server, account, Origin::Bootstrap, now, platform);
         }
         let wait = match self.failures {
             0 => account.map_or(0, |a| u64::from(a.hold_off) * 1000),
@@ -143,7 +142,7 @@ impl<'a> Bootstrap<'a> {
             return None;
         }
         let link = session.link_mut()?;
-        if !link.secure.reach(now.mono, platform) {
+        if !link.reach(now, platform) {
             return None;
         }
         let token = token(platform);
@@ -162,6 +161,14 @@ impl<'a> Bootstrap<'a> {
         self.phase = Phase::Requested { token };
         device.log.event(Event::Bootstrapping);
         Some(sent)
+    }
+
+    /// The Bootstrap-Request with this token is to be sent once more.
+    #[cfg(feature = "oscore")]
+    pub(crate) fn ask_again(&mut self, now: Now, ours: Token) {
+        if matches!(self.phase, Phase::Requested { token } if token == ours) {
+            self.phase = Phase::Waiting { until: now.mono };
+        }
     }
 
     /// The answer to the Bootstrap-Request; false if it is none.
@@ -275,6 +282,12 @@ impl<'a> Bootstrap<'a> {
                 .link(&Path::instance(ids::LWM2M_SERVER, s.id))
                 .number("ssid", s.short_id.into());
         }
+        #[cfg(feature = "oscore")]
+        for s in accounts.oscore.iter().flatten() {
+            if wanted(ids::LWM2M_OSCORE) {
+                links.link(&Path::instance(ids::LWM2M_OSCORE, s.id));
+            }
+        }
         for (object, definition) in tree.objects.ascending() {
             let id = definition.id();
             let shown = matches!(id, ids::DEVICE | ids::FIRMWARE_UPDATE);
@@ -313,7 +326,7 @@ impl<'a> Bootstrap<'a> {
         message: &Message<'_>,
     ) -> Outcome {
         let entry = path.object_id().and_then(|id| match id {
-            ids::LWM2M_SECURITY => None,
+            id if id != ids::LWM2M_SERVER && Accounts::are_of(id) => None,
             id => turn.objects.find(id),
         });
         with_body(
@@ -328,11 +341,7 @@ impl<'a> Bootstrap<'a> {
                     return Err(Code::METHOD_NOT_ALLOWED);
                 }
                 match entry {
-                    _ if matches!(
-                        path.object_id(),
-                        Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER)
-                    ) =>
-                    {
+                    _ if path.object_id().is_some_and(Accounts::are_of) => {
                         write::write_accounts(self.staged, context, &path, format, body)
                     }
                     Some(entry) if entry.0.takes_bootstrap() => {
@@ -354,6 +363,8 @@ impl<'a> Bootstrap<'a> {
             self.phase = Phase::Refused { at };
             return Code::NOT_ACCEPTABLE.into();
         }
+        #[cfg(feature = "oscore")]
+        self.staged.forget_unused_contexts();
         let device = &mut *turn.device;
         self.phase = Phase::Storing;
         core::mem::swap(&mut self.staged, &mut device.accounts);

@@ -11,9 +11,31 @@ use crate::flash::FlashOp;
 use crate::object::View;
 use crate::objects::{Objects, Tree};
 use crate::platform::{Now, Platform, instant};
-use crate::session::Session;
+use crate::session::{Link, Session};
 use crate::shell::{DATAGRAM, Input, Output};
 use crate::upload::BodyBuffer;
+
+/// Where an answer goes.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerTo {
+    pub(crate) to: SocketAddr,
+    pub(crate) len: usize,
+    /// It is sent without OSCORE, or has it already.
+    #[cfg(feature = "oscore")]
+    pub(crate) as_it_is: bool,
+}
+
+impl AnswerTo {
+    /// An answer of CoAP.
+    pub(crate) const fn message((to, len): (SocketAddr, usize)) -> Self {
+        Self {
+            to,
+            len,
+            #[cfg(feature = "oscore")]
+            as_it_is: false,
+        }
+    }
+}
 
 /// An LwM2M client.
 pub struct Client<'a> {
@@ -25,7 +47,7 @@ pub struct Client<'a> {
     pub(crate) body: BodyBuffer<'a>,
     /// The datagram that answers the last one received.
     pub(crate) answer: &'a mut [u8; DATAGRAM],
-    pub(crate) answer_to: Option<(SocketAddr, usize)>,
+    pub(crate) answer_to: Option<AnswerTo>,
     /// What runs in the arena may go on for a step.
     pub(crate) may_step: bool,
     /// The last step has made work for the next poll.
@@ -49,8 +71,60 @@ impl Client<'_> {
         self.may_step = true;
     }
 
+    /// A datagram has arrived. As [`Input::Datagram`](crate::Input::Datagram), but from servers with
+    /// DTLS or OSCORE as well: what they send is opened in place.
+    // Its frame is no part of the shell's.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    #[inline(never)]
+    pub fn receive(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        bytes: &mut [u8],
+        platform: &mut dyn Platform,
+    ) {
+        let protected = self.session_at(from).filter(|index| {
+            let link = self.sessions.get(*index).and_then(|s| s.link());
+            link.is_some_and(Link::is_protected)
+        });
+        if let Some(index) = protected {
+            self.unwrap(now, index, bytes, platform);
+        }
+        let input = match protected {
+            Some(_) => Input::Timer,
+            None => Input::Datagram { from, bytes },
+        };
+        self.handle(now, input, platform);
+    }
+
+    /// A datagram of a server with DTLS or OSCORE.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    fn unwrap(&mut self, now: Now, index: usize, bytes: &mut [u8], platform: &mut dyn Platform) {
+        #[cfg(feature = "dtls")]
+        if self.is_secure(index) {
+            return self.records(now, index, bytes, platform);
+        }
+        self.inbound(now, index, bytes, platform);
+    }
+
+    /// What a server has sent, without DTLS.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    pub(crate) fn inbound(
+        &mut self,
+        now: Now,
+        index: usize,
+        bytes: &mut [u8],
+        platform: &mut dyn Platform,
+    ) {
+        #[cfg(feature = "oscore")]
+        if self.is_sealed(index) {
+            return self.open(now, index, bytes, platform);
+        }
+        self.message(now, index, bytes, platform);
+    }
+
     /// A datagram has arrived; as [`Input::Datagram`].
-    #[cfg(not(feature = "dtls"))]
+    #[cfg(not(any(feature = "dtls", feature = "oscore")))]
     pub fn receive(
         &mut self,
         now: Now,
@@ -73,7 +147,7 @@ impl Client<'_> {
             return;
         };
         // Nobody who has no key is listened to.
-        let plain = |s: &Session<'_>| s.link().is_some_and(|l| !l.secure.is_on());
+        let plain = |s: &Session<'_>| s.link().is_some_and(|l| !l.is_protected());
         if self.sessions.get(index).is_some_and(plain) {
             self.message(now, index, bytes, platform);
         }
@@ -87,12 +161,28 @@ impl Client<'_> {
         bytes: &[u8],
         platform: &mut dyn Platform,
     ) {
+        let Some(link) = self.sessions.get_mut(index).and_then(|s| s.link_mut()) else {
+            return;
+        };
+        let received = link.coap.handle(instant(now), bytes);
+        self.received(now, index, received, platform);
+    }
+
+    /// What CoAP makes of a message of a server.
+    #[inline]
+    pub(crate) fn received(
+        &mut self,
+        now: Now,
+        index: usize,
+        received: Received<'_>,
+        platform: &mut dyn Platform,
+    ) {
         let session = &mut self.sessions[index];
         let Some(link) = session.link_mut() else {
             return;
         };
         let from = link.address;
-        match link.coap.handle(instant(now), bytes) {
+        match received {
             Received::Request { handle, message } => {
                 self.request(now, index, handle, &message, platform);
                 let under_way = self.device.update.state.is_under_way();
@@ -106,7 +196,7 @@ impl Client<'_> {
             }
             Received::Notification { handle, .. } => {
                 let len = link.coap.reject(instant(now), handle, self.answer);
-                self.answer_to = len.map(|len| (from, len));
+                self.answer_to = len.map(|len| AnswerTo::message((from, len)));
             }
             Received::Acknowledged(Sent::Notification(token)) => {
                 session.notification_confirmed(now, token);
@@ -155,7 +245,7 @@ impl Client<'_> {
     }
 
     /// The next thing to do, none if the client waits. `buf` holds a datagram: 1,152 bytes, and 64
-    /// more for servers with DTLS.
+    /// more for servers with DTLS; what OSCORE adds is in them.
     // Its frame is no part of the shell's.
     #[inline(never)]
     pub fn poll<'b>(
@@ -165,6 +255,10 @@ impl Client<'_> {
         platform: &mut dyn Platform,
     ) -> Option<Output<'b>> {
         self.restless = false;
+        #[cfg(feature = "oscore")]
+        if let Some((to, len)) = self.poll_as_it_is(now, buf) {
+            return Some(Output::Transmit { to, len });
+        }
         while let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
             if let Some(len) = self.seal(now, to, buf, len) {
                 return Some(Output::Transmit { to, len });
@@ -172,6 +266,8 @@ impl Client<'_> {
         }
         #[cfg(feature = "dtls")]
         self.keep_sessions(platform);
+        #[cfg(feature = "oscore")]
+        self.keep_contexts(now, platform);
         if let Some(op) = self.device.storage_step(platform) {
             return Some(Output::Flash(match op {
                 Op::Erase { offset, len } => FlashOp::Erase { offset, len },
@@ -217,6 +313,8 @@ impl Client<'_> {
     fn seal(&mut self, now: Now, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<usize> {
         let index = self.session_at(to)?;
         let link = self.sessions.get_mut(index)?.link_mut()?;
+        // Nothing is in it any more when something else is sent.
+        let len = link.oscore.seal(buf, len, self.answer)?;
         link.secure.seal(now.mono, buf, len)
     }
 
@@ -237,7 +335,7 @@ impl Client<'_> {
         buf: &mut [u8],
         platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
-        if let Some((to, len)) = self.answer_to.take()
+        if let Some(AnswerTo { to, len, .. }) = self.answer_to.take()
             && let (Some(place), Some(bytes)) = (buf.get_mut(..len), self.answer.get(..len))
         {
             place.copy_from_slice(bytes);
@@ -342,7 +440,7 @@ impl Client<'_> {
         at(self.device.update.trial_deadline);
         // A Bootstrap-Request that is due waits for its handshake.
         let mut links = self.sessions.iter().take(1).filter_map(Session::link);
-        if !links.any(|link| link.secure.is_connecting()) {
+        if !links.any(Link::is_connecting) {
             at(self.bootstrap.deadline());
         }
         (next < u64::MAX).then_some(next)

@@ -62,6 +62,12 @@ pub enum Factory<'a> {
     /// A management server with DTLS, otherwise as [`Server`](Self::Server).
     #[cfg(feature = "dtls")]
     SecureServer(SecureFactory<'a>),
+    /// A bootstrap server with OSCORE.
+    #[cfg(feature = "oscore")]
+    OscoreBootstrap(OscoreFactory<'a>),
+    /// A management server with OSCORE, otherwise as [`Server`](Self::Server).
+    #[cfg(feature = "oscore")]
+    OscoreServer(OscoreFactory<'a>),
 }
 
 /// A server with DTLS and a pre-shared key (security mode 0).
@@ -84,12 +90,43 @@ impl core::fmt::Debug for SecureFactory<'_> {
     }
 }
 
+/// A server with OSCORE (AES-CCM-16-64-128, HKDF with SHA-256).
+///
+/// Which numbers were used with these keys nobody knows who finds a flash erased. So their first
+/// request asks the server for new ones (RFC 8613 §B.2), which it has to be able to do.
+#[cfg(feature = "oscore")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct OscoreFactory<'a> {
+    /// `coap://ADDRESS:PORT`
+    pub uri: &'a str,
+    /// The secret that the keys are derived from, 1 to 64 bytes.
+    pub master_secret: &'a [u8],
+    /// Its salt, at most 32 bytes; may be empty.
+    pub master_salt: &'a [u8],
+    /// The device's id, at most 7 bytes.
+    pub sender_id: &'a [u8],
+    /// The server's id, at most 7 bytes; another than the device's.
+    pub recipient_id: &'a [u8],
+    /// What tells contexts with the same ids apart, at most 32 bytes.
+    pub id_context: Option<&'a [u8]>,
+}
+
+#[cfg(feature = "oscore")]
+impl core::fmt::Debug for OscoreFactory<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("OscoreFactory");
+        shown.field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Factory<'a> {
     pub(crate) const fn uri(&self) -> &'a str {
         match self {
             Self::Bootstrap(uri) | Self::Server(uri) => uri,
             #[cfg(feature = "dtls")]
             Self::SecureBootstrap(secure) | Self::SecureServer(secure) => secure.uri,
+            #[cfg(feature = "oscore")]
+            Self::OscoreBootstrap(context) | Self::OscoreServer(context) => context.uri,
         }
     }
 
@@ -100,6 +137,8 @@ impl<'a> Factory<'a> {
             Self::Bootstrap(_) | Self::Server(_) => false,
             #[cfg(feature = "dtls")]
             Self::SecureBootstrap(secure) | Self::SecureServer(secure) => !secure.key.is_empty(),
+            #[cfg(feature = "oscore")]
+            Self::OscoreBootstrap(_) | Self::OscoreServer(_) => false,
         };
         (server.secure == secure).then_some(server)
     }
@@ -112,6 +151,28 @@ impl<'a> Factory<'a> {
             Self::SecureBootstrap(_) => true,
             #[cfg(feature = "dtls")]
             Self::SecureServer(_) => false,
+            #[cfg(feature = "oscore")]
+            Self::OscoreBootstrap(_) => true,
+            #[cfg(feature = "oscore")]
+            Self::OscoreServer(_) => false,
+        }
+    }
+
+    /// The URI of a server that is talked to in the clear.
+    pub(crate) const fn plain_uri(&self) -> Option<&'a str> {
+        match self {
+            Self::Bootstrap(uri) | Self::Server(uri) => Some(uri),
+            #[cfg(any(feature = "dtls", feature = "oscore"))]
+            _ => None,
+        }
+    }
+
+    /// What a server with OSCORE has.
+    #[cfg(feature = "oscore")]
+    pub(crate) const fn context(&self) -> Option<&OscoreFactory<'a>> {
+        match self {
+            Self::OscoreBootstrap(context) | Self::OscoreServer(context) => Some(context),
+            _ => None,
         }
     }
 }
@@ -125,7 +186,8 @@ pub enum ConfigError {
     /// The endpoint name is empty or longer than 64 bytes.
     Endpoint,
     /// The URI of the factory account is not `coap://ADDRESS:PORT` with an IP address (`coaps` with
-    /// DTLS), or there is no key, or identity or key are too long.
+    /// DTLS), or there is no key, or identity or key are too long, or OSCORE can't take what it is
+    /// given.
     Uri,
     /// Fewer than two sessions, or more than 255.
     Sessions,

@@ -59,6 +59,13 @@ pub enum Event {
     /// There is no DTLS session with a server; what was to be said there is tried again later.
     #[cfg(feature = "dtls")]
     HandshakeFailed(tinsmith_dtls::HandshakeError),
+    /// OSCORE's keys were derived again, because the server or this device had lost what it knew of
+    /// those before; the client registers anew.
+    #[cfg(feature = "oscore")]
+    NewKeys {
+        /// Short Server Id, 0 for the bootstrap server.
+        server: u16,
+    },
     /// After [`Input::Stop`](crate::Input::Stop): there is nothing left to do.
     Stopped,
 }

@@ -41,10 +41,10 @@ impl Client<'_> {
         let (device, sessions) = (&mut self.device, &mut *self.sessions);
         let secure = sessions.iter_mut().filter_map(|s| s.link_mut());
         let mut secure = secure.map(|link| &mut link.secure);
-        if let Some(ok) = device.storage.sessions.take() {
+        if let Some(ok) = device.storage.take_kept(SESSIONS) {
             secure.for_each(|secure| secure.stored(ok));
         } else if secure.any(|secure| secure.needs_numbers())
-            && let Some(place) = device.storage.room_for_sessions()
+            && let Some(place) = device.storage.room_for_kept()
         {
             let mut out = Writer::new(place);
             for link in sessions.iter_mut().filter_map(|s| s.link_mut()) {
@@ -56,7 +56,7 @@ impl Client<'_> {
                 }
             }
             let len = out.finish().unwrap_or(usize::MAX);
-            device.storage.put_sessions(len, flash);
+            device.storage.put_kept(SESSIONS, len, flash);
         }
     }
 

@@ -31,6 +31,8 @@ mod answer;
 mod bootstrap;
 mod client;
 mod config;
+#[cfg(feature = "oscore")]
+mod contexts;
 mod device;
 mod event;
 mod flash;
@@ -47,6 +49,8 @@ mod read;
 mod request;
 #[cfg(test)]
 mod scenario;
+#[cfg(feature = "oscore")]
+mod sealed;
 mod secure;
 #[cfg(feature = "dtls")]
 mod secured;
@@ -64,6 +68,8 @@ mod uri;
 mod zero;
 
 pub use client::Client;
+#[cfg(feature = "oscore")]
+pub use config::OscoreFactory;
 #[cfg(feature = "dtls")]
 pub use config::SecureFactory;
 pub use config::{Config, ConfigError, Factory};

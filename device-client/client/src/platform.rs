@@ -36,6 +36,16 @@ pub(crate) fn token(platform: &mut dyn Platform) -> Token {
     Token::new(&[a, b, c, d, e, f, g, h]).unwrap_or_default()
 }
 
+/// Fills a place with unpredictable bytes.
+#[cfg(feature = "oscore")]
+pub(crate) fn random_bytes(platform: &mut dyn Platform, place: &mut [u8]) {
+    for part in place.chunks_mut(4) {
+        for (place, byte) in part.iter_mut().zip(platform.random().to_be_bytes()) {
+            *place = byte;
+        }
+    }
+}
+
 /// Milliseconds before attempt number `attempts`: doubling from 2 s to 5 min, the upper half of it
 /// random, so that a fleet does not come back at once.
 pub(crate) fn back_off(attempts: u8, platform: &mut dyn Platform) -> u64 {

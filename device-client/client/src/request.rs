@@ -10,7 +10,7 @@ use tinsmith_coap::{
 
 use crate::answer::{Answer, Outcome, Until};
 use crate::bootstrap::{Bootstrap, End};
-use crate::client::Client;
+use crate::client::{AnswerTo, Client};
 use crate::event::Event;
 use crate::handler::{Origin, Ticket};
 use crate::manage;
@@ -84,7 +84,7 @@ impl Client<'_> {
                     &answer,
                     self.answer,
                 );
-                self.answer_to = made.ok();
+                self.answer_to = made.ok().map(AnswerTo::message);
             }
             Outcome::Wait {
                 until,

@@ -10,32 +10,19 @@ use crate::platform::{Now, Platform};
 use crate::secure::Step;
 
 impl Client<'_> {
-    /// A datagram has arrived. As [`Input::Datagram`](crate::Input::Datagram), but from servers with
-    /// DTLS as well: their records are opened in place.
-    // Its frame is no part of the shell's.
-    #[inline(never)]
-    pub fn receive(
+    /// The server has DTLS.
+    pub(crate) fn is_secure(&self, index: usize) -> bool {
+        let link = self.sessions.get(index).and_then(|s| s.link());
+        link.is_some_and(|l| l.secure.is_on())
+    }
+
+    pub(crate) fn records(
         &mut self,
         now: Now,
-        from: SocketAddr,
+        index: usize,
         bytes: &mut [u8],
         platform: &mut dyn Platform,
     ) {
-        let secure = self.session_at(from).filter(|index| {
-            let link = self.sessions.get(*index).and_then(|s| s.link());
-            link.is_some_and(|l| l.secure.is_on())
-        });
-        if let Some(index) = secure {
-            self.records(now, index, bytes, platform);
-        }
-        let input = match secure {
-            Some(_) => crate::Input::Timer,
-            None => crate::Input::Datagram { from, bytes },
-        };
-        self.handle(now, input, platform);
-    }
-
-    fn records(&mut self, now: Now, index: usize, bytes: &mut [u8], platform: &mut dyn Platform) {
         let Some(link) = self.sessions.get(index).and_then(|s| s.link()) else {
             return;
         };
@@ -50,7 +37,7 @@ impl Client<'_> {
             let credentials = self.device.accounts.credentials(security);
             match link.secure.handle(now.mono, record, &credentials) {
                 Step::Message(message) if link.secure.hears(message) => {
-                    self.message(now, index, message, platform);
+                    self.inbound(now, index, message, platform);
                 }
                 Step::Failed(error) => self.handshake_failed(now, index, error, platform),
                 Step::Nothing | Step::Message(_) | Step::Transmit(_) => {}

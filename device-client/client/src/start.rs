@@ -85,11 +85,14 @@ impl Client<'_> {
                 short_id: server.short_id,
             };
             if let Some(server) = security.server() {
-                session.open(server, security.id, origin, now, platform);
+                let account = (security.id, security.oscore());
+                session.open(server, account, origin, now, platform);
             }
         }
         #[cfg(feature = "dtls")]
         self.resume_sessions(platform);
+        #[cfg(feature = "oscore")]
+        self.open_contexts(platform);
     }
 
     /// Leaves the management servers alone and asks the bootstrap server.
@@ -100,6 +103,8 @@ impl Client<'_> {
         if let Some(session) = self.sessions.first_mut() {
             self.bootstrap.start(now, &self.device, session, platform);
         }
+        #[cfg(feature = "oscore")]
+        self.open_contexts(platform);
     }
 
     pub(crate) fn bootstrap_failed(

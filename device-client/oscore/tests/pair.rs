@@ -424,3 +424,35 @@ fn stored_contexts_of_others_are_refused() {
         assert_eq!(new(&stored[..len]), Err(StoredError::Malformed), "{len}");
     }
 }
+
+#[test]
+fn an_observation_that_ends_gives_way_to_others() {
+    let (mut client, mut server) = ends(Start::Fresh);
+    let observe: [(OptionNumber, &[u8]); 1] = [(OptionNumber::OBSERVE, &[])];
+    let mut ask = |server: &mut End, id: u16| {
+        let plain = request(id, Code::GET, &observe, b"");
+        server.take(&client.seal(&plain));
+    };
+    let told = [(OptionNumber::OBSERVE, &[5][..])];
+    ask(&mut server, 1);
+    server.seal(&response(1, Code::CONTENT, &told, b""));
+    // Twice as many as there is room for: refused, ended with an error, or given up by this end.
+    for id in 2..18 {
+        ask(&mut server, id);
+        match id % 3 {
+            0 => drop(server.seal(&response(id, Code::NOT_FOUND, &[], b""))),
+            1 => {
+                server.seal(&response(id, Code::CONTENT, &told, b""));
+                server.seal(&response(id, Code::NOT_FOUND, &[], b""));
+            }
+            _ => {
+                server.seal(&response(id, Code::CONTENT, &told, b""));
+                server.peer.forget(common::token(id as u8));
+            }
+        }
+    }
+    // The first one goes on.
+    server.seal(&response(1, Code::CONTENT, &told, b"later"));
+    let last = response(2, Code::CONTENT, &told, b"");
+    assert_eq!(server.try_seal(&last), Err(SealError::UnknownRequest));
+}

@@ -28,6 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-coap",
             "tinsmith-dtls",
             "tinsmith-module",
+            "tinsmith-oscore",
             "tinsmith-package",
         ],
     ),

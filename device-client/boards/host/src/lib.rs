@@ -11,6 +11,6 @@ mod run;
 mod target;
 
 pub use anchor::read_anchor;
-pub use run::{Application, Config, Error, Factory, Psk, run, run_with};
+pub use run::{Application, Config, Error, Factory, Oscore, Psk, run, run_with};
 pub use target::{Target, TargetError, names};
 pub use tinsmith_client::TrustAnchor;

@@ -11,8 +11,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
     BootstrapError, Buffers, Client, Config as ClientConfig, ConfigError, Event,
-    Factory as ClientFactory, FlashRead, Input, Memory, Now, Object, Observation, Output, Platform,
-    SecureFactory, Session, TrustAnchor,
+    Factory as ClientFactory, FlashRead, Input, Memory, Now, Object, Observation, OscoreFactory,
+    Output, Platform, SecureFactory, Session, TrustAnchor,
 };
 use tinsmith_module::kernels;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub factory: Factory,
     /// Identity and key at its first server, if that has DTLS.
     pub psk: Option<Psk>,
+    /// What its messages to its first server, and those of it, are protected with.
+    pub oscore: Option<Oscore>,
     /// A target's name, the beginning of it, or the path of a target file.
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
@@ -62,6 +64,28 @@ impl fmt::Debug for Psk {
     }
 }
 
+/// What messages are protected with by OSCORE (RFC 8613). A device with it asks its first server for
+/// new keys (§B.2) whenever it starts.
+#[derive(Clone)]
+pub struct Oscore {
+    /// The master secret, 1 to 64 bytes.
+    pub secret: Vec<u8>,
+    /// The master salt, at most 32 bytes; may be empty.
+    pub salt: Vec<u8>,
+    /// The device's id, at most 7 bytes.
+    pub sender_id: Vec<u8>,
+    /// The server's id, at most 7 bytes; another than the device's.
+    pub recipient_id: Vec<u8>,
+    /// The ID Context, if there is one, at most 32 bytes.
+    pub id_context: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Oscore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Oscore({:x?})", self.sender_id)
+    }
+}
+
 /// What an application adds to the device.
 #[derive(Clone, Copy)]
 pub struct Application<'a> {
@@ -92,6 +116,8 @@ pub enum Error {
     Server(String),
     /// `coaps` without a key.
     Key,
+    /// OSCORE can't take what it is given, or is given beside DTLS.
+    Oscore,
     /// The file of the flash.
     Flash(PathBuf, std::io::Error),
     /// The socket, or waiting for it.
@@ -111,6 +137,10 @@ impl fmt::Display for Error {
                 )
             }
             Self::Key => f.write_str("a server with DTLS needs an identity and a key"),
+            Self::Oscore => f.write_str(
+                "OSCORE needs a coap:// server, a master secret of 1 to 64 bytes, a salt of at most 32, \
+                 two different ids of at most 7, and an ID Context of at most 32",
+            ),
             Self::Flash(path, e) => write!(f, "cannot use {} as flash: {e}", path.display()),
             Self::Socket(e) => write!(f, "the socket failed: {e}"),
             Self::Config(e) => write!(f, "the client cannot run on this target: {e:?}"),
@@ -192,6 +222,9 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
     if server.1 && config.psk.is_none() {
         return Err(Error::Key);
     }
+    if server.1 && config.oscore.is_some() {
+        return Err(Error::Oscore);
+    }
     let flash = FileFlash::open(
         &config.flash,
         target.flash_bytes,
@@ -247,6 +280,14 @@ fn life(
         identity: psk.identity.as_bytes(),
         key: &psk.key,
     });
+    let oscore = config.oscore.as_ref().map(|oscore| OscoreFactory {
+        uri: &uri,
+        master_secret: &oscore.secret,
+        master_salt: &oscore.salt,
+        sender_id: &oscore.sender_id,
+        recipient_id: &oscore.recipient_id,
+        id_context: oscore.id_context.as_deref(),
+    });
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + 32];
     let aligned = arena.as_ptr().align_offset(32);
@@ -256,11 +297,13 @@ fn life(
     let platform = &target.capability.platform;
     let client_config = ClientConfig {
         endpoint: &config.endpoint,
-        factory: match (&config.factory, psk) {
-            (Factory::Bootstrap(_), None) => ClientFactory::Bootstrap(&uri),
-            (Factory::Bootstrap(_), Some(psk)) => ClientFactory::SecureBootstrap(psk),
-            (Factory::Server(_), None) => ClientFactory::Server(&uri),
-            (Factory::Server(_), Some(psk)) => ClientFactory::SecureServer(psk),
+        factory: match (&config.factory, psk, oscore) {
+            (Factory::Bootstrap(_), _, Some(oscore)) => ClientFactory::OscoreBootstrap(oscore),
+            (Factory::Bootstrap(_), Some(psk), _) => ClientFactory::SecureBootstrap(psk),
+            (Factory::Bootstrap(_), ..) => ClientFactory::Bootstrap(&uri),
+            (Factory::Server(_), _, Some(oscore)) => ClientFactory::OscoreServer(oscore),
+            (Factory::Server(_), Some(psk), _) => ClientFactory::SecureServer(psk),
+            (Factory::Server(_), ..) => ClientFactory::Server(&uri),
         },
         manufacturer: "Tinsmith",
         model_number: &platform.platform_name,
@@ -287,7 +330,11 @@ fn life(
         buffers: &mut buffers,
     };
     let mut client = Client::new(client_config, application.objects, memory);
-    client.start(board.now(), board).map_err(Error::Config)?;
+    let started = client.start(board.now(), board);
+    started.map_err(|e| match (e, oscore) {
+        (ConfigError::Uri, Some(_)) => Error::Oscore,
+        _ => Error::Config(e),
+    })?;
     let mut datagram = [0; 2048];
     let mut stop_by: Option<Instant> = None;
     let mut asked: Option<Instant> = None;
@@ -397,6 +444,8 @@ impl fmt::Display for Line {
                 write!(f, "slot {slot}: {state:?}, result {result:?}")
             }
             Event::FlashFailed => write!(f, "a flash operation failed"),
+            Event::NewKeys { server: 0 } => write!(f, "new OSCORE keys with the bootstrap server"),
+            Event::NewKeys { server } => write!(f, "new OSCORE keys with server {server}"),
             Event::HandshakeFailed(error) => write!(f, "no secure session: {error}"),
             other => write!(f, "{other:?}"),
         }

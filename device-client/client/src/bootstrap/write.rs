@@ -56,7 +56,12 @@ impl Write<'_> {
     ) -> Result<(), Code> {
         let scratch = context.device.scratch.try_borrow_mut();
         let mut scratch = scratch.map_err(|_| Code::INTERNAL_SERVER_ERROR)?;
-        let models = Subset(&[&objects::LWM2M_SECURITY, &objects::LWM2M_SERVER]);
+        let models = Subset(&[
+            &objects::LWM2M_SECURITY,
+            &objects::LWM2M_SERVER,
+            #[cfg(feature = "oscore")]
+            &objects::LWM2M_OSCORE,
+        ]);
         let mut refused = Ok(());
         let mut visit = |record: lwm2m_objects::Record<'_>| {
             if refused.is_ok() {

@@ -21,6 +21,8 @@ pub(crate) use capability::Capability;
 #[cfg(any(test, feature = "std"))]
 pub use capability::module_class;
 pub(crate) use engine::Arena;
+#[cfg(feature = "oscore")]
+pub(crate) use storage::CONTEXTS;
 #[cfg(feature = "dtls")]
 pub(crate) use storage::SESSIONS;
 pub(crate) use storage::{ACCOUNTS, Op};

@@ -22,6 +22,9 @@ pub(crate) const ANCHORS: u8 = 3;
 /// Sessions with servers that have DTLS; the client writes them, as it has them.
 #[cfg(feature = "dtls")]
 pub(crate) const SESSIONS: u8 = 4;
+/// Contexts of servers that have OSCORE; likewise.
+#[cfg(feature = "oscore")]
+pub(crate) const CONTEXTS: u8 = 5;
 
 /// In which order records of the device are written: what an update says of the anchors comes behind
 /// them.
@@ -55,9 +58,9 @@ pub(crate) struct Storage<'a> {
     pub(crate) staged: bool,
     /// What the record of the update that is being written shows.
     shown: Shown,
-    /// What became of the record of the sessions.
-    #[cfg(feature = "dtls")]
-    pub(crate) sessions: Option<bool>,
+    /// What became of a record that the client has.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    kept: Option<(u8, bool)>,
 }
 
 /// The operation that the shell carries out; the data is the start of the named buffer.
@@ -81,8 +84,8 @@ impl<'a> Storage<'a> {
             lost: 0,
             staged: false,
             shown: UpdateState::NEW.shown(),
-            #[cfg(feature = "dtls")]
-            sessions: None,
+            #[cfg(any(feature = "dtls", feature = "oscore"))]
+            kept: None,
         }
     }
 
@@ -95,29 +98,35 @@ impl<'a> Storage<'a> {
         self.journal.put(key, len, self.buffer, flash)
     }
 
-    /// Room for the record of the sessions, if it can be written now.
-    #[cfg(feature = "dtls")]
-    pub(crate) fn room_for_sessions(&mut self) -> Option<&mut [u8]> {
-        let free = self.in_flight.is_none() && self.journal.is_idle();
+    /// Room for a record that the client has, if one can be written now.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    pub(crate) fn room_for_kept(&mut self) -> Option<&mut [u8]> {
+        let free = self.in_flight.is_none() && self.journal.is_idle() && self.kept.is_none();
         self.buffer.get_mut(8..).filter(|_| free)
     }
 
-    /// Writes the sessions, so many bytes in that room; what became of it is told there.
-    #[cfg(feature = "dtls")]
-    pub(crate) fn put_sessions(&mut self, len: usize, flash: &dyn FlashRead) {
-        if self.put(SESSIONS, len, flash) {
-            self.writing = Some(SESSIONS);
+    /// Writes it, so many bytes in that room.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    pub(crate) fn put_kept(&mut self, key: u8, len: usize, flash: &dyn FlashRead) {
+        if self.put(key, len, flash) {
+            self.writing = Some(key);
         } else {
-            self.sessions = Some(false);
+            self.kept = Some((key, false));
         }
+    }
+
+    /// What became of it, once.
+    #[cfg(any(feature = "dtls", feature = "oscore"))]
+    pub(crate) fn take_kept(&mut self, key: u8) -> Option<bool> {
+        self.kept.take_if(|(of, _)| *of == key).map(|(_, ok)| ok)
     }
 
     /// The record being written is done.
     fn take_writing(&mut self, _ok: bool) -> Option<u8> {
         let key = self.writing.take();
-        #[cfg(feature = "dtls")]
-        if key == Some(SESSIONS) {
-            self.sessions = Some(_ok);
+        #[cfg(any(feature = "dtls", feature = "oscore"))]
+        if let Some(key) = key.filter(|key| *key > ANCHORS) {
+            self.kept = Some((key, _ok));
             return None;
         }
         key

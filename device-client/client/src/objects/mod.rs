@@ -11,9 +11,10 @@ mod model;
 mod server;
 
 use lwm2m_objects::model::ObjectModel;
-use lwm2m_objects::{Path, Records, Value, ids};
+use lwm2m_objects::{Path, Records, Value};
 
 use crate::object::{Object, Values, View};
+use crate::store::accounts::Accounts;
 
 /// The objects that every client has.
 const OWN: [&dyn Object; 8] = [
@@ -47,7 +48,7 @@ impl<'a> Objects<'a> {
         self.application.iter().all(|object| {
             let id = object.definition().id();
             let same = self.all().filter(|o| o.definition().id() == id);
-            id != ids::LWM2M_SECURITY && id != u16::MAX && same.count() == 1
+            !Accounts::are_of(id) && id != u16::MAX && same.count() == 1
         })
     }
 

@@ -2,6 +2,8 @@
 //! a script.
 
 mod bad_input;
+#[cfg(feature = "oscore")]
+mod far;
 mod flash_trouble;
 #[cfg(feature = "dtls")]
 mod kept;
@@ -9,6 +11,12 @@ mod lifecycle;
 mod manage;
 mod object;
 mod odd_requests;
+#[cfg(feature = "oscore")]
+mod oscore;
+#[cfg(feature = "oscore")]
+mod oscore_faults;
+#[cfg(all(feature = "dtls", feature = "oscore"))]
+mod oscore_secured;
 mod power;
 mod registering;
 #[cfg(feature = "dtls")]

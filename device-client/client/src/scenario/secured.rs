@@ -1,6 +1,7 @@
 //! Servers with DTLS: a handshake before the first message, nothing in the clear in either
 //! direction, and another handshake when the server has forgotten the session.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
@@ -35,6 +36,13 @@ pub(super) struct Server {
     pub(super) paths: Vec<String>,
     /// Records whose numbers were used before.
     pub(super) refused: usize,
+    /// What it asks once it was asked, one after the other.
+    pub(super) script: VecDeque<Vec<u8>>,
+    /// The answers to that.
+    pub(super) answers: Vec<Code>,
+    /// Its messages are protected with OSCORE as well.
+    #[cfg(feature = "oscore")]
+    pub(super) far: Option<super::far::Far>,
 }
 
 fn message(kind: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
@@ -54,6 +62,10 @@ impl Server {
             handshakes: 0,
             paths: Vec::new(),
             refused: 0,
+            script: VecDeque::new(),
+            answers: Vec::new(),
+            #[cfg(feature = "oscore")]
+            far: None,
         }
     }
 
@@ -95,7 +107,7 @@ impl Server {
                 }
                 Ok(Content::Data(data)) => {
                     let data = data.to_vec();
-                    answers.extend(self.request(&data));
+                    self.data(&data, &mut answers);
                 }
                 Ok(Content::Alert(_)) => {}
                 Err(OpenError::Replayed | OpenError::TooOld) => self.refused += 1,
@@ -153,9 +165,31 @@ impl Server {
         answers.push(self.seal(ContentType::Handshake, &message(20, 2, &data)));
     }
 
+    /// A message of the client: what the server says to it, and then.
+    fn data(&mut self, data: &[u8], answers: &mut Vec<Vec<u8>>) {
+        #[cfg(feature = "oscore")]
+        let opened = self.far.as_mut().map(|far| far.take(data));
+        #[cfg(feature = "oscore")]
+        let data = opened.as_deref().unwrap_or(data);
+        let message = Message::parse(data).expect("a message");
+        let mut said = Vec::new();
+        match message.code().is_request() {
+            true => said.push(self.request(&message)),
+            false => self.answers.push(message.code()),
+        }
+        said.extend(self.script.pop_front());
+        for message in said {
+            #[cfg(feature = "oscore")]
+            let message = match &mut self.far {
+                Some(far) => far.seal(&message),
+                None => message,
+            };
+            answers.push(self.seal(ContentType::ApplicationData, &message));
+        }
+    }
+
     /// Takes every Register and Update.
-    fn request(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let request = Message::parse(bytes).expect("a message");
+    fn request(&mut self, request: &Message<'_>) -> Vec<u8> {
         let path: Vec<_> = request.uri_path().map(String::from_utf8_lossy).collect();
         let is_register = path == ["rd"];
         self.paths.push(path.join("/"));
@@ -172,8 +206,7 @@ impl Server {
             builder.option(OptionNumber::LOCATION_PATH, b"rd").unwrap();
             builder.option(OptionNumber::LOCATION_PATH, b"a").unwrap();
         }
-        let answer = builder.as_bytes().to_vec();
-        Some(self.seal(ContentType::ApplicationData, &answer))
+        builder.as_bytes().to_vec()
     }
 }
 
@@ -182,6 +215,8 @@ pub(super) struct Pair {
     pub(super) client: Client<'static>,
     pub(super) now: Now,
     pub(super) server: Option<Server>,
+    /// A further server, by its address.
+    pub(super) other: Option<(SocketAddr, Server)>,
     pub(super) events: Vec<Event>,
     pub(super) sent: usize,
     /// No operation on the flash goes well.
@@ -190,14 +225,19 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn new(server: Option<Server>) -> Self {
+        Self::of(Factory::SecureServer(FACTORY), server)
+    }
+
+    pub(super) fn of(factory: Factory<'static>, server: Option<Server>) -> Self {
         let mut board = Board::small();
-        board.factory = Factory::SecureServer(FACTORY);
+        board.factory = factory;
         let now = Now { mono: 5, wall: 0 };
         Self {
             client: boot(&mut board, now, &[]).unwrap(),
             board,
             now,
             server,
+            other: None,
             events: Vec::new(),
             sent: 0,
             broken: false,
@@ -216,10 +256,11 @@ impl Pair {
             while let Some(output) = self.client.poll(self.now, &mut buf, &mut self.board) {
                 match output {
                     Output::Transmit { to, len } => {
-                        assert_eq!(to, Self::address());
+                        let other = self.other.as_ref().map(|(address, _)| *address);
+                        assert!(to == Self::address() || Some(to) == other, "{to}");
                         // A record of DTLS 1.2, never a message in the clear.
                         assert!((20..=25).contains(&buf[0]) && buf[1..3] == [254, 253]);
-                        sent.push(buf[..len].to_vec());
+                        sent.push((to, buf[..len].to_vec()));
                     }
                     Output::Flash(op) => {
                         let done = match self.broken {
@@ -245,10 +286,13 @@ impl Pair {
                 return;
             }
             self.sent += sent.len();
-            for datagram in sent {
-                let answers = self.server.as_mut().map(|s| s.handle(datagram));
+            for (from, datagram) in sent {
+                let server = match &mut self.other {
+                    Some((address, other)) if *address == from => Some(other),
+                    _ => self.server.as_mut(),
+                };
+                let answers = server.map(|s| s.handle(datagram));
                 for mut answer in answers.unwrap_or_default() {
-                    let from = Self::address();
                     self.client
                         .receive(self.now, from, &mut answer, &mut self.board);
                 }

@@ -70,6 +70,9 @@ pub(super) struct World {
     held: Option<Result<(), FlashError>>,
     sent: VecDeque<(SocketAddr, Vec<u8>)>,
     next_id: u16,
+    /// Servers with OSCORE: what they are sent and send goes through their ends.
+    #[cfg(feature = "oscore")]
+    pub(super) net: super::far::Net,
 }
 
 pub(super) fn boot(
@@ -133,6 +136,8 @@ impl World {
             held: None,
             sent: VecDeque::new(),
             next_id: 1,
+            #[cfg(feature = "oscore")]
+            net: super::far::Net::default(),
         }
     }
 
@@ -141,6 +146,8 @@ impl World {
         assert_eq!(self.board.flash.misuse(), None);
         self.board.flash.restore();
         self.sent.clear();
+        #[cfg(feature = "oscore")]
+        self.net.clear();
         self.now.mono += 10;
         self.client = boot(&mut self.board, self.now, self.objects).unwrap();
     }
@@ -148,12 +155,16 @@ impl World {
     /// Lets the client do all that it can do now.
     pub(super) fn pump(&mut self) -> Story<()> {
         self.drain()?;
+        #[cfg(feature = "oscore")]
+        self.receive()?;
         let mut rounds = 0;
         while self.client.next_deadline() == Some(0) {
             rounds += 1;
             assert!(rounds < 10_000, "it never ends");
             self.client.handle(self.now, Input::Timer, &mut self.board);
             self.drain()?;
+            #[cfg(feature = "oscore")]
+            self.receive()?;
         }
         Ok(())
     }
@@ -163,7 +174,7 @@ impl World {
         let mut buf = [0; 1152];
         while let Some(output) = self.client.poll(self.now, &mut buf, &mut self.board) {
             match output {
-                Output::Transmit { to, len } => self.sent.push_back((to, buf[..len].to_vec())),
+                Output::Transmit { to, len } => self.take(to, &buf[..len]),
                 Output::Flash(op) => {
                     let result = if self.good > 0 {
                         self.good -= 1;
@@ -225,11 +236,42 @@ impl World {
         self.pump()
     }
 
+    /// A datagram of the client.
+    fn take(&mut self, to: SocketAddr, datagram: &[u8]) {
+        #[cfg(feature = "oscore")]
+        for message in self.net.takes(to, datagram) {
+            self.sent.push_back((to, message));
+        }
+        #[cfg(not(feature = "oscore"))]
+        self.sent.push_back((to, datagram.to_vec()));
+    }
+
     pub(super) fn deliver(&mut self, from: &str, bytes: &[u8]) -> Story<()> {
         let from = from.parse().unwrap();
+        #[cfg(feature = "oscore")]
+        if self.net.sends(from, bytes) {
+            return self.pump();
+        }
         self.client
             .handle(self.now, Input::Datagram { from, bytes }, &mut self.board);
         self.pump()
+    }
+
+    /// What the client has sent means nothing any more.
+    #[cfg(feature = "oscore")]
+    pub(super) fn forget(&mut self) {
+        self.sent.clear();
+    }
+
+    /// Lets the client have what is on its way to it.
+    #[cfg(feature = "oscore")]
+    fn receive(&mut self) -> Story<()> {
+        while let Some((from, mut bytes)) = self.net.next() {
+            self.client
+                .receive(self.now, from, &mut bytes, &mut self.board);
+            self.drain()?;
+        }
+        Ok(())
     }
 
     pub(super) fn take_datagram(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
@@ -303,7 +345,12 @@ impl World {
     }
 
     pub(super) fn await_answer(&mut self, from: &str, token: Token) -> Story<Answer> {
-        for _ in 0..200 {
+        for _round in 0..200 {
+            // What may be lost is repeated.
+            #[cfg(feature = "oscore")]
+            if _round % 20 == 19 {
+                self.net.repeat(from.parse().unwrap());
+            }
             let mut others = VecDeque::new();
             while let Some((to, bytes)) = self.sent.pop_front() {
                 let m = Message::parse(&bytes).unwrap();

@@ -1,5 +1,5 @@
-//! What lies between a session's CoAP and its datagrams: DTLS, for servers that are talked to with
-//! it, and nothing for the others.
+//! What lies between a session's CoAP and its datagrams: OSCORE and DTLS, for servers that are
+//! talked to with them, and nothing for the others.
 
 #[cfg(feature = "dtls")]
 mod psk;
@@ -10,3 +10,13 @@ pub(crate) use psk::{Secure, Step};
 mod none;
 #[cfg(not(feature = "dtls"))]
 pub(crate) use none::Secure;
+
+#[cfg(feature = "oscore")]
+mod oscore;
+#[cfg(feature = "oscore")]
+pub(crate) use oscore::Oscore;
+
+#[cfg(not(feature = "oscore"))]
+mod no_oscore;
+#[cfg(not(feature = "oscore"))]
+pub(crate) use no_oscore::Oscore;

@@ -48,7 +48,7 @@ pub(crate) enum Step<'r> {
     /// Send so many bytes of the buffer.
     Transmit(usize),
     /// A message of the server.
-    Message(&'r [u8]),
+    Message(&'r mut [u8]),
     Failed(HandshakeError),
 }
 

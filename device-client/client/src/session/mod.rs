@@ -19,7 +19,7 @@ pub(crate) use registration::asks_to_wait;
 use crate::answer::{Answer, Until};
 use crate::handler::Origin;
 use crate::platform::{Now, Platform, instant};
-use crate::secure::Secure;
+use crate::secure::{Oscore, Secure};
 use crate::text::Text;
 use crate::upload::Upload;
 use crate::uri::Server;
@@ -85,14 +85,16 @@ impl<'a> Session<'a> {
     pub(crate) fn close(&mut self) {
         self.open = false;
         self.link.secure.restart(None, false);
+        self.link.oscore.restart(None);
         self.parts().1.fill(Observation::EMPTY);
     }
 
-    /// `security` is the instance of object 0 that its identity and key are in.
+    /// The account is the instance of object 0 that its identity and key are in, and that of object
+    /// 21, if its messages are protected.
     pub(crate) fn open(
         &mut self,
         server: Server,
-        security: u16,
+        (security, oscore): (u16, Option<u16>),
         origin: Origin,
         now: Now,
         platform: &mut dyn Platform,
@@ -100,8 +102,9 @@ impl<'a> Session<'a> {
         self.close();
         self.link.restart(server.address, origin, now, platform);
         let kept = matches!(origin, Origin::Server { .. });
-        let security = server.secure.then_some(security);
-        self.link.secure.restart(security, kept);
+        let secure = server.secure.then_some(security);
+        self.link.secure.restart(secure, kept);
+        self.link.oscore.restart(oscore.map(|_| security));
         self.open = true;
     }
 }
@@ -130,6 +133,7 @@ pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     pub(crate) origin: Origin,
     pub(crate) secure: Secure,
+    pub(crate) oscore: Oscore,
     pub(crate) coap: Coap,
     pub(crate) registration: Registration,
     /// Registrations that failed in a row.
@@ -242,6 +246,7 @@ impl Link {
         address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
         origin: Origin::Bootstrap,
         secure: Secure::REST,
+        oscore: Oscore::REST,
         coap: Coap::REST,
         registration: Registration::Due { at: 0 },
         failures: 0,
@@ -295,6 +300,21 @@ impl Link {
         }
     }
 
+    /// Whether messages can be sent; if not, what they need is begun.
+    pub(crate) fn reach(&mut self, now: Now, platform: &mut dyn Platform) -> bool {
+        self.secure.reach(now.mono, platform) && !self.oscore.is_waiting()
+    }
+
+    /// Its messages don't come as they are.
+    pub(crate) const fn is_protected(&self) -> bool {
+        self.secure.is_on() || self.oscore.is_on()
+    }
+
+    /// Messages can't be sent yet.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.secure.is_connecting() || self.oscore.is_waiting()
+    }
+
     /// Answers a request; the length of the datagram in `out`.
     pub(crate) fn respond(
         &mut self,
@@ -341,7 +361,7 @@ impl Link {
             } => Some(at),
             _ => self.list.as_ref().and_then(|list| list.due),
         };
-        let registration = registration.filter(|_| registers && !self.secure.is_connecting());
+        let registration = registration.filter(|_| registers && !self.is_connecting());
         let coap = self.coap.next_deadline().map(Instant::as_millis);
         let told = |w: &Waiting| matches!(w.until, Until::Told { .. });
         let waiting = self.waiting.as_ref().filter(|w| told(w)).map(|w| w.ends);

@@ -115,12 +115,17 @@ impl Session<'_> {
             o.entry
                 .is_some_and(|e| e.observer.token() == token || e.path == path)
         };
-        let (_, observations) = self.parts();
+        let (link, observations) = self.parts();
+        let oscore = &mut link?.oscore;
         if let Some(old) = observations.iter_mut().find(same) {
-            old.entry = Some(entry);
+            let before = old.entry.replace(entry);
+            if let Some(before) = before.filter(|e| e.observer.token() != token) {
+                oscore.forget(before.observer.token());
+            }
             return Some(observer.sequence());
         }
-        let free = observations.iter_mut().find(|o| o.entry.is_none())?;
+        let mut room = observations.iter_mut().take(oscore.max_observed());
+        let free = room.find(|o| o.entry.is_none())?;
         free.entry = Some(entry);
         Some(observer.sequence())
     }
@@ -165,9 +170,12 @@ impl Session<'_> {
     }
 
     fn forget(&mut self, which: impl Fn(&Entry) -> bool) {
-        for o in self.parts().1 {
-            if o.entry.as_ref().is_some_and(&which) {
-                o.entry = None;
+        let (mut link, observations) = self.parts();
+        for o in observations {
+            if let Some(entry) = o.entry.take_if(|e| which(e))
+                && let Some(link) = &mut link
+            {
+                link.oscore.forget(entry.observer.token());
             }
         }
     }

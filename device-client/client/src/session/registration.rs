@@ -90,7 +90,7 @@ impl Session<'_> {
             }
             _ => return None,
         };
-        if !link.secure.reach(now.mono, platform) {
+        if !link.reach(now, platform) {
             return None;
         }
         let token = token(platform);
@@ -287,6 +287,47 @@ impl Session<'_> {
         };
         self.forget_observations();
         device.log.event(Event::Deregistered { server });
+    }
+
+    /// The request with this token is to be sent once more.
+    #[cfg(feature = "oscore")]
+    pub(crate) fn ask_again(&mut self, now: Now, ours: Token, instances: u32) {
+        let Some(link) = self.link_mut() else {
+            return;
+        };
+        if link.registration.told(ours).is_none() {
+            if let Registration::Registered { next, .. } = &mut link.registration
+                && matches!(next, Next::Leaving { token } if *token == ours)
+            {
+                *next = Next::UpdateAt(now.mono);
+            }
+            return;
+        }
+        if let Some(list) = &mut link.list {
+            list.due = Some(now.mono);
+            return;
+        }
+        match &mut link.registration {
+            Registration::Registered { next, .. } => {
+                *next = Next::UpdateAt(now.mono);
+                // What it was to be told it does not know.
+                link.told_instances = instances.wrapping_sub(1);
+                link.tells_binding = true;
+            }
+            registration => *registration = Registration::Due { at: now.mono },
+        }
+    }
+
+    /// The server has other keys than before, and may have lost more than those.
+    #[cfg(feature = "oscore")]
+    pub(crate) fn register_anew(&mut self, now: Now) {
+        self.forget_observations();
+        if let Some(link) = self.link_mut()
+            && let Registration::Registered { .. } = link.registration
+        {
+            link.registration = Registration::Due { at: now.mono };
+            link.list = None;
+        }
     }
 
     /// There is no way to the server.

@@ -19,12 +19,16 @@ const MAGIC: [u8; 4] = *b"TSJ1";
 const MARK: u8 = 0x5A;
 const RECORD_HEAD: u32 = 8;
 
-/// Largest data of a record in bytes.
-pub(crate) const MAX_DATA: usize = 1264;
+/// Largest data of a record in bytes: that of the accounts if they have OSCORE.
+pub(crate) const MAX_DATA: usize = if cfg!(feature = "oscore") { 1472 } else { 1264 };
 /// Bytes of buffer that the journal needs for its programs.
 pub(crate) const BUFFER: usize = MAX_DATA + RECORD_HEAD as usize + MAX_WRITE_UNIT as usize;
 /// Keys are 0..KEYS.
-pub(crate) const KEYS: u8 = if cfg!(feature = "dtls") { 5 } else { 4 };
+pub(crate) const KEYS: u8 = match (cfg!(feature = "oscore"), cfg!(feature = "dtls")) {
+    (true, _) => 6,
+    (false, true) => 5,
+    (false, false) => 4,
+};
 
 /// What the journal wants done next; `Program` takes the first bytes of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

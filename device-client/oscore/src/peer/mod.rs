@@ -7,7 +7,7 @@ mod stored;
 
 use core::fmt;
 
-use tinsmith_coap::BuildError;
+use tinsmith_coap::{BuildError, Token};
 
 use crate::bytes::Bytes;
 use crate::derive::{IdContext, Keys, Master};
@@ -278,6 +278,14 @@ impl<const ASKED: usize, const HEARD: usize> Peer<ASKED, HEARD> {
         self.durable = false;
         self.switch(Context::first(&self.master, r1));
         self.phase = Phase::First;
+    }
+
+    /// The peer's request with this token is answered for the last time, or observes no more: what
+    /// is known of it may give way to others.
+    pub fn forget(&mut self, token: Token) {
+        if let Some(heard) = self.heard.get(token) {
+            heard.observes = false;
+        }
     }
 
     /// Other keys: nothing that was under way can be answered.

@@ -157,9 +157,11 @@ impl<const ASKED: usize, const HEARD: usize> Peer<ASKED, HEARD> {
             observe,
             oscore: option.as_slice(),
         };
-        // Even if this fails the nonce counts as used.
+        // Even if this fails the nonce counts as used. Without Observe it is no observation, or
+        // its end.
         if let Some(heard) = self.heard.get(token) {
             heard.used = true;
+            heard.observes &= observe.is_some();
         }
         let inner = observe.map(|_| 0);
         Ok(write(aes, &outer, &cipher, message.code(), out, |b| {

@@ -1,8 +1,11 @@
-//! Accounts: the instances of LwM2M Security (0) and LwM2M Server (1), as bootstrap writes them.
+//! Accounts: the instances of LwM2M Security (0), LwM2M Server (1) and, for servers with it, LwM2M
+//! OSCORE (21), as bootstrap writes them.
 //!
 //! They are staged while a bootstrap runs and swapped in one step at its end; in the journal they
 //! are one record, so a cut leaves the old set or the new one.
 
+#[cfg(feature = "oscore")]
+mod oscore;
 mod security;
 mod server;
 mod stored;
@@ -14,6 +17,8 @@ use lwm2m_objects::{Path, Value, ids};
 use crate::config::Factory;
 use crate::text::Text;
 use crate::zero::Flag;
+#[cfg(feature = "oscore")]
+pub(crate) use oscore::Oscore;
 #[cfg(feature = "dtls")]
 use security::PRE_SHARED_KEY;
 pub(crate) use security::Security;
@@ -30,6 +35,8 @@ const FACTORY_SHORT_ID: u16 = 1;
 pub(crate) struct Accounts {
     pub(crate) security: [Option<Security>; MAX_INSTANCES],
     pub(crate) server: [Option<Server>; MAX_INSTANCES],
+    #[cfg(feature = "oscore")]
+    pub(crate) oscore: [Option<Oscore>; MAX_INSTANCES],
 }
 
 /// Why a bootstrap server's write is not taken.
@@ -45,6 +52,8 @@ impl Accounts {
     pub(crate) const EMPTY: Self = Self {
         security: [None; MAX_INSTANCES],
         server: [None; MAX_INSTANCES],
+        #[cfg(feature = "oscore")]
+        oscore: [None; MAX_INSTANCES],
     };
 
     /// Becomes the same set as another.
@@ -54,7 +63,7 @@ impl Accounts {
 
     /// Becomes what a device leaves the factory with.
     ///
-    /// False if the URI is too long, or identity or key.
+    /// False if the URI is too long, or identity or key, or OSCORE can't take its part.
     pub(crate) fn reset(&mut self, factory: Factory<'_>) -> bool {
         self.clear();
         let Some(uri) = Text::new(factory.uri()) else {
@@ -69,6 +78,14 @@ impl Accounts {
             if identity.and(security.secret.set(secure.key)).is_none() {
                 return false;
             }
+        }
+        #[cfg(feature = "oscore")]
+        if let Factory::OscoreBootstrap(context) | Factory::OscoreServer(context) = factory {
+            security.oscore = oscore::FACTORY_ID;
+            let Some(context) = Oscore::from_factory(&context) else {
+                return false;
+            };
+            self.oscore[0] = Some(context);
         }
         if factory.is_bootstrap() {
             security.bootstrap = Flag::Yes;
@@ -137,6 +154,8 @@ impl Accounts {
         let room = match object {
             ids::LWM2M_SECURITY => place(&mut self.security, Security::new(id), |s| s.id == id),
             ids::LWM2M_SERVER => place(&mut self.server, Server::new(id), |s| s.id == id),
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => place(&mut self.oscore, Oscore::new(id), |s| s.id == id),
             _ => return Err(AccountError::Value),
         };
         if room {
@@ -154,6 +173,8 @@ impl Accounts {
         let taken = match object {
             ids::LWM2M_SECURITY => Security::new(0).set(resource, value),
             ids::LWM2M_SERVER => Server::new(0).set(resource, value),
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => Oscore::new(0).set(resource, value),
             _ => None,
         };
         taken.ok_or(AccountError::Value)
@@ -174,6 +195,8 @@ impl Accounts {
                 .find(|s| s.id == id)
                 .and_then(|s| s.set(resource, value)),
             ids::LWM2M_SERVER => self.server_mut(id).and_then(|s| s.set(resource, value)),
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => self.oscore_mut(id).and_then(|s| s.set(resource, value)),
             _ => None,
         };
         done.ok_or(AccountError::Value)
@@ -184,30 +207,44 @@ impl Accounts {
     /// False if the path names something that can't be deleted.
     pub(crate) fn delete(&mut self, path: &Path) -> bool {
         let (object, id) = (path.object_id(), path.instance_id());
-        if path.depth() > 2
-            || !matches!(object, None | Some(ids::LWM2M_SECURITY | ids::LWM2M_SERVER))
-        {
+        if path.depth() > 2 || object.is_some_and(|object| !Self::are_of(object)) {
             return false;
         }
-        let bootstrap = self.bootstrap().map(|s| s.id);
-        if object == Some(ids::LWM2M_SECURITY) && id.is_some() && id == bootstrap {
+        let bootstrap = self.bootstrap().copied();
+        let protected = bootstrap.and_then(|s| match object? {
+            ids::LWM2M_SECURITY => Some(s.id),
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => s.oscore(),
+            _ => None,
+        });
+        if id.is_some() && id == protected {
             return false;
         }
+        let here = |of: u16, its: u16| {
+            object.is_none_or(|object| object == of) && id.is_none_or(|id| its == id)
+        };
         for s in &mut self.security {
-            let here =
-                |s: &Security| object != Some(ids::LWM2M_SERVER) && id.is_none_or(|id| s.id == id);
-            if s.as_ref().is_some_and(|s| !s.bootstrap.is_yes() && here(s)) {
-                *s = None;
-            }
+            s.take_if(|s| !s.bootstrap.is_yes() && here(ids::LWM2M_SECURITY, s.id));
         }
         for s in &mut self.server {
-            let here =
-                |s: &Server| object != Some(ids::LWM2M_SECURITY) && id.is_none_or(|id| s.id == id);
-            if s.as_ref().is_some_and(here) {
-                *s = None;
-            }
+            s.take_if(|s| here(ids::LWM2M_SERVER, s.id));
+        }
+        #[cfg(feature = "oscore")]
+        for s in &mut self.oscore {
+            let own = bootstrap.and_then(|s| s.oscore());
+            s.take_if(|s| own != Some(s.id) && here(ids::LWM2M_OSCORE, s.id));
         }
         true
+    }
+
+    /// Its instances are parts of accounts.
+    pub(crate) fn are_of(object: u16) -> bool {
+        match object {
+            ids::LWM2M_SECURITY | ids::LWM2M_SERVER => true,
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => true,
+            _ => false,
+        }
     }
 
     /// There is room for an instance if `others` are made before it.
@@ -220,6 +257,8 @@ impl Accounts {
         match object {
             ids::LWM2M_SECURITY => free(&self.security, id, others, |s| s.id),
             ids::LWM2M_SERVER => free(&self.server, id, others, |s| s.id),
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => free(&self.oscore, id, others, |s| s.id),
             _ => false,
         }
     }
@@ -229,6 +268,8 @@ impl Accounts {
         match object {
             ids::LWM2M_SECURITY => self.security.iter().flatten().any(|s| s.id == id),
             ids::LWM2M_SERVER => self.server(id).is_some(),
+            #[cfg(feature = "oscore")]
+            ids::LWM2M_OSCORE => self.oscore.iter().flatten().any(|s| s.id == id),
             _ => false,
         }
     }
@@ -264,6 +305,11 @@ impl Accounts {
         all.filter(|s| s.bootstrap.is_yes()).count() == 1 && self.are_usable()
     }
 
+    #[cfg(not(feature = "oscore"))]
+    const fn contexts_fit(&self) -> bool {
+        true
+    }
+
     /// There are management servers, and all of them can be used.
     fn are_usable(&self) -> bool {
         let servers = self.servers().count();
@@ -271,7 +317,8 @@ impl Accounts {
         let addresses = self
             .servers()
             .all(|(_, security)| security.server().is_some());
-        servers > 0 && servers == all && addresses && self.servers_are_told_apart()
+        let told_apart = addresses && self.servers_are_told_apart();
+        servers > 0 && servers == all && told_apart && self.contexts_fit()
     }
 
     /// Short ids, and the addresses by which their messages are known.
@@ -289,6 +336,8 @@ impl Accounts {
     fn clear(&mut self) {
         self.security.fill(None);
         self.server.fill(None);
+        #[cfg(feature = "oscore")]
+        self.oscore.fill(None);
     }
 }
 

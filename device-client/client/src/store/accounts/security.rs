@@ -1,5 +1,7 @@
 //! Accounts: one instance of LwM2M Security (0).
 
+#[cfg(feature = "oscore")]
+use lwm2m_objects::Objlnk;
 use lwm2m_objects::Value;
 use lwm2m_objects::ids::lwm2m_security as ids;
 
@@ -10,6 +12,9 @@ use crate::zero::Flag;
 /// Security modes (/0/x/2).
 pub(super) const PRE_SHARED_KEY: u8 = 0;
 const NO_SECURITY: u8 = 3;
+/// The instance of object 21 that stands for none.
+#[cfg(feature = "oscore")]
+pub(super) const NO_CONTEXT: u16 = u16::MAX;
 
 /// One instance of object 0 (LwM2M TS 1.1 §E.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,9 @@ pub(crate) struct Security {
     pub(crate) short_id: u16,
     /// Seconds before a Bootstrap-Request.
     pub(crate) hold_off: u32,
+    /// The instance of object 21 with what its messages are protected with.
+    #[cfg(feature = "oscore")]
+    pub(super) oscore: u16,
 }
 
 impl Security {
@@ -39,7 +47,21 @@ impl Security {
             secret: Bytes::EMPTY,
             short_id: 0,
             hold_off: 0,
+            #[cfg(feature = "oscore")]
+            oscore: NO_CONTEXT,
         }
+    }
+
+    /// The instance of object 21 with what its messages are protected with, if they are.
+    #[cfg(feature = "oscore")]
+    pub(crate) fn oscore(&self) -> Option<u16> {
+        Some(self.oscore).filter(|id| *id != NO_CONTEXT)
+    }
+
+    #[cfg(not(feature = "oscore"))]
+    #[allow(clippy::unused_self)]
+    pub(crate) const fn oscore(&self) -> Option<u16> {
+        None
     }
 
     /// The server, if it can be talked to: its mode and its URI say the same.
@@ -66,7 +88,15 @@ impl Security {
             ids::SECRET_KEY => self.secret.set(value.as_bytes()?)?,
             ids::SHORT_SERVER_ID => self.short_id = u16::try_from(value.as_i64()?).ok()?,
             ids::CLIENT_HOLD_OFF_TIME => self.hold_off = u32::try_from(value.as_i64()?).ok()?,
-            // SMS, bootstrap account timeout, SNI, OSCORE: accepted, without a use yet.
+            #[cfg(feature = "oscore")]
+            ids::OSCORE_SECURITY_MODE => {
+                let link = value.as_objlnk()?;
+                let none = link == Objlnk::NULL;
+                let of = link.object == lwm2m_objects::ids::LWM2M_OSCORE;
+                self.oscore =
+                    (none || of && link.instance != NO_CONTEXT).then_some(link.instance)?;
+            }
+            // SMS, bootstrap account timeout, SNI, OSCORE without it: accepted, without a use.
             ids::SMS_SECURITY_MODE..=ids::LWM2M_SERVER_SMS_NUMBER
             | ids::BOOTSTRAP_SERVER_ACCOUNT_TIMEOUT..=ids::OSCORE_SECURITY_MODE => {}
             _ => return None,

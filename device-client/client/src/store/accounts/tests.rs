@@ -1,3 +1,6 @@
+#[cfg(feature = "oscore")]
+use lwm2m_objects::Objlnk;
+
 use super::*;
 use crate::config::Factory;
 use crate::store::journal::MAX_DATA;
@@ -51,10 +54,27 @@ fn the_largest_set_fits_a_record() {
         s.identity = Bytes::new(&[1; 64]).unwrap();
         s.server_key = s.identity;
         s.secret = s.identity;
+        #[cfg(feature = "oscore")]
+        {
+            let mut context = Oscore::new(i as u16);
+            context.secret = s.secret;
+            context.sender = Bytes::new(&[i as u8; 7]).unwrap();
+            context.recipient = Bytes::new(&[9; 7]).unwrap();
+            context.salt = Bytes::new(&[1; 32]).unwrap();
+            context.has_context = Flag::Yes;
+            context.context = Bytes::new(&[1; 32]).unwrap();
+            s.oscore = context.id;
+            a.oscore[i] = Some(context);
+        }
         a.security[i] = Some(s);
         a.server[i] = Some(Server::new(i as u16));
     }
-    assert!(a.encode(&mut [0; MAX_DATA]).is_some());
+    let mut buf = [0; MAX_DATA];
+    let n = a.encode(&mut buf).unwrap();
+    assert_eq!(decoded(&buf[..n]), Some(a));
+    for short in 0..n {
+        assert_eq!(decoded(&buf[..short]), None, "{short}");
+    }
 }
 
 #[test]
@@ -155,4 +175,37 @@ fn values_out_of_range_are_refused() {
     assert_eq!(a.create(1, 1), Ok(()));
     assert_eq!(a.create(1, 2), Ok(()));
     assert_eq!(a.create(1, 3), Err(AccountError::Full));
+}
+
+#[cfg(feature = "oscore")]
+#[test]
+fn accounts_with_oscore_are_another_schema() {
+    let mut a = full();
+    let mut buf = [0; MAX_DATA];
+    a.encode(&mut buf).unwrap();
+    assert_eq!(buf[0], 1, "without, as ever");
+    a.create(ids::LWM2M_OSCORE, 4).unwrap();
+    for (resource, value) in [(0, &b"secret"[..]), (1, b"c"), (2, b"s")] {
+        let path = Path::resource(ids::LWM2M_OSCORE, 4, resource);
+        a.set(&path, Value::Opaque(value)).unwrap();
+    }
+    let n = a.encode(&mut buf).unwrap();
+    assert_eq!((buf[0], decoded(&buf[..n])), (2, Some(a)));
+    // What no account names is forgotten.
+    let mut unused = a;
+    unused.forget_unused_contexts();
+    assert_eq!(unused, full());
+    let link = Objlnk {
+        object: ids::LWM2M_OSCORE,
+        instance: 4,
+    };
+    a.set(&Path::resource(0, 1, 17), Value::Objlnk(link))
+        .unwrap();
+    assert!(a.is_consistent());
+    let mut used = a;
+    used.forget_unused_contexts();
+    assert_eq!(used, a);
+    a.set(&Path::resource(0, 1, 17), Value::Objlnk(Objlnk::NULL))
+        .unwrap();
+    assert!(a.security.iter().flatten().all(|s| s.oscore().is_none()));
 }
