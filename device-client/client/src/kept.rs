@@ -19,15 +19,11 @@ use crate::store::codec::{Reader, Writer};
 const NAME: usize = 8;
 
 fn name(accounts: &Accounts, security: u16) -> [u8; NAME] {
-    let (uri, credentials) = (accounts.uri(security), accounts.credentials(security));
     let mut hash = Sha256::new();
-    for part in [
-        uri.as_bytes(),
-        &[0],
-        credentials.identity,
-        &[0],
-        credentials.key,
-    ] {
+    for (n, part) in accounts.secrets(security).iter().enumerate() {
+        if n > 0 {
+            hash.update([0]);
+        }
         hash.update(part);
     }
     let mut name = [0; NAME];

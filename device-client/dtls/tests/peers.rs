@@ -198,7 +198,7 @@ impl Device {
     fn datagram(&mut self, datagram: &mut [u8]) {
         let own = self.client.own_cid_len();
         for record in records(datagram, own) {
-            let credentials = Credentials {
+            let credentials = Credentials::Psk {
                 identity: IDENTITY.as_bytes(),
                 key: self.key,
             };

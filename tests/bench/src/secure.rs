@@ -35,7 +35,7 @@ pub async fn register_secure(
     random[..4].copy_from_slice(&number.to_be_bytes());
     client.connect(0, Offer::DEFAULT, random);
     let aes = &mut SoftAes::new();
-    let credentials = Credentials {
+    let credentials = Credentials::Psk {
         identity: identity.as_bytes(),
         key,
     };

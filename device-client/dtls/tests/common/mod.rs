@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod link;
+pub(crate) mod pairs;
 pub(crate) mod server;
 
 use tinsmith_dtls::{Aead, Association, Cid, Keys, Protection, Role, Start, Window};

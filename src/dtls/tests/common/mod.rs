@@ -229,7 +229,7 @@ impl World {
         let device = &mut self.devices[index];
         let own = device.client.own_cid_len();
         for record in records(&mut datagram, own) {
-            let credentials = tinsmith_dtls::Credentials {
+            let credentials = tinsmith_dtls::Credentials::Psk {
                 identity: &device.identity,
                 key: &device.key,
             };

@@ -92,17 +92,19 @@ impl Accounts {
     #[cfg(feature = "dtls")]
     pub(crate) fn credentials(&self, id: u16) -> tinsmith_dtls::Credentials<'_> {
         let security = self.security.iter().flatten().find(|s| s.id == id);
-        tinsmith_dtls::Credentials {
+        tinsmith_dtls::Credentials::Psk {
             identity: security.map_or(&[], |s| s.identity.as_slice()),
             key: security.map_or(&[], |s| s.secret.as_slice()),
         }
     }
 
-    /// URI of a server with DTLS.
+    /// What a session with a server hangs on: URI, identity and key.
     #[cfg(feature = "dtls")]
-    pub(crate) fn uri(&self, id: u16) -> &str {
+    pub(crate) fn secrets(&self, id: u16) -> [&[u8]; 3] {
         let security = self.security.iter().flatten().find(|s| s.id == id);
-        security.map_or("", |s| s.uri.as_str())
+        security.map_or([&[]; 3], |s| {
+            [s.uri.as_bytes(), s.identity.as_slice(), s.secret.as_slice()]
+        })
     }
 
     /// The account of the bootstrap server.
