@@ -38,6 +38,15 @@ impl<'b> Der<'b> {
         self.any().filter(|(found, _)| *found == tag).map(|of| of.1)
     }
 
+    /// The next element, which has this tag, and its content.
+    #[cfg(feature = "x509")]
+    pub(crate) fn whole(&mut self, tag: u8) -> Option<(&'b [u8], &'b [u8])> {
+        let before = self.0.0;
+        let content = self.of(tag)?;
+        let len = before.len() - self.0.0.len();
+        Some((before.get(..len)?, content))
+    }
+
     /// The elements in the next one, which has this tag.
     pub(crate) fn within(&mut self, tag: u8) -> Option<Self> {
         self.of(tag).map(Self::new)

@@ -1,6 +1,6 @@
 //! DTLS 1.2 without a heap, a socket, a clock or randomness: the record layer after the handshake
 //! for both ends, with Connection IDs (RFC 9146), and the handshake of a [`Client`] with a pre-shared
-//! key or, with the feature `rpk`, with raw public keys (RFC 7250).
+//! key or, with the feature `rpk`, with raw public keys (RFC 7250), with `x509` with certificates.
 //!
 //! An [`Association`] is what is left of a handshake: two keys, what was received, which numbers
 //! may be written. It seals and opens records in place in the caller's buffers, is small, and can
@@ -43,6 +43,8 @@ mod stored;
 #[cfg(test)]
 mod testing;
 mod window;
+#[cfg(feature = "x509")]
+mod x509;
 
 pub use crate::aead::Aead;
 #[cfg(feature = "soft-aes")]
@@ -63,3 +65,5 @@ pub use crate::record::{
 };
 pub use crate::stored::{MAX_ENCODED, StoredError};
 pub use crate::window::{Refused, Window};
+#[cfg(feature = "x509")]
+pub use crate::x509::{Flaw, MAX_CERTIFICATE, Name, Trust, Usage};

@@ -25,6 +25,7 @@ fn own() -> Own {
         public: pairs::info(CLIENT),
         private: pairs::private(CLIENT),
         server: pairs::info(SERVER),
+        usage: None,
     }
 }
 

@@ -3,6 +3,8 @@
 use core::fmt;
 
 use crate::alert::{Alert, AlertDescription};
+#[cfg(feature = "x509")]
+use crate::x509::Flaw;
 
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +44,10 @@ pub enum Misbehaved {
     Finished,
     /// It wants one cookie after the other.
     Cookies,
-    /// It does not show, or ask for, what was offered: raw public keys.
+    /// It does not show, or ask for, what was offered: raw public keys or certificates.
     #[cfg(feature = "rpk")]
     CertificateType,
-    /// It shows another key than the one that it has.
+    /// It shows another key, or certificate, than the one that it has.
     #[cfg(feature = "rpk")]
     Stranger,
     /// It chose another curve, or a point that is not on it.
@@ -57,6 +59,9 @@ pub enum Misbehaved {
     /// It takes no signature with ECDSA and SHA-256.
     #[cfg(feature = "rpk")]
     Request,
+    /// Its certificate is not to be believed.
+    #[cfg(feature = "x509")]
+    Certificate(Flaw),
 }
 
 impl HandshakeError {
@@ -83,6 +88,13 @@ impl HandshakeError {
                 Misbehaved::Signature => To::DECRYPT_ERROR,
                 #[cfg(feature = "rpk")]
                 Misbehaved::Request => To::HANDSHAKE_FAILURE,
+                #[cfg(feature = "x509")]
+                Misbehaved::Certificate(flaw) => match flaw {
+                    Flaw::Unreadable | Flaw::Name => To::BAD_CERTIFICATE,
+                    Flaw::Authority => To::UNKNOWN_CA,
+                    Flaw::Expired => To::CERTIFICATE_EXPIRED,
+                    Flaw::Usage => To::UNSUPPORTED_CERTIFICATE,
+                },
             },
         })
     }
@@ -127,7 +139,7 @@ impl fmt::Display for Misbehaved {
             Self::Finished => f.write_str("the server has another key, or somebody is between"),
             Self::Cookies => f.write_str("the server wants one cookie after the other"),
             #[cfg(feature = "rpk")]
-            Self::CertificateType => f.write_str("the server does not use raw public keys"),
+            Self::CertificateType => f.write_str("the server has another kind of certificates"),
             #[cfg(feature = "rpk")]
             Self::Stranger => f.write_str("the server shows a key that is not its own"),
             #[cfg(feature = "rpk")]
@@ -136,6 +148,14 @@ impl fmt::Display for Misbehaved {
             Self::Signature => f.write_str("the server did not sign with the key that it shows"),
             #[cfg(feature = "rpk")]
             Self::Request => f.write_str("the server takes no signature with ECDSA and SHA-256"),
+            #[cfg(feature = "x509")]
+            Self::Certificate(flaw) => f.write_str(match flaw {
+                Flaw::Unreadable => "the server's certificate can't be read",
+                Flaw::Authority => "no trusted authority is above the server's certificate",
+                Flaw::Expired => "a certificate of the server is not valid now",
+                Flaw::Name => "the server's certificate has another name",
+                Flaw::Usage => "the server's certificate is not for servers",
+            }),
         }
     }
 }

@@ -11,7 +11,11 @@ use crate::client::message::{FINISHED, HEADER, whole_header};
 use crate::record::{ContentType, Number, VERSION};
 
 /// Longest ClientHello: with a cookie of 255 bytes.
+#[cfg(not(feature = "x509"))]
 const ROOM: usize = 400;
+/// Longest certificate of ours, and the two messages that follow it.
+#[cfg(feature = "x509")]
+const ROOM: usize = crate::MAX_CERTIFICATE + 192;
 const VERIFY_DATA: usize = 12;
 
 /// A ClientHello; or a ClientKeyExchange, what belongs to it with key pairs, ChangeCipherSpec and

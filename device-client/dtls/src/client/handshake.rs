@@ -142,6 +142,8 @@ impl Handshake {
             cookie,
             offer: offer.aeads,
             kind: credentials.kind(),
+            #[cfg(feature = "x509")]
+            server_name: credentials.server_name(),
             cid: offer.cid.as_ref(),
         };
         // It fits: ROOM is made for it.
@@ -205,7 +207,7 @@ impl Handshake {
         let mut reader = Reader(message);
         while let Some(fragment) = Fragment::read(&mut reader) {
             let due = fragment.kind == FINISHED && fragment.sequence == self.next_in;
-            if due && self.assembly.add(&fragment)? {
+            if due && self.assembly.add(&fragment, Kind::Psk.longest_message())? {
                 return self.finished().map(Some);
             }
         }
@@ -255,7 +257,8 @@ impl Handshake {
                 }
                 _ if fragment.sequence > self.next_in => {}
                 kind if is_of_server(kind) => {
-                    if self.assembly.add(&fragment)? {
+                    let longest = credentials.kind().longest_message();
+                    if self.assembly.add(&fragment, longest)? {
                         self.message(now, kind, credentials)?;
                     }
                 }
@@ -307,7 +310,7 @@ impl Handshake {
                 match kind {
                     Kind::Psk => Expected::KeyExchange,
                     #[cfg(feature = "rpk")]
-                    Kind::RawKeys => Expected::Certificate,
+                    _ => Expected::Certificate,
                 }
             }
             #[cfg(feature = "rpk")]
@@ -346,7 +349,7 @@ impl Handshake {
             match credentials {
                 Credentials::Psk { identity, key } => self.key_exchange(identity, key)?,
                 #[cfg(feature = "rpk")]
-                Credentials::RawKeys { .. } => self.key_pair_exchange(credentials)?,
+                _ => self.key_pair_exchange(credentials)?,
             }
             self.restart_timer(now);
         }

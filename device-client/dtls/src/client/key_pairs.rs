@@ -1,5 +1,6 @@
 //! The handshake of a client with a key pair (RFC 8422, RFC 7251): a secret is agreed on P-256, and
-//! both ends sign with ECDSA and SHA-256. They show their keys as such (RFC 7250).
+//! both ends sign with ECDSA and SHA-256. They show their keys as such (RFC 7250), or in
+//! certificates.
 //!
 //! ```text
 //!  we                                     the server
@@ -16,17 +17,21 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::bytes::Reader;
+use crate::bytes::{Reader, Writer};
 use crate::client::error::{HandshakeError, Misbehaved};
 use crate::client::handshake::Handshake;
 use crate::client::message::{
-    CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, SERVER_HELLO,
-    SERVER_KEY_EXCHANGE, write_message,
+    CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, ClientHello,
+    SERVER_HELLO, SERVER_KEY_EXCHANGE, write_message,
 };
 use crate::client::offer::{Credentials, Kind};
 use crate::curve::{self, MAX_SIGNATURE, POINT, PrivateKey};
 use crate::keys::MasterSecret;
+#[cfg(feature = "x509")]
+use crate::x509::{self, Refused};
 
+#[cfg(feature = "x509")]
+const SERVER_NAME: u16 = 0;
 const POINT_FORMATS: u16 = 11;
 const CLIENT_CERTIFICATE_TYPE: u16 = 19;
 const SERVER_CERTIFICATE_TYPE: u16 = 20;
@@ -40,16 +45,51 @@ const ECDSA_SIGN: u8 = 64;
 const SECP256R1: [u8; 3] = [3, 0, 23];
 
 /// Extensions of a ClientHello: supported groups, point formats, signature algorithms.
-pub(super) const KEY_PAIRS: [u8; 22] = [
+const KEY_PAIRS: [u8; 22] = [
     0, 10, 0, 4, 0, 2, 0, 23, // P-256
     0, 11, 0, 2, 1, 0, // not compressed
     0, 13, 0, 4, 0, 2, 4, 3, // ECDSA with SHA-256
 ];
 /// And both certificate types.
-pub(super) const RAW_KEYS: [u8; 12] = [
+const RAW_KEYS: [u8; 12] = [
     0, 19, 0, 2, 1, 2, // ours
     0, 20, 0, 2, 1, 2, // the server's
 ];
+
+impl ClientHello<'_> {
+    /// Bytes of what [`write_key_pairs`](Self::write_key_pairs) writes.
+    pub(super) const fn key_pairs_len(&self) -> u16 {
+        match self.kind {
+            Kind::Psk => 0,
+            Kind::RawKeys => (KEY_PAIRS.len() + RAW_KEYS.len()) as u16,
+            #[cfg(feature = "x509")]
+            Kind::Certificates => {
+                let name = self.server_name.len();
+                let name = if name == 0 { 0 } else { 9 + name };
+                (KEY_PAIRS.len() + name) as u16
+            }
+        }
+    }
+
+    pub(super) fn write_key_pairs(&self, w: &mut Writer<'_>) {
+        if self.kind != Kind::Psk {
+            w.put(&KEY_PAIRS);
+        }
+        if self.kind == Kind::RawKeys {
+            w.put(&RAW_KEYS);
+        }
+        #[cfg(feature = "x509")]
+        if !self.server_name.is_empty() {
+            let len = self.server_name.len() as u16;
+            w.u16(SERVER_NAME);
+            w.u16(len + 5);
+            w.u16(len + 3);
+            w.u8(0);
+            w.u16(len);
+            w.put(self.server_name.as_bytes());
+        }
+    }
+}
 
 /// What a ServerHello answers of these extensions.
 #[derive(Clone, Copy)]
@@ -58,6 +98,8 @@ pub(super) struct Answered {
     formats: bool,
     client_type: bool,
     server_type: bool,
+    #[cfg(feature = "x509")]
+    name: bool,
 }
 
 impl Answered {
@@ -67,24 +109,40 @@ impl Answered {
             formats: false,
             client_type: false,
             server_type: false,
+            #[cfg(feature = "x509")]
+            name: false,
         }
+    }
+
+    /// A server that says nothing has a certificate (RFC 7250 §4.2).
+    pub(super) fn suffice(self) -> Result<(), Misbehaved> {
+        let raw = self.server_type || self.offered != Kind::RawKeys;
+        raw.then_some(()).ok_or(Misbehaved::CertificateType)
     }
 
     /// Takes one extension.
     pub(super) fn take(&mut self, kind: u16, content: &mut Reader<'_>) -> Result<(), Misbehaved> {
         let decode = Misbehaved::Decode(SERVER_HELLO);
-        let answered = match kind {
-            POINT_FORMATS => &mut self.formats,
-            CLIENT_CERTIFICATE_TYPE => &mut self.client_type,
-            SERVER_CERTIFICATE_TYPE => &mut self.server_type,
+        let answered = match (kind, self.offered) {
+            (POINT_FORMATS, Kind::RawKeys) => &mut self.formats,
+            (CLIENT_CERTIFICATE_TYPE, Kind::RawKeys) => &mut self.client_type,
+            (SERVER_CERTIFICATE_TYPE, Kind::RawKeys) => &mut self.server_type,
+            #[cfg(feature = "x509")]
+            (POINT_FORMATS, Kind::Certificates) => &mut self.formats,
+            #[cfg(feature = "x509")]
+            (SERVER_NAME, Kind::Certificates) => &mut self.name,
             _ => return Err(Misbehaved::Extension(kind)),
         };
-        if core::mem::replace(answered, true) || self.offered == Kind::Psk {
+        if core::mem::replace(answered, true) {
             return Err(Misbehaved::Extension(kind));
         }
         if kind == POINT_FORMATS {
             let formats = content.vector8().ok_or(decode)?;
             return formats.contains(&0).then_some(()).ok_or(Misbehaved::Curve);
+        }
+        #[cfg(feature = "x509")]
+        if kind == SERVER_NAME {
+            return Ok(());
         }
         let chosen = content.u8().ok_or(decode)?;
         let raw = chosen == RAW_PUBLIC_KEY;
@@ -125,21 +183,28 @@ impl Handshake {
         &mut self,
         credentials: &Credentials<'_>,
     ) -> Result<(), HandshakeError> {
-        let Credentials::RawKeys { server, .. } = credentials else {
-            return Err(HandshakeError::Credentials);
+        self.exchange.server = match credentials {
+            Credentials::Psk { .. } => return Err(HandshakeError::Credentials),
+            Credentials::RawKeys { server, .. } => self.raw_key(server)?,
+            #[cfg(feature = "x509")]
+            Credentials::Certificates { server, .. } => x509::believe(self.assembly.body(), server)
+                .map_err(|refused| match refused {
+                    Refused::Decode => Misbehaved::Decode(CERTIFICATE),
+                    Refused::Stranger => Misbehaved::Stranger,
+                    Refused::Flaw(flaw) => Misbehaved::Certificate(flaw),
+                })?,
         };
-        let hello = self.server.get().ok_or(HandshakeError::Credentials)?;
-        if !hello.answered.server_type {
-            return Err(Misbehaved::CertificateType.into());
-        }
+        Ok(())
+    }
+
+    fn raw_key(&self, server: &[u8]) -> Result<[u8; POINT], HandshakeError> {
         let body = self.assembly.body();
         let shown = read_raw_key(body).ok_or(Misbehaved::Decode(CERTIFICATE))?;
         if !curve::same(shown, server) {
             return Err(Misbehaved::Stranger.into());
         }
         let point = curve::point_of(server).ok_or(HandshakeError::Credentials)?;
-        self.exchange.server = *point;
-        Ok(())
+        Ok(*point)
     }
 
     /// Its key of this handshake, and its signature of that.
@@ -170,7 +235,7 @@ impl Handshake {
             return Err(Misbehaved::Request.into());
         }
         let answered = self.server.get().map(|hello| hello.answered);
-        if !answered.is_some_and(|answered| answered.client_type) {
+        if !answered.is_some_and(|a| a.client_type || a.offered != Kind::RawKeys) {
             return Err(Misbehaved::CertificateType.into());
         }
         self.exchange.requested = true;
@@ -184,18 +249,24 @@ impl Handshake {
         &mut self,
         credentials: &Credentials<'_>,
     ) -> Result<(), HandshakeError> {
-        let Credentials::RawKeys {
-            public, private, ..
-        } = credentials
-        else {
-            return Err(HandshakeError::Credentials);
+        let (shown, private) = match credentials {
+            Credentials::Psk { .. } => return Err(HandshakeError::Credentials),
+            Credentials::RawKeys {
+                public, private, ..
+            } => (public, private),
+            #[cfg(feature = "x509")]
+            Credentials::Certificates { own, private, .. } => (own, private),
         };
         let mut sequence = self.next_out();
         self.flight.start(|_| Some(0));
         if self.exchange.requested {
             self.add(CERTIFICATE, sequence, |w| {
-                w.u24(public.len());
-                w.put(public);
+                // Certificates are a list (RFC 5246 §7.4.2), of one here.
+                if credentials.kind() != Kind::RawKeys {
+                    w.u24(3 + shown.len());
+                }
+                w.u24(shown.len());
+                w.put(shown);
             })?;
             sequence += 1;
         }
@@ -257,7 +328,7 @@ impl Handshake {
         &mut self,
         kind: u8,
         sequence: u16,
-        body: impl FnOnce(&mut crate::bytes::Writer<'_>),
+        body: impl FnOnce(&mut Writer<'_>),
     ) -> Result<(), HandshakeError> {
         let message = self
             .flight

@@ -6,7 +6,7 @@ use crate::bytes::{Reader, Writer};
 use crate::cid::Cid;
 use crate::client::error::{HandshakeError, Misbehaved};
 #[cfg(feature = "rpk")]
-use crate::client::key_pairs::{Answered, KEY_PAIRS, RAW_KEYS};
+use crate::client::key_pairs::Answered;
 use crate::client::offer::Kind;
 use crate::record::VERSION;
 
@@ -27,13 +27,8 @@ pub(super) const FINISHED: u8 = 20;
 
 /// Bytes before the body of a fragment.
 pub(super) const HEADER: usize = 12;
-/// Longest message that is put together, header included: a ServerHello has some 120 bytes, a key
-/// exchange its hint.
-#[cfg(not(feature = "rpk"))]
-pub(super) const MAX_MESSAGE: usize = 256;
-/// The same with key pairs: a request for ours may list authorities.
-#[cfg(feature = "rpk")]
-pub(super) const MAX_MESSAGE: usize = 512;
+/// Longest message that is put together.
+const MAX_MESSAGE: usize = Kind::LAST.longest_message();
 
 const RENEGOTIATION_INFO: u16 = 0xff01;
 const EXTENDED_MASTER_SECRET: u16 = 23;
@@ -83,11 +78,15 @@ impl Assembly {
         len: 0,
     };
 
-    /// Takes a fragment of the message; whether all of it is there now.
-    pub(super) fn add(&mut self, fragment: &Fragment<'_>) -> Result<bool, Misbehaved> {
+    /// Takes a fragment of the message, which has at most so many bytes; whether all of it is there now.
+    pub(super) fn add(
+        &mut self,
+        fragment: &Fragment<'_>,
+        longest: usize,
+    ) -> Result<bool, Misbehaved> {
         let header = whole_header(fragment.kind, fragment.len, fragment.sequence);
         let whole = HEADER + fragment.len;
-        if whole > MAX_MESSAGE {
+        if whole > longest.min(MAX_MESSAGE) {
             return Err(Misbehaved::TooLong(fragment.kind));
         }
         if self.message[..HEADER] != header {
@@ -163,6 +162,9 @@ pub(super) struct ClientHello<'a> {
     pub(super) cookie: &'a [u8],
     pub(super) offer: &'a [Aead],
     pub(super) kind: Kind,
+    /// The name that the server is asked for; empty: none.
+    #[cfg(feature = "x509")]
+    pub(super) server_name: &'a str,
     /// What we want in records to us; none if we don't want the extension.
     pub(super) cid: Option<&'a Cid>,
 }
@@ -183,7 +185,7 @@ impl ClientHello<'_> {
         // No compression.
         w.put(&[1, 0]);
         let cid_len = self.cid.map_or(0, |cid| 5 + cid.len() as u16);
-        w.u16(4 + cid_len + extensions_len(self.kind));
+        w.u16(4 + cid_len + self.key_pairs_len());
         w.u16(EXTENDED_MASTER_SECRET);
         w.u16(0);
         if let Some(cid) = self.cid {
@@ -193,24 +195,14 @@ impl ClientHello<'_> {
             w.put(cid.as_bytes());
         }
         #[cfg(feature = "rpk")]
-        if self.kind != Kind::Psk {
-            w.put(&KEY_PAIRS);
-            w.put(&RAW_KEYS);
-        }
+        self.write_key_pairs(w);
     }
-}
 
-#[cfg(feature = "rpk")]
-const fn extensions_len(kind: Kind) -> u16 {
-    match kind {
-        Kind::Psk => 0,
-        Kind::RawKeys => (KEY_PAIRS.len() + RAW_KEYS.len()) as u16,
+    #[cfg(not(feature = "rpk"))]
+    #[allow(clippy::unused_self)]
+    const fn key_pairs_len(&self) -> u16 {
+        0
     }
-}
-
-#[cfg(not(feature = "rpk"))]
-const fn extensions_len(_: Kind) -> u16 {
-    0
 }
 
 /// The cookie of a ClientHello that we wrote.
@@ -271,6 +263,8 @@ impl ServerHello {
             reader.end().ok_or(decode)?;
             hello.read_extensions(extensions, cid_offered)?;
         }
+        #[cfg(feature = "rpk")]
+        hello.answered.suffice()?;
         Ok(hello)
     }
 

@@ -7,6 +7,8 @@ use crate::cid::Cid;
 #[cfg(feature = "rpk")]
 use crate::curve;
 use crate::keys::MAX_PSK;
+#[cfg(feature = "x509")]
+use crate::x509::{self, Name, Trust};
 
 /// Longest identity, in bytes (RFC 4279 §5.3).
 pub const MAX_IDENTITY: usize = 128;
@@ -33,6 +35,16 @@ pub enum Credentials<'a> {
         /// The server's.
         server: &'a [u8],
     },
+    /// Certificates (RFC 5280), as DER.
+    #[cfg(feature = "x509")]
+    Certificates {
+        /// Ours, of a key of P-256, at most [`MAX_CERTIFICATE`](crate::MAX_CERTIFICATE) bytes.
+        own: &'a [u8],
+        /// What belongs to it, as PKCS #8 (RFC 5958) or ECPrivateKey (RFC 5915).
+        private: &'a [u8],
+        /// What the server's is measured by.
+        server: Trust<'a>,
+    },
 }
 
 /// What the ends know each other by.
@@ -41,14 +53,40 @@ pub(super) enum Kind {
     Psk,
     #[cfg(feature = "rpk")]
     RawKeys,
+    #[cfg(feature = "x509")]
+    Certificates,
 }
 
 impl Kind {
+    /// That with the longest messages.
+    #[cfg(not(feature = "rpk"))]
+    pub(super) const LAST: Self = Self::Psk;
+    #[cfg(all(feature = "rpk", not(feature = "x509")))]
+    pub(super) const LAST: Self = Self::RawKeys;
+    #[cfg(feature = "x509")]
+    pub(super) const LAST: Self = Self::Certificates;
+
+    /// Longest message of a server, header included.
+    pub(super) const fn longest_message(self) -> usize {
+        match self {
+            // A ServerHello has some 120 bytes, a key exchange its hint.
+            Self::Psk => 256,
+            // A request for our key may list authorities.
+            #[cfg(feature = "rpk")]
+            Self::RawKeys => 512,
+            // Three certificates.
+            #[cfg(feature = "x509")]
+            Self::Certificates => 2048,
+        }
+    }
+
     pub(super) const fn suite(self, aead: Aead) -> u16 {
         match self {
             Self::Psk => aead.psk_suite(),
             #[cfg(feature = "rpk")]
             Self::RawKeys => aead.ecdhe_suite(),
+            #[cfg(feature = "x509")]
+            Self::Certificates => aead.ecdhe_suite(),
         }
     }
 }
@@ -65,6 +103,20 @@ impl Credentials<'_> {
             Self::Psk { .. } => Kind::Psk,
             #[cfg(feature = "rpk")]
             Self::RawKeys { .. } => Kind::RawKeys,
+            #[cfg(feature = "x509")]
+            Self::Certificates { .. } => Kind::Certificates,
+        }
+    }
+
+    /// The name that the server is asked for, if any.
+    #[cfg(feature = "x509")]
+    pub(super) const fn server_name(&self) -> &str {
+        match self {
+            Self::Certificates { server, .. } => match server.name {
+                Name::Dns(name) => name,
+                Name::Address(_) => "",
+            },
+            _ => "",
         }
     }
 
@@ -83,6 +135,16 @@ impl Credentials<'_> {
             } => {
                 let own = curve::public_key_info(private);
                 own.is_some_and(|own| own == *public) && curve::is_public_key(server)
+            }
+            #[cfg(feature = "x509")]
+            Self::Certificates {
+                own,
+                private,
+                server,
+            } => {
+                let key = x509::key_of(own).filter(|_| own.len() <= x509::MAX_CERTIFICATE);
+                let of_it = curve::PrivateKey::read(private).map(|private| private.public());
+                key.is_some() && key == of_it.as_ref() && x509::key_of(server.certificate).is_some()
             }
         }
     }

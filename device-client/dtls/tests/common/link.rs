@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use tinsmith_dtls::{
-    Client, ContentType, Credentials, HandshakeError, Offer, Output, Received, SoftAes, records,
+    Client, ContentType, Credentials, HandshakeError, Name, Offer, Output, Received, SoftAes,
+    Trust, Usage, records,
 };
 
 use super::server::{Manner, Server};
@@ -30,10 +31,25 @@ pub struct Own {
     pub public: Vec<u8>,
     pub private: Vec<u8>,
     pub server: Vec<u8>,
+    /// Both are certificates, and the server's says this.
+    pub usage: Option<Usage>,
 }
 
 impl Own {
     fn credentials(&self) -> Credentials<'_> {
+        if let Some(usage) = self.usage {
+            return Credentials::Certificates {
+                own: &self.public,
+                private: &self.private,
+                server: Trust {
+                    usage,
+                    certificate: &self.server,
+                    authorities: &[],
+                    name: Name::Dns("server.example"),
+                    now: None,
+                },
+            };
+        }
         Credentials::RawKeys {
             public: &self.public,
             private: &self.private,

@@ -1,6 +1,7 @@
 //! Both ends, after a handshake with fixed secrets.
 #![allow(dead_code)]
 
+pub(crate) mod authority;
 pub(crate) mod link;
 pub(crate) mod pairs;
 pub(crate) mod server;

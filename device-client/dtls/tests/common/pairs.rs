@@ -63,6 +63,17 @@ impl Pairs {
         }
     }
 
+    /// Certificates of both: what the server shows, and what the client is to show.
+    pub fn certificates(server: u8, shown: &[&[u8]], client: u8, its: &[u8]) -> Self {
+        Self {
+            shown: super::authority::list(shown),
+            client: Some(super::authority::list(&[its])),
+            // The server's name, which it took note of.
+            extensions: vec![0, 0, 0, 0, 0, 11, 0, 2, 1, 0],
+            ..Self::raw(server, client)
+        }
+    }
+
     /// Bodies between ServerHello and ServerHelloDone, by type.
     pub fn bodies(&self, client: &[u8; 32], server: &[u8; 32]) -> Vec<(u8, Vec<u8>)> {
         let point = point(&exchange_key(server));
