@@ -64,6 +64,10 @@ mod uri;
 mod zero;
 
 pub use client::Client;
+#[cfg(feature = "x509")]
+pub use config::Certificates;
+#[cfg(feature = "rpk")]
+pub use config::KeyPair;
 #[cfg(feature = "dtls")]
 pub use config::SecureFactory;
 pub use config::{Config, ConfigError, Factory};
@@ -84,4 +88,6 @@ pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
 #[cfg(feature = "dtls")]
 pub use tinsmith_dtls::HandshakeError;
+#[cfg(feature = "rpk")]
+pub use tinsmith_dtls::public_key_info;
 pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

@@ -172,6 +172,26 @@ fn credentials_that_can_be_used() {
     assert!(!usable(&files.client[1..], &private, &files.server));
     assert!(!usable(&files.client, &private, &files.server[1..]));
     assert!(!usable(&files.client, &private, &[]));
+    // Usages that need authorities of the device's own.
+    for (usage, usable) in [
+        (Usage::Anchor, true),
+        (Usage::Service, false),
+        (Usage::Authority, false),
+    ] {
+        let server = Trust {
+            usage,
+            certificate: &files.root,
+            authorities: &[],
+            name: Name::Dns("server.example"),
+            now: None,
+        };
+        let all = Credentials::Certificates {
+            own: &files.client,
+            private: &private,
+            server,
+        };
+        assert_eq!(all.are_usable(), usable, "{usage:?}");
+    }
 }
 
 #[test]

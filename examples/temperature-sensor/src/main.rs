@@ -24,6 +24,7 @@ fn main() {
         endpoint: endpoint.clone(),
         factory: Factory::Bootstrap(bootstrap.clone()),
         psk: None,
+        key_pair: None,
         target: target.clone(),
         flash: flash.into(),
         trust_anchors: Vec::new(),

@@ -17,6 +17,7 @@ use tinsmith_client::{
 use tinsmith_module::kernels;
 
 use crate::flash::FileFlash;
+use crate::key_pair::KeyPair;
 use crate::target::{Target, TargetError};
 
 /// What a device is told.
@@ -28,6 +29,8 @@ pub struct Config {
     pub factory: Factory,
     /// Identity and key at its first server, if that has DTLS.
     pub psk: Option<Psk>,
+    /// A key pair for it, instead of those.
+    pub key_pair: Option<KeyPair>,
     /// A target's name, the beginning of it, or the path of a target file.
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
@@ -110,7 +113,9 @@ impl fmt::Display for Error {
                     "{text} is no address of a server: write coap://HOST:PORT or coaps://HOST:PORT"
                 )
             }
-            Self::Key => f.write_str("a server with DTLS needs an identity and a key"),
+            Self::Key => {
+                f.write_str("a server with DTLS needs an identity and a key, or a key pair")
+            }
             Self::Flash(path, e) => write!(f, "cannot use {} as flash: {e}", path.display()),
             Self::Socket(e) => write!(f, "the socket failed: {e}"),
             Self::Config(e) => write!(f, "the client cannot run on this target: {e:?}"),
@@ -189,7 +194,7 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
     let target = Target::find(&config.target).map_err(Error::Target)?;
     let (Factory::Bootstrap(server) | Factory::Server(server)) = &config.factory;
     let server = (resolve(server)?, server.starts_with(SECURE));
-    if server.1 && config.psk.is_none() {
+    if server.1 && config.psk.is_none() && config.key_pair.is_none() {
         return Err(Error::Key);
     }
     let flash = FileFlash::open(
@@ -247,6 +252,8 @@ fn life(
         identity: psk.identity.as_bytes(),
         key: &psk.key,
     });
+    let pair = config.key_pair.as_ref().filter(|_| secure);
+    let pair = pair.map(|pair| pair.at(&uri));
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + 32];
     let aligned = arena.as_ptr().align_offset(32);
@@ -256,11 +263,13 @@ fn life(
     let platform = &target.capability.platform;
     let client_config = ClientConfig {
         endpoint: &config.endpoint,
-        factory: match (&config.factory, psk) {
-            (Factory::Bootstrap(_), None) => ClientFactory::Bootstrap(&uri),
-            (Factory::Bootstrap(_), Some(psk)) => ClientFactory::SecureBootstrap(psk),
-            (Factory::Server(_), None) => ClientFactory::Server(&uri),
-            (Factory::Server(_), Some(psk)) => ClientFactory::SecureServer(psk),
+        factory: match (&config.factory, psk, pair) {
+            (Factory::Bootstrap(_), _, Some(pair)) => ClientFactory::KeyPairBootstrap(pair),
+            (Factory::Bootstrap(_), None, _) => ClientFactory::Bootstrap(&uri),
+            (Factory::Bootstrap(_), Some(psk), _) => ClientFactory::SecureBootstrap(psk),
+            (Factory::Server(_), _, Some(pair)) => ClientFactory::KeyPairServer(pair),
+            (Factory::Server(_), None, _) => ClientFactory::Server(&uri),
+            (Factory::Server(_), Some(psk), _) => ClientFactory::SecureServer(psk),
         },
         manufacturer: "Tinsmith",
         model_number: &platform.platform_name,

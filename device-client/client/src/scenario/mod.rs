@@ -5,6 +5,8 @@ mod bad_input;
 mod flash_trouble;
 #[cfg(feature = "dtls")]
 mod kept;
+#[cfg(feature = "rpk")]
+mod key_pairs;
 mod lifecycle;
 mod manage;
 mod object;

@@ -1,5 +1,8 @@
 //! Without DTLS every datagram is a message.
 
+use crate::platform::{Now, Platform};
+use crate::store::accounts::Accounts;
+
 /// Nothing.
 pub(crate) struct Secure;
 
@@ -17,7 +20,7 @@ impl Secure {
     }
 
     /// Whether messages can be sent.
-    pub(crate) fn reach(&mut self, _: u64, _: &mut dyn crate::Platform) -> bool {
+    pub(crate) fn reach(&mut self, _: Now, _: &Accounts, _: &mut dyn Platform) -> bool {
         true
     }
 

@@ -20,7 +20,13 @@ const MARK: u8 = 0x5A;
 const RECORD_HEAD: u32 = 8;
 
 /// Largest data of a record in bytes.
-pub(crate) const MAX_DATA: usize = 1264;
+pub(crate) const MAX_DATA: usize = if cfg!(feature = "x509") {
+    5120
+} else if cfg!(feature = "rpk") {
+    1600
+} else {
+    1264
+};
 /// Bytes of buffer that the journal needs for its programs.
 pub(crate) const BUFFER: usize = MAX_DATA + RECORD_HEAD as usize + MAX_WRITE_UNIT as usize;
 /// Keys are 0..KEYS.

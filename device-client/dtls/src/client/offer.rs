@@ -8,7 +8,7 @@ use crate::cid::Cid;
 use crate::curve;
 use crate::keys::MAX_PSK;
 #[cfg(feature = "x509")]
-use crate::x509::{self, Name, Trust};
+use crate::x509::{self, Name, Trust, Usage};
 
 /// Longest identity, in bytes (RFC 4279 §5.3).
 pub const MAX_IDENTITY: usize = 128;
@@ -144,7 +144,11 @@ impl Credentials<'_> {
             } => {
                 let key = x509::key_of(own).filter(|_| own.len() <= x509::MAX_CERTIFICATE);
                 let of_it = curve::PrivateKey::read(private).map(|private| private.public());
-                key.is_some() && key == of_it.as_ref() && x509::key_of(server.certificate).is_some()
+                let of_others = matches!(server.usage, Usage::Authority | Usage::Service);
+                !(of_others && server.authorities.is_empty())
+                    && key.is_some()
+                    && key == of_it.as_ref()
+                    && x509::key_of(server.certificate).is_some()
             }
         }
     }

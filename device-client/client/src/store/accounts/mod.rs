@@ -3,6 +3,8 @@
 //! They are staged while a bootstrap runs and swapped in one step at its end; in the journal they
 //! are one record, so a cut leaves the old set or the new one.
 
+#[cfg(feature = "dtls")]
+mod credentials;
 mod security;
 mod server;
 mod stored;
@@ -12,10 +14,9 @@ mod tests;
 use lwm2m_objects::{Path, Value, ids};
 
 use crate::config::Factory;
+use crate::platform::Now;
 use crate::text::Text;
 use crate::zero::Flag;
-#[cfg(feature = "dtls")]
-use security::PRE_SHARED_KEY;
 pub(crate) use security::Security;
 pub(crate) use server::Server;
 
@@ -63,12 +64,8 @@ impl Accounts {
         let security = self.security[0].insert(Security::new(0));
         security.uri = uri;
         #[cfg(feature = "dtls")]
-        if let Factory::SecureBootstrap(secure) | Factory::SecureServer(secure) = factory {
-            security.mode = PRE_SHARED_KEY;
-            let identity = security.identity.set(secure.identity);
-            if identity.and(security.secret.set(secure.key)).is_none() {
-                return false;
-            }
+        if security.set_factory(factory).is_none() {
+            return false;
         }
         if factory.is_bootstrap() {
             security.bootstrap = Flag::Yes;
@@ -86,25 +83,6 @@ impl Accounts {
         }
         let mut servers = self.servers();
         self.are_usable() && servers.any(|(_, s)| s.uri.as_str() == factory.uri())
-    }
-
-    /// Identity and key for a server with DTLS.
-    #[cfg(feature = "dtls")]
-    pub(crate) fn credentials(&self, id: u16) -> tinsmith_dtls::Credentials<'_> {
-        let security = self.security.iter().flatten().find(|s| s.id == id);
-        tinsmith_dtls::Credentials::Psk {
-            identity: security.map_or(&[], |s| s.identity.as_slice()),
-            key: security.map_or(&[], |s| s.secret.as_slice()),
-        }
-    }
-
-    /// What a session with a server hangs on: URI, identity and key.
-    #[cfg(feature = "dtls")]
-    pub(crate) fn secrets(&self, id: u16) -> [&[u8]; 3] {
-        let security = self.security.iter().flatten().find(|s| s.id == id);
-        security.map_or([&[]; 3], |s| {
-            [s.uri.as_bytes(), s.identity.as_slice(), s.secret.as_slice()]
-        })
     }
 
     /// The account of the bootstrap server.
@@ -264,6 +242,21 @@ impl Accounts {
     pub(crate) fn is_consistent(&self) -> bool {
         let all = self.security.iter().flatten();
         all.filter(|s| s.bootstrap.is_yes()).count() == 1 && self.are_usable()
+    }
+
+    /// Whether the keys of all servers are keys, each with its own private one: what takes too long
+    /// to be looked at more than once.
+    #[cfg(feature = "rpk")]
+    pub(crate) fn keys_are_usable(&self, now: Now) -> bool {
+        let pairs = self.security.iter().flatten();
+        let mut pairs = pairs.filter(|s| s.has_key_pair());
+        pairs.all(|s| s.credentials(now).are_usable())
+    }
+
+    #[cfg(not(feature = "rpk"))]
+    #[allow(clippy::unused_self)]
+    pub(crate) const fn keys_are_usable(&self, _: Now) -> bool {
+        true
     }
 
     /// There are management servers, and all of them can be used.
