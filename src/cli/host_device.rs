@@ -42,7 +42,8 @@ fn anchor(text: &str) -> Result<TrustAnchor, &'static str> {
     read_anchor(text).ok_or("it is no public key, as `tinsmith key export-public` prints it")
 }
 
-/// A key pair for a server with DTLS instead of that. Files are PEM or DER, keys of P-256.
+/// A key pair for a server with DTLS instead of that. Files are PEM, DER or
+/// hexadecimal digits, keys of P-256.
 #[derive(clap::Args)]
 struct Pair {
     /// The device's private key.

@@ -20,10 +20,8 @@ const NAME: usize = 8;
 
 fn name(accounts: &Accounts, security: u16) -> [u8; NAME] {
     let mut hash = Sha256::new();
-    for (n, part) in accounts.secrets(security).iter().enumerate() {
-        if n > 0 {
-            hash.update([0]);
-        }
+    let [uri, identity, key] = accounts.secrets(security);
+    for part in [uri, &[0], identity, &[0], key] {
         hash.update(part);
     }
     let mut name = [0; NAME];

@@ -1,8 +1,10 @@
-//! Key pairs and certificates from files, as OpenSSL writes them: PEM or DER.
+//! Key pairs and certificates from files, as OpenSSL writes them: PEM or DER; or in hexadecimal
+//! digits.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use lwm2m_objects::hex;
 use tinsmith_client::{Certificates as ClientCertificates, KeyPair as ClientKeyPair};
 
 /// A key pair, and what is known of the server's.
@@ -46,7 +48,7 @@ impl fmt::Display for KeyFileError {
             Self::Content(path) => {
                 write!(
                     f,
-                    "{} is no key or certificate of P-256, PEM or DER",
+                    "{} is no key or certificate of P-256, PEM, DER or hexadecimal digits",
                     path.display()
                 )
             }
@@ -131,6 +133,7 @@ fn read(path: &Path, labels: &[&str]) -> Result<Vec<u8>, KeyFileError> {
     }
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let found = labels.iter().find_map(|label| from_pem(text, label));
+    let found = found.or_else(|| hex::decode(text.trim()).filter(|bytes| !bytes.is_empty()));
     found.ok_or_else(|| KeyFileError::Content(path.into()))
 }
 
