@@ -165,7 +165,7 @@ impl Client<'_> {
     ) -> Option<Output<'b>> {
         self.restless = false;
         while let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
-            if let Some(len) = self.seal(now, to, buf, len) {
+            if let Some(len) = self.seal(now, to, buf, len, platform) {
                 return Some(Output::Transmit { to, len });
             }
         }
@@ -186,7 +186,7 @@ impl Client<'_> {
             }));
         }
         while let Some((to, len)) = self.poll_own(now, buf, platform) {
-            if let Some(len) = self.seal(now, to, buf, len) {
+            if let Some(len) = self.seal(now, to, buf, len, platform) {
                 return Some(Output::Transmit { to, len });
             }
         }
@@ -213,10 +213,17 @@ impl Client<'_> {
     }
 
     /// What is sent of a message in `buf`; none if it can't be sent now, as if it were lost.
-    fn seal(&mut self, now: Now, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<usize> {
+    fn seal(
+        &mut self,
+        now: Now,
+        to: SocketAddr,
+        buf: &mut [u8],
+        len: usize,
+        platform: &mut dyn Platform,
+    ) -> Option<usize> {
         let index = self.session_at(to)?;
         let link = self.sessions.get_mut(index)?.link_mut()?;
-        link.secure.seal(now.mono, buf, len)
+        link.secure.seal(now.mono, buf, len, platform)
     }
 
     /// Lets what runs in the arena go on, once between two inputs.

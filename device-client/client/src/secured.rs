@@ -48,7 +48,7 @@ impl Client<'_> {
                 return;
             };
             let credentials = self.device.accounts.credentials(security, now);
-            match link.secure.handle(now.mono, record, &credentials) {
+            match link.secure.handle(now.mono, record, &credentials, platform) {
                 Step::Message(message) if link.secure.hears(message) => {
                     self.message(now, index, message, platform);
                 }

@@ -1,8 +1,11 @@
 //! DTLS (LwM2M TS 1.1 §5.2.8), as the account says.
 
 use tinsmith_dtls::{
-    Association, Client, ContentType, Credentials, HandshakeError, Offer, Output, Received, SoftAes,
+    Association, Client, ContentType, Credentials, HandshakeError, Offer, Output, Received,
 };
+
+#[cfg(not(feature = "board-aes"))]
+use tinsmith_dtls::SoftAes;
 
 use crate::platform::{Now, Platform};
 use crate::store::accounts::Accounts;
@@ -138,13 +141,19 @@ impl Secure {
     }
 
     /// A message in `buf`, as it is sent; none if there is no session or no room.
-    pub(crate) fn seal(&mut self, now: u64, buf: &mut [u8], len: usize) -> Option<usize> {
+    pub(crate) fn seal(
+        &mut self,
+        now: u64,
+        buf: &mut [u8],
+        len: usize,
+        platform: &mut dyn Platform,
+    ) -> Option<usize> {
         if !self.is_on() {
             return Some(len);
         }
         let association = self.client.association_mut()?;
         let data = ContentType::ApplicationData;
-        let sealed = association.seal(&mut SoftAes::new(), data, buf, len).ok();
+        let sealed = association.seal(&mut aes(platform), data, buf, len).ok();
         if sealed.is_some() && self.freshness == Freshness::Unknown {
             self.freshness = Freshness::Asked(now + PROOF_MS);
         }
@@ -162,9 +171,12 @@ impl Secure {
         now: u64,
         record: &'r mut [u8],
         credentials: &Credentials<'_>,
+        platform: &mut dyn Platform,
     ) -> Step<'r> {
-        let aes = &mut SoftAes::new();
-        match self.client.handle(now, record, credentials, aes) {
+        match self
+            .client
+            .handle(now, record, credentials, &mut aes(platform))
+        {
             Received::Data(data) => Step::Message(data),
             Received::Failed(error) => Step::Failed(error),
             Received::Connected => {
@@ -205,7 +217,7 @@ impl Secure {
         if matches!(self.freshness, Freshness::Asked(until) if until <= now.mono) {
             self.connect(now, accounts, platform);
         }
-        match self.client.poll(now.mono, &mut SoftAes::new(), buf) {
+        match self.client.poll(now.mono, &mut aes(platform), buf) {
             Some(Output::Transmit(len)) => Step::Transmit(len),
             Some(Output::Failed(error)) => Step::Failed(error),
             None => Step::Nothing,
@@ -260,6 +272,16 @@ impl Secure {
             self.freshness = Freshness::Unknown;
         }
     }
+}
+
+#[cfg(not(feature = "board-aes"))]
+const fn aes(_: &mut dyn Platform) -> SoftAes {
+    SoftAes::new()
+}
+
+#[cfg(feature = "board-aes")]
+fn aes(platform: &mut dyn Platform) -> &mut dyn tinsmith_dtls::Aes {
+    platform.aes()
 }
 
 fn random(platform: &mut dyn Platform) -> [u8; 32] {

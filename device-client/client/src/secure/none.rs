@@ -28,7 +28,13 @@ impl Secure {
 
     pub(crate) const fn answered(&mut self) {}
 
-    pub(crate) const fn seal(&mut self, _: u64, _: &mut [u8], len: usize) -> Option<usize> {
+    pub(crate) const fn seal(
+        &mut self,
+        _: u64,
+        _: &mut [u8],
+        len: usize,
+        _: &mut dyn Platform,
+    ) -> Option<usize> {
         Some(len)
     }
 

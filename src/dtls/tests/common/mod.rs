@@ -13,7 +13,7 @@ use tinsmith_dtls::{
     SoftAes, Trust, Usage, records,
 };
 use tinsmith_dtls_server::{Config, Credentials, Failure, Output, Psk, Server};
-use tinsmith_peer::Peer;
+use tinsmith_peer::{Identity, Peer};
 use zeroize::Zeroizing;
 
 /// Longer than anything here takes on a busy machine.
@@ -128,6 +128,8 @@ pub struct World {
     pub weather: Weather,
     /// What the server received: from whom, which association, what.
     pub heard: Vec<(Peer, Vec<u8>)>,
+    /// And what it knew the sender by.
+    pub proved: Vec<Arc<Identity>>,
     pub gone: Vec<Peer>,
     pub failures: Vec<Failure>,
     /// What the server has had kept.
@@ -179,6 +181,7 @@ impl World {
             devices: Vec::new(),
             weather: CALM,
             heard: Vec::new(),
+            proved: Vec::new(),
             gone: Vec::new(),
             failures: Vec::new(),
             store: BTreeMap::new(),
@@ -327,7 +330,15 @@ impl World {
                         self.send(None, index, &datagram);
                     }
                 }
-                Output::Received { peer, data, .. } => self.heard.push((peer, data)),
+                Output::Received {
+                    peer,
+                    identity,
+                    data,
+                    ..
+                } => {
+                    self.proved.push(identity);
+                    self.heard.push((peer, data));
+                }
                 Output::Gone(peer) => self.gone.push(peer),
                 Output::Failed(_, why) => self.failures.push(why),
                 Output::Keep {
