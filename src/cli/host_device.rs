@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use tinsmith_board_host::{Config, Factory, Oscore, Psk, TrustAnchor, read_anchor, run};
+use tinsmith_board_host::{
+    Config, Factory, KeyPair, Known, Oscore, Psk, TrustAnchor, read_anchor, run,
+};
 
 /// Be a device: the client of a microcontroller as a process, its flash in a file.
 #[derive(clap::Args)]
@@ -56,6 +58,8 @@ pub(super) struct HostDevice {
     /// The OSCORE ID Context.
     #[arg(long, value_name = "HEX", requires = "oscore_secret")]
     id_context: Option<String>,
+    #[command(flatten)]
+    pair: Pair,
     /// What the device is made of (a wrong name lists all), or a file like those in
     /// device-client/boards/targets.
     #[arg(long, value_name = "NAME|FILE")]
@@ -74,6 +78,68 @@ pub(super) struct HostDevice {
 
 fn anchor(text: &str) -> Result<TrustAnchor, &'static str> {
     read_anchor(text).ok_or("it is no public key, as `tinsmith key export-public` prints it")
+}
+
+/// A key pair for a server with DTLS instead of that. Files are PEM, DER or
+/// hexadecimal digits, keys of P-256.
+#[derive(clap::Args)]
+struct Pair {
+    /// The device's private key.
+    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    private_key: Option<PathBuf>,
+    /// The server's public key, as `tinsmith credential server` prints it: raw public keys.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "private_key",
+        conflicts_with = "certificate"
+    )]
+    server_key: Option<PathBuf>,
+    /// The device's certificate, for a server with one.
+    #[arg(long, value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
+    /// The certificate of the server: it and no other.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "certificate",
+        conflicts_with = "authority"
+    )]
+    server_certificate: Option<PathBuf>,
+    /// The certificate of an authority above the server's.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    authority: Option<PathBuf>,
+    /// The name in the server's certificate, if it has not the address; with --authority.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "certificate",
+        default_value = ""
+    )]
+    server_name: String,
+}
+
+impl Pair {
+    fn read(self) -> anyhow::Result<Option<KeyPair>> {
+        let Some(private) = self.private_key else {
+            return Ok(None);
+        };
+        let server = match (&self.server_certificate, &self.authority) {
+            (Some(file), _) => Some(Known::Certificate(file)),
+            (None, Some(file)) => Some(Known::Authority(file)),
+            (None, None) => None,
+        };
+        Ok(Some(match (&self.server_key, &self.certificate, server) {
+            (Some(server), None, _) => KeyPair::raw(&private, server)?,
+            (None, Some(own), Some(server)) => {
+                KeyPair::certificates(&private, own, server, self.server_name)?
+            }
+            _ => anyhow::bail!(
+                "--private-key is for --server-key, or for --certificate with \
+                 --server-certificate or --authority"
+            ),
+        }))
+    }
 }
 
 /// The server that it knows first.
@@ -124,6 +190,7 @@ impl HostDevice {
             factory: self.first.factory(),
             psk,
             oscore,
+            key_pair: self.pair.read()?,
             target: self.target,
             flash: self.flash,
             trust_anchors: self.trust_anchor,

@@ -95,7 +95,7 @@ impl Device {
         };
         let own = self.client.own_cid_len();
         for record in records(&mut buffer[..len], own) {
-            let credentials = Credentials {
+            let credentials = Credentials::Psk {
                 identity: b"me",
                 key: KEY,
             };

@@ -372,6 +372,29 @@ impl Device {
         Self::run(endpoint, arguments, Some(key.to_owned()))
     }
 
+    /// Starts a device with a management server that has DTLS, and options for a key pair.
+    pub(crate) fn start_with_pair(
+        endpoint: &str,
+        server: SocketAddr,
+        options: &[String],
+        flash: &Path,
+    ) -> Self {
+        let arguments = [
+            "host-device",
+            "--endpoint",
+            endpoint,
+            "--server",
+            &format!("coaps://{server}"),
+            "--target",
+            "nrf52840",
+            "--flash",
+            &flash.display().to_string(),
+        ];
+        let arguments = arguments.map(str::to_owned).into_iter();
+        let arguments = arguments.chain(options.iter().cloned()).collect();
+        Self::run(endpoint, arguments, None)
+    }
+
     fn run(endpoint: &str, arguments: Vec<String>, key: Option<String>) -> Self {
         let lines = Arc::default();
         Self {

@@ -142,7 +142,7 @@ impl<'a> Bootstrap<'a> {
             return None;
         }
         let link = session.link_mut()?;
-        if !link.reach(now, platform) {
+        if !link.reach(now, &device.accounts, platform) {
             return None;
         }
         let token = token(platform);
@@ -358,7 +358,7 @@ impl<'a> Bootstrap<'a> {
         if !self.goes_on(turn.now) {
             return Code::METHOD_NOT_ALLOWED.into();
         }
-        if !self.staged.is_consistent() {
+        if !self.staged.is_consistent() || !self.staged.keys_are_usable(turn.now) {
             let at = turn.now.mono;
             self.phase = Phase::Refused { at };
             return Code::NOT_ACCEPTABLE.into();

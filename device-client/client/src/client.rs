@@ -256,11 +256,11 @@ impl Client<'_> {
     ) -> Option<Output<'b>> {
         self.restless = false;
         #[cfg(feature = "oscore")]
-        if let Some((to, len)) = self.poll_as_it_is(now, buf) {
+        if let Some((to, len)) = self.poll_as_it_is(now, buf, platform) {
             return Some(Output::Transmit { to, len });
         }
         while let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
-            if let Some(len) = self.seal(now, to, buf, len) {
+            if let Some(len) = self.seal(now, to, buf, len, platform) {
                 return Some(Output::Transmit { to, len });
             }
         }
@@ -283,7 +283,7 @@ impl Client<'_> {
             }));
         }
         while let Some((to, len)) = self.poll_own(now, buf, platform) {
-            if let Some(len) = self.seal(now, to, buf, len) {
+            if let Some(len) = self.seal(now, to, buf, len, platform) {
                 return Some(Output::Transmit { to, len });
             }
         }
@@ -310,12 +310,19 @@ impl Client<'_> {
     }
 
     /// What is sent of a message in `buf`; none if it can't be sent now, as if it were lost.
-    fn seal(&mut self, now: Now, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<usize> {
+    fn seal(
+        &mut self,
+        now: Now,
+        to: SocketAddr,
+        buf: &mut [u8],
+        len: usize,
+        platform: &mut dyn Platform,
+    ) -> Option<usize> {
         let index = self.session_at(to)?;
         let link = self.sessions.get_mut(index)?.link_mut()?;
         // Nothing is in it any more when something else is sent.
         let len = link.oscore.seal(buf, len, self.answer)?;
-        link.secure.seal(now.mono, buf, len)
+        link.secure.seal(now.mono, buf, len, platform)
     }
 
     /// Lets what runs in the arena go on, once between two inputs.

@@ -62,6 +62,12 @@ pub enum Factory<'a> {
     /// A management server with DTLS, otherwise as [`Server`](Self::Server).
     #[cfg(feature = "dtls")]
     SecureServer(SecureFactory<'a>),
+    /// A bootstrap server with DTLS and a key pair.
+    #[cfg(feature = "rpk")]
+    KeyPairBootstrap(KeyPair<'a>),
+    /// A management server with DTLS and a key pair, otherwise as [`Server`](Self::Server).
+    #[cfg(feature = "rpk")]
+    KeyPairServer(KeyPair<'a>),
     /// A bootstrap server with OSCORE.
     #[cfg(feature = "oscore")]
     OscoreBootstrap(OscoreFactory<'a>),
@@ -119,6 +125,42 @@ impl core::fmt::Debug for OscoreFactory<'_> {
     }
 }
 
+/// A server with DTLS and a key pair of P-256 at each end (security modes 1 and 2).
+#[cfg(feature = "rpk")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyPair<'a> {
+    /// `coaps://ADDRESS:PORT`
+    pub uri: &'a str,
+    /// The public key of the device as SubjectPublicKeyInfo (RFC 5480), or its certificate, DER.
+    pub public: &'a [u8],
+    /// What belongs to it, as PKCS #8 (RFC 5958) or ECPrivateKey (RFC 5915), DER.
+    pub private: &'a [u8],
+    /// The public key of the server, its certificate, or that of an authority above it.
+    pub server: &'a [u8],
+    /// Both are certificates; without it they are raw public keys (RFC 7250).
+    #[cfg(feature = "x509")]
+    pub certificates: Option<Certificates<'a>>,
+}
+
+/// What a device knows of its server's certificate.
+#[cfg(feature = "x509")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificates<'a> {
+    /// That in the account is of an authority above the server (certificate usage 2), else of the
+    /// server itself (3).
+    pub is_of_authority: bool,
+    /// The server's name, /0/x/14, at most 64 bytes; empty: it has the address of its URI.
+    pub server_name: &'a str,
+}
+
+#[cfg(feature = "rpk")]
+impl core::fmt::Debug for KeyPair<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("KeyPair");
+        shown.field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Factory<'a> {
     pub(crate) const fn uri(&self) -> &'a str {
         match self {
@@ -127,6 +169,8 @@ impl<'a> Factory<'a> {
             Self::SecureBootstrap(secure) | Self::SecureServer(secure) => secure.uri,
             #[cfg(feature = "oscore")]
             Self::OscoreBootstrap(context) | Self::OscoreServer(context) => context.uri,
+            #[cfg(feature = "rpk")]
+            Self::KeyPairBootstrap(pair) | Self::KeyPairServer(pair) => pair.uri,
         }
     }
 
@@ -139,6 +183,10 @@ impl<'a> Factory<'a> {
             Self::SecureBootstrap(secure) | Self::SecureServer(secure) => !secure.key.is_empty(),
             #[cfg(feature = "oscore")]
             Self::OscoreBootstrap(_) | Self::OscoreServer(_) => false,
+            #[cfg(feature = "rpk")]
+            Self::KeyPairBootstrap(pair) | Self::KeyPairServer(pair) => {
+                !pair.public.is_empty() && !pair.private.is_empty() && !pair.server.is_empty()
+            }
         };
         (server.secure == secure).then_some(server)
     }
@@ -155,6 +203,10 @@ impl<'a> Factory<'a> {
             Self::OscoreBootstrap(_) => true,
             #[cfg(feature = "oscore")]
             Self::OscoreServer(_) => false,
+            #[cfg(feature = "rpk")]
+            Self::KeyPairBootstrap(_) => true,
+            #[cfg(feature = "rpk")]
+            Self::KeyPairServer(_) => false,
         }
     }
 

@@ -19,15 +19,9 @@ use crate::store::codec::{Reader, Writer};
 const NAME: usize = 8;
 
 fn name(accounts: &Accounts, security: u16) -> [u8; NAME] {
-    let (uri, credentials) = (accounts.uri(security), accounts.credentials(security));
     let mut hash = Sha256::new();
-    for part in [
-        uri.as_bytes(),
-        &[0],
-        credentials.identity,
-        &[0],
-        credentials.key,
-    ] {
+    let [uri, identity, key] = accounts.secrets(security);
+    for part in [uri, &[0], identity, &[0], key] {
         hash.update(part);
     }
     let mut name = [0; NAME];

@@ -68,6 +68,10 @@ mod uri;
 mod zero;
 
 pub use client::Client;
+#[cfg(feature = "x509")]
+pub use config::Certificates;
+#[cfg(feature = "rpk")]
+pub use config::KeyPair;
 #[cfg(feature = "oscore")]
 pub use config::OscoreFactory;
 #[cfg(feature = "dtls")]
@@ -90,4 +94,8 @@ pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
 #[cfg(feature = "dtls")]
 pub use tinsmith_dtls::HandshakeError;
+#[cfg(feature = "rpk")]
+pub use tinsmith_dtls::public_key_info;
+#[cfg(feature = "board-aes")]
+pub use tinsmith_dtls::{Aes, BLOCK};
 pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

@@ -22,6 +22,10 @@ pub trait Platform: FlashRead {
 
     /// Unpredictable bits, for tokens, message ids and jitter.
     fn random(&mut self) -> u32;
+
+    /// The board's AES, which nothing else uses.
+    #[cfg(feature = "board-aes")]
+    fn aes(&mut self) -> &mut dyn tinsmith_dtls::Aes;
 }
 
 /// CoAP's clock.

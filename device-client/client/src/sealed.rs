@@ -129,12 +129,13 @@ impl Client<'_> {
         &mut self,
         now: Now,
         buf: &mut [u8],
+        platform: &mut dyn Platform,
     ) -> Option<(SocketAddr, usize)> {
         let AnswerTo { to, len, .. } = self.answer_to.take_if(|answer| answer.as_it_is)?;
         buf.get_mut(..len)?.copy_from_slice(self.answer.get(..len)?);
         let index = self.session_at(to)?;
         let link = self.sessions.get_mut(index)?.link_mut()?;
-        Some((to, link.secure.seal(now.mono, buf, len)?))
+        Some((to, link.secure.seal(now.mono, buf, len, platform)?))
     }
 }
 

@@ -34,8 +34,8 @@ impl Client<'_> {
             let Some(security) = link.secure.security() else {
                 return;
             };
-            let credentials = self.device.accounts.credentials(security);
-            match link.secure.handle(now.mono, record, &credentials) {
+            let credentials = self.device.accounts.credentials(security, now);
+            match link.secure.handle(now.mono, record, &credentials, platform) {
                 Step::Message(message) if link.secure.hears(message) => {
                     self.inbound(now, index, message, platform);
                 }
@@ -57,7 +57,8 @@ impl Client<'_> {
             let Some(link) = session.and_then(|s| s.link_mut()) else {
                 continue;
             };
-            match link.secure.poll(now.mono, buf, platform) {
+            let accounts = &self.device.accounts;
+            match link.secure.poll(now, buf, accounts, platform) {
                 Step::Transmit(len) => return Some((link.address, len)),
                 Step::Failed(error) => self.handshake_failed(now, index, error, platform),
                 Step::Nothing | Step::Message(_) => {}

@@ -31,6 +31,8 @@ pub(crate) struct Board {
     pub(crate) kernels: &'static [&'static Kernel],
     pub(crate) anchors: &'static [TrustAnchor],
     seed: u32,
+    #[cfg(feature = "board-aes")]
+    aes: tinsmith_dtls::SoftAes,
 }
 
 impl Board {
@@ -63,6 +65,8 @@ impl Board {
             kernels: kernels::ALL,
             anchors: &[],
             seed: 1,
+            #[cfg(feature = "board-aes")]
+            aes: tinsmith_dtls::SoftAes::new(),
         }
     }
 }
@@ -83,6 +87,11 @@ impl Platform for Board {
         self.seed ^= self.seed >> 17;
         self.seed ^= self.seed << 5;
         self.seed
+    }
+
+    #[cfg(feature = "board-aes")]
+    fn aes(&mut self) -> &mut dyn tinsmith_dtls::Aes {
+        &mut self.aes
     }
 }
 

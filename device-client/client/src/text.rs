@@ -1,19 +1,25 @@
 //! Text and bytes of bounded length, in place.
 
+/// How long a text or bytes are.
+#[cfg(not(feature = "x509"))]
+type Len = u8;
+#[cfg(feature = "x509")]
+type Len = u16;
+
 /// Puts `bytes` at `start` of a place; its new end, none and nothing done if they don't fit.
-fn put(place: &mut [u8], start: u8, bytes: &[u8]) -> Option<u8> {
+fn put(place: &mut [u8], start: Len, bytes: &[u8]) -> Option<Len> {
     let start = usize::from(start);
     let end = start + bytes.len();
-    let end_byte = u8::try_from(end).ok()?;
+    let new = Len::try_from(end).ok()?;
     place.get_mut(start..end)?.copy_from_slice(bytes);
-    Some(end_byte)
+    Some(new)
 }
 
 /// UTF-8 text of at most `N` bytes (`N` <= 255).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text<const N: usize> {
     bytes: [u8; N],
-    len: u8,
+    len: Len,
 }
 
 impl<const N: usize> Text<N> {
@@ -55,11 +61,11 @@ impl<const N: usize> core::fmt::Debug for Text<N> {
     }
 }
 
-/// At most `N` bytes (`N` <= 255); never printed, since it may be a secret.
+/// At most `N` bytes (`N` <= 255 without certificates); never printed, since it may be a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bytes<const N: usize> {
     bytes: [u8; N],
-    len: u8,
+    len: Len,
 }
 
 impl<const N: usize> Bytes<N> {

@@ -58,6 +58,19 @@ impl Aead {
         }
     }
 
+    /// The cipher suite of this protection with keys of P-256:
+    /// `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` and its like (RFC 7251 §2, RFC 5289 §3.2).
+    #[must_use]
+    pub const fn ecdhe_suite(self) -> u16 {
+        match self {
+            Self::Ccm8 => 0xc0ae,
+            #[cfg(feature = "ccm")]
+            Self::Ccm => 0xc0ac,
+            #[cfg(feature = "gcm")]
+            Self::Gcm => 0xc02b,
+        }
+    }
+
     /// Bytes of the tag.
     #[must_use]
     pub const fn tag_len(self) -> usize {

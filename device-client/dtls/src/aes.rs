@@ -28,6 +28,20 @@ pub trait Aes {
     }
 }
 
+impl<A: Aes + ?Sized> Aes for &mut A {
+    fn set_key(&mut self, key: &[u8; BLOCK]) {
+        (**self).set_key(key);
+    }
+
+    fn encrypt(&self, block: &mut [u8; BLOCK]) {
+        (**self).encrypt(block);
+    }
+
+    fn clear_key(&mut self) {
+        (**self).clear_key();
+    }
+}
+
 /// AES in software, or with the instructions that the processor has for it.
 #[cfg(feature = "soft-aes")]
 #[derive(Default)]

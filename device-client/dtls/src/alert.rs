@@ -36,7 +36,12 @@ descriptions! {
     BAD_RECORD_MAC = 20, "bad record MAC";
     RECORD_OVERFLOW = 22, "record overflow";
     HANDSHAKE_FAILURE = 40, "handshake failure";
+    BAD_CERTIFICATE = 42, "bad certificate";
+    UNSUPPORTED_CERTIFICATE = 43, "unsupported certificate";
+    CERTIFICATE_EXPIRED = 45, "certificate expired";
+    CERTIFICATE_UNKNOWN = 46, "certificate unknown";
     ILLEGAL_PARAMETER = 47, "illegal parameter";
+    UNKNOWN_CA = 48, "unknown authority";
     ACCESS_DENIED = 49, "access denied";
     DECODE_ERROR = 50, "decode error";
     DECRYPT_ERROR = 51, "decrypt error";

@@ -74,6 +74,32 @@ impl MasterSecret {
         Self::derive(psk, b"extended master secret", &[session_hash])
     }
 
+    /// Of a handshake with an agreed secret, without the extended master secret (RFC 8422 §5.10,
+    /// RFC 5246 §8.1).
+    #[cfg(feature = "rpk")]
+    #[must_use]
+    pub fn of_agreement(
+        premaster: &[u8; 32],
+        client_random: &[u8; 32],
+        server_random: &[u8; 32],
+    ) -> Self {
+        let mut secret = Self([0; 48]);
+        let seed: &[&[u8]] = &[client_random, server_random];
+        prf(premaster, b"master secret", seed, &mut secret.0);
+        secret
+    }
+
+    /// Of a handshake with an agreed secret: the extended master secret (RFC 7627 §4), as
+    /// [`extended_of_psk`](Self::extended_of_psk).
+    #[cfg(feature = "rpk")]
+    #[must_use]
+    pub fn extended_of_agreement(premaster: &[u8; 32], session_hash: &[u8; 32]) -> Self {
+        let mut secret = Self([0; 48]);
+        let label = b"extended master secret";
+        prf(premaster, label, &[session_hash], &mut secret.0);
+        secret
+    }
+
     /// The premaster secret is as many zeros as the key has bytes, and the key.
     fn derive(psk: &[u8], label: &[u8], seed: &[&[u8]]) -> Result<Self, PskTooLong> {
         let mut premaster = Zeroizing::new([0; 4 + 2 * MAX_PSK]);

@@ -1,6 +1,6 @@
 //! DTLS 1.2 without a heap, a socket, a clock or randomness: the record layer after the handshake
-//! for both ends, with Connection IDs (RFC 9146), and the handshake of a client with a pre-shared
-//! key, [`Client`].
+//! for both ends, with Connection IDs (RFC 9146), and the handshake of a [`Client`] with a pre-shared
+//! key or, with the feature `rpk`, with raw public keys (RFC 7250), with `x509` with certificates.
 //!
 //! An [`Association`] is what is left of a handshake: two keys, what was received, which numbers
 //! may be written. It seals and opens records in place in the caller's buffers, is small, and can
@@ -31,6 +31,10 @@ mod association;
 mod bytes;
 mod cid;
 mod client;
+#[cfg(feature = "rpk")]
+mod curve;
+#[cfg(feature = "rpk")]
+mod der;
 mod keys;
 mod prf;
 mod protection;
@@ -39,6 +43,8 @@ mod stored;
 #[cfg(test)]
 mod testing;
 mod window;
+#[cfg(feature = "x509")]
+mod x509;
 
 pub use crate::aead::Aead;
 #[cfg(feature = "soft-aes")]
@@ -50,6 +56,8 @@ pub use crate::cid::{Cid, CidTooLong, MAX_CID};
 pub use crate::client::{
     Client, Credentials, HandshakeError, MAX_IDENTITY, Misbehaved, Offer, Output, Received,
 };
+#[cfg(feature = "rpk")]
+pub use crate::curve::{MAX_PRIVATE_KEY, PUBLIC_KEY, public_key_info};
 pub use crate::keys::{Keys, MAX_PSK, MasterSecret, PskTooLong, Sender};
 pub use crate::protection::{MAX_OVERHEAD, OpenError, Plain, Protection, SealError};
 pub use crate::record::{
@@ -57,3 +65,5 @@ pub use crate::record::{
 };
 pub use crate::stored::{MAX_ENCODED, StoredError};
 pub use crate::window::{Refused, Window};
+#[cfg(feature = "x509")]
+pub use crate::x509::{Flaw, MAX_CERTIFICATE, Name, Trust, Usage};

@@ -1,241 +1,36 @@
 //! The client with servers of others: OpenSSL, GnuTLS, and libcoap on each of them.
-//!
-//! Where their programs are missing a test says so and passes; with `TINSMITH_REQUIRE_TOOLS` set,
-//! as `test.sh` sets it, it fails instead.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+#[path = "common/peer.rs"]
+mod peer;
+
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use tinsmith_dtls::{
-    Aead, Cid, Client, ContentType, Credentials, HandshakeError, Offer, Output, Received, SoftAes,
-    records,
-};
+use peer::{Device, Peer, free_port, have};
+use tinsmith_dtls::{Aead, Credentials, HandshakeError};
 
 const IDENTITY: &str = "tinsmith-peer-1";
 const KEY: &[u8] = b"sixteen byte key";
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn key_digits() -> String {
     KEY.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a program can be run; says so if not.
-fn have(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(program).exists());
-    if !found && std::env::var_os("TINSMITH_REQUIRE_TOOLS").is_some() {
-        panic!("{program} is missing");
-    }
-    if !found {
-        println!("skipped: {program} is missing");
-    }
-    found
+const fn credentials(key: &'static [u8]) -> Credentials<'static> {
+    let identity = IDENTITY.as_bytes();
+    Credentials::Psk { identity, key }
 }
 
-/// Two ports in a row that nobody has, of UDP and of TCP: some servers want both.
-fn free_port() -> u16 {
-    loop {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let port = socket.local_addr().expect("it is bound").port();
-        let Some(next) = port.checked_add(1) else {
-            continue;
-        };
-        let is_free = UdpSocket::bind(("127.0.0.1", next)).is_ok();
-        let tcp = [port, next].map(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-        if is_free && tcp == [true; 2] {
-            return port;
-        }
-    }
-}
-
-/// A server as a process, ended with the test.
-struct Peer {
-    child: Child,
-    lines: Receiver<String>,
-    address: SocketAddr,
-}
-
-impl Peer {
-    fn start(command: &mut Command, port: u16) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
-        let stdout = child.stdout.take().expect("piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        // It is there when it has taken the port.
-        let start = Instant::now();
-        while UdpSocket::bind(address).is_ok() {
-            assert!(start.elapsed() < PATIENCE, "{command:?} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self {
-            child,
-            lines,
-            address,
-        }
-    }
-
-    fn openssl(options: &[&str], cipher: &str) -> Self {
-        let port = free_port();
-        let mut command = Command::new("openssl");
-        command.args(["s_server", "-dtls1_2", "-nocert", "-quiet"]);
-        // Newer versions think CCM_8 too short for their default level.
-        command.args(["-cipher", &format!("{cipher}:@SECLEVEL=0")]);
-        command.args(["-psk_identity", IDENTITY, "-psk", &key_digits()]);
-        command.args(["-accept", &format!("127.0.0.1:{port}")]);
-        Self::start(command.args(options), port)
-    }
-
-    /// Waits for a line that contains the text.
-    fn says(&self, text: &str) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self
-                .lines
-                .recv_timeout(end.saturating_duration_since(Instant::now()))
-            {
-                Ok(line) if line.contains(text) => return,
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("the server never says {text}")
-                }
-            }
-        }
-    }
-
-    fn tell(&mut self, line: &str) {
-        let stdin = self.child.stdin.as_mut().expect("piped");
-        stdin.write_all(line.as_bytes()).expect("it reads");
-        stdin.flush().expect("it reads");
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The client on a socket.
-struct Device {
-    client: Client,
-    socket: UdpSocket,
-    start: Instant,
-    key: &'static [u8],
-    received: Vec<Vec<u8>>,
-    failed: Option<HandshakeError>,
-    closed: bool,
-}
-
-impl Device {
-    fn new(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        socket.connect(server).expect("an address");
-        Self {
-            client: Client::new(),
-            socket,
-            start: Instant::now(),
-            key: KEY,
-            received: Vec::new(),
-            failed: None,
-            closed: false,
-        }
-    }
-
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_millis() as u64
-    }
-
-    fn connect(&mut self, aead: &'static [Aead]) {
-        let offer = Offer {
-            aeads: aead,
-            cid: Some(Cid::EMPTY),
-            first_timeout_ms: 1000,
-        };
-        let seed = self.socket.local_addr().expect("bound").port();
-        let random = std::array::from_fn(|i| (usize::from(seed) >> (i % 8)) as u8);
-        self.client.connect(self.now(), offer, random);
-    }
-
-    /// Until `done`, or a failure; false if it takes too long.
-    fn run(&mut self, done: impl Fn(&Self) -> bool) -> bool {
-        self.run_for(PATIENCE, done)
-    }
-
-    fn run_for(&mut self, time: Duration, done: impl Fn(&Self) -> bool) -> bool {
-        let end = Instant::now() + time;
-        let mut buffer = [0; 1500];
-        while Instant::now() < end {
-            while let Some(output) = self
-                .client
-                .poll(self.now(), &mut SoftAes::new(), &mut buffer)
-            {
-                match output {
-                    Output::Transmit(len) => drop(self.socket.send(&buffer[..len])),
-                    Output::Failed(error) => self.failed = Some(error),
-                }
-            }
-            if done(self) || self.failed.is_some() {
-                return done(self);
-            }
-            let wait = Duration::from_millis(50);
-            self.socket.set_read_timeout(Some(wait)).expect("a socket");
-            if let Ok(len) = self.socket.recv(&mut buffer) {
-                self.datagram(&mut buffer[..len]);
-            }
-        }
-        false
-    }
-
-    fn datagram(&mut self, datagram: &mut [u8]) {
-        let own = self.client.own_cid_len();
-        for record in records(datagram, own) {
-            let credentials = Credentials {
-                identity: IDENTITY.as_bytes(),
-                key: self.key,
-            };
-            let now = self.now();
-            let aes = &mut SoftAes::new();
-            match self.client.handle(now, record, &credentials, aes) {
-                Received::Nothing => {}
-                Received::Connected => {
-                    let association = self.client.association_mut().expect("connected");
-                    association.use_all_numbers();
-                }
-                Received::Data(data) => self.received.push(data.to_vec()),
-                Received::Failed(error) => self.failed = Some(error),
-                Received::Closed(_) => self.closed = true,
-            }
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.client.association().is_some()
-    }
-
-    fn send(&mut self, data: &[u8]) {
-        let association = self.client.association_mut().expect("connected");
-        let mut buffer = data.to_vec();
-        buffer.resize(data.len() + association.overhead(), 0);
-        let kind = ContentType::ApplicationData;
-        let sealed = association.seal(&mut SoftAes::new(), kind, &mut buffer, data.len());
-        self.socket
-            .send(&buffer[..sealed.expect("there is room")])
-            .expect("sent");
-    }
+fn openssl_server(options: &[&str], cipher: &str) -> Peer {
+    let port = free_port();
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-dtls1_2", "-nocert", "-quiet"]);
+    // Newer versions think CCM_8 too short for their default level.
+    command.args(["-cipher", &format!("{cipher}:@SECLEVEL=0")]);
+    command.args(["-psk_identity", IDENTITY, "-psk", &key_digits()]);
+    command.args(["-accept", &format!("127.0.0.1:{port}")]);
+    Peer::start(command.args(options), port)
 }
 
 #[test]
@@ -256,8 +51,8 @@ fn openssl() {
     ];
     for (aead, cipher) in suites {
         for options in options {
-            let mut peer = Peer::openssl(options, cipher);
-            let mut device = Device::new(peer.address);
+            let mut peer = openssl_server(options, cipher);
+            let mut device = Device::new(peer.address, credentials(KEY));
             device.connect(aead);
             let open = device.run(Device::is_open);
             assert!(open, "{cipher} {options:?}: {:?}", device.failed);
@@ -281,9 +76,9 @@ fn openssl_closes_and_another_handshake_follows() {
     if !have("openssl") {
         return;
     }
-    let peer = Peer::openssl(&[], "PSK-AES128-CCM8");
+    let peer = openssl_server(&[], "PSK-AES128-CCM8");
     for _ in 0..3 {
-        let mut device = Device::new(peer.address);
+        let mut device = Device::new(peer.address, credentials(KEY));
         device.connect(&[Aead::Ccm8]);
         assert!(device.run(Device::is_open), "{:?}", device.failed);
         device.send(b"once more\n");
@@ -298,8 +93,8 @@ fn openssl_with_another_key_or_no_suite_of_ours() {
     if !have("openssl") {
         return;
     }
-    let peer = Peer::openssl(&[], "PSK-AES128-GCM-SHA256");
-    let mut device = Device::new(peer.address);
+    let peer = openssl_server(&[], "PSK-AES128-GCM-SHA256");
+    let mut device = Device::new(peer.address, credentials(KEY));
     device.connect(&[Aead::Ccm8]);
     assert!(!device.run(Device::is_open));
     assert!(
@@ -307,9 +102,8 @@ fn openssl_with_another_key_or_no_suite_of_ours() {
         "{:?}",
         device.failed
     );
-    let peer = Peer::openssl(&[], "PSK-AES128-CCM8");
-    let mut device = Device::new(peer.address);
-    device.key = b"another key";
+    let peer = openssl_server(&[], "PSK-AES128-CCM8");
+    let mut device = Device::new(peer.address, credentials(b"another key"));
     device.connect(&[Aead::Ccm8]);
     let open = device.run_for(Duration::from_secs(3), Device::is_open);
     assert!(!open);
@@ -337,7 +131,7 @@ fn gnutls() {
         let priority = format!("NORMAL:-VERS-ALL:+VERS-DTLS1.2:-KX-ALL:+PSK:-CIPHER-ALL:{cipher}");
         command.args(["--priority", &priority]);
         let peer = Peer::start(&mut command, port);
-        let mut device = Device::new(peer.address);
+        let mut device = Device::new(peer.address, credentials(KEY));
         device.connect(aead);
         let open = device.run(Device::is_open);
         assert!(open, "{cipher}: {:?}", device.failed);
@@ -361,7 +155,7 @@ fn libcoap() {
             command.args(["-A", "127.0.0.1", "-p", &port.to_string()]);
             command.args(["-k", std::str::from_utf8(KEY).expect("letters"), "-h", hint]);
             let peer = Peer::start(&mut command, port + 1);
-            let mut device = Device::new(peer.address);
+            let mut device = Device::new(peer.address, credentials(KEY));
             device.connect(&[Aead::Ccm8, Aead::Gcm]);
             let open = device.run(Device::is_open);
             assert!(open, "{program}: {:?}", device.failed);

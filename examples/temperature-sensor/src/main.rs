@@ -25,6 +25,7 @@ fn main() {
         factory: Factory::Bootstrap(bootstrap.clone()),
         psk: None,
         oscore: None,
+        key_pair: None,
         target: target.clone(),
         flash: flash.into(),
         trust_anchors: Vec::new(),

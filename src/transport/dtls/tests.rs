@@ -114,7 +114,7 @@ impl Device {
             };
             let own = self.client.own_cid_len();
             for record in records(&mut buffer[..len], own) {
-                let credentials = ClientCredentials {
+                let credentials = ClientCredentials::Psk {
                     identity: b"me",
                     key: KEY,
                 };

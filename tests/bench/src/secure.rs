@@ -57,7 +57,7 @@ impl SecureDevice {
             id: number as u16,
             location: Vec::new(),
         };
-        let credentials = Credentials {
+        let credentials = Credentials::Psk {
             identity: identity.as_bytes(),
             key,
         };
@@ -85,7 +85,7 @@ impl SecureDevice {
             Ok(b.len())
         };
         let len = build(&mut request).map_err(|error| io::Error::other(format!("{error:?}")))?;
-        let none = Credentials {
+        let none = Credentials::Psk {
             identity: &[],
             key: &[],
         };

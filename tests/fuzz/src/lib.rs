@@ -8,6 +8,7 @@ mod targets {
     pub(crate) mod coap_endpoint;
     pub(crate) mod coap_message;
     pub(crate) mod dtls_client;
+    pub(crate) mod dtls_key_pairs;
     pub(crate) mod dtls_record;
     pub(crate) mod dtls_server;
     pub(crate) mod formats;
@@ -21,8 +22,8 @@ mod targets {
 }
 
 use targets::{
-    client_device, coap_endpoint, coap_message, dtls_client, dtls_record, dtls_server, formats,
-    link, module, oscore, package, samples, server_shard, signature,
+    client_device, coap_endpoint, coap_message, dtls_client, dtls_key_pairs, dtls_record,
+    dtls_server, formats, link, module, oscore, package, samples, server_shard, signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("coap_endpoint", coap_endpoint::run),
     ("coap_message", coap_message::run),
     ("dtls_client", dtls_client::run),
+    ("dtls_key_pairs", dtls_key_pairs::run),
     ("dtls_record", dtls_record::run),
     ("dtls_server", dtls_server::run),
     ("link", link::run),

@@ -7,10 +7,12 @@
 
 mod anchor;
 mod flash;
+mod key_pair;
 mod run;
 mod target;
 
 pub use anchor::read_anchor;
+pub use key_pair::{KeyFileError, KeyPair, Known};
 pub use run::{Application, Config, Error, Factory, Oscore, Psk, run, run_with};
 pub use target::{Target, TargetError, names};
 pub use tinsmith_client::TrustAnchor;

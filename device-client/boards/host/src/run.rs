@@ -17,6 +17,7 @@ use tinsmith_client::{
 use tinsmith_module::kernels;
 
 use crate::flash::FileFlash;
+use crate::key_pair::KeyPair;
 use crate::target::{Target, TargetError};
 
 /// What a device is told.
@@ -30,6 +31,8 @@ pub struct Config {
     pub psk: Option<Psk>,
     /// What its messages to its first server, and those of it, are protected with.
     pub oscore: Option<Oscore>,
+    /// A key pair for it, instead of those.
+    pub key_pair: Option<KeyPair>,
     /// A target's name, the beginning of it, or the path of a target file.
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
@@ -136,7 +139,9 @@ impl fmt::Display for Error {
                     "{text} is no address of a server: write coap://HOST:PORT or coaps://HOST:PORT"
                 )
             }
-            Self::Key => f.write_str("a server with DTLS needs an identity and a key"),
+            Self::Key => {
+                f.write_str("a server with DTLS needs an identity and a key, or a key pair")
+            }
             Self::Oscore => f.write_str(
                 "OSCORE needs a coap:// server, a master secret of 1 to 64 bytes, a salt of at most 32, \
                  two different ids of at most 7, and an ID Context of at most 32",
@@ -219,7 +224,7 @@ pub fn run_with(config: &Config, application: &Application<'_>) -> Result<(), Er
     let target = Target::find(&config.target).map_err(Error::Target)?;
     let (Factory::Bootstrap(server) | Factory::Server(server)) = &config.factory;
     let server = (resolve(server)?, server.starts_with(SECURE));
-    if server.1 && config.psk.is_none() {
+    if server.1 && config.psk.is_none() && config.key_pair.is_none() {
         return Err(Error::Key);
     }
     if server.1 && config.oscore.is_some() {
@@ -288,6 +293,8 @@ fn life(
         recipient_id: &oscore.recipient_id,
         id_context: oscore.id_context.as_deref(),
     });
+    let pair = config.key_pair.as_ref().filter(|_| secure);
+    let pair = pair.map(|pair| pair.at(&uri));
     let arena_bytes = target.capability.platform.arena_total as usize;
     let mut arena = vec![0; arena_bytes + 32];
     let aligned = arena.as_ptr().align_offset(32);
@@ -297,12 +304,14 @@ fn life(
     let platform = &target.capability.platform;
     let client_config = ClientConfig {
         endpoint: &config.endpoint,
-        factory: match (&config.factory, psk, oscore) {
-            (Factory::Bootstrap(_), _, Some(oscore)) => ClientFactory::OscoreBootstrap(oscore),
-            (Factory::Bootstrap(_), Some(psk), _) => ClientFactory::SecureBootstrap(psk),
+        factory: match (&config.factory, oscore, pair, psk) {
+            (Factory::Bootstrap(_), Some(oscore), ..) => ClientFactory::OscoreBootstrap(oscore),
+            (Factory::Bootstrap(_), _, Some(pair), _) => ClientFactory::KeyPairBootstrap(pair),
+            (Factory::Bootstrap(_), .., Some(psk)) => ClientFactory::SecureBootstrap(psk),
             (Factory::Bootstrap(_), ..) => ClientFactory::Bootstrap(&uri),
-            (Factory::Server(_), _, Some(oscore)) => ClientFactory::OscoreServer(oscore),
-            (Factory::Server(_), Some(psk), _) => ClientFactory::SecureServer(psk),
+            (Factory::Server(_), Some(oscore), ..) => ClientFactory::OscoreServer(oscore),
+            (Factory::Server(_), _, Some(pair), _) => ClientFactory::KeyPairServer(pair),
+            (Factory::Server(_), .., Some(psk)) => ClientFactory::SecureServer(psk),
             (Factory::Server(_), ..) => ClientFactory::Server(&uri),
         },
         manufacturer: "Tinsmith",

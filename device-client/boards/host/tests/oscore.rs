@@ -176,6 +176,7 @@ fn a_device_bootstraps_registers_and_comes_back() {
         endpoint: "sealed".into(),
         factory: Factory::Bootstrap(first.uri()),
         psk: None,
+        key_pair: None,
         oscore: Some(Oscore {
             secret: b"the factory's".to_vec(),
             salt: b"salt".to_vec(),

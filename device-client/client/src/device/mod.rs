@@ -43,7 +43,7 @@ use trust::Trust;
 use update::Update;
 
 /// Largest body of a Write that is not streamed, in bytes.
-pub(crate) const BODY: usize = 1280;
+pub(crate) const BODY: usize = if cfg!(feature = "x509") { 2048 } else { 1280 };
 
 /// What handlers want of the parts that talk to servers; carried out when they are done.
 #[derive(Clone, Copy, Debug)]

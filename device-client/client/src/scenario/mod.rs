@@ -7,6 +7,8 @@ mod far;
 mod flash_trouble;
 #[cfg(feature = "dtls")]
 mod kept;
+#[cfg(feature = "rpk")]
+mod key_pairs;
 mod lifecycle;
 mod manage;
 mod object;

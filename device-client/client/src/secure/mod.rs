@@ -2,9 +2,9 @@
 //! talked to with them, and nothing for the others.
 
 #[cfg(feature = "dtls")]
-mod psk;
+mod dtls;
 #[cfg(feature = "dtls")]
-pub(crate) use psk::{Secure, Step};
+pub(crate) use dtls::{Secure, Step};
 
 #[cfg(not(feature = "dtls"))]
 mod none;

@@ -1,5 +1,8 @@
 //! Without DTLS every datagram is a message.
 
+use crate::platform::{Now, Platform};
+use crate::store::accounts::Accounts;
+
 /// Nothing.
 pub(crate) struct Secure;
 
@@ -17,7 +20,7 @@ impl Secure {
     }
 
     /// Whether messages can be sent.
-    pub(crate) fn reach(&mut self, _: u64, _: &mut dyn crate::Platform) -> bool {
+    pub(crate) fn reach(&mut self, _: Now, _: &Accounts, _: &mut dyn Platform) -> bool {
         true
     }
 
@@ -25,7 +28,13 @@ impl Secure {
 
     pub(crate) const fn answered(&mut self) {}
 
-    pub(crate) const fn seal(&mut self, _: u64, _: &mut [u8], len: usize) -> Option<usize> {
+    pub(crate) const fn seal(
+        &mut self,
+        _: u64,
+        _: &mut [u8],
+        len: usize,
+        _: &mut dyn Platform,
+    ) -> Option<usize> {
         Some(len)
     }
 

@@ -20,6 +20,7 @@ use crate::answer::{Answer, Until};
 use crate::handler::Origin;
 use crate::platform::{Now, Platform, instant};
 use crate::secure::{Oscore, Secure};
+use crate::store::accounts::Accounts;
 use crate::text::Text;
 use crate::upload::Upload;
 use crate::uri::Server;
@@ -301,8 +302,13 @@ impl Link {
     }
 
     /// Whether messages can be sent; if not, what they need is begun.
-    pub(crate) fn reach(&mut self, now: Now, platform: &mut dyn Platform) -> bool {
-        self.secure.reach(now.mono, platform) && !self.oscore.is_waiting()
+    pub(crate) fn reach(
+        &mut self,
+        now: Now,
+        accounts: &Accounts,
+        platform: &mut dyn Platform,
+    ) -> bool {
+        self.secure.reach(now, accounts, platform) && !self.oscore.is_waiting()
     }
 
     /// Its messages don't come as they are.

@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         Self { data }
     }
 
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.data.split_at_checked(len)?;
         self.data = rest;
         Some(head)

@@ -19,8 +19,19 @@ const MAGIC: [u8; 4] = *b"TSJ1";
 const MARK: u8 = 0x5A;
 const RECORD_HEAD: u32 = 8;
 
-/// Largest data of a record in bytes: that of the accounts if they have OSCORE.
-pub(crate) const MAX_DATA: usize = if cfg!(feature = "oscore") { 1472 } else { 1264 };
+/// Largest data of a record in bytes: that of the accounts.
+pub(crate) const MAX_DATA: usize = {
+    let contexts = cfg!(feature = "oscore");
+    if cfg!(feature = "x509") {
+        if contexts { 5392 } else { 5120 }
+    } else if cfg!(feature = "rpk") {
+        if contexts { 1920 } else { 1600 }
+    } else if contexts {
+        1472
+    } else {
+        1264
+    }
+};
 /// Bytes of buffer that the journal needs for its programs.
 pub(crate) const BUFFER: usize = MAX_DATA + RECORD_HEAD as usize + MAX_WRITE_UNIT as usize;
 /// Keys are 0..KEYS.

@@ -3,6 +3,8 @@
 use core::fmt;
 
 use crate::alert::{Alert, AlertDescription};
+#[cfg(feature = "x509")]
+use crate::x509::Flaw;
 
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub enum HandshakeError {
     Refused(Alert),
     /// The server does what the standard does not allow, or what was not agreed.
     Misbehaved(Misbehaved),
-    /// Identity or key are too long or empty.
+    /// Identity or key are too long or empty, or are no keys.
     Credentials,
     /// A Connection ID of the server is longer than [`MAX_CID`](crate::MAX_CID).
     CidTooLong,
@@ -26,7 +28,7 @@ pub enum HandshakeError {
 pub enum Misbehaved {
     /// A message of this type can't be read.
     Decode(u8),
-    /// A message of this type is longer than any that a PSK server sends.
+    /// A message of this type is longer than any that is put together.
     TooLong(u8),
     /// A message of this type comes out of turn.
     OutOfTurn(u8),
@@ -42,6 +44,24 @@ pub enum Misbehaved {
     Finished,
     /// It wants one cookie after the other.
     Cookies,
+    /// It does not show, or ask for, what was offered: raw public keys or certificates.
+    #[cfg(feature = "rpk")]
+    CertificateType,
+    /// It shows another key, or certificate, than the one that it has.
+    #[cfg(feature = "rpk")]
+    Stranger,
+    /// It chose another curve, or a point that is not on it.
+    #[cfg(feature = "rpk")]
+    Curve,
+    /// It did not sign this handshake with the key that it shows.
+    #[cfg(feature = "rpk")]
+    Signature,
+    /// It takes no signature with ECDSA and SHA-256.
+    #[cfg(feature = "rpk")]
+    Request,
+    /// Its certificate is not to be believed.
+    #[cfg(feature = "x509")]
+    Certificate(Flaw),
 }
 
 impl HandshakeError {
@@ -58,6 +78,23 @@ impl HandshakeError {
                 Misbehaved::Suite(_) | Misbehaved::Compression => To::ILLEGAL_PARAMETER,
                 Misbehaved::Extension(_) => To::UNSUPPORTED_EXTENSION,
                 Misbehaved::Finished => To::DECRYPT_ERROR,
+                #[cfg(feature = "rpk")]
+                Misbehaved::CertificateType => To::UNSUPPORTED_CERTIFICATE,
+                #[cfg(feature = "rpk")]
+                Misbehaved::Stranger => To::CERTIFICATE_UNKNOWN,
+                #[cfg(feature = "rpk")]
+                Misbehaved::Curve => To::ILLEGAL_PARAMETER,
+                #[cfg(feature = "rpk")]
+                Misbehaved::Signature => To::DECRYPT_ERROR,
+                #[cfg(feature = "rpk")]
+                Misbehaved::Request => To::HANDSHAKE_FAILURE,
+                #[cfg(feature = "x509")]
+                Misbehaved::Certificate(flaw) => match flaw {
+                    Flaw::Unreadable | Flaw::Name => To::BAD_CERTIFICATE,
+                    Flaw::Authority => To::UNKNOWN_CA,
+                    Flaw::Expired => To::CERTIFICATE_EXPIRED,
+                    Flaw::Usage => To::UNSUPPORTED_CERTIFICATE,
+                },
             },
         })
     }
@@ -81,7 +118,7 @@ impl fmt::Display for HandshakeError {
                 )
             }
             Self::Misbehaved(rule) => rule.fmt(f),
-            Self::Credentials => f.write_str("identity or key are empty or too long"),
+            Self::Credentials => f.write_str("identity or key are empty or too long, or no keys"),
             Self::CidTooLong => f.write_str("the server's Connection ID is too long"),
         }
     }
@@ -101,6 +138,24 @@ impl fmt::Display for Misbehaved {
             Self::Extension(of) => write!(f, "the server answered extension {of}, unasked"),
             Self::Finished => f.write_str("the server has another key, or somebody is between"),
             Self::Cookies => f.write_str("the server wants one cookie after the other"),
+            #[cfg(feature = "rpk")]
+            Self::CertificateType => f.write_str("the server has another kind of certificates"),
+            #[cfg(feature = "rpk")]
+            Self::Stranger => f.write_str("the server shows a key that is not its own"),
+            #[cfg(feature = "rpk")]
+            Self::Curve => f.write_str("the server chose another curve, or no point of it"),
+            #[cfg(feature = "rpk")]
+            Self::Signature => f.write_str("the server did not sign with the key that it shows"),
+            #[cfg(feature = "rpk")]
+            Self::Request => f.write_str("the server takes no signature with ECDSA and SHA-256"),
+            #[cfg(feature = "x509")]
+            Self::Certificate(flaw) => f.write_str(match flaw {
+                Flaw::Unreadable => "the server's certificate can't be read",
+                Flaw::Authority => "no trusted authority is above the server's certificate",
+                Flaw::Expired => "a certificate of the server is not valid now",
+                Flaw::Name => "the server's certificate has another name",
+                Flaw::Usage => "the server's certificate is not for servers",
+            }),
         }
     }
 }

@@ -2,17 +2,26 @@
 
 use crate::aes::Aes;
 use crate::association::Association;
+#[cfg(feature = "rpk")]
+use crate::bytes::Reader;
 use crate::bytes::Writer;
+#[cfg(feature = "rpk")]
+use crate::client::message::Fragment;
 use crate::client::message::{FINISHED, HEADER, whole_header};
 use crate::record::{ContentType, Number, VERSION};
 
 /// Longest ClientHello: with a cookie of 255 bytes.
+#[cfg(not(feature = "x509"))]
 const ROOM: usize = 400;
+/// Longest certificate of ours, and the two messages that follow it.
+#[cfg(feature = "x509")]
+const ROOM: usize = crate::MAX_CERTIFICATE + 192;
 const VERIFY_DATA: usize = 12;
 
-/// A ClientHello; or a ClientKeyExchange, ChangeCipherSpec and Finished. Records are made anew
-/// each time it is sent, with new numbers.
+/// A ClientHello; or a ClientKeyExchange, what belongs to it with key pairs, ChangeCipherSpec and
+/// Finished. Records are made anew each time it is sent, with new numbers.
 pub(super) struct Flight {
+    /// Messages in the clear, one after the other.
     message: [u8; ROOM],
     len: usize,
     finished: Option<[u8; HEADER + VERIFY_DATA]>,
@@ -34,7 +43,16 @@ impl Flight {
         len.is_some()
     }
 
-    /// The first message.
+    /// Adds a message in the same way; none if it does not fit, else the message.
+    #[cfg(feature = "rpk")]
+    pub(super) fn add(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<&[u8]> {
+        let place = self.message.get_mut(self.len..)?;
+        let len = write(place)?;
+        self.len += len;
+        place.get(..len)
+    }
+
+    /// The messages in the clear; of a ClientHello there is one.
     pub(super) fn message(&self) -> &[u8] {
         self.message.get(..self.len).unwrap_or_default()
     }
@@ -56,7 +74,11 @@ impl Flight {
         aes: &mut dyn Aes,
         out: &mut [u8],
     ) -> Option<usize> {
-        let mut len = clear_record(ContentType::Handshake, self.message(), clear, out)?;
+        let mut len = 0;
+        for message in messages(self.message()) {
+            let rest = out.get_mut(len..)?;
+            len += clear_record(ContentType::Handshake, message, clear, rest)?;
+        }
         if let (Some(finished), Some(association)) = (&self.finished, association) {
             let rest = out.get_mut(len..)?;
             len += clear_record(ContentType::ChangeCipherSpec, &[1], clear, rest)?;
@@ -67,6 +89,22 @@ impl Flight {
         }
         Some(len)
     }
+}
+
+/// The messages that follow each other; each has a record for itself.
+#[cfg(feature = "rpk")]
+fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut reader = Reader(bytes);
+    core::iter::from_fn(move || {
+        let all = reader.0;
+        let message = Fragment::read(&mut reader)?;
+        all.get(..HEADER + message.len)
+    })
+}
+
+#[cfg(not(feature = "rpk"))]
+fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::once(bytes)
 }
 
 /// A record before any keys are agreed.

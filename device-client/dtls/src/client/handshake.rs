@@ -1,4 +1,4 @@
-//! The handshake of a client with a pre-shared key (RFC 6347 §4.2, RFC 4279 §2).
+//! The handshake of a client (RFC 6347 §4.2), with a pre-shared key (RFC 4279 §2).
 //!
 //! ```text
 //!  we                                     the server
@@ -21,12 +21,16 @@ use crate::bytes::Reader;
 use crate::cid::Cid;
 use crate::client::error::{HandshakeError, Misbehaved};
 use crate::client::flight::{Flight, clear_record};
+#[cfg(feature = "rpk")]
+use crate::client::key_pairs::Exchange;
 use crate::client::message::{
     Assembly, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ClientHello, FINISHED, Fragment, HELLO_REQUEST,
     HELLO_VERIFY_REQUEST, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, ServerHello,
-    cookie_of, is_psk_hint, read_cookie, write_message,
+    cookie_of, is_of_server, is_psk_hint, read_cookie, write_message,
 };
-use crate::client::offer::{Credentials, Offer};
+#[cfg(feature = "rpk")]
+use crate::client::message::{CERTIFICATE, CERTIFICATE_REQUEST};
+use crate::client::offer::{Credentials, Kind, Offer};
 use crate::client::slot::Slot;
 use crate::client::timer::Timer;
 use crate::keys::{MasterSecret, Sender};
@@ -45,19 +49,26 @@ enum Expected {
     KeyExchange,
     HelloDone,
     Finished,
+    #[cfg(feature = "rpk")]
+    Certificate,
+    #[cfg(feature = "rpk")]
+    ServerKeys,
+    /// CertificateRequest or ServerHelloDone.
+    #[cfg(feature = "rpk")]
+    Request,
 }
 
 pub(super) struct Handshake {
     offer: Slot<Offer>,
-    random: [u8; 32],
-    server: Slot<ServerHello>,
+    pub(super) random: [u8; 32],
+    pub(super) server: Slot<ServerHello>,
     expected: Expected,
-    transcript: Transcript,
-    assembly: Assembly,
+    pub(super) transcript: Transcript,
+    pub(super) assembly: Assembly,
     /// The number of the message that the server sends next.
     next_in: u16,
     cookies: u8,
-    flight: Flight,
+    pub(super) flight: Flight,
     /// The next record number before the keys.
     clear: u64,
     master: Option<MasterSecret>,
@@ -67,17 +78,19 @@ pub(super) struct Handshake {
     due: bool,
     /// The server has sent its flight again, and we ours, since the timer was set.
     repeated: bool,
+    #[cfg(feature = "rpk")]
+    pub(super) exchange: Exchange,
 }
 
 /// The hash of all messages so far.
-struct Transcript(Option<Sha256>);
+pub(super) struct Transcript(Option<Sha256>);
 
 impl Transcript {
-    fn add(&mut self, message: &[u8]) {
+    pub(super) fn add(&mut self, message: &[u8]) {
         self.0.get_or_insert_with(Sha256::new).update(message);
     }
 
-    fn hash(&self) -> [u8; 32] {
+    pub(super) fn hash(&self) -> [u8; 32] {
         self.0.clone().unwrap_or_default().finalize().into()
     }
 }
@@ -100,13 +113,21 @@ impl Handshake {
         timer: Timer::REST,
         due: false,
         repeated: false,
+        #[cfg(feature = "rpk")]
+        exchange: Exchange::REST,
     };
 
     /// Begins one, at rest.
-    pub(super) fn start(&mut self, now: u64, offer: Offer, random: [u8; 32]) {
+    pub(super) fn start(
+        &mut self,
+        now: u64,
+        offer: Offer,
+        random: [u8; 32],
+        credentials: &Credentials<'_>,
+    ) {
         self.offer = Slot::Full(offer);
         self.random = random;
-        self.hello(0, &[]);
+        self.hello(0, &[], credentials);
         self.restart_timer(now);
     }
 
@@ -114,12 +135,15 @@ impl Handshake {
         self.offer.get().unwrap_or(&Offer::DEFAULT)
     }
 
-    fn hello(&mut self, sequence: u16, cookie: &[u8]) {
+    fn hello(&mut self, sequence: u16, cookie: &[u8], credentials: &Credentials<'_>) {
         let offer = self.offer.get().unwrap_or(&Offer::DEFAULT);
         let hello = ClientHello {
             random: &self.random,
             cookie,
             offer: offer.aeads,
+            kind: credentials.kind(),
+            #[cfg(feature = "x509")]
+            server_name: credentials.server_name(),
             cid: offer.cid.as_ref(),
         };
         // It fits: ROOM is made for it.
@@ -183,7 +207,7 @@ impl Handshake {
         let mut reader = Reader(message);
         while let Some(fragment) = Fragment::read(&mut reader) {
             let due = fragment.kind == FINISHED && fragment.sequence == self.next_in;
-            if due && self.assembly.add(&fragment)? {
+            if due && self.assembly.add(&fragment, Kind::Psk.longest_message())? {
                 return self.finished().map(Some);
             }
         }
@@ -222,7 +246,7 @@ impl Handshake {
             match fragment.kind {
                 // It is no part of a handshake (RFC 5246 §7.4.1.1); a Finished is protected.
                 HELLO_REQUEST | FINISHED => {}
-                HELLO_VERIFY_REQUEST => self.cookie(now, &fragment)?,
+                HELLO_VERIFY_REQUEST => self.cookie(now, &fragment, credentials)?,
                 kind if fragment.sequence < self.next_in => {
                     // The server's flight again: it has not got ours.
                     let last = kind == SERVER_HELLO_DONE && self.expected == Expected::Finished;
@@ -232,8 +256,9 @@ impl Handshake {
                     }
                 }
                 _ if fragment.sequence > self.next_in => {}
-                kind @ (SERVER_HELLO | SERVER_KEY_EXCHANGE | SERVER_HELLO_DONE) => {
-                    if self.assembly.add(&fragment)? {
+                kind if is_of_server(kind) => {
+                    let longest = credentials.kind().longest_message();
+                    if self.assembly.add(&fragment, longest)? {
                         self.message(now, kind, credentials)?;
                     }
                 }
@@ -243,7 +268,12 @@ impl Handshake {
         Ok(())
     }
 
-    fn cookie(&mut self, now: u64, fragment: &Fragment<'_>) -> Result<(), HandshakeError> {
+    fn cookie(
+        &mut self,
+        now: u64,
+        fragment: &Fragment<'_>,
+        credentials: &Credentials<'_>,
+    ) -> Result<(), HandshakeError> {
         if self.expected != Expected::Hello || fragment.bytes.len() != fragment.len {
             return Ok(());
         }
@@ -259,7 +289,7 @@ impl Handshake {
         self.cookies += 1;
         self.next_in = 1;
         self.assembly.clear();
-        self.hello(1, cookie);
+        self.hello(1, cookie, credentials);
         self.restart_timer(now);
         Ok(())
     }
@@ -274,10 +304,32 @@ impl Handshake {
         let body = self.assembly.body();
         self.expected = match (self.expected, kind) {
             (Expected::Hello, SERVER_HELLO) => {
-                let cid_offered = self.offer().cid.is_some();
-                self.server = Slot::Full(ServerHello::read(body, self.offer().aeads, cid_offered)?);
-                Expected::KeyExchange
+                let (offer, kind) = (self.offer(), credentials.kind());
+                let hello = ServerHello::read(body, offer.aeads, kind, offer.cid.is_some())?;
+                self.server = Slot::Full(hello);
+                match kind {
+                    Kind::Psk => Expected::KeyExchange,
+                    #[cfg(feature = "rpk")]
+                    _ => Expected::Certificate,
+                }
             }
+            #[cfg(feature = "rpk")]
+            (Expected::Certificate, CERTIFICATE) => {
+                self.certificate(credentials)?;
+                Expected::ServerKeys
+            }
+            #[cfg(feature = "rpk")]
+            (Expected::ServerKeys, SERVER_KEY_EXCHANGE) => {
+                self.server_keys()?;
+                Expected::Request
+            }
+            #[cfg(feature = "rpk")]
+            (Expected::Request, CERTIFICATE_REQUEST) => {
+                self.certificate_request()?;
+                Expected::HelloDone
+            }
+            #[cfg(feature = "rpk")]
+            (Expected::Request, SERVER_HELLO_DONE) if body.is_empty() => Expected::Finished,
             (Expected::KeyExchange, SERVER_KEY_EXCHANGE) if is_psk_hint(body) => {
                 Expected::HelloDone
             }
@@ -294,7 +346,11 @@ impl Handshake {
         self.assembly.clear();
         self.next_in += 1;
         if self.expected == Expected::Finished {
-            self.key_exchange(credentials)?;
+            match credentials {
+                Credentials::Psk { identity, key } => self.key_exchange(identity, key)?,
+                #[cfg(feature = "rpk")]
+                _ => self.key_pair_exchange(credentials)?,
+            }
             self.restart_timer(now);
         }
         Ok(())
@@ -303,11 +359,10 @@ impl Handshake {
     /// Makes the last flight, and the keys.
     // Its frame is no part of the caller's.
     #[inline(never)]
-    fn key_exchange(&mut self, credentials: &Credentials<'_>) -> Result<(), HandshakeError> {
+    fn key_exchange(&mut self, identity: &[u8], psk: &[u8]) -> Result<(), HandshakeError> {
         let Some(server) = self.server.get() else {
             return Err(Misbehaved::OutOfTurn(SERVER_HELLO_DONE).into());
         };
-        let (identity, psk) = (credentials.identity, credentials.key);
         let sequence = self.next_out();
         let fits = self.flight.start(|place| {
             write_message(place, CLIENT_KEY_EXCHANGE, sequence, |w| {
@@ -325,8 +380,17 @@ impl Handshake {
             false => MasterSecret::of_psk(psk, &self.random, &server.random),
         };
         let master = master.map_err(|_| HandshakeError::Credentials)?;
-        let finished = master.verify_data(Sender::Client, &hash);
-        let finished = self.flight.finish(sequence + 1, finished);
+        self.finish_flight(master, &hash, sequence + 1);
+        Ok(())
+    }
+
+    /// Adds our Finished to the flight; from it on there are keys.
+    pub(super) fn finish_flight(&mut self, master: MasterSecret, hash: &[u8; 32], sequence: u16) {
+        let Some(server) = self.server.get() else {
+            return;
+        };
+        let finished = master.verify_data(Sender::Client, hash);
+        let finished = self.flight.finish(sequence, finished);
         self.transcript.add(finished);
         // Without an answer to the extension there are no Connection IDs, in neither direction.
         let own_cid = server.cid.and(self.offer().cid).unwrap_or(Cid::EMPTY);
@@ -342,11 +406,10 @@ impl Handshake {
         self.association = Slot::Full(association);
         self.master = Some(master);
         self.due = true;
-        Ok(())
     }
 
     /// The number of our next message.
-    fn next_out(&self) -> u16 {
+    pub(super) fn next_out(&self) -> u16 {
         1 + u16::from(self.cookies > 0)
     }
 

@@ -5,22 +5,30 @@ use crate::aead::Aead;
 use crate::bytes::{Reader, Writer};
 use crate::cid::Cid;
 use crate::client::error::{HandshakeError, Misbehaved};
+#[cfg(feature = "rpk")]
+use crate::client::key_pairs::Answered;
+use crate::client::offer::Kind;
 use crate::record::VERSION;
 
 pub(super) const HELLO_REQUEST: u8 = 0;
 pub(super) const CLIENT_HELLO: u8 = 1;
 pub(super) const SERVER_HELLO: u8 = 2;
 pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
+#[cfg(feature = "rpk")]
+pub(super) const CERTIFICATE: u8 = 11;
 pub(super) const SERVER_KEY_EXCHANGE: u8 = 12;
+#[cfg(feature = "rpk")]
+pub(super) const CERTIFICATE_REQUEST: u8 = 13;
 pub(super) const SERVER_HELLO_DONE: u8 = 14;
+#[cfg(feature = "rpk")]
+pub(super) const CERTIFICATE_VERIFY: u8 = 15;
 pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 pub(super) const FINISHED: u8 = 20;
 
 /// Bytes before the body of a fragment.
 pub(super) const HEADER: usize = 12;
-/// Longest message that is put together, header included: a ServerHello has some 120 bytes, a key
-/// exchange its hint.
-pub(super) const MAX_MESSAGE: usize = 256;
+/// Longest message that is put together.
+const MAX_MESSAGE: usize = Kind::LAST.longest_message();
 
 const RENEGOTIATION_INFO: u16 = 0xff01;
 const EXTENDED_MASTER_SECRET: u16 = 23;
@@ -70,11 +78,15 @@ impl Assembly {
         len: 0,
     };
 
-    /// Takes a fragment of the message; whether all of it is there now.
-    pub(super) fn add(&mut self, fragment: &Fragment<'_>) -> Result<bool, Misbehaved> {
+    /// Takes a fragment of the message, which has at most so many bytes; whether all of it is there now.
+    pub(super) fn add(
+        &mut self,
+        fragment: &Fragment<'_>,
+        longest: usize,
+    ) -> Result<bool, Misbehaved> {
         let header = whole_header(fragment.kind, fragment.len, fragment.sequence);
         let whole = HEADER + fragment.len;
-        if whole > MAX_MESSAGE {
+        if whole > longest.min(MAX_MESSAGE) {
             return Err(Misbehaved::TooLong(fragment.kind));
         }
         if self.message[..HEADER] != header {
@@ -106,6 +118,15 @@ impl Assembly {
     pub(super) const fn clear(&mut self) {
         self.len = 0;
     }
+}
+
+/// Whether it is one that the server sends in the clear, in answer to a ClientHello.
+pub(super) const fn is_of_server(kind: u8) -> bool {
+    #[cfg(feature = "rpk")]
+    if let CERTIFICATE | CERTIFICATE_REQUEST = kind {
+        return true;
+    }
+    matches!(kind, SERVER_HELLO | SERVER_KEY_EXCHANGE | SERVER_HELLO_DONE)
 }
 
 /// The header of a message in one piece.
@@ -140,6 +161,10 @@ pub(super) struct ClientHello<'a> {
     pub(super) random: &'a [u8; 32],
     pub(super) cookie: &'a [u8],
     pub(super) offer: &'a [Aead],
+    pub(super) kind: Kind,
+    /// The name that the server is asked for; empty: none.
+    #[cfg(feature = "x509")]
+    pub(super) server_name: &'a str,
     /// What we want in records to us; none if we don't want the extension.
     pub(super) cid: Option<&'a Cid>,
 }
@@ -154,13 +179,13 @@ impl ClientHello<'_> {
         w.put(self.cookie);
         w.u16(2 * (self.offer.len() as u16 + 1));
         for aead in self.offer {
-            w.u16(aead.psk_suite());
+            w.u16(self.kind.suite(*aead));
         }
         w.u16(RENEGOTIATION_SCSV);
         // No compression.
         w.put(&[1, 0]);
         let cid_len = self.cid.map_or(0, |cid| 5 + cid.len() as u16);
-        w.u16(4 + cid_len);
+        w.u16(4 + cid_len + self.key_pairs_len());
         w.u16(EXTENDED_MASTER_SECRET);
         w.u16(0);
         if let Some(cid) = self.cid {
@@ -169,6 +194,14 @@ impl ClientHello<'_> {
             w.u8(cid.len() as u8);
             w.put(cid.as_bytes());
         }
+        #[cfg(feature = "rpk")]
+        self.write_key_pairs(w);
+    }
+
+    #[cfg(not(feature = "rpk"))]
+    #[allow(clippy::unused_self)]
+    const fn key_pairs_len(&self) -> u16 {
+        0
     }
 }
 
@@ -186,6 +219,8 @@ pub(super) struct ServerHello {
     pub(super) extended_master_secret: bool,
     /// The Connection ID that the server wants; none if it does not know the extension.
     pub(super) cid: Option<Cid>,
+    #[cfg(feature = "rpk")]
+    pub(super) answered: Answered,
 }
 
 impl ServerHello {
@@ -193,6 +228,7 @@ impl ServerHello {
     pub(super) fn read(
         body: &[u8],
         offer: &[Aead],
+        kind: Kind,
         cid_offered: bool,
     ) -> Result<Self, HandshakeError> {
         let decode = Misbehaved::Decode(SERVER_HELLO);
@@ -209,7 +245,7 @@ impl ServerHello {
         if session.len() > 32 {
             return Err(decode.into());
         }
-        let aead = offer.iter().find(|aead| aead.psk_suite() == suite);
+        let aead = offer.iter().find(|aead| kind.suite(**aead) == suite);
         let aead = *aead.ok_or(Misbehaved::Suite(suite))?;
         if compression != 0 {
             return Err(Misbehaved::Compression.into());
@@ -219,12 +255,16 @@ impl ServerHello {
             aead,
             extended_master_secret: false,
             cid: None,
+            #[cfg(feature = "rpk")]
+            answered: Answered::nothing(kind),
         };
         if !reader.0.is_empty() {
             let extensions = Reader(reader.vector16().ok_or(decode)?);
             reader.end().ok_or(decode)?;
             hello.read_extensions(extensions, cid_offered)?;
         }
+        #[cfg(feature = "rpk")]
+        hello.answered.suffice()?;
         Ok(hello)
     }
 
@@ -253,6 +293,9 @@ impl ServerHello {
                     let cid = Cid::new(content.vector8().ok_or(decode)?);
                     self.cid = Some(cid.map_err(|_| HandshakeError::CidTooLong)?);
                 }
+                #[cfg(feature = "rpk")]
+                _ => self.answered.take(kind, &mut content)?,
+                #[cfg(not(feature = "rpk"))]
                 _ => return Err(Misbehaved::Extension(kind).into()),
             }
             content.end().ok_or(decode)?;

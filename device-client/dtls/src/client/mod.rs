@@ -1,8 +1,10 @@
-//! The client's end: a handshake with a pre-shared key, then the association.
+//! The client's end: a handshake, then the association.
 
 mod error;
 mod flight;
 mod handshake;
+#[cfg(feature = "rpk")]
+mod key_pairs;
 mod message;
 mod offer;
 mod slot;
@@ -78,10 +80,27 @@ impl Client {
         }
     }
 
-    /// Starts a handshake; what was before is forgotten. `random` is for this handshake only.
+    /// Starts a handshake with a pre-shared key; what was before is forgotten. `random` is for this
+    /// handshake only.
     pub fn connect(&mut self, now: u64, offer: Offer, random: [u8; 32]) {
         self.enter(State::Handshake);
-        self.handshake.start(now, offer, random);
+        self.handshake.start(now, offer, random, &Credentials::NONE);
+    }
+
+    /// Starts a handshake with what the credentials are. `secret` is random as well, and for nobody
+    /// else.
+    #[cfg(feature = "rpk")]
+    pub fn connect_as(
+        &mut self,
+        now: u64,
+        offer: Offer,
+        credentials: &Credentials<'_>,
+        random: [u8; 32],
+        secret: [u8; 32],
+    ) {
+        self.enter(State::Handshake);
+        self.handshake.exchange.secret = secret;
+        self.handshake.start(now, offer, random, credentials);
     }
 
     /// Goes on with a session that was kept.

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use tinsmith_dtls::{
-    Client, ContentType, Credentials, HandshakeError, Offer, Output, Received, SoftAes, records,
+    Client, ContentType, Credentials, HandshakeError, Name, Offer, Output, Received, SoftAes,
+    Trust, Usage, records,
 };
 
 use super::server::{Manner, Server};
@@ -24,6 +25,39 @@ pub struct Weather {
 /// When it arrives, a number to keep the order, whether at the server, the bytes.
 type UnderWay = (u64, u64, bool, Vec<u8>);
 
+/// What a client with a key pair has.
+#[derive(Clone)]
+pub struct Own {
+    pub public: Vec<u8>,
+    pub private: Vec<u8>,
+    pub server: Vec<u8>,
+    /// Both are certificates, and the server's says this.
+    pub usage: Option<Usage>,
+}
+
+impl Own {
+    fn credentials(&self) -> Credentials<'_> {
+        if let Some(usage) = self.usage {
+            return Credentials::Certificates {
+                own: &self.public,
+                private: &self.private,
+                server: Trust {
+                    usage,
+                    certificate: &self.server,
+                    authorities: &[],
+                    name: Name::Dns("server.example"),
+                    now: None,
+                },
+            };
+        }
+        Credentials::RawKeys {
+            public: &self.public,
+            private: &self.private,
+            server: &self.server,
+        }
+    }
+}
+
 pub struct Link {
     pub now: u64,
     pub client: Client,
@@ -31,6 +65,8 @@ pub struct Link {
     pub offer: Offer,
     pub identity: Vec<u8>,
     pub key: Vec<u8>,
+    /// Key pairs instead of identity and key.
+    pub own: Option<Own>,
     pub weather: Weather,
     pub failed: Option<HandshakeError>,
     pub closed: Option<tinsmith_dtls::Alert>,
@@ -51,6 +87,7 @@ impl Link {
             client: Client::new(),
             identity: manner.identity.clone(),
             key: manner.key.clone(),
+            own: None,
             server: Server::new(manner, 0x51),
             offer,
             weather,
@@ -75,7 +112,15 @@ impl Link {
     pub fn connect(&mut self) {
         let random = std::array::from_fn(|_| self.random(256) as u8);
         self.failed = None;
-        self.client.connect(self.now, self.offer, random);
+        if let Some(own) = &self.own.clone() {
+            let secret = std::array::from_fn(|_| self.random(256) as u8);
+            let credentials = own.credentials();
+            let (now, offer) = (self.now, self.offer);
+            self.client
+                .connect_as(now, offer, &credentials, random, secret);
+        } else {
+            self.client.connect(self.now, self.offer, random);
+        }
         self.poll();
     }
 
@@ -129,9 +174,12 @@ impl Link {
     pub fn deliver(&mut self, mut datagram: Vec<u8>) {
         let own = self.client.own_cid_len();
         for record in records(&mut datagram, own) {
-            let credentials = Credentials {
-                identity: &self.identity,
-                key: &self.key,
+            let credentials = match &self.own {
+                Some(own) => own.credentials(),
+                None => Credentials::Psk {
+                    identity: &self.identity,
+                    key: &self.key,
+                },
             };
             let aes = &mut SoftAes::new();
             match self.client.handle(self.now, record, &credentials, aes) {

@@ -1,7 +1,9 @@
 //! Both ends, after a handshake with fixed secrets.
 #![allow(dead_code)]
 
+pub(crate) mod authority;
 pub(crate) mod link;
+pub(crate) mod pairs;
 pub(crate) mod server;
 
 use tinsmith_dtls::{Aead, Association, Cid, Keys, Protection, Role, Start, Window};

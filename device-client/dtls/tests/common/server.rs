@@ -1,8 +1,10 @@
-//! A DTLS server with pre-shared keys, for one client, made of the crate's record layer: what a
+//! A DTLS server with pre-shared keys or a key pair, for one client, made of the crate's record layer: what a
 //! client meets, and what it does not meet in good company.
 #![allow(dead_code, unreachable_pub)]
 
 use sha2::{Digest, Sha256};
+
+use super::pairs::{Pairs, premaster};
 use tinsmith_dtls::{
     Aead, Alert, AlertDescription, Association, Cid, Content, ContentType, Header, MasterSecret,
     Role, Sender, SoftAes, Start, Window, records,
@@ -25,6 +27,8 @@ pub struct Manner {
     pub apart: bool,
     /// Changes the body of each message that it sends.
     pub tamper: fn(u8, &mut Vec<u8>),
+    /// Key pairs instead of the pre-shared key.
+    pub pairs: Option<Pairs>,
 }
 
 impl Manner {
@@ -40,6 +44,7 @@ impl Manner {
             fragment: 1000,
             apart: false,
             tamper: |_, _| {},
+            pairs: None,
         }
     }
 }
@@ -64,6 +69,9 @@ pub struct Server {
     association: Option<Association>,
     master: Option<MasterSecret>,
     finished: Option<Vec<u8>>,
+    /// The client has shown its key, or has shown that it is its own.
+    shown: bool,
+    proven: bool,
     pub connected: bool,
     pub received: Vec<Vec<u8>>,
     pub alert: Option<Alert>,
@@ -144,6 +152,8 @@ impl Server {
             association: None,
             master: None,
             finished: None,
+            shown: false,
+            proven: false,
             connected: false,
             received: Vec::new(),
             alert: None,
@@ -194,6 +204,8 @@ impl Server {
         while let Some((kind, body, whole)) = read() {
             match kind {
                 1 => drop(self.client_hello(body, whole, out)),
+                11 => drop(self.client_certificate(body, whole)),
+                15 => drop(self.client_proof(body, whole)),
                 16 => drop(self.key_exchange(body, whole)),
                 _ => {}
             }
@@ -216,7 +228,7 @@ impl Server {
             .hello
             .as_ref()
             .is_some_and(|h| h.random == hello.random);
-        if !known && !hello.suites.contains(&self.manner.aead.psk_suite()) {
+        if !known && !hello.suites.contains(&self.suite()) {
             out.push(self.clear_record(21, &[2, 40]));
             return None;
         }
@@ -226,6 +238,7 @@ impl Server {
             self.transcript.update(whole);
             self.next_out = u16::from(!self.manner.cookie.is_empty());
             self.association = None;
+            (self.shown, self.proven) = (false, false);
             self.flight = self.answer(&hello);
             for message in &self.flight {
                 self.transcript.update(message);
@@ -255,7 +268,7 @@ impl Server {
         let mut server_hello = vec![0xfe, 0xfd];
         server_hello.extend_from_slice(&self.random);
         server_hello.push(0);
-        server_hello.extend_from_slice(&self.manner.aead.psk_suite().to_be_bytes());
+        server_hello.extend_from_slice(&self.suite().to_be_bytes());
         server_hello.push(0);
         let mut extensions = vec![0xff, 0x01, 0, 1, 0];
         if self.manner.extended && hello.extended {
@@ -266,12 +279,18 @@ impl Server {
             extensions.extend_from_slice(&[0, 54, 0, len + 1, len]);
             extensions.extend_from_slice(own.as_bytes());
         }
+        if let Some(pairs) = &self.manner.pairs {
+            extensions.extend_from_slice(&pairs.extensions);
+        }
         server_hello.extend_from_slice(&(extensions.len() as u16).to_be_bytes());
         server_hello.extend_from_slice(&extensions);
         let mut bodies = vec![(2, server_hello)];
         if let Some(hint) = &self.manner.hint {
             let len = (hint.len() as u16).to_be_bytes();
             bodies.push((12, [&len[..], hint].concat()));
+        }
+        if let Some(pairs) = &self.manner.pairs {
+            bodies.extend(pairs.bodies(&hello.random, &self.random));
         }
         bodies.push((14, vec![]));
         let mut messages = Vec::new();
@@ -283,19 +302,62 @@ impl Server {
         messages
     }
 
+    fn suite(&self) -> u16 {
+        match &self.manner.pairs {
+            None => self.manner.aead.psk_suite(),
+            Some(_) => self.manner.aead.ecdhe_suite(),
+        }
+    }
+
+    fn client_certificate(&mut self, body: &[u8], whole: &[u8]) -> Option<()> {
+        let expected = self.manner.pairs.as_ref()?.client.as_deref()?;
+        if body == expected && !self.shown && self.association.is_none() {
+            self.transcript.update(whole);
+            self.shown = true;
+        }
+        Some(())
+    }
+
+    fn client_proof(&mut self, body: &[u8], whole: &[u8]) -> Option<()> {
+        let pairs = self.manner.pairs.as_ref()?;
+        self.association.as_ref().filter(|_| !self.proven)?;
+        let hash = self.transcript.clone().finalize().into();
+        if pairs.has_signed(&hash, body) {
+            self.transcript.update(whole);
+            self.proven = true;
+        }
+        Some(())
+    }
+
     fn key_exchange(&mut self, mut body: &[u8], whole: &[u8]) -> Option<()> {
         let hello = self.hello.as_ref().filter(|_| self.association.is_none())?;
-        if vector(&mut body, 2)? != self.manner.identity {
-            return None;
-        }
-        self.transcript.update(whole);
-        let hash = self.transcript.clone().finalize().into();
-        let key = &self.manner.key;
-        let master = match self.manner.extended && hello.extended {
-            true => MasterSecret::extended_of_psk(key, &hash),
-            false => MasterSecret::of_psk(key, &hello.random, &self.random),
+        let extended = self.manner.extended && hello.extended;
+        let master = if let Some(pairs) = &self.manner.pairs {
+            if pairs.client.is_some() && !self.shown {
+                return None;
+            }
+            self.proven = pairs.client.is_none();
+            let premaster = premaster(&self.random, body)?;
+            self.transcript.update(whole);
+            let hash = self.transcript.clone().finalize().into();
+            match extended {
+                true => MasterSecret::extended_of_agreement(&premaster, &hash),
+                false => MasterSecret::of_agreement(&premaster, &hello.random, &self.random),
+            }
+        } else {
+            if vector(&mut body, 2)? != self.manner.identity {
+                return None;
+            }
+            self.proven = true;
+            self.transcript.update(whole);
+            let hash = self.transcript.clone().finalize().into();
+            let key = &self.manner.key;
+            let master = match extended {
+                true => MasterSecret::extended_of_psk(key, &hash),
+                false => MasterSecret::of_psk(key, &hello.random, &self.random),
+            };
+            master.ok()?
         };
-        let master = master.ok()?;
         let agreed = hello.cid.and(self.manner.cid);
         let mut association = Association::new(&Start {
             role: Role::Server,
@@ -328,6 +390,9 @@ impl Server {
     }
 
     fn client_finished(&mut self, finished: &[u8], out: &mut Vec<Vec<u8>>) {
+        if !self.proven {
+            return;
+        }
         if !self.connected {
             let Some(master) = &self.master else { return };
             let hash = self.transcript.clone().finalize().into();

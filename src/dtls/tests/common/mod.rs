@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tinsmith_dtls::{
-    Aead, Alert, Cid, Client, ContentType, HandshakeError, Offer, Output as ToSend, Received,
-    SoftAes, records,
+    Aead, Alert, Cid, Client, ContentType, HandshakeError, Name, Offer, Output as ToSend, Received,
+    SoftAes, Trust, Usage, records,
 };
 use tinsmith_dtls_server::{Config, Credentials, Failure, Output, Psk, Server};
-use tinsmith_peer::Peer;
+use tinsmith_peer::{Identity, Peer};
 use zeroize::Zeroizing;
 
 /// Longer than anything here takes on a busy machine.
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Keys {
     pub gone: Mutex<Vec<Vec<u8>>>,
+    /// Digests of raw public keys.
+    pub raw: Mutex<Vec<[u8; 32]>>,
     /// Who has another key, instead of the one made of the name.
     pub changed: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
@@ -48,6 +50,49 @@ impl Credentials for Keys {
             key: Zeroizing::new(key.unwrap_or_else(|| key_of(identity))),
             is_of_one: !identity.starts_with(b"device of many"),
         })
+    }
+
+    fn raw_key(&self, digest: &[u8; 32]) -> Option<bool> {
+        let raw = self.raw.lock().expect("nobody panics with it");
+        raw.contains(digest).then_some(true)
+    }
+
+    fn certificate(&self, names: &[String], _: &[[u8; 32]]) -> Option<(Identity, bool)> {
+        let device = names.iter().find(|name| name.starts_with("device"));
+        device.map(|name| (Identity::Certificate(name.clone()), true))
+    }
+}
+
+/// A device's key pair and what it knows of its server's, as DER.
+#[derive(Clone)]
+pub struct Pair {
+    pub own: Vec<u8>,
+    pub private: Vec<u8>,
+    pub server: Vec<u8>,
+    /// They are certificates, and the server's says this.
+    pub usage: Option<Usage>,
+}
+
+impl Pair {
+    fn credentials(&self) -> tinsmith_dtls::Credentials<'_> {
+        match self.usage {
+            None => tinsmith_dtls::Credentials::RawKeys {
+                public: &self.own,
+                private: &self.private,
+                server: &self.server,
+            },
+            Some(usage) => tinsmith_dtls::Credentials::Certificates {
+                own: &self.own,
+                private: &self.private,
+                server: Trust {
+                    usage,
+                    certificate: &self.server,
+                    authorities: &[],
+                    name: Name::Dns("server"),
+                    now: None,
+                },
+            },
+        }
     }
 }
 
@@ -75,6 +120,7 @@ pub struct Device {
     pub address: SocketAddr,
     pub identity: Vec<u8>,
     pub key: Vec<u8>,
+    pub pair: Option<Pair>,
     pub offer: Offer,
     pub received: Vec<Vec<u8>>,
     pub failed: Option<HandshakeError>,
@@ -93,6 +139,8 @@ pub struct World {
     pub weather: Weather,
     /// What the server received: from whom, which association, what.
     pub heard: Vec<(Peer, Vec<u8>)>,
+    /// And what it knew the sender by.
+    pub proved: Vec<Arc<Identity>>,
     pub gone: Vec<Peer>,
     pub failures: Vec<Failure>,
     /// What the server has had kept.
@@ -144,6 +192,7 @@ impl World {
             devices: Vec::new(),
             weather: CALM,
             heard: Vec::new(),
+            proved: Vec::new(),
             gone: Vec::new(),
             failures: Vec::new(),
             store: BTreeMap::new(),
@@ -170,12 +219,18 @@ impl World {
 
     /// A device that begins a handshake.
     pub fn device(&mut self, identity: &[u8], offer: Offer) -> usize {
+        self.device_with(identity, None, offer)
+    }
+
+    /// The same with a key pair.
+    pub fn device_with(&mut self, identity: &[u8], pair: Option<Pair>, offer: Offer) -> usize {
         let index = self.devices.len();
         self.devices.push(Device {
             client: Client::new(),
             address: address(index),
             identity: identity.to_vec(),
             key: key_of(identity),
+            pair,
             offer,
             received: Vec::new(),
             failed: None,
@@ -187,11 +242,19 @@ impl World {
 
     pub fn connect(&mut self, index: usize) {
         let random = std::array::from_fn(|_| self.random(256) as u8);
+        let secret = std::array::from_fn(|_| self.random(256) as u8);
         let now = self.now();
         let device = &mut self.devices[index];
         device.failed = None;
         device.closed = None;
-        device.client.connect(now, device.offer, random);
+        match &device.pair {
+            None => device.client.connect(now, device.offer, random),
+            Some(pair) => {
+                let (offer, credentials) = (device.offer, pair.credentials());
+                let client = &mut device.client;
+                client.connect_as(now, offer, &credentials, random, secret);
+            }
+        }
         self.poll_device(index);
     }
 
@@ -240,10 +303,11 @@ impl World {
         let device = &mut self.devices[index];
         let own = device.client.own_cid_len();
         for record in records(&mut datagram, own) {
-            let credentials = tinsmith_dtls::Credentials {
+            let psk = tinsmith_dtls::Credentials::Psk {
                 identity: &device.identity,
                 key: &device.key,
             };
+            let credentials = device.pair.as_ref().map_or(psk, Pair::credentials);
             let aes = &mut SoftAes::new();
             match device.client.handle(now, record, &credentials, aes) {
                 Received::Nothing => {}
@@ -277,7 +341,15 @@ impl World {
                         self.send(None, index, &datagram);
                     }
                 }
-                Output::Received { peer, data, .. } => self.heard.push((peer, data)),
+                Output::Received {
+                    peer,
+                    identity,
+                    data,
+                    ..
+                } => {
+                    self.proved.push(identity);
+                    self.heard.push((peer, data));
+                }
                 Output::Gone(peer) => self.gone.push(peer),
                 Output::Failed(_, why) => self.failures.push(why),
                 Output::Keep {

@@ -6,7 +6,7 @@ use tinsmith_dtls::{Aead, Cid, Client, Credentials, Offer, Output, Received, Sof
 /// Outputs that one step may cause.
 const ENOUGH: usize = 8;
 
-const CREDENTIALS: Credentials<'static> = Credentials {
+const CREDENTIALS: Credentials<'static> = Credentials::Psk {
     identity: b"device",
     key: b"key",
 };

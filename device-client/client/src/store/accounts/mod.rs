@@ -4,6 +4,8 @@
 //! They are staged while a bootstrap runs and swapped in one step at its end; in the journal they
 //! are one record, so a cut leaves the old set or the new one.
 
+#[cfg(feature = "dtls")]
+mod credentials;
 #[cfg(feature = "oscore")]
 mod oscore;
 mod security;
@@ -15,12 +17,11 @@ mod tests;
 use lwm2m_objects::{Path, Value, ids};
 
 use crate::config::Factory;
+use crate::platform::Now;
 use crate::text::Text;
 use crate::zero::Flag;
 #[cfg(feature = "oscore")]
 pub(crate) use oscore::Oscore;
-#[cfg(feature = "dtls")]
-use security::PRE_SHARED_KEY;
 pub(crate) use security::Security;
 pub(crate) use server::Server;
 
@@ -72,12 +73,8 @@ impl Accounts {
         let security = self.security[0].insert(Security::new(0));
         security.uri = uri;
         #[cfg(feature = "dtls")]
-        if let Factory::SecureBootstrap(secure) | Factory::SecureServer(secure) = factory {
-            security.mode = PRE_SHARED_KEY;
-            let identity = security.identity.set(secure.identity);
-            if identity.and(security.secret.set(secure.key)).is_none() {
-                return false;
-            }
+        if security.set_factory(factory).is_none() {
+            return false;
         }
         #[cfg(feature = "oscore")]
         if let Factory::OscoreBootstrap(context) | Factory::OscoreServer(context) = factory {
@@ -103,23 +100,6 @@ impl Accounts {
         }
         let mut servers = self.servers();
         self.are_usable() && servers.any(|(_, s)| s.uri.as_str() == factory.uri())
-    }
-
-    /// Identity and key for a server with DTLS.
-    #[cfg(feature = "dtls")]
-    pub(crate) fn credentials(&self, id: u16) -> tinsmith_dtls::Credentials<'_> {
-        let security = self.security.iter().flatten().find(|s| s.id == id);
-        tinsmith_dtls::Credentials {
-            identity: security.map_or(&[], |s| s.identity.as_slice()),
-            key: security.map_or(&[], |s| s.secret.as_slice()),
-        }
-    }
-
-    /// URI of a server with DTLS.
-    #[cfg(feature = "dtls")]
-    pub(crate) fn uri(&self, id: u16) -> &str {
-        let security = self.security.iter().flatten().find(|s| s.id == id);
-        security.map_or("", |s| s.uri.as_str())
     }
 
     /// The account of the bootstrap server.
@@ -303,6 +283,21 @@ impl Accounts {
     pub(crate) fn is_consistent(&self) -> bool {
         let all = self.security.iter().flatten();
         all.filter(|s| s.bootstrap.is_yes()).count() == 1 && self.are_usable()
+    }
+
+    /// Whether the keys of all servers are keys, each with its own private one: what takes too long
+    /// to be looked at more than once.
+    #[cfg(feature = "rpk")]
+    pub(crate) fn keys_are_usable(&self, now: Now) -> bool {
+        let pairs = self.security.iter().flatten();
+        let mut pairs = pairs.filter(|s| s.has_key_pair());
+        pairs.all(|s| s.credentials(now).are_usable())
+    }
+
+    #[cfg(not(feature = "rpk"))]
+    #[allow(clippy::unused_self)]
+    pub(crate) const fn keys_are_usable(&self, _: Now) -> bool {
+        true
     }
 
     #[cfg(not(feature = "oscore"))]

@@ -1,6 +1,7 @@
 #[cfg(feature = "oscore")]
 use lwm2m_objects::Objlnk;
 
+use super::security::{MAX_PUBLIC, MAX_SECRET};
 use super::*;
 use crate::config::Factory;
 use crate::store::journal::MAX_DATA;
@@ -11,6 +12,9 @@ fn factory() -> Accounts {
     assert!(a.reset(Factory::Bootstrap("coap://127.0.0.1:5683")));
     a
 }
+
+/// In the version of a record with long keys.
+const LONG: u8 = if cfg!(feature = "x509") { 2 } else { 0 };
 
 fn decoded(data: &[u8]) -> Option<Accounts> {
     let mut a = full();
@@ -51,13 +55,17 @@ fn the_largest_set_fits_a_record() {
     for i in 0..MAX_INSTANCES {
         let mut s = Security::new(i as u16);
         s.uri = Text::new(&"u".repeat(96)).unwrap();
-        s.identity = Bytes::new(&[1; 64]).unwrap();
+        s.identity = Bytes::new(&[1; MAX_PUBLIC]).unwrap();
         s.server_key = s.identity;
-        s.secret = s.identity;
+        s.secret = Bytes::new(&[1; MAX_SECRET]).unwrap();
+        #[cfg(feature = "x509")]
+        {
+            s.name = Text::new(&"n".repeat(64)).unwrap();
+        }
         #[cfg(feature = "oscore")]
         {
             let mut context = Oscore::new(i as u16);
-            context.secret = s.secret;
+            context.secret = Bytes::new(&[1; 64]).unwrap();
             context.sender = Bytes::new(&[i as u8; 7]).unwrap();
             context.recipient = Bytes::new(&[9; 7]).unwrap();
             context.salt = Bytes::new(&[1; 32]).unwrap();
@@ -183,14 +191,14 @@ fn accounts_with_oscore_are_another_schema() {
     let mut a = full();
     let mut buf = [0; MAX_DATA];
     a.encode(&mut buf).unwrap();
-    assert_eq!(buf[0], 1, "without, as ever");
+    assert_eq!(buf[0], 1 + LONG, "without, as ever");
     a.create(ids::LWM2M_OSCORE, 4).unwrap();
     for (resource, value) in [(0, &b"secret"[..]), (1, b"c"), (2, b"s")] {
         let path = Path::resource(ids::LWM2M_OSCORE, 4, resource);
         a.set(&path, Value::Opaque(value)).unwrap();
     }
     let n = a.encode(&mut buf).unwrap();
-    assert_eq!((buf[0], decoded(&buf[..n])), (2, Some(a)));
+    assert_eq!((buf[0], decoded(&buf[..n])), (2 + LONG, Some(a)));
     // What no account names is forgotten.
     let mut unused = a;
     unused.forget_unused_contexts();
@@ -208,4 +216,127 @@ fn accounts_with_oscore_are_another_schema() {
     a.set(&Path::resource(0, 1, 17), Value::Objlnk(Objlnk::NULL))
         .unwrap();
     assert!(a.security.iter().flatten().all(|s| s.oscore().is_none()));
+}
+
+/// Firmware without certificates has written them.
+#[cfg(feature = "x509")]
+#[test]
+fn accounts_of_version_1() {
+    let mut record = vec![1, 1, 0, 0];
+    let uri = b"coaps://10.0.0.2";
+    record.push(uri.len() as u8);
+    record.extend_from_slice(uri);
+    // Bootstrap, pre-shared key, identity, no server key, key, short id, hold off, no server.
+    record.extend_from_slice(&[1, 0, 2, b'i', b'd', 0, 3, 1, 2, 3, 0, 0, 9, 0, 0, 0, 0]);
+    let read = decoded(&record).unwrap();
+    let security = read.security[0].unwrap();
+    assert_eq!(security.uri.as_bytes(), uri);
+    assert_eq!(security.identity.as_slice(), b"id");
+    assert_eq!(security.secret.as_slice(), [1, 2, 3]);
+    assert_eq!((security.hold_off, security.usage), (9, 3));
+    let mut buf = [0; MAX_DATA];
+    let len = read.encode(&mut buf).unwrap();
+    assert_eq!((buf[0], decoded(&buf[..len])), (1 + LONG, Some(read)));
+}
+
+#[cfg(feature = "rpk")]
+mod key_pairs {
+    use tinsmith_dtls::{Credentials, public_key_info};
+
+    use super::*;
+
+    const NOW: Now = Now { mono: 0, wall: 0 };
+
+    fn private(secret: u8) -> Vec<u8> {
+        [&[0x30, 37, 2, 1, 1, 4, 32][..], &[secret; 32]].concat()
+    }
+
+    /// With these values for /0/1/2, /3, /4 and /5.
+    fn with(mode: i64, public: &[u8], server: &[u8], secret: &[u8]) -> Accounts {
+        let mut a = full();
+        let uri = Value::String("coaps://10.0.0.2");
+        a.set(&Path::resource(0, 1, 0), uri).unwrap();
+        a.set(&Path::resource(0, 1, 2), Value::Integer(mode))
+            .unwrap();
+        for (resource, value) in [(3, public), (4, server), (5, secret)] {
+            let path = Path::resource(0, 1, resource);
+            a.set(&path, Value::Opaque(value)).unwrap();
+        }
+        a
+    }
+
+    #[test]
+    fn raw_keys_are_looked_at_as_a_whole() {
+        let (own, server) = (private(3), public_key_info(&private(4)).unwrap());
+        let public = public_key_info(&own).unwrap();
+        let a = with(1, &public, &server, &own);
+        assert!(a.is_consistent() && a.keys_are_usable(NOW));
+        let credentials = a.credentials(1, NOW);
+        assert!(matches!(credentials, Credentials::RawKeys { server: s, .. } if s == server));
+        // Half of it, not of each other, not keys.
+        for (public, server, secret) in [
+            (&public[..], &[][..], &own[..]),
+            (&public, &server, &[]),
+            (&[], &server, &own),
+        ] {
+            assert!(!with(1, public, server, secret).is_consistent());
+        }
+        for (public, server, secret) in [
+            (&server[..], &server[..], &own[..]),
+            (&public, &server[1..], &own),
+            (&public, &server, &own[1..]),
+        ] {
+            let a = with(1, public, server, secret);
+            assert!(a.is_consistent() && !a.keys_are_usable(NOW));
+        }
+        // coap:// with keys.
+        let mut a = with(1, &public, &server, &own);
+        let uri = Value::String("coap://10.0.0.2");
+        a.set(&Path::resource(0, 1, 0), uri).unwrap();
+        assert!(!a.is_consistent());
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let mut a = full();
+        for (resource, longest) in [(3, MAX_PUBLIC), (4, MAX_PUBLIC), (5, MAX_SECRET)] {
+            let path = Path::resource(0, 1, resource);
+            let bytes = vec![1; longest + 1];
+            let set = a.set(&path, Value::Opaque(&bytes));
+            assert_eq!(set, Err(AccountError::Value));
+            assert_eq!(a.set(&path, Value::Opaque(&bytes[1..])), Ok(()));
+        }
+    }
+
+    #[cfg(feature = "x509")]
+    #[test]
+    fn certificates_with_usage_and_name() {
+        use tinsmith_dtls::{Name, Usage};
+
+        let mut a = with(2, b"own", b"server", b"private");
+        assert!(a.is_consistent() && !a.keys_are_usable(NOW));
+        let trust = |a: &Accounts, now, expected: (Usage, Name<'_>, Option<i64>)| {
+            let Credentials::Certificates { server, .. } = a.credentials(1, now) else {
+                panic!("no certificates");
+            };
+            assert_eq!((server.usage, server.name, server.now), expected);
+        };
+        let address = Name::Address("10.0.0.2".parse().unwrap());
+        trust(&a, NOW, (Usage::Issued, address, None));
+        a.set(&Path::resource(0, 1, 15), Value::Integer(2)).unwrap();
+        let name = Value::String("server.example");
+        a.set(&Path::resource(0, 1, 14), name).unwrap();
+        let now = Now { mono: 0, wall: 77 };
+        let dns = Name::Dns("server.example");
+        trust(&a, now, (Usage::Anchor, dns, Some(77)));
+        let set = a.set(&Path::resource(0, 1, 15), Value::Integer(4));
+        assert_eq!(set, Err(AccountError::Value));
+        let mut buf = [0; MAX_DATA];
+        let len = a.encode(&mut buf).unwrap();
+        let again = decoded(&buf[..len]).unwrap();
+        trust(&again, now, (Usage::Anchor, dns, Some(77)));
+        let mut same = [0; MAX_DATA];
+        assert_eq!(again.encode(&mut same), Some(len));
+        assert_eq!(same, buf);
+    }
 }

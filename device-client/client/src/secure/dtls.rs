@@ -1,10 +1,14 @@
-//! DTLS with a pre-shared key (LwM2M TS 1.1 §5.2.8.1).
+//! DTLS (LwM2M TS 1.1 §5.2.8), as the account says.
 
 use tinsmith_dtls::{
-    Association, Client, ContentType, Credentials, HandshakeError, Offer, Output, Received, SoftAes,
+    Association, Client, ContentType, Credentials, HandshakeError, Offer, Output, Received,
 };
 
-use crate::platform::Platform;
+#[cfg(not(feature = "board-aes"))]
+use tinsmith_dtls::SoftAes;
+
+use crate::platform::{Now, Platform};
+use crate::store::accounts::Accounts;
 
 /// Record numbers that a session of a management server may use until it is written down again.
 const NUMBERS: u64 = 1000;
@@ -91,7 +95,12 @@ impl Secure {
     }
 
     /// Whether messages can be sent; if not, a handshake begins, unless one is under way.
-    pub(crate) fn reach(&mut self, now: u64, platform: &mut dyn Platform) -> bool {
+    pub(crate) fn reach(
+        &mut self,
+        now: Now,
+        accounts: &Accounts,
+        platform: &mut dyn Platform,
+    ) -> bool {
         if !self.is_on() {
             return true;
         }
@@ -100,18 +109,28 @@ impl Secure {
         }
         let reachable = self.client.association().is_some();
         if !reachable {
-            self.connect(now, platform);
+            self.connect(now, accounts, platform);
         }
         reachable
     }
 
-    fn connect(&mut self, now: u64, platform: &mut dyn Platform) {
-        let mut random = [0; 32];
-        for place in random.chunks_exact_mut(4) {
-            place.copy_from_slice(&platform.random().to_be_bytes());
-        }
+    #[cfg(not(feature = "rpk"))]
+    fn connect(&mut self, now: Now, _: &Accounts, platform: &mut dyn Platform) {
+        let random = random(platform);
         self.clear();
-        self.client.connect(now, Offer::DEFAULT, random);
+        self.client.connect(now.mono, Offer::DEFAULT, random);
+    }
+
+    #[cfg(feature = "rpk")]
+    fn connect(&mut self, now: Now, accounts: &Accounts, platform: &mut dyn Platform) {
+        let (random, secret) = (random(platform), random(platform));
+        self.clear();
+        if let Some(security) = self.security {
+            let credentials = accounts.credentials(security, now);
+            let offer = Offer::DEFAULT;
+            self.client
+                .connect_as(now.mono, offer, &credentials, random, secret);
+        }
     }
 
     /// The server does not answer: it may have forgotten the session.
@@ -122,13 +141,19 @@ impl Secure {
     }
 
     /// A message in `buf`, as it is sent; none if there is no session or no room.
-    pub(crate) fn seal(&mut self, now: u64, buf: &mut [u8], len: usize) -> Option<usize> {
+    pub(crate) fn seal(
+        &mut self,
+        now: u64,
+        buf: &mut [u8],
+        len: usize,
+        platform: &mut dyn Platform,
+    ) -> Option<usize> {
         if !self.is_on() {
             return Some(len);
         }
         let association = self.client.association_mut()?;
         let data = ContentType::ApplicationData;
-        let sealed = association.seal(&mut SoftAes::new(), data, buf, len).ok();
+        let sealed = association.seal(&mut aes(platform), data, buf, len).ok();
         if sealed.is_some() && self.freshness == Freshness::Unknown {
             self.freshness = Freshness::Asked(now + PROOF_MS);
         }
@@ -146,9 +171,12 @@ impl Secure {
         now: u64,
         record: &'r mut [u8],
         credentials: &Credentials<'_>,
+        platform: &mut dyn Platform,
     ) -> Step<'r> {
-        let aes = &mut SoftAes::new();
-        match self.client.handle(now, record, credentials, aes) {
+        match self
+            .client
+            .handle(now, record, credentials, &mut aes(platform))
+        {
             Received::Data(data) => Step::Message(data),
             Received::Failed(error) => Step::Failed(error),
             Received::Connected => {
@@ -181,14 +209,15 @@ impl Secure {
 
     pub(crate) fn poll(
         &mut self,
-        now: u64,
+        now: Now,
         buf: &mut [u8],
+        accounts: &Accounts,
         platform: &mut dyn Platform,
     ) -> Step<'static> {
-        if matches!(self.freshness, Freshness::Asked(until) if until <= now) {
-            self.connect(now, platform);
+        if matches!(self.freshness, Freshness::Asked(until) if until <= now.mono) {
+            self.connect(now, accounts, platform);
         }
-        match self.client.poll(now, &mut SoftAes::new(), buf) {
+        match self.client.poll(now.mono, &mut aes(platform), buf) {
             Some(Output::Transmit(len)) => Step::Transmit(len),
             Some(Output::Failed(error)) => Step::Failed(error),
             None => Step::Nothing,
@@ -243,4 +272,22 @@ impl Secure {
             self.freshness = Freshness::Unknown;
         }
     }
+}
+
+#[cfg(not(feature = "board-aes"))]
+const fn aes(_: &mut dyn Platform) -> SoftAes {
+    SoftAes::new()
+}
+
+#[cfg(feature = "board-aes")]
+fn aes(platform: &mut dyn Platform) -> &mut dyn tinsmith_dtls::Aes {
+    platform.aes()
+}
+
+fn random(platform: &mut dyn Platform) -> [u8; 32] {
+    let mut random = [0; 32];
+    for place in random.chunks_exact_mut(4) {
+        place.copy_from_slice(&platform.random().to_be_bytes());
+    }
+    random
 }
