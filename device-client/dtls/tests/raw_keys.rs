@@ -422,7 +422,7 @@ fn bad_weather() {
         };
         let manner = Manner {
             aead: ALL[seed as usize % 3],
-            fragment: [1000, 60, 33][seed as usize / 2 % 3],
+            fragment: [1000, 200, 90][seed as usize / 2 % 3],
             apart: seed % 4 == 1,
             ..manner()
         };

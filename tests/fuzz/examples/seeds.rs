@@ -11,11 +11,6 @@ use tinsmith_package::{
     Algorithm, Head, Kind, Manifest, Signature, TrustAnchor, VENDOR_ID, encode_prefix, sha256,
 };
 
-#[path = "../../../device-client/dtls/tests/common/authority.rs"]
-mod authority;
-#[path = "../../../device-client/dtls/tests/common/pairs.rs"]
-mod pairs;
-
 fn save(target: &str, name: &str, bytes: &[u8]) {
     let corpus = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let folder = corpus.join(target);
@@ -394,56 +389,8 @@ fn dtls() {
     save("dtls_server", "record-certified", &certified);
 }
 
-/// What a device with a key pair and its server have and show: raw public keys, the server's own
-/// certificate, and one below two authorities.
-fn key_pairs() {
-    use authority::{AUTHORITY, Holder, PLAIN, Wish, certificate, list};
-
-    let holder = |name, secret| Holder { name, secret };
-    let (root, below) = (holder("root", 1), holder("below", 2));
-    let (server, client) = (holder("server.example", 3), holder("device-1", 4));
-    let whole = Wish {
-        dns: &["server.example", "*.fleet.example"],
-        address: &[192, 0, 2, 1],
-        usage: Some(0x80),
-        purpose: Some(1),
-        other: Some((&[0x2a, 3, 4], false)),
-        ..PLAIN
-    };
-    let top = certificate(root, root, &AUTHORITY);
-    let middle = certificate(root, below, &AUTHORITY);
-    let its = certificate(below, server, &whole);
-    let own = certificate(root, client, &PLAIN);
-    let raw = pairs::Pairs::raw(server.secret, client.secret);
-    let bodies = raw.bodies(&[5; 32], &[7; 32]);
-    let body = |kind: u8| bodies.iter().find(|(of, _)| *of == kind).expect("made");
-    let (keys, request) = (&body(12).1, &body(13).1);
-    let private = pairs::private(client.secret);
-    let input = |how: u8, parts: [&[u8]; 4]| {
-        let [own, server, certificate, request] = parts;
-        let mut all = vec![how];
-        for part in [own, &private, server, certificate, keys, request] {
-            all.extend_from_slice(&(part.len() as u16).to_be_bytes());
-            all.extend_from_slice(part);
-        }
-        all
-    };
-    let (ours, theirs) = (pairs::info(client.secret), pairs::info(server.secret));
-    let shown = list(&[&its, &middle]);
-    for (name, all) in [
-        ("raw", input(4, [&ours, &theirs, &raw.shown, request])),
-        ("raw-unasked", input(4, [&ours, &theirs, &raw.shown, &[]])),
-        ("issued", input(3, [&own, &its, &list(&[&its]), request])),
-        ("anchor", input(2 | 8, [&own, &top, &shown, request])),
-        ("through", input(0, [&own, &middle, &shown, request])),
-    ] {
-        save("dtls_key_pairs", name, &all);
-    }
-}
-
 fn main() {
     dtls();
-    key_pairs();
     formats();
     messages();
     handshakes();

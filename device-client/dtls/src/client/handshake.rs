@@ -20,9 +20,9 @@ use crate::association::{Association, Content, Role, Start};
 use crate::bytes::Reader;
 use crate::cid::Cid;
 use crate::client::error::{HandshakeError, Misbehaved};
-use crate::client::flight::{Flight, clear_record};
 #[cfg(feature = "rpk")]
-use crate::client::key_pairs::Exchange;
+use crate::client::exchange::Exchange;
+use crate::client::flight::{Flight, clear_record};
 use crate::client::message::{
     Assembly, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ClientHello, FINISHED, Fragment, HELLO_REQUEST,
     HELLO_VERIFY_REQUEST, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, ServerHello,
@@ -142,7 +142,7 @@ impl Handshake {
             cookie,
             offer: offer.aeads,
             kind: credentials.kind(),
-            #[cfg(feature = "x509")]
+            #[cfg(feature = "rpk")]
             server_name: credentials.server_name(),
             cid: offer.cid.as_ref(),
         };

@@ -6,7 +6,7 @@ use crate::bytes::{Reader, Writer};
 use crate::cid::Cid;
 use crate::client::error::{HandshakeError, Misbehaved};
 #[cfg(feature = "rpk")]
-use crate::client::key_pairs::Answered;
+use crate::client::exchange::{Answered, key_pairs_len, write_key_pairs};
 use crate::client::offer::Kind;
 use crate::record::VERSION;
 
@@ -163,7 +163,7 @@ pub(super) struct ClientHello<'a> {
     pub(super) offer: &'a [Aead],
     pub(super) kind: Kind,
     /// The name that the server is asked for; empty: none.
-    #[cfg(feature = "x509")]
+    #[cfg(feature = "rpk")]
     pub(super) server_name: &'a str,
     /// What we want in records to us; none if we don't want the extension.
     pub(super) cid: Option<&'a Cid>,
@@ -185,7 +185,9 @@ impl ClientHello<'_> {
         // No compression.
         w.put(&[1, 0]);
         let cid_len = self.cid.map_or(0, |cid| 5 + cid.len() as u16);
-        w.u16(4 + cid_len + self.key_pairs_len());
+        #[cfg(feature = "rpk")]
+        let cid_len = cid_len + key_pairs_len(self.kind, self.server_name);
+        w.u16(4 + cid_len);
         w.u16(EXTENDED_MASTER_SECRET);
         w.u16(0);
         if let Some(cid) = self.cid {
@@ -195,13 +197,7 @@ impl ClientHello<'_> {
             w.put(cid.as_bytes());
         }
         #[cfg(feature = "rpk")]
-        self.write_key_pairs(w);
-    }
-
-    #[cfg(not(feature = "rpk"))]
-    #[allow(clippy::unused_self)]
-    const fn key_pairs_len(&self) -> u16 {
-        0
+        write_key_pairs(w, self.kind, self.server_name);
     }
 }
 
@@ -294,7 +290,7 @@ impl ServerHello {
                     self.cid = Some(cid.map_err(|_| HandshakeError::CidTooLong)?);
                 }
                 #[cfg(feature = "rpk")]
-                _ => self.answered.take(kind, &mut content)?,
+                _ => self.answered.take(kind, &mut content, decode)?,
                 #[cfg(not(feature = "rpk"))]
                 _ => return Err(Misbehaved::Extension(kind).into()),
             }

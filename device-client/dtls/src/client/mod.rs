@@ -1,6 +1,8 @@
 //! The client's end: a handshake, then the association.
 
 mod error;
+#[cfg(feature = "rpk")]
+mod exchange;
 mod flight;
 mod handshake;
 #[cfg(feature = "rpk")]

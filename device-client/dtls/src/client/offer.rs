@@ -109,9 +109,10 @@ impl Credentials<'_> {
     }
 
     /// The name that the server is asked for, if any.
-    #[cfg(feature = "x509")]
+    #[cfg(feature = "rpk")]
     pub(super) const fn server_name(&self) -> &str {
         match self {
+            #[cfg(feature = "x509")]
             Self::Certificates { server, .. } => match server.name {
                 Name::Dns(name) => name,
                 Name::Address(_) => "",

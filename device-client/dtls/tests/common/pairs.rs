@@ -1,11 +1,11 @@
 //! The server's part of a handshake with key pairs, by the crate p256.
 #![allow(dead_code, unreachable_pub)]
 
-use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::elliptic_curve::point::AffineCoordinates as _;
 use p256::{PublicKey, Sec1Point, SecretKey};
-use sha2::{Digest as _, Sha256};
 
 /// Before the point of a SubjectPublicKeyInfo of P-256.
 const INFO: &[u8] = &[
@@ -78,9 +78,8 @@ impl Pairs {
     pub fn bodies(&self, client: &[u8; 32], server: &[u8; 32]) -> Vec<(u8, Vec<u8>)> {
         let point = point(&exchange_key(server));
         let mut keys = [&[3, 0, 23, 65][..], &point].concat();
-        let hash = Sha256::digest([&client[..], server, &keys].concat());
         let signer = SigningKey::from(key(self.secret));
-        let signature: Signature = signer.sign_prehash(&hash).expect("signed");
+        let signature: Signature = signer.sign(&[&client[..], server, &keys].concat());
         let signature = signature.to_der();
         keys.extend_from_slice(&[4, 3, 0, signature.as_bytes().len() as u8]);
         keys.extend_from_slice(signature.as_bytes());
@@ -104,10 +103,9 @@ impl Pairs {
     }
 }
 
-/// The server's key of a handshake.
+/// The server's key of a handshake, which is no secret here.
 fn exchange_key(random: &[u8; 32]) -> SecretKey {
-    let secret: [u8; 32] = Sha256::digest(random).into();
-    SecretKey::from_slice(&secret).expect("a key")
+    SecretKey::from_slice(random).expect("a key")
 }
 
 /// The secret that a ClientKeyExchange gives.
