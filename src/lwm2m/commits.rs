@@ -24,6 +24,7 @@ impl Shard {
                 warn!(endpoint = %end.endpoint, id = end.id.0, "the end of a request can't be stored");
                 self.untold.add(now, end);
             }
+            Some(Waiting::Context(identity)) => self.context_stored(&identity, durable),
             Some(Waiting::Background(endpoint)) if !durable => {
                 warn!(%endpoint, "what the store has of the device is old");
             }

@@ -15,6 +15,14 @@ use super::{Output, Role};
 
 impl Shard {
     pub(super) fn inbound(&mut self, now: Now, from: Source<'_>, bytes: &[u8]) {
+        match self.security {
+            Some(_) if !from.identity.is_authenticated() => self.secured(now, from, bytes),
+            _ => self.plain(now, from, bytes),
+        }
+    }
+
+    /// A message that is not protected, or not any more.
+    pub(super) fn plain(&mut self, now: Now, from: Source<'_>, bytes: &[u8]) {
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(_) => {
@@ -104,6 +112,9 @@ impl Shard {
                     ours.then(|| (index, device.link().identity.clone()))
                 });
                 match (found, message.code()) {
+                    (Some((index, _)), _) if !self.may_be_device(index, from.identity) => {
+                        self.answer(from, &message, Code::FORBIDDEN, "another identity");
+                    }
                     (Some((_, identity)), _) if identity != *from.identity => {
                         self.answer(from, &message, Code::BAD_REQUEST, "another identity");
                     }
@@ -160,7 +171,7 @@ impl Shard {
         self.transmit_vec(from, bytes.to_vec());
     }
 
-    fn transmit_vec(&mut self, from: Source<'_>, bytes: Vec<u8>) {
+    pub(super) fn transmit_vec(&mut self, from: Source<'_>, bytes: Vec<u8>) {
         self.shared.out.push_back(Output::Transmit {
             listener: from.listener,
             peer: from.peer,

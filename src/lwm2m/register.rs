@@ -101,6 +101,9 @@ impl Shard {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
+        if !self.may_be(endpoint, from.identity) {
+            return Err(refuse(RegisterError::Identity));
+        }
         let announced = self.announced(&parameters, message, payload);
         let announced = announced.map_err(refuse)?;
         let known = known.and_then(|index| self.registry.get(index));

@@ -14,6 +14,7 @@ use super::gone::Gone;
 use super::quota::{Bounds, Quota};
 use super::registry::Registry;
 use super::route::id_bits;
+use super::security::MessageSecurity;
 use super::shared::{Context, Shared, Source, Waiting};
 use super::types::{Event, Now, Presence, Registration};
 use super::unreadable::Unreadable;
@@ -34,6 +35,7 @@ pub struct Shard {
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
+    pub(super) security: Option<Box<dyn MessageSecurity>>,
 }
 
 impl Shard {
@@ -62,6 +64,7 @@ impl Shard {
             bootstrap: Bootstrap::new(config.bootstrap, &limits),
             gone: Gone::default(),
             unreadable: Unreadable::default(),
+            security: None,
         }
     }
 
@@ -167,7 +170,7 @@ impl Shard {
 
     /// The next thing to carry out.
     pub fn poll(&mut self) -> Option<Output> {
-        self.shared.out.pop_front()
+        self.poll_secured()
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock (ms).

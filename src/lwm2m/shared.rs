@@ -49,6 +49,8 @@ pub(super) enum Waiting {
     Request(RequestId),
     /// A durable request is forgotten: its end may be told.
     Completed(End),
+    /// Numbers of a protected conversation may be used.
+    Context(Identity),
     /// Nobody waits.
     Background(Endpoint),
 }

@@ -65,6 +65,8 @@ impl Kind {
     pub const TOKEN: Kind = Kind(16);
     /// What was changed, by whom; by number.
     pub const AUDIT: Kind = Kind(17);
+    /// What changes of OSCORE contexts, by endpoint. No keys.
+    pub const OSCORE: Kind = Kind(18);
 }
 
 /// The name of a record; sorted by tenant, kind, id.

@@ -156,6 +156,22 @@ impl Device {
         Handled::Done
     }
 
+    /// A message that was there before: what was answered to it may be repeated.
+    pub(super) fn repeated(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
+        let at = cx.at();
+        // What it asks for once more was not kept; it is not answered twice.
+        let _ = self.link_mut().coap.handle_repeated(at, message);
+    }
+
+    /// A response that says no more than that the request is to be sent once more.
+    pub(super) fn again(&mut self, cx: &mut Context<'_>, message: Message<'_>, bytes: usize) {
+        let received = self.link_mut().coap.handle_message(cx.at(), message);
+        self.heard(cx, bytes);
+        if let (Received::Response { token, .. }, Some(session)) = (received, self.session_mut()) {
+            session.again(token);
+        }
+    }
+
     /// It answered something that only it can know; that is stored, so that a restarted server knows
     /// it too.
     fn proven(&mut self) {

@@ -9,6 +9,7 @@ mod formats;
 mod hostile;
 mod leaving;
 mod observations;
+mod oscore;
 mod presence;
 mod push;
 mod registration;

@@ -61,6 +61,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "lwm2m-objects",
             "tinsmith-coap",
+            "tinsmith-oscore",
             "tinsmith-peer",
             "tinsmith-store",
         ],
