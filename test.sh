@@ -75,15 +75,19 @@ have() {
 
 # The Debian packages of the tools that are missing.
 missing_packages() {
-    have cc && have c++ || echo build-essential
+    have cc && have c++ && have make || echo build-essential
+    # OpenSSL is built with the server.
+    have perl || echo perl
+    [ -n "$quick" ] || have pkg-config || echo pkg-config
+    [ -n "$quick" ] || pkg-config --exists openssl 2> /dev/null || echo libssl-dev
     [ -n "$quick" ] || have qemu-system-arm || echo qemu-system-arm
     [ -n "$quick" ] || have javac || echo openjdk-17-jdk-headless
     [ -n "$quick" ] || have mvn || echo maven
     [ -n "$quick" ] || have python3 || echo python3
     [ -n "$quick" ] || python3 -c 'import ensurepip' > /dev/null 2>&1 || echo python3-venv
     [ -n "$quick" ] || have openssl || echo openssl
-    [ -n "$quick" ] || have gnutls-serv || echo gnutls-bin
-    [ -n "$quick" ] || have coap-server-openssl || echo libcoap3-bin
+    [ -n "$quick" ] || have gnutls-serv && have gnutls-cli || echo gnutls-bin
+    [ -n "$quick" ] || have coap-server-openssl && have coap-client-openssl || echo libcoap3-bin
     [ -n "$quick" ] || have llvm-objdump && have llvm-symbolizer || echo llvm
 }
 
@@ -149,6 +153,8 @@ if [ -z "$quick" ]; then
     step "firmware for QEMU"
     (
         cd device-client/boards/qemu-mps2
+        host=$(rustc -vV | sed -n 's/^host: //p')
+        cargo test --locked -p tinsmith-embassy --features build --target "$host"
         cargo clippy --locked --release --features temperature -- -D warnings
         cargo build --locked --release --features temperature
         built=${CARGO_TARGET_DIR:-target}/thumbv7em-none-eabihf/release
@@ -157,6 +163,16 @@ if [ -z "$quick" ]; then
         cargo build --locked --release
         python3 limits.py --frame 1024 --data 512 "$built/firmware"
     )
+
+    step "firmware for real boards: lints, sizes"
+    for board in nrf52840-dk nucleo-f767zi; do
+        (
+            cd device-client/boards/$board
+            cargo fmt --check
+            cargo clippy --locked --release -- -D warnings
+        )
+    done
+    python3 device-client/boards/sizes.py --check
 
     step "size of the client"
     python3 device-client/boards/qemu-mps2/size.py --check
@@ -190,6 +206,9 @@ if [ -z "$quick" ]; then
     step "firmware in QEMU: flash, clock, network"
     python3 $board/tests/host.py
 
+    step "firmware in QEMU with DTLS"
+    python3 $board/tests/dtls.py
+
     step "firmware in QEMU with an object of an application"
     python3 $board/tests/sensor.py --elf \
         "${CARGO_TARGET_DIR:-$board/target}/thumbv7em-none-eabihf/release/firmware-temperature"
@@ -198,7 +217,7 @@ if [ -z "$quick" ]; then
     module=$(mktemp)
     "${CARGO_TARGET_DIR:-target}/release/tinsmith" compile motion --target qemu-mps2-an386 \
         -o "$module"
-    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6144
+    python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6400
     rm -f "$module"
 
     step "the same bytes from a compiler built for another CPU"

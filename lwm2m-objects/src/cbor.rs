@@ -268,6 +268,12 @@ impl<S: Sink> Writer<S> {
         self.head(Major::Bytes, len)
     }
 
+    /// The value null.
+    pub fn null(&mut self) -> &mut Self {
+        self.sink.write(&[0xf6]);
+        self
+    }
+
     /// A text.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self::text(&mut self.sink, text.as_bytes());

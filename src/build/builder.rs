@@ -11,7 +11,7 @@ use lwm2m_objects::capability::Capability;
 use tinsmith_build_job::{Facts, Sealed};
 use tinsmith_digest::Digest;
 use tinsmith_order::{
-    Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Unbuilt,
+    AnchorsJob, Artefact, BuildRequest, Job, JobDone, JobResult, Package, PackageJob, Sign, Unbuilt,
 };
 use tinsmith_store::{Files, Store, StoreError};
 
@@ -23,7 +23,23 @@ use crate::{Model, Zoo, ZooError};
 /// Compiling takes a core and up to a gigabyte: at most so many at once.
 const MAX_COMPILERS: usize = 4;
 
+type Packaging = (Box<ToPackage>, Box<dyn FnOnce(JobResult) + Send>);
 type BuildDone = Box<dyn FnOnce(Result<Artefact, Unbuilt>) + Send>;
+
+/// What is packaged and signed.
+enum ToPackage {
+    Module(PackageJob),
+    Anchors(AnchorsJob),
+}
+
+impl ToPackage {
+    fn ended(&self, result: Result<Package, Unbuilt>) -> JobResult {
+        match self {
+            Self::Module(_) => JobResult::Packaged(result),
+            Self::Anchors(_) => JobResult::Anchors(result),
+        }
+    }
+}
 
 /// What the thread that looks things up is asked.
 enum Errand {
@@ -34,7 +50,7 @@ enum Errand {
         capability: Arc<Capability>,
         done: BuildDone,
     },
-    Package(Box<PackageJob>, Box<dyn FnOnce(JobResult) + Send>),
+    Package(Packaging),
     /// Something about the cache.
     Cache(Box<dyn FnOnce(&Cache) + Send>),
 }
@@ -64,13 +80,15 @@ struct Shared {
     program: OnceLock<Digest>,
     zoo: Arc<Zoo>,
     cache: Cache,
+    /// Without it packages are not signed.
+    signer: Option<Arc<dyn Sign>>,
     /// Builds under way, and who waits for them.
     running: Mutex<HashMap<Digest, Vec<BuildDone>>>,
 }
 
 impl Builder {
     /// A builder that compiles in children of a program; without one, what is not in the cache is
-    /// refused.
+    /// refused. Without `signer` its packages are not signed.
     ///
     /// # Errors
     /// The system gives no threads.
@@ -79,12 +97,14 @@ impl Builder {
         zoo: Arc<Zoo>,
         store: Arc<dyn Store>,
         files: Files,
+        signer: Option<Arc<dyn Sign>>,
     ) -> std::io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             compiler: compiler.clone(),
             program: OnceLock::new(),
             zoo,
             cache: Cache::new(store, files),
+            signer,
             running: Mutex::new(HashMap::new()),
         });
         let (heavy, work) = channel();
@@ -96,11 +116,17 @@ impl Builder {
                 .name("compile".to_owned())
                 .spawn(move || compile_all(&shared, &work))?;
         }
+        // Signing may have to wait for a command of the operator.
+        let (packages, packaging) = channel();
+        let packager = shared.clone();
+        thread::Builder::new()
+            .name("package".to_owned())
+            .spawn(move || package_all(&packager, &packaging))?;
         let (errands, asked) = channel();
         let sender = heavy.clone();
         thread::Builder::new()
             .name("build".to_owned())
-            .spawn(move || run_errands(&shared, &asked, &sender))?;
+            .spawn(move || run_errands(&shared, &asked, &sender, &packages))?;
         Ok(Arc::new(Self {
             compiler,
             errands,
@@ -126,13 +152,18 @@ impl Builder {
                 capability,
                 done: Box::new(move |result| done(JobResult::Built(result))),
             },
-            Job::Package(job) => Errand::Package(Box::new(job), Box::new(done)),
+            Job::Package(job) => {
+                Errand::Package((Box::new(ToPackage::Module(job)), Box::new(done)))
+            }
+            Job::Anchors(job) => {
+                Errand::Package((Box::new(ToPackage::Anchors(job)), Box::new(done)))
+            }
         };
         if let Err(refused) = self.errands.send(errand) {
             let ended = || "the build service has ended".to_owned();
             match refused.0 {
                 Errand::Build { done, .. } => done(Err(Unbuilt::Failed { reason: ended() })),
-                Errand::Package(_, done) => done(JobResult::Packaged(Err(fault(&ended())))),
+                Errand::Package((what, done)) => done(what.ended(Err(fault(&ended())))),
                 Errand::Cache(_) => {}
             }
         }
@@ -225,7 +256,12 @@ impl Builder {
 }
 
 /// Until the builder is dropped: what is known is answered, what must be compiled is passed on.
-fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy>) {
+fn run_errands(
+    shared: &Shared,
+    errands: &Receiver<Errand>,
+    heavy: &Sender<Heavy>,
+    packages: &Sender<Packaging>,
+) {
     while let Ok(errand) = errands.recv() {
         match errand {
             Errand::Build {
@@ -249,9 +285,25 @@ fn run_errands(shared: &Shared, errands: &Receiver<Errand>, heavy: &Sender<Heavy
                     }
                 }
             },
-            Errand::Package(job, done) => done(JobResult::Packaged(shared.package(&job))),
+            Errand::Package(packaging) => {
+                if let Err(refused) = packages.send(packaging) {
+                    let failure = fault(&"the build service has ended");
+                    let (what, done) = refused.0;
+                    done(what.ended(Err(failure)));
+                }
+            }
             Errand::Cache(ask) => ask(&shared.cache),
         }
+    }
+}
+
+fn package_all(shared: &Shared, packages: &Receiver<Packaging>) {
+    while let Ok((what, done)) = packages.recv() {
+        let package = match &*what {
+            ToPackage::Module(job) => shared.package(job),
+            ToPackage::Anchors(job) => shared.anchors(job),
+        };
+        done(what.ended(package));
     }
 }
 
@@ -355,13 +407,24 @@ impl Shared {
         self.cache.put(key, compile::compile(by, sealed)?)
     }
 
-    /// The package of a module: the same bytes for the same job.
+    /// The package that changes trust anchors.
+    fn anchors(&self, job: &AnchorsJob) -> Result<Package, Unbuilt> {
+        let signer = self.signer.as_ref();
+        let signer = signer.ok_or_else(|| fault(&"this server signs nothing"))?;
+        job.signed(&**signer).map_err(|e| fault(&e))
+    }
+
+    /// The package of a module: the same bytes for the same job and key.
     fn package(&self, job: &PackageJob) -> Result<Package, Unbuilt> {
         // A module that can't be read is built again.
         let module = self
             .cache
             .module(&job.artefact.module)
             .map_err(|e| later(&e))?;
-        job.package(module).map_err(|e| fault(&e))
+        let package = match &self.signer {
+            Some(signer) => job.signed(module, &**signer),
+            None => job.package(module),
+        };
+        package.map_err(|e| fault(&e))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use ureq::http::{Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
-use crate::key::{Key, Keys};
+use crate::bearer::{Bearer, Bearers};
 use crate::trust;
 
 /// Where `serve` listens unless it is told otherwise.
@@ -133,9 +133,9 @@ impl Server {
         method: &str,
         path: &str,
         body: Option<(&str, &[u8])>,
-    ) -> Result<(Response<Body>, Option<Key>)> {
+    ) -> Result<(Response<Body>, Option<Bearer>)> {
         let (token, store) = (self.token.as_deref(), self.store.as_deref());
-        let key = Keys::of_this_process().find(token, store, &self.server)?;
+        let key = Bearers::of_this_process().find(token, store, &self.server)?;
         let agent = self.agent()?;
         let mut tries = 0;
         loop {
@@ -172,7 +172,7 @@ impl Server {
         Ok(config.build().into())
     }
 
-    fn read(&self, mut response: Response<Body>, key: Option<&Key>) -> Result<Value> {
+    fn read(&self, mut response: Response<Body>, key: Option<&Bearer>) -> Result<Value> {
         let status = response.status();
         let body: Value = response
             .body_mut()

@@ -12,6 +12,13 @@ use serde::Deserialize;
 pub(super) struct ConfigFile {
     pub(super) coap: Option<SocketAddr>,
     pub(super) bootstrap: Option<SocketAddr>,
+    pub(super) coaps: Option<SocketAddr>,
+    pub(super) coaps_bootstrap: Option<SocketAddr>,
+    #[serde(default)]
+    pub(super) secure_only: bool,
+    pub(super) coaps_cert: Option<PathBuf>,
+    pub(super) coaps_key: Option<PathBuf>,
+    pub(super) coaps_ca: Option<PathBuf>,
     pub(super) http: Option<SocketAddr>,
     #[serde(default)]
     pub(super) http_host: Vec<String>,
@@ -25,6 +32,7 @@ pub(super) struct ConfigFile {
     pub(super) metrics_open: bool,
     pub(super) audit: Option<u64>,
     pub(super) store: Option<PathBuf>,
+    pub(super) sealing_key: Option<PathBuf>,
     pub(super) shards: Option<usize>,
     #[serde(default)]
     pub(super) bootstrap_uri: Vec<String>,

@@ -114,6 +114,14 @@ fn happened(entry: &Value) -> String {
     format!("{at}  {}\n", plain(&text(&entry["text"])))
 }
 
+/// A mark for a device that takes packages of anybody.
+fn open(device: &Value) -> &'static str {
+    match device["trust"].as_str() {
+        Some("open") => " (no trust anchor)",
+        _ => "",
+    }
+}
+
 fn list(value: &Value, now: u64) -> String {
     let rows: Vec<Vec<String>> = value["devices"]
         .as_array()
@@ -132,7 +140,7 @@ fn list(value: &Value, now: u64) -> String {
                 text(&device["platform"]),
                 text(&device["desired"]["model"]),
                 text(&device["state"]),
-                text(&device["detail"]),
+                format!("{}{}", text(&device["detail"]), open(device)),
             ]
         })
         .collect();
@@ -168,9 +176,27 @@ fn show(value: &Value) -> String {
     );
     line("seen", value["seen"].as_u64().map_or("-".to_owned(), date));
     line("address", text(&value["address"]));
+    line(
+        "security",
+        match value["security"].as_str() {
+            Some("none") => "none: in the clear, and nobody has proved the name".to_owned(),
+            Some(_) => text(&value["identity"]),
+            None => "-".to_owned(),
+        },
+    );
     line("lwm2m", text(&value["registration"]["version"]));
     line("state", text(&value["state"]));
     line("detail", text(&value["detail"]));
+    let anchors = value["trust_anchors"].as_array().into_iter().flatten();
+    let anchors: Vec<String> = anchors.map(text).collect();
+    line(
+        "packages",
+        match value["trust"].as_str() {
+            Some("anchored") => format!("signed with {}", anchors.join(" or ")),
+            Some(_) => "of anybody: it has no trust anchor".to_owned(),
+            None => "-".to_owned(),
+        },
+    );
     let platform = &value["capability"]["platform"];
     line("platform", text(&platform["platform_name"]));
     line("part", text(&platform["soc_part"]));

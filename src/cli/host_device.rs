@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use tinsmith_board_host::{Config, Factory, Psk, run};
+use tinsmith_board_host::{Config, Factory, Psk, TrustAnchor, read_anchor, run};
 
 /// Be a device: the client of a microcontroller as a process, its flash in a file.
 #[derive(clap::Args)]
@@ -27,9 +27,17 @@ pub(super) struct HostDevice {
     /// The file that is its flash; made if it is not there.
     #[arg(long, value_name = "FILE")]
     flash: PathBuf,
+    /// A public key whose packages it takes before a bootstrap gives others, as `tinsmith key
+    /// export-public` prints it; may be given several times.
+    #[arg(long, value_name = "HEX", value_parser = anchor)]
+    trust_anchor: Vec<TrustAnchor>,
     /// Say nothing on standard error.
     #[arg(long)]
     quiet: bool,
+}
+
+fn anchor(text: &str) -> Result<TrustAnchor, &'static str> {
+    read_anchor(text).ok_or("it is no public key, as `tinsmith key export-public` prints it")
 }
 
 /// The server that it knows first.
@@ -68,6 +76,7 @@ impl HostDevice {
             psk,
             target: self.target,
             flash: self.flash,
+            trust_anchors: self.trust_anchor,
             log: !self.quiet,
         };
         Ok(run(&config)?)

@@ -1,177 +1,226 @@
-//! Which token a command shows.
+//! `tinsmith key`.
 
-use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use tinsmith_access::Secret;
-use tinsmith_http::admin::FILE;
-use ureq::http::Uri;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
-use crate::config_file::ConfigFile;
+use tinsmith_board_host::read_anchor;
+use tinsmith_keys::{Algorithm, Entry, Keyring, Master, Origin};
+use tinsmith_store::private;
+
+use crate::date::date;
 use crate::out;
+use crate::table::table;
 
-/// A token, and where it is from.
-pub(super) struct Key {
-    pub(super) secret: Secret,
-    from: String,
+/// The keys that packages are signed with.
+///
+/// They lie in the store's folder, sealed. A running server takes up what changes here.
+#[derive(Subcommand)]
+pub(super) enum Key {
+    /// Make a key, or name a command that signs with one. It signs from now on; devices are told to
+    /// trust it beside those that are there, at their next bootstrap.
+    New {
+        /// For devices that verify this one.
+        #[arg(long, value_enum, default_value_t = Kind::Ed25519)]
+        algorithm: Kind,
+        /// A command that signs: it gets what is to be signed on standard input, and has 10 s to
+        /// write the 64 bytes of the signature to standard output.
+        #[arg(long, value_name = "COMMAND", requires = "public")]
+        command: Option<String>,
+        /// The public key that it signs for, a COSE_Key in hexadecimal digits.
+        #[arg(long, value_name = "HEX", requires = "command")]
+        public: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the keys, the newest first.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key that takes the place of the newest of its algorithm. Devices that trust only the
+    /// old one go on to get what the old one signs, until they have bootstrapped again.
+    Rotate {
+        /// Of this algorithm.
+        #[arg(long, value_enum, default_value_t = Kind::Ed25519)]
+        algorithm: Kind,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove a key that no longer signs. At their next bootstrap, devices stop to run what only it
+    /// has signed.
+    Remove {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print a public key, a COSE_Key in hexadecimal digits: what a device trusts.
+    ExportPublic {
+        /// Its id; without one, the newest.
+        id: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.from)
-    }
+/// Where the keys are.
+#[derive(Args)]
+pub(super) struct Place {
+    /// Folder of the store.
+    #[arg(
+        long,
+        env = "TINSMITH_STORE",
+        default_value = "tinsmith-data",
+        value_name = "DIR"
+    )]
+    store: PathBuf,
+    #[command(flatten)]
+    sealing: Sealing,
 }
 
-/// Where folders of stores on this machine may be, the first that has a token counts.
-pub(super) struct Keys {
-    store: Option<PathBuf>,
-    config: Option<PathBuf>,
-    default: PathBuf,
+/// What seals the keys.
+#[derive(Args, Clone, Default)]
+pub(super) struct Sealing {
+    /// The file with the key that seals the others, 64 hexadecimal digits; made if it is not there.
+    /// Keep it away from backups of the store. [default: sealing.key in the store's folder]
+    #[arg(long, env = "TINSMITH_SEALING_KEY", value_name = "FILE")]
+    pub(super) sealing_key: Option<PathBuf>,
 }
 
-impl Keys {
-    /// By the environment of this process.
-    pub(super) fn of_this_process() -> Self {
-        let path = |name| std::env::var_os(name).map(PathBuf::from);
-        Keys {
-            store: path("TINSMITH_STORE"),
-            config: path("TINSMITH_CONFIG"),
-            default: tinsmith_server::Config::default().store,
+/// The variable that has the sealing key itself.
+const SECRET: &str = "TINSMITH_SEALING_SECRET";
+
+/// An algorithm of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// Ed25519 (EdDSA).
+    Ed25519,
+    /// ECDSA on P-256 (ES256).
+    Es256,
+}
+
+impl From<Kind> for Algorithm {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Ed25519 => Self::EdDsa,
+            Kind::Es256 => Self::Es256,
         }
     }
+}
 
-    /// The token for a server: the one that is given, or else that of a store's folder. One that
-    /// nobody named is shown to servers on this machine only.
-    pub(super) fn find(
-        &self,
-        token: Option<&str>,
-        store: Option<&Path>,
-        server: &str,
-    ) -> Result<Option<Key>> {
-        let found = if let Some(token) = token {
-            let secret = token.trim().parse().context("--token or TINSMITH_TOKEN")?;
-            let from = "that was given".to_owned();
-            Some(Key { secret, from })
-        } else if let Some(store) = store {
-            Some(read(&store.join(FILE))?)
-        } else if is_here(server) {
-            let candidates = self.candidates().into_iter();
-            let mut found = candidates
-                .map(|folder| folder.join(FILE))
-                .filter(|f| f.exists());
-            found.next().map(|file| read(&file)).transpose()?
-        } else {
-            None
-        };
-        if found.is_some() && !is_here(server) && server.starts_with("http:") {
-            out::say(format_args!(
-                "warning: the token goes to {server} without encryption"
-            ));
+/// What seals keys in a store's folder.
+pub(super) fn master(store: &Path, sealing: &Sealing) -> Result<Master> {
+    let master = match std::env::var(SECRET) {
+        Ok(secret) => Master::parse(&secret, SECRET),
+        Err(_) => {
+            let standard = store.join("sealing.key");
+            Master::open(sealing.sealing_key.as_ref().unwrap_or(&standard))
         }
-        Ok(found)
-    }
-
-    fn candidates(&self) -> Vec<PathBuf> {
-        // A file that is wrong is told by who is configured by it.
-        let file = ConfigFile::read(self.config.as_deref()).unwrap_or_default();
-        let mut all: Vec<PathBuf> = self.store.iter().cloned().chain(file.store).collect();
-        all.push(self.default.clone());
-        all
-    }
-}
-
-fn read(file: &Path) -> Result<Key> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the token in {}", file.display()))?;
-    let from = format!("in {}", file.display());
-    let secret = text.trim().parse().with_context(|| from.clone())?;
-    Ok(Key { secret, from })
-}
-
-/// Whether a URL is of this machine.
-fn is_here(server: &str) -> bool {
-    let Ok(uri) = server.parse::<Uri>() else {
-        return false;
     };
-    let host = uri.host().unwrap_or_default();
-    let number = host.trim_start_matches('[').trim_end_matches(']');
-    let ip = number.parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+    Ok(master?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The keys of a store; the first one is made if there is none.
+pub(super) fn open(store: &Path, sealing: &Sealing) -> Result<Keyring> {
+    private::folder(store)
+        .with_context(|| format!("cannot make the folder {}", store.display()))?;
+    let master = master(store, sealing)?;
+    let ring = Keyring::open(&store.join("keys"), master)?;
+    if ring.list()?.is_empty() {
+        ring.make(Algorithm::EdDsa)?;
+    }
+    Ok(ring)
+}
 
-    #[test]
-    fn only_loopback_is_this_machine() {
-        for here in [
-            "http://127.0.0.1:8080",
-            "http://localhost",
-            "https://LOCALHOST:1/",
-            "http://[::1]:8080",
-            "http://127.9.9.9",
-        ] {
-            assert!(is_here(here), "{here}");
-        }
-        for there in [
-            "http://127.0.0.1.evil.example",
-            "http://localhost.evil.example",
-            "http://127.0.0.1@evil.example",
-            "http://192.0.2.1",
-            "http://[2001:db8::1]",
-            "",
-            "not a url",
-        ] {
-            assert!(!is_here(there), "{there}");
+impl Place {
+    fn open(&self) -> Result<Keyring> {
+        open(&self.store, &self.sealing)
+    }
+}
+
+impl Key {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            Self::New {
+                algorithm,
+                command,
+                public,
+                place,
+            } => {
+                let ring = place.open()?;
+                let made = match (command, public) {
+                    (Some(command), Some(public)) => {
+                        let anchor = read_anchor(&public)
+                            .context("--public: not a COSE_Key of Ed25519 or P-256")?;
+                        ring.take_command(&command, &anchor)?
+                    }
+                    _ => ring.make(algorithm.into())?,
+                };
+                out::print(&format!("{}\n", made.id))
+            }
+            Self::Rotate { algorithm, place } => {
+                let ring = place.open()?;
+                let algorithm = Algorithm::from(algorithm);
+                let anchors = ring.anchors()?;
+                if anchors.iter().all(|a| a.algorithm() != algorithm) {
+                    bail!("there is no key of that algorithm yet: tinsmith key new");
+                }
+                let made = ring.make(algorithm)?;
+                out::print(&format!("{}\n", made.id))
+            }
+            Self::Remove { id, place } => Ok(place.open()?.remove(&id)?),
+            Self::List { place, json } => {
+                let keys = place.open()?.list()?;
+                if json {
+                    let keys: Vec<Value> = keys.iter().map(document).collect();
+                    return out::json(&json!({ "keys": keys }));
+                }
+                let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
+                out::print(&table(&["ID", "ALGORITHM", "MADE", "WHERE"], &rows))
+            }
+            Self::ExportPublic { id, place } => {
+                let keys = place.open()?.list()?;
+                let wanted = |key: &&Entry| id.as_ref().is_none_or(|id| key.id == *id);
+                let key = keys.iter().find(wanted).context("there is no such key")?;
+                out::print(&format!("{}\n", key.public))
+            }
         }
     }
+}
 
-    #[test]
-    fn a_token_that_nobody_named_stays_on_this_machine() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let secret = |byte| Secret::new(&[byte; 32]);
-        for (name, byte) in [
-            ("named", 1),
-            ("environment", 2),
-            ("file", 3),
-            ("default", 4),
-        ] {
-            std::fs::create_dir(path(name)).unwrap();
-            let text = format!("{}\n", secret(byte).reveal());
-            std::fs::write(path(name).join(FILE), text).unwrap();
-        }
-        let config = path("tinsmith.toml");
-        std::fs::write(&config, format!("store = {:?}\n", path("file"))).unwrap();
-        let (here, there) = ("http://127.0.0.1:8080", "https://tin.example");
-        let mut keys = Keys {
-            store: Some(path("environment")),
-            config: Some(config),
-            default: path("default"),
-        };
-        let find = |keys: &Keys, token: Option<&str>, store: Option<&str>, server: &str| {
-            let store = store.map(path);
-            let found = keys.find(token, store.as_deref(), server).unwrap();
-            found.map(|key| key.secret)
-        };
-        let given = secret(9);
-        for server in [here, there] {
-            let found = find(&keys, Some(given.reveal()), Some("named"), server);
-            assert_eq!(found, Some(secret(9)));
-            assert_eq!(find(&keys, None, Some("named"), server), Some(secret(1)));
-        }
-        assert_eq!(find(&keys, None, None, there), None);
-        assert_eq!(find(&keys, None, None, here), Some(secret(2)));
-        keys.store = Some(path("nowhere"));
-        assert_eq!(find(&keys, None, None, here), Some(secret(3)));
-        keys.config = None;
-        assert_eq!(find(&keys, None, None, here), Some(secret(4)));
-        keys.default = path("nowhere");
-        assert_eq!(find(&keys, None, None, here), None);
-        assert!(keys.find(Some("secret"), None, here).is_err());
-        assert!(keys.find(None, Some(&path("nowhere")), here).is_err());
+fn algorithm(key: &Entry) -> &'static str {
+    match key.anchor().map(|anchor| anchor.algorithm()) {
+        Some(Algorithm::EdDsa) => "ed25519",
+        Some(Algorithm::Es256) => "es256",
+        None => "-",
     }
+}
+
+fn row(key: &Entry) -> Vec<String> {
+    let place = match &key.origin {
+        Origin::Sealed(_) => "sealed in the store".to_owned(),
+        Origin::Command(command) => format!("command: {command}"),
+    };
+    let made = date(key.created.saturating_mul(1000));
+    vec![key.id.clone(), algorithm(key).to_owned(), made, place]
+}
+
+fn document(key: &Entry) -> Value {
+    let command = match &key.origin {
+        Origin::Sealed(_) => None,
+        Origin::Command(command) => Some(command),
+    };
+    json!({
+        "id": key.id,
+        "algorithm": algorithm(key),
+        "public": key.public,
+        "made": key.created.saturating_mul(1000),
+        "command": command,
+    })
 }

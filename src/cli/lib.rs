@@ -2,11 +2,13 @@
 
 mod api;
 mod audit;
+mod bearer;
 mod builds;
 mod compile;
 mod compile_child;
 mod completions;
 mod config_file;
+mod credential;
 mod date;
 mod demo;
 mod device;
@@ -72,7 +74,7 @@ pub enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     #[command(subcommand)]
     Device(device::Device),
     #[command(subcommand)]
@@ -81,9 +83,13 @@ enum Command {
     Build(builds::Build),
     Compile(compile::Compile),
     #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
     Store(store::Keep),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Credential(credential::Credential),
     Login(login::Login),
     Audit(audit::Audit),
     Update(update::Update),
@@ -136,8 +142,10 @@ pub fn run(cli: Cli, compiler: Option<Compiler>) -> anyhow::Result<()> {
             let compiler = needed(compiler)?;
             command.run(compiler)
         }
+        Command::Key(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Credential(command) => command.run(),
         Command::Login(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Update(command) => command.run(),

@@ -1,6 +1,9 @@
 //! `tinsmith serve`.
 
 mod announce;
+mod own;
+mod secure;
+mod signing;
 mod start;
 
 use std::net::SocketAddr;
@@ -17,8 +20,11 @@ use tinsmith_server::{self as server, Config};
 
 use crate::Compiler;
 use crate::config_file::ConfigFile;
+use crate::key::Sealing;
 
 use announce::announce;
+pub(super) use own::OwnFiles;
+pub(super) use secure::Dtls;
 use start::failed;
 pub(super) use start::{Choices, Running, runtime, start};
 
@@ -46,6 +52,28 @@ pub(super) struct Serve {
     /// 0.0.0.0:5783]
     #[arg(long, env = "TINSMITH_BOOTSTRAP", value_name = "ADDR")]
     bootstrap: Option<SocketAddr>,
+    /// Management listener with DTLS. [default: 0.0.0.0:5684]
+    #[arg(long, env = "TINSMITH_COAPS", value_name = "ADDR")]
+    coaps: Option<SocketAddr>,
+    /// Bootstrap listener with DTLS; devices get a key there. [default: 0.0.0.0:5784]
+    #[arg(long, env = "TINSMITH_COAPS_BOOTSTRAP", value_name = "ADDR")]
+    coaps_bootstrap: Option<SocketAddr>,
+    /// Show this certificate to devices: PEM, the server's own first, then those of the authorities
+    /// between. It needs --coaps-key.
+    #[arg(long, env = "TINSMITH_COAPS_CERT", value_name = "FILE")]
+    coaps_cert: Option<PathBuf>,
+    /// The server's key for DTLS with certificates and raw public keys: PEM, P-256. [default:
+    /// dtls-key.pem in the store's folder, made if it is not there]
+    #[arg(long, env = "TINSMITH_COAPS_KEY", value_name = "FILE")]
+    coaps_key: Option<PathBuf>,
+    /// Believe device certificates of these authorities: PEM. Which of their names come in, and as
+    /// what, `tinsmith credential new --certificate` says.
+    #[arg(long, env = "TINSMITH_COAPS_CA", value_name = "FILE")]
+    coaps_ca: Option<PathBuf>,
+    /// Let no device in without DTLS, under whatever name. Without this option only names for which
+    /// there is a key need it.
+    #[arg(long, env = "TINSMITH_SECURE_ONLY", value_parser = FalseyValueParser::new())]
+    secure_only: bool,
     /// HTTP listener. On another address than loopback it needs --http-cert and --http-key, or
     /// --http-plain. [default: 127.0.0.1:8080]
     #[arg(long, env = "TINSMITH_HTTP", value_name = "ADDR")]
@@ -99,7 +127,8 @@ pub(super) struct Serve {
     #[arg(long, env = "TINSMITH_SHARDS", value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
     shards: Option<usize>,
     /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
-    /// that fits counts. Without one: this server's management listener, as seen from here.
+    /// that fits counts, but who bootstraps with DTLS is never sent to a coap:// server. Without one:
+    /// this server's management listener, as seen from here.
     #[arg(
         long,
         env = "TINSMITH_BOOTSTRAP_URI",
@@ -120,6 +149,8 @@ pub(super) struct Serve {
     /// Senders on this machine need not prove their address: for simulators and benchmarks.
     #[arg(long, env = "TINSMITH_TRUST_LOOPBACK", value_parser = FalseyValueParser::new())]
     trust_loopback: bool,
+    #[command(flatten)]
+    sealing: Sealing,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -167,10 +198,14 @@ impl Serve {
         let mut rules = Vec::new();
         for text in or(self.bootstrap_uri, file.bootstrap_uri) {
             match text.split_once('=') {
-                Some((pattern, uri)) if uri.starts_with("coap://") => {
+                Some((pattern, uri))
+                    if uri.starts_with("coap://") || uri.starts_with("coaps://") =>
+                {
                     rules.push(rule(pattern, uri));
                 }
-                _ => bail!("--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT"),
+                _ => {
+                    bail!("--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT or coaps://")
+                }
             }
         }
         rules.push(rule("*", ""));
@@ -190,7 +225,10 @@ impl Serve {
             http: self.http.or(file.http).unwrap_or(standard.http),
             store: self.store.or(file.store).unwrap_or(standard.store),
             shards: self.shards.or(file.shards).unwrap_or(standard.shards),
-            bootstrap: BootstrapConfig { rules },
+            bootstrap: BootstrapConfig {
+                rules,
+                ..BootstrapConfig::default()
+            },
             limits: Limits {
                 strangers: strangers.unwrap_or(limits.strangers),
                 strangers_per_source: per_source.unwrap_or(limits.strangers_per_source),
@@ -236,12 +274,30 @@ impl Serve {
             open_metrics: self.metrics_open || file.metrics_open,
             audit,
         };
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let dtls = Dtls {
+            management: self.coaps.or(file.coaps).unwrap_or(any(5684)),
+            bootstrap: self
+                .coaps_bootstrap
+                .or(file.coaps_bootstrap)
+                .unwrap_or(any(5784)),
+            only: self.secure_only || file.secure_only,
+            own: OwnFiles {
+                certificate: self.coaps_cert.or(file.coaps_cert),
+                key: self.coaps_key.or(file.coaps_key),
+                authorities: self.coaps_ca.or(file.coaps_ca),
+            },
+        };
         let choices = Choices {
+            dtls: Some(dtls),
             accept_loss: self.accept_loss || file.accept_loss,
             limit,
             hosts: or(self.http_host, file.http_host),
             tls,
             doors,
+            sealing: Sealing {
+                sealing_key: self.sealing.sealing_key.or(file.sealing_key),
+            },
         };
         Ok((config, choices))
     }

@@ -10,14 +10,16 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use tinsmith_lwm2m::{Event, Outcome};
-use tinsmith_server::{ServerHandle, Told};
+use tinsmith_lwm2m::{Event, Outcome, Role};
+use tinsmith_server::{DtlsCounters, ServerHandle, Told};
 use tinsmith_update::{Change, Summary};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::{info, warn};
 
 use crate::App;
+use crate::doors::Doors;
+use crate::impostors::Impostors;
 
 /// A counter with a label; in the order of its values.
 struct Family {
@@ -33,8 +35,9 @@ const BOOTSTRAPS: usize = 1;
 const REQUESTS: usize = 2;
 const UPDATES: usize = 3;
 const MISSED: usize = 4;
+const IMPOSTORS: usize = 5;
 
-const FAMILIES: [Family; 5] = [
+const FAMILIES: [Family; 6] = [
     Family {
         name: "tinsmith_registrations_total",
         help: "Registrations that began or ended.",
@@ -70,6 +73,12 @@ const FAMILIES: [Family; 5] = [
         help: "Events that were not counted, as there were too many at once.",
         label: "by",
         values: &["journal"],
+    },
+    Family {
+        name: "tinsmith_impostors_total",
+        help: "Devices that were refused, as the name is not theirs.",
+        label: "by",
+        values: &["management", "bootstrap"],
     },
 ];
 
@@ -111,11 +120,12 @@ impl Counters {
 }
 
 /// Writes and counts what happens from now on, until the server stops.
-pub(crate) fn start(server: &ServerHandle) -> Arc<Counters> {
+pub(crate) fn start(server: &ServerHandle, doors: &Arc<Doors>) -> Arc<Counters> {
     let counters = Arc::new(Counters::default());
     let journal = Journal {
         counters: counters.clone(),
         states: HashMap::new(),
+        impostors: Impostors::new(doors),
     };
     let told = server.subscribe();
     tokio::spawn(journal.run(told, server.clone()));
@@ -126,6 +136,7 @@ struct Journal {
     counters: Arc<Counters>,
     /// What was told of each device last: decision and state.
     states: HashMap<String, (Option<u64>, Summary)>,
+    impostors: Impostors,
 }
 
 impl Journal {
@@ -145,8 +156,10 @@ impl Journal {
                 break;
             }
             self.take_rest(&mut told);
+            self.impostors.write(server.now()).await;
         }
         self.take_rest(&mut told);
+        self.impostors.write(server.now()).await;
     }
 
     fn take_rest(&mut self, told: &mut Receiver<Told>) {
@@ -195,6 +208,16 @@ impl Journal {
                     None => info!(%endpoint, "bootstrapped"),
                     Some(error) => info!(%endpoint, %error, "bootstrap failed"),
                 }
+            }
+            Event::Impostor {
+                endpoint,
+                identity,
+                peer,
+                role,
+            } => {
+                count(IMPOSTORS, usize::from(*role == Role::Bootstrap));
+                warn!(%endpoint, %identity, %peer, "refused: the name is not theirs");
+                self.impostors.take(event);
             }
             Event::Unreadable {
                 endpoint,
@@ -259,6 +282,7 @@ pub(crate) async fn metrics(
     Extension(counters): Extension<Arc<Counters>>,
 ) -> impl IntoResponse {
     let mut text = counters.text();
+    dtls(&mut text, &app.server);
     let mut gauge = |name: &str, help: &str, value: u64| {
         let _ = writeln!(
             text,
@@ -282,6 +306,42 @@ pub(crate) async fn metrics(
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
+/// What happened at listeners with DTLS.
+fn dtls(text: &mut String, server: &ServerHandle) {
+    let listeners: Vec<_> = ["management", "bootstrap"]
+        .into_iter()
+        .zip(server.dtls())
+        .collect();
+    type Counted = (&'static str, fn(&DtlsCounters) -> u64);
+    let mut family = |name: &str, help: &str, values: &[Counted]| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for (listener, counters) in &listeners {
+            for (result, value) in values {
+                let value = value(counters);
+                let labels = format!("listener=\"{listener}\",result=\"{result}\"");
+                let _ = writeln!(text, "{name}{{{labels}}} {value}");
+            }
+        }
+    };
+    family(
+        "tinsmith_dtls_handshakes_total",
+        "DTLS handshakes that ended; of the refused ones there were too many.",
+        &[
+            ("completed", |counters| counters.completed),
+            ("failed", |counters| counters.failed),
+            ("refused", |counters| counters.refused),
+        ],
+    );
+    family(
+        "tinsmith_dtls_datagrams_total",
+        "Datagrams without an authentic and new record, and hellos answered with a cookie.",
+        &[
+            ("dropped", |counters| counters.dropped),
+            ("cookie", |counters| counters.cookies),
+        ],
+    );
+}
+
 /// Bytes of memory in use, where the system tells.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -294,12 +354,19 @@ fn resident() -> Option<u64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_told_at_once_is_counted_and_what_is_missed_too() {
-        let mut journal = Journal {
+    async fn journal() -> Journal {
+        let store: Arc<dyn tinsmith_store::Store> = Arc::new(tinsmith_store::MemoryStore::new());
+        let doors = Doors::open(&store, &crate::Choices::default()).await;
+        Journal {
             counters: Arc::default(),
             states: HashMap::new(),
-        };
+            impostors: Impostors::new(&Arc::new(doors.expect("the store works"))),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_told_at_once_is_counted_and_what_is_missed_too() {
+        let mut journal = journal().await;
         let (tell, mut told) = tokio::sync::broadcast::channel(4);
         let event = |expired| {
             let endpoint = tinsmith_lwm2m::Endpoint::from("dev");
@@ -324,12 +391,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_change_counts_once() {
-        let mut journal = Journal {
-            counters: Arc::default(),
-            states: HashMap::new(),
-        };
+    #[tokio::test]
+    async fn each_change_counts_once() {
+        let mut journal = journal().await;
         let mut change = Change {
             endpoint: "dev".into(),
             summary: Summary::Sending,

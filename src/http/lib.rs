@@ -13,6 +13,7 @@ mod error;
 mod gate;
 mod guard;
 mod health;
+mod impostors;
 mod journal;
 mod login;
 mod metered;
@@ -108,7 +109,7 @@ pub async fn serve(config: &Config, app: App) -> Result<SocketAddr, ServeError> 
         });
     }
     let hosts = Hosts::new(local, &config.hosts);
-    let counters = journal::start(&app.server);
+    let counters = journal::start(&app.server, &app.doors);
     let cookie = login::Cookie::of(local.port());
     let entrance = Entrance {
         doors: app.doors.clone(),

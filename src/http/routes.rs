@@ -15,7 +15,8 @@ use crate::body::{SAMPLE, SMALL, Turns, read_json, take_turn};
 use crate::doors::Doors;
 use crate::gate::gate;
 use crate::v1::{
-    audit, builds, devices, models, requests, resources, server, session, store, tokens,
+    audit, builds, credentials, devices, models, requests, resources, server, session, store,
+    tokens,
 };
 use crate::{ApiError, App, health, journal, login, v1};
 
@@ -132,6 +133,13 @@ const ROUTES: &[Route] = &[
     route!(post "/api/v1/tokens", ADMIN, tokens::make)
         .changes("token.make", &["name", "role", "expires_days"]),
     route!(delete "/api/v1/tokens/{name}", ADMIN, tokens::remove).changes("token.remove", &[]),
+    route!(get "/api/v1/credentials", ADMIN, credentials::list),
+    route!(post "/api/v1/credentials", ADMIN, credentials::add).changes(
+        "credential.add",
+        &["endpoints", "identity", "purpose", "raw_key", "certificate"],
+    ),
+    route!(delete "/api/v1/credentials/{identity}", ADMIN, credentials::remove)
+        .changes("credential.remove", &[]),
     route!(get "/api/v1/audit", ADMIN, audit::list),
     route!(get "/api/v1/session", VIEWER, session::show),
     route!(delete "/api/v1/session", VIEWER, session::end).changes("session.end", &[]),

@@ -25,6 +25,11 @@ impl Shard {
                 self.untold.add(now, end);
             }
             Some(Waiting::Context(identity)) => self.context_stored(&identity, durable),
+            Some(Waiting::Issued(listener, peer)) => {
+                let mut cx = self.shared.at(now);
+                self.bootstrap
+                    .stored(&mut cx, (listener, peer), id, durable);
+            }
             Some(Waiting::Background(endpoint)) if !durable => {
                 warn!(%endpoint, "what the store has of the device is old");
             }

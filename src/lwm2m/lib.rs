@@ -5,6 +5,7 @@
 //! [`Input::Tick`] is due. Nothing that promises something is sent before its batch is durable:
 //! the answer is made only when [`Input::Persisted`] comes.
 
+mod access;
 mod away;
 mod body;
 mod bootstrap;
@@ -48,6 +49,7 @@ mod unreadable;
 mod update;
 mod uploads;
 
+pub use access::{Access, Issued};
 pub use body::Body;
 pub use config::{Limits, ShardConfig};
 pub use long::refuse_long;
@@ -57,7 +59,7 @@ pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
 pub use request_record::{request_key, request_of};
 pub use route::{bucket, owner, route};
-pub use rule::{BootstrapConfig, Rule};
+pub use rule::{BootstrapConfig, Rule, TrustAnchors, name_fits};
 pub use security::{MessageSecurity, Secured};
 pub use shard::Shard;
 pub use target::{PathValue, Target};

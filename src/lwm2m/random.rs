@@ -35,6 +35,14 @@ impl Random {
         u64::from_le_bytes(bytes)
     }
 
+    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for part in bytes.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.next_u64().to_le_bytes());
+        }
+        bytes
+    }
+
     pub(crate) fn next_u32(&mut self) -> u32 {
         (self.next_u64() >> 32) as u32
     }

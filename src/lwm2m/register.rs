@@ -8,12 +8,13 @@ use super::device::{Contact, Device};
 use super::entry::Entry;
 use super::link::Link;
 use super::observation::Observations;
+use super::peer::Role;
 use super::registration::{Links, Parameters, RegisterError, check_binding, life, release};
 use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::Shard;
 use super::shared::{Promise, Source, Waiting};
 use super::stored;
-use super::types::{Announced, Now, Registration};
+use super::types::{Announced, Event, Now, Registration};
 
 /// LwM2M TS 1.1 §6.2.1: 24 hours.
 const DEFAULT_LIFETIME: u32 = 86_400;
@@ -101,7 +102,15 @@ impl Shard {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
-        if !self.may_be(endpoint, from.identity) {
+        let access = self.access.as_ref();
+        let is_let = access.is_none_or(|access| access.may_be(from.identity, endpoint));
+        if !is_let || !self.may_be(endpoint, from.identity) {
+            self.shared.at(now).event(Event::Impostor {
+                endpoint: endpoint.into(),
+                identity: from.identity.clone(),
+                peer: from.peer,
+                role: Role::Management,
+            });
             return Err(refuse(RegisterError::Identity));
         }
         let announced = self.announced(&parameters, message, payload);
@@ -109,7 +118,8 @@ impl Shard {
         let known = known.and_then(|index| self.registry.get(index));
         match known {
             Some(device)
-                if device.link().identity.is_authenticated()
+                if self.access.is_none()
+                    && device.link().identity.is_authenticated()
                     && device.link().identity != *from.identity =>
             {
                 return Err(refuse(RegisterError::Identity));
@@ -214,6 +224,9 @@ impl Shard {
         if let Some(op) = record {
             let mut ops = vec![op];
             ops.extend(self.unreadable.set_aside(device.endpoint()));
+            if let Some(access) = &self.access {
+                ops.extend(access.registers(from.identity, device.endpoint()));
+            }
             let promise = Promise {
                 location: place,
                 handle,

@@ -1,5 +1,7 @@
 //! What devices get at bootstrap, by the patterns of their names.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use lwm2m_objects::Path;
 
 /// What devices whose names fit a pattern get.
@@ -47,27 +49,59 @@ impl Default for Rule {
 pub struct BootstrapConfig {
     /// In order.
     pub rules: Vec<Rule>,
+    /// What devices with a Compute Platform get as its Trust Anchor (27300/0/14).
+    pub trust_anchors: TrustAnchors,
 }
+
+/// Public keys, as COSE_Key. Clones share them, so that whoever changes them need not start the
+/// server again.
+#[derive(Clone, Debug, Default)]
+pub struct TrustAnchors(Arc<RwLock<Arc<[Vec<u8>]>>>);
+
+impl TrustAnchors {
+    /// These; the newest first.
+    pub fn set(&self, keys: Vec<Vec<u8>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+    }
+
+    /// Those that were set last.
+    pub fn get(&self) -> Arc<[Vec<u8>]> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
+    }
+}
+
+impl PartialEq for TrustAnchors {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for TrustAnchors {}
 
 impl Default for BootstrapConfig {
     fn default() -> Self {
         BootstrapConfig {
             rules: vec![Rule::default()],
+            trust_anchors: TrustAnchors::default(),
         }
     }
 }
 
 impl BootstrapConfig {
-    /// The rule for a device.
-    pub fn rule(&self, endpoint: &str) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .find(|rule| matches(&rule.pattern, endpoint))
+    /// The rule for a device. One that bootstraps with DTLS is not sent to a server without.
+    pub fn rule(&self, endpoint: &str, is_secure: bool) -> Option<&Rule> {
+        let fits = |rule: &&Rule| {
+            let is_plain = rule.server_uri.starts_with("coap://");
+            name_fits(&rule.pattern, endpoint) && !(is_secure && is_plain)
+        };
+        self.rules.iter().find(fits)
     }
 }
 
-/// `*` and `?`, without recursion: linear but for the last star.
-fn matches(pattern: &str, text: &str) -> bool {
+// Without recursion: linear but for the last star.
+/// Whether an endpoint name fits a pattern, in which `*` stands for any characters and `?` for one.
+pub fn name_fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -108,7 +142,7 @@ mod tests {
             ("", "", true),
             ("", "x", false),
         ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+            assert_eq!(name_fits(pattern, text), fits, "{pattern} {text}");
         }
     }
 }

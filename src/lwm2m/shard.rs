@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tinsmith_coap::Numbering;
 use tracing::warn;
 
+use super::access::Access;
 use super::away::Away;
 use super::bootstrap::Bootstrap;
 use super::config::ShardConfig;
@@ -19,7 +20,7 @@ use super::shared::{Context, Shared, Source, Waiting};
 use super::types::{Event, Now, Presence, Registration};
 use super::unreadable::Unreadable;
 use super::uploads::Uploads;
-use super::{Input, Output, Role, request_record, stored};
+use super::{Identity, Input, Output, Role, request_record, stored};
 use tinsmith_store::{Key, Kind, RecordError, Stored};
 
 /// The LwM2M logic for the devices of one shard; see the [module](super).
@@ -36,6 +37,7 @@ pub struct Shard {
     pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
     pub(super) security: Option<Box<dyn MessageSecurity>>,
+    pub(super) access: Option<Arc<dyn Access>>,
 }
 
 impl Shard {
@@ -65,7 +67,17 @@ impl Shard {
             gone: Gone::default(),
             unreadable: Unreadable::default(),
             security: None,
+            access: None,
         }
+    }
+
+    /// Lets only those bootstrap and register whom `access` lets, with keys that it issues; without,
+    /// everybody, without keys.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<dyn Access>) -> Self {
+        self.bootstrap.access = Some(Arc::clone(&access));
+        self.access = Some(access);
+        self
     }
 
     /// Takes the records of its devices and of their durable requests, in any order, before the
@@ -197,6 +209,13 @@ impl Shard {
     pub fn presence(&self, now: Now, endpoint: &str) -> Option<Presence> {
         let index = self.registry.by_endpoint(endpoint)?;
         self.registry.get(index)?.presence(now)
+    }
+
+    /// What a device has proved, if it is registered.
+    pub fn identity(&self, endpoint: &str) -> Option<&Identity> {
+        let index = self.registry.by_endpoint(endpoint)?;
+        let device = self.registry.get(index)?;
+        device.is_registered().then(|| &device.link().identity)
     }
 
     /// How many devices are registered, and how many of them are reachable.

@@ -51,6 +51,8 @@ pub(super) enum Waiting {
     Completed(End),
     /// Numbers of a protected conversation may be used.
     Context(Identity),
+    /// A device that is bootstrapping may get its key.
+    Issued(ListenerId, Peer),
     /// Nobody waits.
     Background(Endpoint),
 }
@@ -63,7 +65,12 @@ pub(super) struct Persists {
 }
 
 impl Persists {
-    pub(super) fn persist(&mut self, out: &mut VecDeque<Output>, ops: Vec<Op>, waiting: Waiting) {
+    pub(super) fn persist(
+        &mut self,
+        out: &mut VecDeque<Output>,
+        ops: Vec<Op>,
+        waiting: Waiting,
+    ) -> PersistId {
         self.last += 1;
         let id = PersistId(self.last);
         self.waiting.insert(id, waiting);
@@ -72,6 +79,7 @@ impl Persists {
             ops,
         };
         out.push_back(Output::Persist(id, batch));
+        id
     }
 }
 
@@ -161,8 +169,8 @@ impl Context<'_> {
     }
 
     /// Stores something; what waits for it is told when it is durable.
-    pub(super) fn persist(&mut self, ops: Vec<Op>, waiting: Waiting) {
-        self.persists.persist(self.out, ops, waiting);
+    pub(super) fn persist(&mut self, ops: Vec<Op>, waiting: Waiting) -> PersistId {
+        self.persists.persist(self.out, ops, waiting)
     }
 
     /// Sends what is in the buffer.

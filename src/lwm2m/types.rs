@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lwm2m_objects::{OwnedValue, Path};
 
 use super::body::Body;
+use super::peer::{Identity, Peer, Role};
 use super::target::{PathValue, Target};
 
 /// Two clocks: deadlines inside a process use `mono`, stored deadlines use `wall`.
@@ -247,6 +248,17 @@ pub enum Event {
         registration: Arc<Registration>,
         /// False after a restart of the server: the device itself noticed nothing.
         new: bool,
+    },
+    /// A Register or Bootstrap-Request was refused, since the name is not that of who sent it.
+    Impostor {
+        /// The name.
+        endpoint: Endpoint,
+        /// Who wanted it.
+        identity: Identity,
+        /// Where from.
+        peer: Peer,
+        /// What for.
+        role: Role,
     },
     /// An Update was accepted.
     Updated {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lwm2m_objects::capability::Capability;
 use tinsmith_digest::Digest;
 
+use crate::anchors::AnchorsJob;
 use crate::artefact::{Artefact, Unbuilt};
 use crate::package::{Package, PackageJob};
 
@@ -28,6 +29,8 @@ pub enum Job {
     },
     /// Wrap a module into a package.
     Package(PackageJob),
+    /// Make a package that changes the trust anchors.
+    Anchors(AnchorsJob),
 }
 
 /// What became of a [`Job`].
@@ -37,6 +40,8 @@ pub enum JobResult {
     Built(Result<Artefact, Unbuilt>),
     /// Of [`Job::Package`].
     Packaged(Result<Package, Unbuilt>),
+    /// Of [`Job::Anchors`].
+    Anchors(Result<Package, Unbuilt>),
 }
 
 /// A job and who wants it.

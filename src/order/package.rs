@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tinsmith_digest::Digest;
-use tinsmith_package::{Head, Kind, VENDOR_ID, encode_prefix, module_class_id};
+use tinsmith_package::{Head, KeyId, Kind, Manifest, Signature, VENDOR_ID, module_class_id};
 
 use crate::artefact::Artefact;
 
@@ -26,6 +26,25 @@ pub struct PackageJob {
     pub sequence: u64,
     /// Seconds until the device rolls back by itself.
     pub trial_s: u32,
+    /// COSE numbers of the signature algorithms that the device verifies (27300/0/12).
+    pub algorithms: Vec<i64>,
+    /// Ids of the keys that it trusts (27300/0/15).
+    pub trusted: Vec<KeyId>,
+}
+
+/// Signs packages.
+pub trait Sign: Send + Sync {
+    /// The signature of a manifest for a device that verifies these algorithms and trusts these
+    /// keys, any if none is named; none if it verifies nothing.
+    ///
+    /// # Errors
+    /// Why there is no signature that the device would take.
+    fn sign(
+        &self,
+        manifest: &Manifest,
+        algorithms: &[i64],
+        trusted: &[KeyId],
+    ) -> Result<Option<Signature<[u8; 64]>>, String>;
 }
 
 /// A package, ready to be sent.
@@ -40,11 +59,28 @@ pub struct Package {
 }
 
 impl PackageJob {
-    /// The package: the same bytes for the same job and module.
+    /// The package without a signature: the same bytes for the same job and module.
     ///
     /// # Errors
     /// What of the head does not fit into one.
     pub fn package(&self, module: Arc<[u8]>) -> Result<Package, String> {
+        let prefix = self.manifest(&module)?.prefix(None);
+        Ok(whole(prefix, module))
+    }
+
+    /// The package, signed for its device.
+    ///
+    /// # Errors
+    /// What of the head does not fit into one, or why it is not signed.
+    pub fn signed(&self, module: Arc<[u8]>, signer: &dyn Sign) -> Result<Package, String> {
+        let manifest = self.manifest(&module)?;
+        let signature = signer
+            .sign(&manifest, &self.algorithms, &self.trusted)
+            .map_err(|why| format!("the package can't be signed: {why}"))?;
+        Ok(whole(manifest.prefix(signature.as_ref()), module))
+    }
+
+    fn manifest(&self, module: &[u8]) -> Result<Manifest, String> {
         let size = u32::try_from(module.len()).map_err(|e| e.to_string())?;
         let head = Head {
             kind: Kind::Module,
@@ -62,12 +98,15 @@ impl PackageJob {
             source_digest: self.source.0,
             compiler: &self.artefact.compiler,
         };
-        let head = encode_prefix(&head).map_err(|e| e.to_string())?;
-        Ok(Package {
-            digest: Digest::of_parts(&[&head, &module]),
-            head: head.into(),
-            module,
-        })
+        Manifest::of(&head).map_err(|e| e.to_string())
+    }
+}
+
+pub(crate) fn whole(prefix: Vec<u8>, module: Arc<[u8]>) -> Package {
+    Package {
+        digest: Digest::of_parts(&[&prefix, &module]),
+        head: prefix.into(),
+        module,
     }
 }
 
@@ -94,6 +133,8 @@ mod tests {
             abi: 1,
             sequence: 5,
             trial_s: 600,
+            algorithms: Vec::new(),
+            trusted: Vec::new(),
         };
         let package = |job: &PackageJob| job.package(module.clone()).unwrap();
         let first = package(&job);

@@ -49,6 +49,21 @@ pub enum Identity {
     Oscore(Vec<u8>),
 }
 
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::None => f.write_str("none"),
+            Identity::Psk(name) => write!(f, "psk {}", name.escape_ascii()),
+            Identity::RawKey(digest) => {
+                f.write_str("raw key ")?;
+                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Identity::Certificate(name) => write!(f, "certificate {}", name.escape_debug()),
+            Identity::Oscore(name) => write!(f, "oscore {}", name.escape_ascii()),
+        }
+    }
+}
+
 impl Identity {
     /// True if a message of this identity may come from any address.
     pub fn is_authenticated(&self) -> bool {

@@ -12,10 +12,12 @@ use super::message::{NoAnswer, ToShard, Told};
 use super::results::{Later, Results};
 use super::{Addresses, SHELL_REQUESTS};
 use tinsmith_lwm2m::{
-    DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, bucket,
+    DeviceRequest, Endpoint, ModelSource, Now, Operation, Outcome, RequestId, TrustAnchors, bucket,
 };
+use tinsmith_security::Keys;
 use tinsmith_store::Store;
-use tinsmith_update::{Ask, Reply};
+use tinsmith_transport::{DtlsCounters, DtlsListener};
+use tinsmith_update::{Anchors, Ask, Reply};
 
 /// How long a question may wait for a place in the inbox of its shard.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +29,11 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     pub(super) results: Arc<Results>,
     pub(super) clock: Clock,
+    pub(super) dtls: Vec<DtlsListener>,
+    pub(super) keys: Option<Arc<Keys>>,
+    pub(super) public_key: Option<Vec<u8>>,
     pub(super) models: ModelSource,
+    pub(super) trust_anchors: TrustAnchors,
     pub(super) addresses: Addresses,
     pub(super) stop: watch::Sender<bool>,
     pub(super) stopped: watch::Receiver<bool>,
@@ -40,6 +46,21 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
+    /// What happened at each listener with DTLS: that for management, then that for bootstrap.
+    pub fn dtls(&self) -> impl Iterator<Item = DtlsCounters> {
+        self.inner.dtls.iter().map(DtlsListener::counters)
+    }
+
+    /// Keys of devices, if it has DTLS.
+    pub fn keys(&self) -> Option<&Arc<Keys>> {
+        self.inner.keys.as_ref()
+    }
+
+    /// The SubjectPublicKeyInfo of the server's own key, if it has one for DTLS.
+    pub fn public_key(&self) -> Option<&[u8]> {
+        self.inner.public_key.as_deref()
+    }
+
     /// Asks a device and waits for the outcome, at most `timeout_ms`. Dropping the future does
     /// not take the request back.
     pub async fn request(
@@ -129,6 +150,18 @@ impl ServerHandle {
     /// Takes a request back, if it has not ended.
     pub async fn withdraw(&self, endpoint: &str, id: RequestId) -> Result<(), NoAnswer> {
         self.send(endpoint, ToShard::Withdraw(id)).await
+    }
+
+    /// Has devices trust these public keys, as COSE_Key, the newest first: those that bootstrap, and
+    /// those that trust one of them already.
+    pub async fn set_trust_anchors(&self, keys: Vec<Vec<u8>>) -> Result<(), NoAnswer> {
+        let anchors = Anchors::new(&keys);
+        self.inner.trust_anchors.set(keys);
+        for shard in 0..self.inner.shards.len() {
+            self.send_to(shard, ToShard::Anchors(anchors.clone()))
+                .await?;
+        }
+        Ok(())
     }
 
     /// How many devices are registered, and how many of them are reachable.

@@ -14,6 +14,7 @@ mod place;
 mod reach;
 mod receive;
 mod results;
+mod secure;
 mod shard;
 mod trace;
 
@@ -31,19 +32,21 @@ pub use handle::ServerHandle;
 pub use history::{History, MAX_ENTRIES};
 pub use message::{Known, NoAnswer, Told};
 pub use results::Later;
+pub use tinsmith_transport::DtlsCounters;
 
 use tinsmith_lwm2m::{
     BootstrapConfig, Endpoint, Limits, ModelSource, Role, Shard, ShardConfig, bucket, request_of,
 };
 use tinsmith_store::{Key, Kind, Store, StoreError, Stored};
-use tinsmith_transport::{BoundUdp, Listener};
-use tinsmith_update::{Reconciler, StartJob};
+use tinsmith_transport::{Bound, BoundUdp, Listener};
+use tinsmith_update::{Anchors, Reconciler, StartJob};
 
 use clock::Clock;
 use peers::Router;
 use place::Place;
 use receive::Sorter;
 use results::Results;
+pub use secure::SecureConfig;
 use shard::ShardTask;
 
 /// The first request id that belongs to the shell (HTTP and the like). The reconciler uses lower
@@ -64,6 +67,8 @@ pub struct Config {
     pub coap: SocketAddr,
     /// Bootstrap listener; `None`: no bootstrap server.
     pub bootstrap_listener: Option<SocketAddr>,
+    /// DTLS; `None`: without.
+    pub secure: Option<SecureConfig>,
     /// HTTP, for who starts it.
     pub http: SocketAddr,
     /// Folder of the store and the files.
@@ -91,6 +96,7 @@ impl Default for Config {
         Config {
             coap: SocketAddr::from(([0, 0, 0, 0], 5683)),
             bootstrap_listener: Some(SocketAddr::from(([0, 0, 0, 0], 5783))),
+            secure: None,
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             store: PathBuf::from("tinsmith-data"),
             shards: 1,
@@ -110,6 +116,10 @@ pub struct Addresses {
     pub coap: SocketAddr,
     /// Bootstrap, if there is one.
     pub bootstrap: Option<SocketAddr>,
+    /// Management with DTLS, if there is that.
+    pub coaps: Option<SocketAddr>,
+    /// Bootstrap with DTLS, if there is that.
+    pub coaps_bootstrap: Option<SocketAddr>,
 }
 
 /// Why a server did not start.
@@ -152,10 +162,20 @@ pub async fn start(
 ) -> Result<ServerHandle, StartError> {
     let coap = config.coap;
     let bootstrap = config.bootstrap_listener;
+    let kept = match &config.secure {
+        Some(secure) => secure.kept(&store).await?,
+        None => Vec::new(),
+    };
+    let (secure, associations) = (config.secure.clone(), Arc::clone(&store));
     let open = move || {
-        let addresses = [Some(coap), bootstrap];
-        let sockets = addresses.into_iter().flatten().map(bind);
-        Ok(Place::Threads(sockets.collect::<Result<_, _>>()?))
+        let udp = |address| bind(address).map(Bound::Udp);
+        // In the order of `ROLES`.
+        let mut bound = vec![udp(coap)?, bootstrap.map_or(Ok(Bound::None), udp)?];
+        if let Some(secure) = secure {
+            bound.push(secure.management(&associations, kept)?);
+            bound.extend(secure.bootstrap()?);
+        }
+        Ok(Place::Threads(bound.into()))
     };
     start_with(config, Clock::system(), store, start_job, open).await
 }
@@ -175,6 +195,14 @@ pub async fn start_on(
 fn here((management, bootstrap): (Listener, Option<Listener>)) -> Place {
     Place::Here([management].into_iter().chain(bootstrap).collect())
 }
+
+/// Of the listeners, by their ids, which records have: plain ones, then those with DTLS.
+const ROLES: [Role; 4] = [
+    Role::Management,
+    Role::Bootstrap,
+    Role::Management,
+    Role::Bootstrap,
+];
 
 async fn start_with(
     config: Config,
@@ -211,13 +239,17 @@ async fn start_with(
     let capabilities = store.load(Kind::CAPABILITY).await?;
 
     let place = open()?;
+    let dtls = place.dtls();
     let listening = place.addresses();
+    let at = |index: usize| listening.get(index).copied().filter(|at| at.port() != 0);
     let addresses = Addresses {
         coap: listening[0],
-        bootstrap: listening.get(1).copied(),
+        bootstrap: at(1),
+        coaps: at(2),
+        coaps_bootstrap: at(3),
     };
-    let roles = [Role::Management, Role::Bootstrap];
-    let roles = roles.into_iter().take(listening.len());
+    let roles = ROLES.into_iter().take(listening.len());
+    let access = config.secure.as_ref().map(SecureConfig::access);
     let results = Arc::new(Results::default());
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
@@ -237,6 +269,9 @@ async fn start_with(
             limits: config.limits,
             seed,
         });
+        if let Some(access) = &access {
+            core = core.with_access(Arc::clone(access));
+        }
         let records = std::mem::take(&mut core_records[index]);
         let (found, bad) = core.restore(now, records);
         info!(
@@ -246,6 +281,7 @@ async fn start_with(
             "restored"
         );
         let mut reconciler = Reconciler::with_history(config.history);
+        reconciler.set_anchors(now, Anchors::new(&config.bootstrap.trust_anchors.get()));
         for (key, stored) in capabilities.iter().chain(&device_records[index]) {
             restore(&mut reconciler, key, stored);
         }
@@ -257,7 +293,7 @@ async fn start_with(
             reconciler,
             clock: clock.clone(),
             store: Arc::clone(&store),
-            own: addresses.coap,
+            management: [None, Some(addresses.coap), None, addresses.coaps],
             start_job: Arc::clone(&start_job),
             results: Arc::clone(&results),
             told: told.clone(),
@@ -286,7 +322,11 @@ async fn start_with(
             store,
             results,
             clock,
+            dtls,
+            public_key: config.secure.as_ref().and_then(SecureConfig::public_key),
+            keys: config.secure.map(|secure| secure.keys),
             models: config.models,
+            trust_anchors: config.bootstrap.trust_anchors,
             addresses,
             stop,
             stopped,
@@ -353,3 +393,5 @@ fn split(
 mod tests;
 #[cfg(test)]
 mod tests_local;
+#[cfg(test)]
+mod tests_secure;

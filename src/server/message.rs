@@ -1,6 +1,5 @@
 //! What handles, receivers and shards say to each other.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -9,7 +8,8 @@ use tinsmith_lwm2m::{
     DeviceRequest, Endpoint, Event, Identity, ListenerId, Outcome, Peer, Presence, Registration,
     RequestId,
 };
-use tinsmith_update::{Ask, Change, Reply, Status};
+use tinsmith_transport::Item;
+use tinsmith_update::{Anchors, Ask, Change, Reply, Status};
 
 /// Something happened; cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Known {
     pub registration: Option<Arc<Registration>>,
     /// Whether it is there, if it is registered.
     pub presence: Option<Presence>,
+    /// What it has proved, if it is registered.
+    pub identity: Option<Identity>,
     /// Of its updates, if it was seen or something is wanted of it.
     pub status: Option<Status>,
     /// What of its registration and requests can't be read.
@@ -64,7 +66,7 @@ impl Known {
 pub(super) struct Packets {
     pub(super) listener: ListenerId,
     pub(super) data: Vec<u8>,
-    pub(super) items: Vec<(Peer, Identity, Range<usize>)>,
+    pub(super) items: Vec<Item>,
     /// Peers whose associations have ended.
     pub(super) gone: Vec<Peer>,
 }
@@ -96,6 +98,8 @@ pub(super) enum ToShard {
     /// The same of a device that need not be registered.
     Later(DeviceRequest),
     Withdraw(RequestId),
+    /// What devices shall trust.
+    Anchors(Anchors),
     /// Devices that are registered, and those of them that are reachable.
     Count(oneshot::Sender<(usize, usize)>),
     Ask(Endpoint, Ask, oneshot::Sender<Answer<Reply>>),

@@ -9,25 +9,37 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::shard::ShardTask;
-use tinsmith_transport::{BoundUdp, Listener};
+use tinsmith_transport::{Bound, DtlsListener, Listener};
 
 /// Held by each shard that runs.
 pub(super) type Running = mpsc::Sender<Infallible>;
 
-/// Where shards run, and where they listen: first for management, then for bootstrap.
+/// Where shards run, and where they listen, in the order of the listeners' ids.
 pub(super) enum Place {
     /// Tasks of the running runtime, which share listeners.
     Here(Arc<[Listener]>),
     /// A thread for each shard: it receives, handles and sends without waking another.
-    Threads(Arc<[BoundUdp]>),
+    Threads(Arc<[Bound]>),
 }
 
 impl Place {
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         match self {
             Place::Here(listeners) => listeners.iter().map(Listener::local_addr).collect(),
-            Place::Threads(sockets) => sockets.iter().map(BoundUdp::local_addr).collect(),
+            Place::Threads(sockets) => sockets.iter().map(Bound::local_addr).collect(),
         }
+    }
+
+    /// Those with DTLS.
+    pub(super) fn dtls(&self) -> Vec<DtlsListener> {
+        let Place::Threads(bound) = self else {
+            return Vec::new();
+        };
+        let dtls = bound.iter().filter_map(|bound| match bound {
+            Bound::Dtls(listener) => Some(listener.clone()),
+            _ => None,
+        });
+        dtls.collect()
     }
 
     /// Runs a shard; returns when it listens.
@@ -65,12 +77,12 @@ impl Place {
 }
 
 /// A runtime for the thread, and listeners on it.
-fn open(sockets: &[BoundUdp]) -> io::Result<(Runtime, Arc<[Listener]>)> {
+fn open(sockets: &[Bound]) -> io::Result<(Runtime, Arc<[Listener]>)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let inside = runtime.enter();
     let listeners = sockets
         .iter()
-        .map(|socket| socket.listen().map(Listener::Udp))
+        .map(Bound::listen)
         .collect::<io::Result<_>>()?;
     drop(inside);
     Ok((runtime, listeners))

@@ -13,7 +13,7 @@ use super::message::{Packets, ToShard};
 use super::peers::Router;
 use tinsmith_lwm2m::{ListenerId, refuse_long};
 use tinsmith_transport::udp::BATCH;
-use tinsmith_transport::{Listener, Outgoing, ReceiveBatch, Received};
+use tinsmith_transport::{Item, Listener, Outgoing, ReceiveBatch, Received};
 
 /// Bytes of a batch of datagrams as they usually are; more is no fault.
 const ROOM: usize = BATCH * 160;
@@ -121,9 +121,12 @@ impl Sorter {
         }
         let start = part.data.len();
         part.data.extend_from_slice(received.bytes);
-        let identity = received.identity.clone();
-        part.items
-            .push((received.peer, identity, start..part.data.len()));
+        part.items.push(Item {
+            peer: received.peer,
+            identity: received.identity.clone(),
+            range: start..part.data.len(),
+            window: received.window,
+        });
         true
     }
 

@@ -14,13 +14,13 @@ use super::message::{Answer, Known, NoAnswer, Packets, ToShard, Told};
 use super::reach;
 use super::receive::{Inlet, Sorter, refusals};
 use super::results::Results;
+use super::secure;
 use super::trace::describe;
 use tinsmith_lwm2m::{
-    Endpoint, Event, Identity, Input, ListenerId, Now, Outcome, Output, Peer, PersistId, RequestId,
-    Shard,
+    Endpoint, Event, Input, ListenerId, Now, Outcome, Output, Peer, PersistId, RequestId, Shard,
 };
 use tinsmith_store::{Batch, Store, StoreError, Version};
-use tinsmith_transport::{Listener, NotSent, Outgoing};
+use tinsmith_transport::{Listener, NotSent, Outgoing, Received, Window};
 use tinsmith_update::{
     Ask, AskId, BuildRequest, JobId, JobResult, Output as Wanted, Reconciler, Reply, StartJob,
 };
@@ -29,8 +29,8 @@ use tinsmith_update::{
 const MAX_OPEN_COMMITS: usize = 2048;
 /// Messages taken in one turn.
 const TURN: usize = 64;
-
-const MANAGEMENT: ListenerId = ListenerId(0);
+/// The listener whose associations are kept.
+const SECURE: ListenerId = ListenerId(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {
@@ -51,8 +51,8 @@ pub(super) struct ShardTask {
     pub(super) reconciler: Reconciler,
     pub(super) clock: Clock,
     pub(super) store: Arc<dyn Store>,
-    /// Where management listens.
-    pub(super) own: SocketAddr,
+    /// Of bootstrap listeners, by their ids: where management listens of which they tell.
+    pub(super) management: [Option<SocketAddr>; 4],
     pub(super) start_job: StartJob,
     /// Of requests for which nobody waits.
     pub(super) results: Arc<Results>,
@@ -71,11 +71,14 @@ struct State {
     waiting: HashMap<RequestId, oneshot::Sender<Answer<Outcome>>>,
     asks: HashMap<AskId, oneshot::Sender<Answer<Reply>>>,
     next_ask: u64,
+    /// The association whose datagram is handled, and what it had received with it: what follows is
+    /// stored together with that, so that the datagram can't come again after a crash.
+    cause: Option<(u32, Window)>,
     outgoing: Vec<Vec<Outgoing>>,
 }
 
 impl ShardTask {
-    /// `listeners`: first for management, then for bootstrap.
+    /// `listeners` by their ids.
     pub(super) async fn run(mut self, listeners: Arc<[Listener]>) {
         let mut state = State {
             open_commits: 0,
@@ -83,6 +86,7 @@ impl ShardTask {
             waiting: HashMap::new(),
             asks: HashMap::new(),
             next_ask: 0,
+            cause: None,
             outgoing: listeners.iter().map(|_| Vec::new()).collect(),
         };
         let mut inlets = Inlet::all(&listeners);
@@ -179,6 +183,7 @@ impl ShardTask {
             ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
             ToShard::Later(request) => self.core.handle(now, Input::Later(request)),
             ToShard::Withdraw(id) => self.core.handle(now, Input::Withdraw(id)),
+            ToShard::Anchors(anchors) => self.reconciler.set_anchors(now, anchors),
             ToShard::Count(answer) => {
                 let _ = answer.send(self.core.present(now));
             }
@@ -220,14 +225,7 @@ impl ShardTask {
         let (listener, batch) = (inlet.id(), inlet.batch());
         for received in batch.iter() {
             if !self.sorter.take(listener, received) {
-                let identity = received.identity.clone();
-                self.datagram(
-                    state,
-                    now,
-                    listener,
-                    (received.peer, identity),
-                    received.bytes,
-                );
+                self.datagram(state, now, listener, received);
             }
         }
         for refusal in refusals(batch) {
@@ -247,8 +245,14 @@ impl ShardTask {
             items,
             gone,
         } = packets;
-        for (peer, identity, range) in items {
-            self.datagram(state, now, listener, (peer, identity), &data[range]);
+        for item in items {
+            let received = Received {
+                peer: item.peer,
+                identity: &item.identity,
+                bytes: &data[item.range],
+                window: item.window,
+            };
+            self.datagram(state, now, listener, received);
         }
         for peer in gone {
             self.gone(state, now, listener, peer);
@@ -260,25 +264,29 @@ impl ShardTask {
         state: &mut State,
         now: Now,
         listener: ListenerId,
-        (peer, identity): (Peer, Identity),
-        bytes: &[u8],
+        received: Received<'_>,
     ) {
+        let Received { peer, bytes, .. } = received;
         // Only a bootstrap request needs to know.
-        let management = if listener != MANAGEMENT && matches!(bytes.get(1), Some(1..=31)) {
-            reach::management(self.own, peer.address)
-        } else {
-            None
-        };
+        let own = self.management.get(usize::from(listener.0));
+        let own = own.copied().flatten();
+        let is_request = matches!(bytes.get(1), Some(1..=31));
+        let management = own
+            .filter(|_| is_request)
+            .and_then(|own| reach::management(own, peer.address));
         trace!(target: "tinsmith::coap", %peer, "< {}", describe(bytes));
         let input = Input::Inbound {
             listener,
             peer,
-            identity,
+            identity: received.identity.clone(),
             management,
             bytes,
         };
+        let window = received.window.filter(|_| listener == SECURE);
+        state.cause = window.map(|window| (peer.association, window));
         self.core.handle(now, input);
         self.drain(state, now);
+        state.cause = None;
     }
 
     fn gone(&mut self, state: &mut State, now: Now, listener: ListenerId, peer: Peer) {
@@ -320,6 +328,7 @@ impl ShardTask {
         Known {
             registration: self.core.registration(&endpoint),
             presence: self.core.presence(now, &endpoint),
+            identity: self.core.identity(&endpoint).cloned(),
             status: self.reconciler.status(&endpoint),
             unreadable: self.core.unreadable_of(&endpoint),
             endpoint,
@@ -420,8 +429,11 @@ impl ShardTask {
         }
     }
 
-    fn commit(&self, state: &mut State, asker: Asker, id: PersistId, batch: Batch) {
+    fn commit(&self, state: &mut State, asker: Asker, id: PersistId, mut batch: Batch) {
         state.open_commits += 1;
+        if let Some((number, window)) = state.cause {
+            batch.ops.push(secure::received(number, window));
+        }
         let back = self.back.0.clone();
         self.store.commit_with(
             batch,
@@ -459,11 +471,28 @@ async fn any(inlets: &mut [Inlet]) -> &Inlet {
             management.receive().await;
             management
         }
-        [management, bootstrap, ..] => {
+        [management, bootstrap] => {
             tokio::select! {
                 biased;
                 () = management.receive() => management,
                 () = bootstrap.receive() => bootstrap,
+            }
+        }
+        [management, bootstrap, secure] => {
+            tokio::select! {
+                biased;
+                () = management.receive() => management,
+                () = secure.receive() => secure,
+                () = bootstrap.receive() => bootstrap,
+            }
+        }
+        [management, bootstrap, secure, secure_bootstrap, ..] => {
+            tokio::select! {
+                biased;
+                () = management.receive() => management,
+                () = secure.receive() => secure,
+                () = bootstrap.receive() => bootstrap,
+                () = secure_bootstrap.receive() => secure_bootstrap,
             }
         }
         [] => std::future::pending().await,

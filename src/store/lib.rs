@@ -59,6 +59,8 @@ impl Kind {
     pub const HISTORY: Kind = Kind(7);
     /// Records that could not be read and whose place was needed: see [`Op::set_aside`].
     pub const ASIDE: Kind = Kind(8);
+    /// DTLS associations, keys included, by number.
+    pub const ASSOCIATION: Kind = Kind(14);
     /// Keys and passwords.
     pub const SECRET: Kind = Kind(15);
     /// Tokens of the HTTP API, by the digest of their secret.

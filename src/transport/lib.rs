@@ -1,18 +1,23 @@
-//! The sockets. They only frame and (later) decrypt; everything else is the cores'.
+//! The sockets. They only frame and decrypt; everything else is the cores'.
 //!
 //! What goes in and out carries the peer (address and association) and the identity that its
 //! security proved, so that the cores need not know which transport it is.
 
+mod arrivals;
+pub mod dtls;
 pub mod local;
 pub mod udp;
 
+use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 use tinsmith_peer::{Identity, Peer};
 
+pub use dtls::{DtlsListener, DtlsSetup, Keeper, Kept};
 pub use local::{LocalListener, Network};
+pub use tinsmith_dtls_server::{Config as DtlsConfig, Counters as DtlsCounters, Window};
 pub use udp::{BoundUdp, UdpListener};
 
 /// A datagram that came in, decrypted.
@@ -24,6 +29,21 @@ pub struct Received<'b> {
     pub identity: &'b Identity,
     /// One datagram.
     pub bytes: &'b [u8],
+    /// What its association had received with it, to be stored with what follows from it.
+    pub window: Option<Window>,
+}
+
+/// A datagram whose bytes are elsewhere.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Who sent it.
+    pub peer: Peer,
+    /// What its security proved.
+    pub identity: Identity,
+    /// Where its bytes are.
+    pub range: Range<usize>,
+    /// As of [`Received`].
+    pub window: Option<Window>,
 }
 
 /// Something to send.
@@ -49,9 +69,9 @@ pub enum NotSent {
 /// What came in by one call.
 pub struct ReceiveBatch {
     buffer: Box<[u8]>,
-    items: Vec<(Peer, Identity, Range<usize>)>,
+    items: Vec<Item>,
     /// Like `items`.
-    cut: Vec<(Peer, Identity, Range<usize>)>,
+    cut: Vec<Item>,
     gone: Vec<Peer>,
 }
 
@@ -76,14 +96,12 @@ impl ReceiveBatch {
         self.received(&self.cut)
     }
 
-    fn received<'b>(
-        &'b self,
-        items: &'b [(Peer, Identity, Range<usize>)],
-    ) -> impl Iterator<Item = Received<'b>> {
-        items.iter().map(|(peer, identity, range)| Received {
-            peer: *peer,
-            identity,
-            bytes: &self.buffer[range.clone()],
+    fn received<'b>(&'b self, items: &'b [Item]) -> impl Iterator<Item = Received<'b>> {
+        items.iter().map(|item| Received {
+            peer: item.peer,
+            identity: &item.identity,
+            bytes: &self.buffer[item.range.clone()],
+            window: item.window,
         })
     }
 
@@ -105,8 +123,45 @@ impl Default for ReceiveBatch {
     }
 }
 
+/// The address of a listener that is none.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// What is bound and can be listened at by several runtimes.
+pub enum Bound {
+    /// Nothing: it only has its place among others.
+    None,
+    /// DTLS over UDP.
+    Dtls(DtlsListener),
+    /// Plain UDP.
+    Udp(BoundUdp),
+}
+
+impl Bound {
+    /// Where it is bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        match self {
+            Bound::None => NOWHERE,
+            Bound::Dtls(dtls) => dtls.local_addr(),
+            Bound::Udp(udp) => udp.local_addr(),
+        }
+    }
+
+    /// Listens on the running tokio runtime. What comes in goes to one of those that listen.
+    pub fn listen(&self) -> io::Result<Listener> {
+        Ok(match self {
+            Bound::None => Listener::None,
+            Bound::Dtls(dtls) => Listener::Dtls(dtls.clone()),
+            Bound::Udp(udp) => Listener::Udp(udp.listen()?),
+        })
+    }
+}
+
 /// One listener, of whatever transport.
 pub enum Listener {
+    /// Nothing ever comes in, and nobody can be sent anything.
+    None,
+    /// DTLS over UDP, on a thread of its own.
+    Dtls(DtlsListener),
     /// Plain UDP.
     Udp(UdpListener),
     /// No socket: a test or a simulation is the network.
@@ -117,6 +172,8 @@ impl Listener {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         match self {
+            Listener::None => NOWHERE,
+            Listener::Dtls(dtls) => dtls.local_addr(),
             Listener::Udp(udp) => udp.local_addr(),
             Listener::Local(local) => local.local_addr(),
         }
@@ -125,6 +182,8 @@ impl Listener {
     /// Waits until something comes in, and takes what there is. Any number of tasks may wait.
     pub async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
         match self {
+            Listener::None => pending().await,
+            Listener::Dtls(dtls) => dtls.receive(batch).await,
             Listener::Udp(udp) => udp.receive(batch).await,
             Listener::Local(local) => local.receive(batch).await,
         }
@@ -134,6 +193,8 @@ impl Listener {
     /// asking the system.
     pub fn try_receive(&self, batch: &mut ReceiveBatch) -> io::Result<bool> {
         match self {
+            Listener::None => Ok(false),
+            Listener::Dtls(dtls) => Ok(dtls.try_receive(batch)),
             Listener::Udp(udp) => udp.try_receive(batch),
             Listener::Local(local) => Ok(local.try_receive(batch)),
         }
@@ -147,6 +208,15 @@ impl Listener {
         not_sent: &mut Vec<(Peer, NotSent)>,
     ) -> io::Result<()> {
         match self {
+            Listener::None => {
+                let gone = batch.drain(..).map(|outgoing| (outgoing.to, NotSent::Gone));
+                not_sent.extend(gone);
+                Ok(())
+            }
+            Listener::Dtls(dtls) => {
+                dtls.send(batch, not_sent);
+                Ok(())
+            }
             Listener::Udp(udp) => udp.send(batch).await,
             Listener::Local(local) => {
                 local.send(batch, not_sent);

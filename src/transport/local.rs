@@ -9,12 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tinsmith_peer::{Identity, Peer};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-use super::{Listener, NotSent, Outgoing, ReceiveBatch, udp};
-
-enum Arrival {
-    Datagram(Peer, Identity, Vec<u8>),
-    Gone(Peer),
-}
+use super::arrivals::{Arrival, take};
+use super::{Listener, NotSent, Outgoing, ReceiveBatch};
 
 type Refusals = Arc<Mutex<HashMap<Peer, NotSent>>>;
 
@@ -58,9 +54,11 @@ pub fn local(address: SocketAddr) -> (Listener, Network) {
 }
 
 impl Network {
-    /// A datagram arrives. Of a longer one than [`udp::MAX_DATAGRAM`] there is the beginning.
+    /// A datagram arrives. Of a longer one than [`MAX_DATAGRAM`](super::udp::MAX_DATAGRAM) there is the beginning.
     pub fn deliver(&self, from: Peer, identity: Identity, datagram: Vec<u8>) {
-        let _ = self.inbox.send(Arrival::Datagram(from, identity, datagram));
+        let _ = self
+            .inbox
+            .send(Arrival::Datagram(from, identity, datagram, None));
     }
 
     /// An association ends.
@@ -98,7 +96,7 @@ impl LocalListener {
         let Some(first) = inbox.recv().await else {
             return std::future::pending().await;
         };
-        take(first, &mut inbox, batch);
+        take(first, || inbox.try_recv().ok(), batch);
         Ok(())
     }
 
@@ -109,7 +107,7 @@ impl LocalListener {
         };
         let first = inbox.try_recv();
         match first {
-            Ok(first) => take(first, &mut inbox, batch),
+            Ok(first) => take(first, || inbox.try_recv().ok(), batch),
             Err(_) => return false,
         }
         true
@@ -131,34 +129,6 @@ impl LocalListener {
     }
 }
 
-/// Takes what there is from the first on.
-fn take(first: Arrival, inbox: &mut mpsc::UnboundedReceiver<Arrival>, batch: &mut ReceiveBatch) {
-    batch.clear();
-    let mut next = Some(first);
-    let mut used = 0;
-    while let Some(arrival) = next {
-        match arrival {
-            Arrival::Gone(peer) => batch.gone.push(peer),
-            Arrival::Datagram(peer, identity, bytes) => {
-                let len = bytes.len().min(udp::MAX_DATAGRAM);
-                let range = used..used + len;
-                used = range.end;
-                batch.buffer[range.clone()].copy_from_slice(&bytes[..len]);
-                let whole = len == bytes.len();
-                let list = if whole {
-                    &mut batch.items
-                } else {
-                    &mut batch.cut
-                };
-                list.push((peer, identity, range));
-            }
-        }
-        next = (batch.items.len() + batch.cut.len() < udp::BATCH)
-            .then(|| inbox.try_recv().ok())
-            .flatten();
-    }
-}
-
 fn lock(refusals: &Refusals) -> std::sync::MutexGuard<'_, HashMap<Peer, NotSent>> {
     refusals.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -166,6 +136,7 @@ fn lock(refusals: &Refusals) -> std::sync::MutexGuard<'_, HashMap<Peer, NotSent>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::udp;
 
     #[tokio::test]
     async fn identity_and_association_go_both_ways() {

@@ -12,7 +12,7 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::{Outgoing, ReceiveBatch};
+use super::{Item, Outgoing, ReceiveBatch};
 use tinsmith_peer::{Identity, Peer};
 
 /// Datagrams per system call.
@@ -174,7 +174,12 @@ fn receive_with(
             let range = start..start + message.bytes.min(MAX_DATAGRAM);
             let whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
             let list = if whole { &mut *items } else { &mut *cut };
-            list.push((Peer::udp(from), Identity::None, range));
+            list.push(Item {
+                peer: Peer::udp(from),
+                identity: Identity::None,
+                range,
+                window: None,
+            });
         }
     }
     Ok(count == BATCH)

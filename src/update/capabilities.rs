@@ -31,6 +31,13 @@ pub(super) const DIGEST: Path = Path::resource(
     ids::compute_platform::CAPABILITY_DIGEST,
 );
 
+/// Where a device says which keys it trusts.
+pub(super) const TRUSTED: Path = Path::resource(
+    ids::COMPUTE_PLATFORM,
+    0,
+    ids::compute_platform::TRUST_ANCHOR_IDS,
+);
+
 /// /27300/0/13.
 pub type CapabilityDigest = [u8; 16];
 

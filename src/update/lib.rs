@@ -22,7 +22,8 @@ pub use reconcile::{HISTORY, Output, Reconciler};
 pub use record::{Attempt, Desired, DeviceRecord, Entry, Failure, Finished, Installed, Step};
 pub use status::{Status, Summary};
 pub use tinsmith_order::{
-    Artefact, BuildRequest, Job, JobDone, JobId, JobResult, Package, PackageJob, StartJob, Unbuilt,
+    Anchors, AnchorsJob, Artefact, BuildRequest, Job, JobDone, JobId, JobResult, KeyId, Package,
+    PackageJob, Sign, StartJob, Unbuilt,
 };
 
 /// Version of [`DeviceRecord`] as stored; schema 1 is read too.

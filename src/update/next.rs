@@ -6,7 +6,7 @@
 use super::firmware::{self, State};
 use super::record::{DeviceRecord, Failure, Step};
 use super::slot::{ModelResult, Slot, SlotState};
-use tinsmith_order::Artefact;
+use tinsmith_order::{Artefact, KeyId};
 
 /// What was read from the device since it last could have changed. `None` means: read it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,12 @@ pub struct View {
     pub firmware: Option<(State, i64)>,
     /// /27303.
     pub slots: Option<Vec<Slot>>,
+    /// It verifies signatures (27300/0/12).
+    pub verifies: bool,
+    /// /27300/0/15: the keys that it trusts.
+    pub trusted: Option<Vec<KeyId>>,
+    /// It trusts other keys than it shall, and can be told so.
+    pub stale: bool,
     /// Whether the observations of this registration were asked for.
     pub observed: bool,
 }
@@ -32,6 +38,10 @@ pub enum Next {
     ReadCapability,
     /// Read object 27303.
     ReadSlots,
+    /// Read which keys it trusts.
+    ReadTrusted,
+    /// Send it the keys that it shall trust.
+    SendAnchors,
     /// Read object 5.
     ReadFirmware,
     /// Open an attempt.
@@ -80,6 +90,14 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
     let Some(slots) = &view.slots else {
         return Next::ReadSlots;
     };
+    if view.verifies && view.trusted.is_none() {
+        return Next::ReadTrusted;
+    }
+    if view.stale
+        && let Some(step) = before_anchors(record, view, slots)
+    {
+        return step;
+    }
     let Some(desired) = &record.desired else {
         return Next::Nothing;
     };
@@ -209,6 +227,27 @@ pub fn next(record: &DeviceRecord, view: &View, now: u64) -> Next {
             }
             Next::Push { from: 0 }
         }
+    }
+}
+
+/// What leads to a device that trusts other keys: Object 5 has to be idle. None while an attempt
+/// needs it.
+fn before_anchors(record: &DeviceRecord, view: &View, slots: &[Slot]) -> Option<Next> {
+    let Some((state, _)) = view.firmware else {
+        return Some(Next::ReadFirmware);
+    };
+    let wanted = record.desired.as_ref().map(|desired| desired.generation);
+    let mut attempt = record.attempt.iter();
+    let attempt = attempt.find(|attempt| Some(attempt.generation) == wanted);
+    if attempt.is_some_and(|attempt| attempt.pushed || attempt.executed) {
+        return None;
+    }
+    let on_trial = slots.iter().any(|slot| slot.state == SlotState::Trial);
+    match state {
+        State::Idle if on_trial => None,
+        State::Idle => Some(Next::SendAnchors),
+        State::Downloading | State::Downloaded if attempt.is_none() => Some(Next::Reset),
+        State::Downloading | State::Downloaded | State::Updating => None,
     }
 }
 

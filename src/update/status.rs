@@ -5,6 +5,8 @@ use std::sync::Arc;
 use lwm2m_objects::capability::Capability;
 use serde::{Deserialize, Serialize};
 
+use tinsmith_order::KeyId;
+
 use super::record::{DeviceRecord, Step};
 use super::slot::SlotState;
 
@@ -55,6 +57,8 @@ pub struct Status {
     pub record: DeviceRecord,
     /// What the device is made of, once that was read.
     pub capability: Option<Arc<Capability>>,
+    /// Ids of the keys that it trusts; none if it was not asked in this registration.
+    pub trusted: Option<Vec<KeyId>>,
 }
 
 impl Status {
@@ -68,6 +72,7 @@ impl Status {
             progress: None,
             record: DeviceRecord::default(),
             capability: None,
+            trusted: None,
         }
     }
 
@@ -86,6 +91,7 @@ impl Status {
             progress,
             record: record.clone(),
             capability: capability.cloned(),
+            trusted: None,
         }
     }
 }

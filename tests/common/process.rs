@@ -22,22 +22,33 @@ pub(crate) fn tinsmith() -> Command {
         .stdin(Stdio::null())
         .env_remove("RUST_LOG")
         .env_remove("TINSMITH_SERVER")
+        .env_remove("TINSMITH_KEY")
+        .env("TINSMITH_COAPS", "127.0.0.1:0")
+        .env("TINSMITH_COAPS_BOOTSTRAP", "127.0.0.1:0")
         .env("TINSMITH_TOKEN", TOKEN);
     command
 }
 
 /// `serve` with a store, on free ports of this machine; its addresses come as JSON.
 pub(crate) fn serve(store: &Path) -> Command {
-    serve_at(store, [SocketAddr::from(([127, 0, 0, 1], 0)); 3])
+    serve_at(store, [SocketAddr::from(([127, 0, 0, 1], 0)); 5])
 }
 
-fn serve_at(store: &Path, at: [SocketAddr; 3]) -> Command {
+const LISTENERS: [&str; 5] = [
+    "--coap",
+    "--bootstrap",
+    "--http",
+    "--coaps",
+    "--coaps-bootstrap",
+];
+
+fn serve_at(store: &Path, at: [SocketAddr; 5]) -> Command {
     provision(store);
     let mut command = tinsmith();
     command.args(["serve", "--json", "--store"]).arg(store);
     // What tests ask for is not limited by how fast they ask.
     command.env("TINSMITH_HTTP_RATE", "1000000");
-    for (option, address) in ["--coap", "--bootstrap", "--http"].iter().zip(at) {
+    for (option, address) in LISTENERS.iter().zip(at) {
         command.args([*option, &address.to_string()]);
     }
     command
@@ -128,13 +139,15 @@ pub(crate) struct Server {
     pub(crate) coap: SocketAddr,
     pub(crate) bootstrap: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) coaps: SocketAddr,
+    pub(crate) coaps_bootstrap: SocketAddr,
 }
 
 impl Server {
     /// Starts a server on ports that are free.
     pub(crate) fn start(store: &Path, extra: &[String]) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::launch(store, extra, [any; 3]).expect("the server starts")
+        Self::launch(store, extra, [any; 5]).expect("the server starts")
     }
 
     /// The same, for devices whose names begin with `qemu` and that know this machine as 10.0.2.2.
@@ -145,10 +158,10 @@ impl Server {
         drop(socket);
         let uri = format!("qemu*=coap://10.0.2.2:{}", coap.port());
         let extra = ["--bootstrap-uri".to_owned(), uri];
-        Self::launch(store, &extra, [coap, any, any]).expect("the server starts")
+        Self::launch(store, &extra, [coap, any, any, any, any]).expect("the server starts")
     }
 
-    fn launch(store: &Path, extra: &[String], at: [SocketAddr; 3]) -> Option<Self> {
+    fn launch(store: &Path, extra: &[String], at: [SocketAddr; 5]) -> Option<Self> {
         let child = serve_at(store, at)
             .args(extra)
             .stdout(Stdio::piped())
@@ -173,6 +186,8 @@ impl Server {
             coap: address("coap"),
             bootstrap: address("bootstrap"),
             http: address("http"),
+            coaps: address("coaps"),
+            coaps_bootstrap: address("coaps_bootstrap"),
         })
     }
 
@@ -189,7 +204,13 @@ impl Server {
     /// Starts it again, on the same store and the same ports.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let at = [self.coap, self.bootstrap, self.http];
+        let at = [
+            self.coap,
+            self.bootstrap,
+            self.http,
+            self.coaps,
+            self.coaps_bootstrap,
+        ];
         let (store, extra) = (self.store.clone(), self.extra.clone());
         *self = wait("the server starts again", 30, || {
             Self::launch(&store, &extra, at)
@@ -303,6 +324,7 @@ impl Server {
 pub(crate) struct Device {
     process: Process,
     arguments: Vec<String>,
+    key: Option<String>,
     lines: Arc<Mutex<Vec<String>>>,
     pub(crate) endpoint: String,
 }
@@ -322,17 +344,48 @@ impl Device {
             &flash.display().to_string(),
         ];
         let arguments = arguments.map(str::to_owned).to_vec();
+        Self::run(endpoint, arguments, None)
+    }
+
+    /// Starts a device with a server, by `--bootstrap` or `--server`, that has DTLS, and the key for
+    /// it: identity and hexadecimal digits.
+    pub(crate) fn start_secure(
+        endpoint: &str,
+        (option, server): (&str, SocketAddr),
+        (identity, key): (&str, &str),
+        flash: &Path,
+    ) -> Self {
+        let arguments = [
+            "host-device",
+            "--endpoint",
+            endpoint,
+            option,
+            &format!("coaps://{server}"),
+            "--identity",
+            identity,
+            "--target",
+            "nrf52840",
+            "--flash",
+            &flash.display().to_string(),
+        ];
+        let arguments = arguments.map(str::to_owned).to_vec();
+        Self::run(endpoint, arguments, Some(key.to_owned()))
+    }
+
+    fn run(endpoint: &str, arguments: Vec<String>, key: Option<String>) -> Self {
         let lines = Arc::default();
         Self {
-            process: Self::launch(&arguments, &lines),
+            process: Self::launch(&arguments, key.as_deref(), &lines),
             arguments,
+            key,
             lines,
             endpoint: endpoint.to_owned(),
         }
     }
 
-    fn launch(arguments: &[String], lines: &Arc<Mutex<Vec<String>>>) -> Process {
+    fn launch(arguments: &[String], key: Option<&str>, lines: &Arc<Mutex<Vec<String>>>) -> Process {
         let mut child = tinsmith()
+            .envs(key.map(|key| ("TINSMITH_KEY", key)))
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -361,7 +414,7 @@ impl Device {
     pub(crate) fn restart(&mut self) {
         let _ = self.process.0.kill();
         let _ = self.process.0.wait();
-        self.process = Self::launch(&self.arguments, &self.lines);
+        self.process = Self::launch(&self.arguments, self.key.as_deref(), &self.lines);
     }
 
     /// What it said from line `from` on.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ struct Shared {
     server: SocketAddr,
     state: Mutex<State>,
     stop: AtomicBool,
+    /// How often addresses have changed.
+    addresses: AtomicUsize,
 }
 
 /// A network with a server behind it.
@@ -70,10 +72,17 @@ impl Proxy {
             server,
             state: Mutex::default(),
             stop: AtomicBool::new(false),
+            addresses: AtomicUsize::new(0),
         });
         let thread = shared.clone();
         std::thread::spawn(move || thread.pass_requests());
         Self { shared, address }
+    }
+
+    /// From now on devices come from other addresses, and the old ones lead nowhere, as with a router
+    /// that was switched off and on.
+    pub(crate) fn rebind(&self) {
+        self.shared.addresses.fetch_add(1, Ordering::Relaxed);
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -109,27 +118,34 @@ impl Drop for Proxy {
 impl Shared {
     fn pass_requests(self: Arc<Self>) {
         let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+        let mut addresses = 0;
         let mut bytes = [0; 2048];
         while !self.stop.load(Ordering::Relaxed) {
             let Ok((length, device)) = self.front.recv_from(&mut bytes) else {
                 continue;
             };
+            let now = self.addresses.load(Ordering::Relaxed);
+            if now != addresses {
+                addresses = now;
+                backs.clear();
+            }
             let back = backs.entry(device).or_insert_with(|| {
                 let back = Arc::new(Proxy::socket());
                 back.connect(self.server).expect("an address");
                 back.set_read_timeout(Some(Duration::from_millis(50)))
                     .expect("a timeout");
                 let (shared, socket) = (self.clone(), back.clone());
-                std::thread::spawn(move || shared.pass_answers(&socket, device));
+                std::thread::spawn(move || shared.pass_answers(&socket, device, now));
                 back
             });
             self.pass(true, &bytes[..length], || drop(back.send(&bytes[..length])));
         }
     }
 
-    fn pass_answers(&self, back: &UdpSocket, device: SocketAddr) {
+    fn pass_answers(&self, back: &UdpSocket, device: SocketAddr, addresses: usize) {
         let mut bytes = [0; 2048];
-        while !self.stop.load(Ordering::Relaxed) {
+        let same = || self.addresses.load(Ordering::Relaxed) == addresses;
+        while !self.stop.load(Ordering::Relaxed) && same() {
             let Ok(length) = back.recv(&mut bytes) else {
                 continue;
             };

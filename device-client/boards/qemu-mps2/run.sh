@@ -2,12 +2,12 @@
 # Starts the firmware in QEMU. The console is stdout; the exit code is what the firmware leaves
 # with (0 or 1), so a caller needs nothing but this process, and killing it kills QEMU.
 #
-#   run.sh [--endpoint NAME] [--port PORT | --bootstrap URI] [--flash FILE] [--seconds N]
-#          [--icount] [--cut UNITS] [ELF]
+#   run.sh [--endpoint NAME] [--port PORT | --bootstrap URI] [--identity TEXT --key HEX]
+#          [--flash FILE] [--seconds N] [--icount] [--cut UNITS] [ELF]
 #
 # --port is the bootstrap server's UDP port on the host's loopback, which the guest sees as
-# 10.0.2.2. --flash FILE keeps PSRAM, and with it the emulated flash, in FILE over restarts of QEMU;
-# without it the flash lives as long as QEMU, through resets. --seconds ends with 0 after N seconds.
+# 10.0.2.2. --identity and --key are for a bootstrap server at coaps://. --flash FILE keeps PSRAM,
+# and with it the emulated flash, in FILE over restarts of QEMU; without it the flash lives as long as QEMU, through resets. --seconds ends with 0 after N seconds.
 # --cut resets in the middle of the n-th change of a flash unit since the start, once for each n.
 # --icount counts time in instructions, 1 ns each, for measurements that can be repeated.
 set -eu
@@ -15,6 +15,8 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 endpoint=qemu-mps2
 bootstrap=coap://10.0.2.2:5783
+identity=
+key=
 flash=
 seconds=0
 icount=
@@ -26,6 +28,8 @@ while [ $# -gt 0 ]; do
     --endpoint) endpoint=$2; shift 2 ;;
     --port) bootstrap=coap://10.0.2.2:$2; shift 2 ;;
     --bootstrap) bootstrap=$2; shift 2 ;;
+    --identity) identity=$2; shift 2 ;;
+    --key) key=$2; shift 2 ;;
     --flash) flash=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
     --icount) icount=1; shift ;;
@@ -37,8 +41,11 @@ done
 
 seed=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 block=$(mktemp)
-printf 'tinsmith-launch-1\nendpoint=%s\nbootstrap=%s\nseed=%s\ncut=%s\nseconds=%s\n\0' \
-    "$endpoint" "$bootstrap" "$seed" "$cut" "$seconds" > "$block"
+{
+    printf 'tinsmith-launch-1\nendpoint=%s\nbootstrap=%s\n' "$endpoint" "$bootstrap"
+    printf 'identity=%s\nkey=%s\n' "$identity" "$key"
+    printf 'seed=%s\ncut=%s\nseconds=%s\n\0' "$seed" "$cut" "$seconds"
+} > "$block"
 # The open descriptor outlives the name, so nothing is left behind however QEMU ends.
 exec 9< "$block"
 rm -f "$block"

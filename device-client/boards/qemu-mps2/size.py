@@ -8,8 +8,8 @@ Size means: flash and static RAM of `bare`, the client without network stack and
 and its flash are outside of both), at opt-level z, with panics that say nothing, and with the
 content formats and kernels that `bare` lists without features. --features tells what each cargo
 feature adds, and what the module crate adds at the opt-level that firmware has it at. --check fails
-if flash or RAM is more than 1 % above what size.json has, --record writes size.json. With ELF the
-table is of another program.
+if flash or RAM is more than 1 % above what size.json has, or if a feature adds more than it may,
+--record writes size.json. With ELF the table is of another program.
 
 With link-time optimization functions of many crates end up in one symbol, so code is counted by
 the line table: each halfword belongs to the innermost inlined function that is not from core.
@@ -29,10 +29,14 @@ from collections import Counter
 
 HERE = pathlib.Path(__file__).resolve().parent
 RECORD = HERE / "size.json"
+# Flash that a feature may add, bytes.
+LIMITS = {"dtls": 19 * 1024}
 
 # First match wins: pattern of the source path, pattern of the symbol.
 PARTS = [
     ("LwM2M client", r"/device-client/client/", r"tinsmith_client"),
+    ("DTLS, AES, HMAC", r"/device-client/dtls/|/(aes|ccm|ctr|cipher|hmac|inout|hybrid-array|zeroize)-",
+     r"tinsmith_dtls|aes::|ccm::"),
     ("CoAP", r"/device-client/coap/", r"tinsmith_coap"),
     ("objects, content formats", r"/lwm2m-objects/|/minicbor-|/lwm2m-objects-", r"lwm2m_objects|minicbor"),
     ("package, SHA-256", r"/device-client/package/|/(sha2|digest|block-buffer|uuid|sha1_smol)-",
@@ -182,6 +186,11 @@ def main() -> int:
             if found[what] > known[what] * 1.01:
                 print(f"{what}: {found[what]:,} bytes, {known[what]:,} are recorded",
                       file=sys.stderr)
+                return 1
+        for name, limit in LIMITS.items():
+            more = totals(build(name))[0] - base[0]
+            if more > limit:
+                print(f"{name}: adds {more:,} bytes, may add {limit:,}", file=sys.stderr)
                 return 1
     return 0
 

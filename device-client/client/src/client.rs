@@ -49,6 +49,18 @@ impl Client<'_> {
         self.may_step = true;
     }
 
+    /// A datagram has arrived; as [`Input::Datagram`].
+    #[cfg(not(feature = "dtls"))]
+    pub fn receive(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        bytes: &mut [u8],
+        platform: &mut dyn Platform,
+    ) {
+        self.handle(now, Input::Datagram { from, bytes }, platform);
+    }
+
     /// The session of the server at an address. The bootstrap server comes first in the table; a
     /// management server with its address is meant as soon as there is one.
     pub(crate) fn session_at(&self, address: SocketAddr) -> Option<usize> {
@@ -89,6 +101,7 @@ impl Client<'_> {
                 }
             }
             Received::Response { token, message } => {
+                link.secure.answered();
                 self.response(now, index, token, Some(&message), platform);
             }
             Received::Notification { handle, .. } => {
@@ -152,10 +165,12 @@ impl Client<'_> {
     ) -> Option<Output<'b>> {
         self.restless = false;
         while let Some((to, len)) = self.poll_datagrams(now, buf, platform) {
-            if let Some(len) = self.seal(to, buf, len) {
+            if let Some(len) = self.seal(now, to, buf, len) {
                 return Some(Output::Transmit { to, len });
             }
         }
+        #[cfg(feature = "dtls")]
+        self.keep_sessions(platform);
         if let Some(op) = self.device.storage_step(platform) {
             return Some(Output::Flash(match op {
                 Op::Erase { offset, len } => FlashOp::Erase { offset, len },
@@ -171,7 +186,7 @@ impl Client<'_> {
             }));
         }
         while let Some((to, len)) = self.poll_own(now, buf, platform) {
-            if let Some(len) = self.seal(to, buf, len) {
+            if let Some(len) = self.seal(now, to, buf, len) {
                 return Some(Output::Transmit { to, len });
             }
         }
@@ -198,10 +213,10 @@ impl Client<'_> {
     }
 
     /// What is sent of a message in `buf`; none if it can't be sent now, as if it were lost.
-    fn seal(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<usize> {
+    fn seal(&mut self, now: Now, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<usize> {
         let index = self.session_at(to)?;
         let link = self.sessions.get_mut(index)?.link_mut()?;
-        link.secure.seal(buf, len)
+        link.secure.seal(now.mono, buf, len)
     }
 
     /// Lets what runs in the arena go on, once between two inputs.

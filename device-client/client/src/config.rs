@@ -2,6 +2,7 @@
 
 use lwm2m_objects::{Codec, Records};
 use tinsmith_module::Kernel;
+use tinsmith_package::{Scheme, TrustAnchor};
 
 use crate::flash::{FlashLayout, LayoutError};
 use crate::uri;
@@ -23,12 +24,18 @@ pub struct Config<'a> {
     pub firmware_version: &'a str,
     /// The constant resources of 27300, 27301 and 27302, in the order of their paths.
     ///
-    /// The client adds what it knows itself: 27300/0/6, /8 and /13, and 27301/0/10.
+    /// The client adds what it knows itself: 27300/0/6, /8, /12 and /13, and 27301/0/10.
     pub capability: &'a dyn Records,
     /// The content formats that it reads and writes, [`Codec::ALL`] or less.
     pub formats: &'static [Codec],
     /// The kernels that modules run on, [`tinsmith_module::kernels::ALL`] or less: 27301/0/10.
     pub kernels: &'static [&'static Kernel],
+    /// The signature algorithms that it verifies, by what is preferred: 27300/0/12. Without any, it
+    /// has no trust anchors and takes packages of anybody.
+    pub signatures: &'static [Scheme],
+    /// The keys whose packages it takes before a bootstrap gives others, at most
+    /// [`MAX_ANCHORS`](tinsmith_package::MAX_ANCHORS).
+    pub trust_anchors: &'a [TrustAnchor],
     /// Class identifier of its modules, made of the digest of its capability
     /// (`module_class` on a host).
     pub module_class: [u8; 16],

@@ -35,6 +35,8 @@ mod device;
 mod event;
 mod flash;
 mod handler;
+#[cfg(feature = "dtls")]
+mod kept;
 mod manage;
 #[cfg(any(test, feature = "std"))]
 pub mod mem_flash;
@@ -82,3 +84,4 @@ pub use shell::{Buffers, Input, Memory, Output};
 pub use tinsmith_coap::Code;
 #[cfg(feature = "dtls")]
 pub use tinsmith_dtls::HandshakeError;
+pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

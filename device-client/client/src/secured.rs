@@ -12,6 +12,8 @@ use crate::secure::Step;
 impl Client<'_> {
     /// A datagram has arrived. As [`Input::Datagram`](crate::Input::Datagram), but from servers with
     /// DTLS as well: their records are opened in place.
+    // Its frame is no part of the shell's.
+    #[inline(never)]
     pub fn receive(
         &mut self,
         now: Now,
@@ -47,9 +49,11 @@ impl Client<'_> {
             };
             let credentials = self.device.accounts.credentials(security);
             match link.secure.handle(now.mono, record, &credentials) {
-                Step::Message(message) => self.message(now, index, message, platform),
+                Step::Message(message) if link.secure.hears(message) => {
+                    self.message(now, index, message, platform);
+                }
                 Step::Failed(error) => self.handshake_failed(now, index, error, platform),
-                Step::Nothing | Step::Transmit(_) => {}
+                Step::Nothing | Step::Message(_) | Step::Transmit(_) => {}
             }
         }
     }
@@ -66,7 +70,7 @@ impl Client<'_> {
             let Some(link) = session.and_then(|s| s.link_mut()) else {
                 continue;
             };
-            match link.secure.poll(now.mono, buf) {
+            match link.secure.poll(now.mono, buf, platform) {
                 Step::Transmit(len) => return Some((link.address, len)),
                 Step::Failed(error) => self.handshake_failed(now, index, error, platform),
                 Step::Nothing | Step::Message(_) => {}

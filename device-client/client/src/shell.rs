@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use lwm2m_objects::Path;
 use tinsmith_coap::Code;
+use tinsmith_package::Anchors;
 
 use crate::device::BODY;
 use crate::event::Event;
@@ -34,6 +35,7 @@ pub struct Buffers {
     /// The accounts as a bootstrap server sees them.
     pub(crate) staged: Accounts,
     pub(crate) update: UpdateState,
+    pub(crate) anchors: Anchors,
     /// One record of the journal, or one program of the receiver.
     pub(crate) flash: [u8; journal::BUFFER],
     /// The head of a package, then what does not yet fill a write unit.
@@ -53,6 +55,7 @@ impl Buffers {
             accounts: Accounts::EMPTY,
             staged: Accounts::EMPTY,
             update: UpdateState::NEW,
+            anchors: Anchors::EMPTY,
             flash: [0; journal::BUFFER],
             receive: [0; RECEIVE],
             body: [0; BODY],

@@ -29,6 +29,7 @@ impl<'a> Client<'a> {
         let memory = DeviceMemory {
             accounts: &mut buffers.accounts,
             update: &mut buffers.update,
+            anchors: &mut buffers.anchors,
             receive: &mut buffers.receive,
             flash: &mut buffers.flash,
             arena,
@@ -87,6 +88,8 @@ impl Client<'_> {
                 session.open(server, security.id, origin, now, platform);
             }
         }
+        #[cfg(feature = "dtls")]
+        self.resume_sessions(platform);
     }
 
     /// Leaves the management servers alone and asks the bootstrap server.

@@ -1,5 +1,6 @@
 //! A board for tests, and packages that it takes.
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use lwm2m_objects::capability::{Capability, digest};
 use lwm2m_objects::compute::{DType, Task, TensorDescriptor};
 use lwm2m_objects::{Codec, OwnedValue, Path};
@@ -7,7 +8,10 @@ use tinsmith_module::build::{
     GoldenInput, Lookup, ModuleBuilder, Segment, SegmentKind, TensorSpec, View,
 };
 use tinsmith_module::{Kernel, kernels};
-use tinsmith_package::{Head, Kind, VENDOR_ID, module_class_id, sha256};
+use tinsmith_package::{
+    Algorithm, Head, Kind, Manifest, Parsed, Signature, TrustAnchor, VENDOR_ID, module_class_id,
+    sha256,
+};
 
 use crate::config::Factory;
 use crate::flash::{FlashLayout, FlashRead, Region};
@@ -25,6 +29,7 @@ pub(crate) struct Board {
     /// What the product lists.
     pub(crate) formats: &'static [Codec],
     pub(crate) kernels: &'static [&'static Kernel],
+    pub(crate) anchors: &'static [TrustAnchor],
     seed: u32,
 }
 
@@ -56,6 +61,7 @@ impl Board {
             factory: Factory::Bootstrap("coap://10.0.0.1:5683"),
             formats: Codec::ALL,
             kernels: kernels::ALL,
+            anchors: &[],
             seed: 1,
         }
     }
@@ -86,6 +92,7 @@ pub(crate) fn capability() -> Capability {
     capability.platform.arena_total = ARENA as u64;
     // So slow that a small module can ask for too much time.
     capability.units[0].clock_max = 100;
+    capability.platform.signature_algorithms = vec![-8];
     capability
 }
 
@@ -195,6 +202,46 @@ pub(crate) fn package_with(
     let mut package = tinsmith_package::encode_prefix(&head).unwrap();
     package.extend_from_slice(payload);
     package
+}
+
+/// The public key of a signer.
+pub(crate) fn anchor(signer: u8) -> TrustAnchor {
+    let key = SigningKey::from_bytes(&[signer; 32]).verifying_key();
+    TrustAnchor::new(Algorithm::EdDsa, key.as_bytes()).unwrap()
+}
+
+/// A package that replaces the trust anchors, before it is signed.
+pub(crate) fn anchors_package(signers: &[u8], sequence: u64) -> Vec<u8> {
+    let mut set = vec![0x80 | signers.len() as u8];
+    for signer in signers {
+        let (bytes, len) = anchor(*signer).encode();
+        set.extend_from_slice(&bytes[..len]);
+    }
+    package_with(&set, sequence, 0, |head| head.kind = Kind::Anchors)
+}
+
+/// The same package, signed.
+pub(crate) fn signed(signer: u8, package: &[u8]) -> Vec<u8> {
+    let Ok(Parsed::Complete {
+        head,
+        payload_offset,
+        ..
+    }) = Head::parse(package)
+    else {
+        panic!("no package");
+    };
+    let manifest = Manifest::of(&head).unwrap();
+    let algorithm = Algorithm::EdDsa;
+    let message = manifest.to_be_signed(algorithm);
+    let bytes = SigningKey::from_bytes(&[signer; 32])
+        .sign(&message)
+        .to_bytes();
+    let prefix = manifest.prefix(Some(&Signature {
+        algorithm,
+        key_id: *anchor(signer).id(),
+        bytes,
+    }));
+    [&prefix, &package[payload_offset..]].concat()
 }
 
 pub(crate) fn package(step: i8, sequence: u64, trial_s: u32) -> Vec<u8> {

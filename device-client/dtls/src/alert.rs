@@ -4,9 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertLevel {
     /// It may.
-    Warning,
+    Warning = 1,
     /// It does not.
-    Fatal,
+    Fatal = 2,
 }
 
 /// What an alert says.
@@ -94,11 +94,7 @@ impl Alert {
     /// The content of its record.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 2] {
-        let level = match self.level {
-            AlertLevel::Warning => 1,
-            AlertLevel::Fatal => 2,
-        };
-        [level, self.description.0]
+        [self.level as u8, self.description.0]
     }
 
     /// Of the content of a record.

@@ -137,6 +137,14 @@ impl Association {
         &self.received
     }
 
+    /// Takes what was received after the encoding that this was decoded from, as far as that is
+    /// known.
+    pub fn has_received(&mut self, window: Window) {
+        if window.parts().0 > self.received.parts().0 {
+            self.received = window;
+        }
+    }
+
     /// The sequence number of the next record to the peer.
     #[must_use]
     pub const fn next_number(&self) -> u64 {
@@ -172,6 +180,12 @@ impl Association {
     pub const fn use_all_numbers(&mut self) {
         self.reserved = NUMBERS;
         self.usable = NUMBERS;
+    }
+
+    /// Takes no record any more that is older than the newest received: for what is known to be
+    /// fresh, after a restart that may have forgotten what was received.
+    pub const fn refuse_older(&mut self) {
+        self.received.refuse_older();
     }
 
     /// No number is reserved any more.

@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 use crate::aead::{Aead, MAX_TAG, NONCE};
 use crate::aes::{Aes, BLOCK};
-use crate::bytes::Writer;
+use crate::bytes::{Writer, move_up};
 use crate::cid::MAX_CID;
 use crate::record::{
     BEFORE_CID, ContentType, HEADER, Header, MAX_CONTENT, MAX_HEADER, Number, TLS12_CID, VERSION,
@@ -153,7 +153,7 @@ impl Protection {
         if cid.len() > MAX_CID {
             return Err(SealError::Space);
         }
-        record.copy_within(..len, front);
+        move_up(record, len, front);
         let (header, rest) = record.split_at_mut(front);
         let (plain, tag) = rest.split_at_mut(inner);
         if let Some((first, zeros)) = plain[len..].split_first_mut() {

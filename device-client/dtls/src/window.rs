@@ -69,6 +69,14 @@ impl Window {
         }
         false
     }
+
+    /// Takes no number any more that is lower than the highest received.
+    pub const fn refuse_older(&mut self) {
+        self.seen = match self.next {
+            next @ 0..64 => (1 << next) - 1,
+            _ => u64::MAX,
+        };
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +97,22 @@ mod tests {
         assert_eq!(window.check(1), Ok(()));
         assert!(!window.mark(1));
         assert_eq!(window.parts(), (3, 0b111));
+    }
+
+    #[test]
+    fn older_numbers_can_be_refused() {
+        for highest in [0, 5, 62, 63, 64, 1000] {
+            let mut window = Window::NEW;
+            window.mark(highest);
+            window.refuse_older();
+            assert!((0..=highest).all(|number| window.check(number).is_err()));
+            assert_eq!(window.check(highest + 1), Ok(()));
+            let (next, seen) = window.parts();
+            assert_eq!(Window::from_parts(next, seen), Some(window));
+        }
+        let mut window = Window::NEW;
+        window.refuse_older();
+        assert_eq!(window, Window::NEW);
     }
 
     #[test]

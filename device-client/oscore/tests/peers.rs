@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -86,10 +87,10 @@ struct Python {
 }
 
 impl Python {
-    fn start(python: &Path, script: &str, port: u16, folder: &Path) -> Self {
+    fn start(python: &Path, script: &str, arguments: &[&OsStr]) -> Self {
         let mut command = Command::new(python);
-        command.arg(here().join(script)).arg(port.to_string());
-        let command = command.arg(folder).stdout(Stdio::piped());
+        command.arg(here().join(script)).args(arguments);
+        let command = command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let stdout = child.stdout.take().expect("piped");
         let (sender, lines) = channel();
@@ -323,8 +324,15 @@ fn its_client_asks_observes_and_sends_in_blocks() {
     let Some(python) = python() else { return };
     let mut site = Site::new(Start::Fresh);
     let folder = context("client", "0a", "01", false);
-    let port = site.socket.socket.local_addr().expect("bound").port();
-    let client = Python::start(python, "client.py", port, &folder);
+    let port = site
+        .socket
+        .socket
+        .local_addr()
+        .expect("bound")
+        .port()
+        .to_string();
+    let arguments = [port.as_ref(), folder.as_os_str()];
+    let client = Python::start(python, "client.py", &arguments);
     site.serve(&client, &HEARD);
     assert_eq!(site.socket.answered, 0);
 }
@@ -335,8 +343,15 @@ fn its_client_shows_that_it_is_fresh_after_a_restart_of_this_end() {
     let mut site = Site::new(Start::Fresh);
     site.socket.end.restart();
     let folder = context("echo", "0a", "01", false);
-    let port = site.socket.socket.local_addr().expect("bound").port();
-    let client = Python::start(python, "client.py", port, &folder);
+    let port = site
+        .socket
+        .socket
+        .local_addr()
+        .expect("bound")
+        .port()
+        .to_string();
+    let arguments = [port.as_ref(), folder.as_os_str()];
+    let client = Python::start(python, "client.py", &arguments);
     site.serve(&client, &HEARD);
     assert_eq!(site.socket.answered, 1);
 }
@@ -421,11 +436,9 @@ impl Asker {
 fn its_server(name: &str, restarted: bool) {
     let Some(python) = python() else { return };
     let folder = context(name, "01", "0a", restarted);
-    let free = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("bound");
-    drop(free);
-    let server = Python::start(python, "server.py", address.port(), &folder);
-    assert_eq!(server.line(), "ready");
+    let server = Python::start(python, "server.py", &[folder.as_os_str()]);
+    let port = server.line().parse().expect("its port");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
     let end = End::new(master(b"\x0a", b"\x01"), Start::Fresh);
     let mut asker = Asker {
         socket: Socket::new(end, Some(address)),

@@ -5,6 +5,8 @@ use core::fmt;
 
 use lwm2m_objects::cbor::Writer;
 
+use crate::algorithm::{Algorithm, TO_BE_SIGNED, to_be_signed};
+use crate::authentication::Signature;
 use crate::head::Head;
 use crate::identity::sha256;
 use crate::profile as p;
@@ -56,11 +58,91 @@ pub fn encode(head: &Head<'_>, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
     Ok(package)
 }
 
-/// Everything before the payload; the package is this and then the payload's bytes.
+/// Everything before the payload, without signature; the package is this and then the payload's
+/// bytes.
 ///
 /// # Errors
 /// A text that is too long.
 pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
+    Ok(Manifest::of(head)?.prefix(None))
+}
+
+/// What of a head is signed.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// With the head of its byte string.
+    wrapped: Vec<u8>,
+    digest: [u8; 32],
+    payload: u32,
+}
+
+impl Manifest {
+    /// The manifest of a head.
+    ///
+    /// # Errors
+    /// A text that is too long.
+    pub fn of(head: &Head<'_>) -> Result<Self, EncodeError> {
+        check_texts(head)?;
+        let wrapped = Writer::new(Vec::new()).bytes(&manifest(head)).take();
+        Ok(Self {
+            digest: sha256(&wrapped),
+            wrapped,
+            payload: head.size,
+        })
+    }
+
+    /// Its SHA-256, with the head of its byte string.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The bytes that are to be signed.
+    #[must_use]
+    pub fn to_be_signed(&self, algorithm: Algorithm) -> [u8; TO_BE_SIGNED] {
+        to_be_signed(algorithm, &self.digest)
+    }
+
+    /// Everything before the payload; the package is this and then the payload's bytes.
+    #[must_use]
+    pub fn prefix(&self, signature: Option<&Signature<[u8; 64]>>) -> Vec<u8> {
+        let mut authentication = Writer::new(Vec::new());
+        authentication
+            .array(1 + u64::from(signature.is_some()))
+            .bytes(&suit_digest(&self.digest));
+        if let Some(signature) = signature {
+            authentication.bytes(&sign1(signature));
+        }
+        let prefix = Writer::new(Vec::new())
+            .tag(p::TAG_ENVELOPE)
+            .map(3)
+            .unsigned(p::AUTHENTICATION)
+            .bytes(&authentication.take())
+            .unsigned(p::MANIFEST)
+            .encoded(&self.wrapped)
+            .text(p::PAYLOAD_KEY)
+            .bytes_header(u64::from(self.payload))
+            .take();
+        debug_assert!(prefix.len() <= MAX_HEAD);
+        prefix
+    }
+}
+
+/// COSE_Sign1 with detached payload (RFC 9052 §4.2).
+fn sign1(signature: &Signature<[u8; 64]>) -> Vec<u8> {
+    Writer::new(Vec::new())
+        .tag(p::TAG_COSE_SIGN1)
+        .array(4)
+        .bytes(&[0xa1, 1, signature.algorithm.encoded()])
+        .map(1)
+        .unsigned(p::COSE_KEY_ID)
+        .bytes(&signature.key_id)
+        .null()
+        .bytes(&signature.bytes)
+        .take()
+}
+
+fn check_texts(head: &Head<'_>) -> Result<(), EncodeError> {
     for (field, text, limit) in [
         ("model name", head.model_name, MAX_MODEL_NAME),
         ("model version", head.model_version, MAX_MODEL_VERSION),
@@ -71,23 +153,7 @@ pub fn encode_prefix(head: &Head<'_>) -> Result<Vec<u8>, EncodeError> {
             return Err(EncodeError::TextTooLong { field, len, limit });
         }
     }
-    let manifest = Writer::new(Vec::new()).bytes(&manifest(head)).take();
-    let authentication = Writer::new(Vec::new())
-        .array(1)
-        .bytes(&suit_digest(&sha256(&manifest)))
-        .take();
-    let prefix = Writer::new(Vec::new())
-        .tag(p::TAG_ENVELOPE)
-        .map(3)
-        .unsigned(p::AUTHENTICATION)
-        .bytes(&authentication)
-        .unsigned(p::MANIFEST)
-        .encoded(&manifest)
-        .text(p::PAYLOAD_KEY)
-        .bytes_header(u64::from(head.size))
-        .take();
-    debug_assert!(prefix.len() <= MAX_HEAD);
-    Ok(prefix)
+    Ok(())
 }
 
 fn manifest(head: &Head<'_>) -> Vec<u8> {

@@ -5,6 +5,8 @@ use core::fmt;
 use lwm2m_objects::compute::ModelResult;
 use lwm2m_objects::firmware::UpdateResult;
 
+use crate::anchor::KeyId;
+
 /// Why a package was refused. Never our fault: each names what the sender must change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,6 +20,8 @@ pub enum PackageError {
     Unsupported(Unsupported),
     /// The manifest does not have the digest in the authentication wrapper.
     ManifestDigest,
+    /// Nobody whom this device trusts has signed it.
+    Untrusted(Untrusted),
     /// The payload does not have the digest in the manifest.
     PayloadDigest,
     /// Image size (parameter 14) and length of the payload differ.
@@ -52,6 +56,18 @@ pub enum Unsupported {
     Parameter,
 }
 
+/// Why a package is not taken to be from who may send it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Untrusted {
+    /// It is not signed, and this device has a trust anchor.
+    Unsigned,
+    /// It is signed with a key that is no trust anchor of this device.
+    UnknownKey(KeyId),
+    /// The signature is not that of the key.
+    Forged,
+}
+
 /// What a well-formed package demands that this device does not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,13 +99,19 @@ pub enum Refusal {
         /// Bytes of the slot.
         available: u32,
     },
-    /// Not newer than the last package committed.
+    /// Not above that of the last package committed, or more than [`crate::MAX_JUMP`] above it.
     Sequence {
         /// Sequence number of the package.
         package: u64,
         /// Highest sequence number committed.
         floor: u64,
     },
+}
+
+impl From<Untrusted> for PackageError {
+    fn from(why: Untrusted) -> Self {
+        Self::Untrusted(why)
+    }
 }
 
 impl PackageError {
@@ -99,6 +121,7 @@ impl PackageError {
         match self {
             Self::Malformed
             | Self::ManifestDigest
+            | Self::Untrusted(_)
             | Self::PayloadDigest
             | Self::SizeMismatch { .. } => UpdateResult::IntegrityFailed,
             Self::HeadTooLong | Self::Unsupported(_) => UpdateResult::UnsupportedPackage,
@@ -117,7 +140,9 @@ impl PackageError {
     #[must_use]
     pub const fn model_result(self) -> ModelResult {
         match self {
-            Self::Unsupported(Unsupported::Authentication) => ModelResult::Signature,
+            Self::Unsupported(Unsupported::Authentication) | Self::Untrusted(_) => {
+                ModelResult::Signature
+            }
             Self::Malformed
             | Self::ManifestDigest
             | Self::PayloadDigest
@@ -149,12 +174,26 @@ impl fmt::Display for PackageError {
             }
             Self::Unsupported(what) => write!(f, "the package has an unsupported {what}"),
             Self::ManifestDigest => f.write_str("the manifest does not match its digest"),
+            Self::Untrusted(why) => why.fmt(f),
             Self::PayloadDigest => f.write_str("the payload does not match its digest"),
             Self::SizeMismatch { manifest, payload } => write!(
                 f,
                 "the manifest announces {manifest} bytes, the payload has {payload}"
             ),
             Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned => f.write_str("the package is not signed"),
+            Self::UnknownKey(id) => {
+                f.write_str("the package is signed with a key that is no trust anchor here: ")?;
+                id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Forged => f.write_str("the signature of the package is wrong"),
         }
     }
 }
@@ -230,6 +269,9 @@ mod tests {
             (PackageError::PayloadDigest, 5, 3),
             (Unsupported::Commands.into(), 6, 8),
             (Unsupported::Authentication.into(), 6, 2),
+            (Untrusted::Unsigned.into(), 5, 2),
+            (Untrusted::UnknownKey([0; 8]).into(), 5, 2),
+            (Untrusted::Forged.into(), 5, 2),
             (Refusal::Class.into(), 6, 4),
             (
                 Refusal::Abi {

@@ -2,9 +2,10 @@
 
 mod parse;
 
-use crate::MAX_HEAD;
+use crate::authentication::Authentication;
 use crate::error::{PackageError, Refusal};
 use crate::identity::VENDOR_ID;
+use crate::{MAX_HEAD, MAX_JUMP};
 use parse::{Outer, Stop};
 
 /// What the payload is; on the wire the only part of the component identifier.
@@ -14,6 +15,8 @@ pub enum Kind {
     Firmware,
     /// A model with what is needed to run it, for one of the model slots.
     Module,
+    /// The trust anchors that replace those of the device, as COSE_KeySet.
+    Anchors,
 }
 
 impl Kind {
@@ -23,11 +26,12 @@ impl Kind {
         match self {
             Self::Firmware => "firmware",
             Self::Module => "module",
+            Self::Anchors => "trust-anchor",
         }
     }
 
     fn from_component(part: &[u8]) -> Option<Self> {
-        [Self::Firmware, Self::Module]
+        [Self::Firmware, Self::Module, Self::Anchors]
             .into_iter()
             .find(|kind| kind.component().as_bytes() == part)
     }
@@ -68,6 +72,7 @@ pub struct Head<'a> {
 
 /// How far the head has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is no heap")]
 pub enum Parsed<'a> {
     /// Nothing wrong so far, but the head goes on.
     NeedMore,
@@ -75,6 +80,8 @@ pub enum Parsed<'a> {
     Complete {
         /// The head.
         head: Head<'a>,
+        /// Who signed it.
+        authentication: Authentication<'a>,
         /// Offset of the payload's first byte in the package.
         payload_offset: usize,
         /// Length of the payload, bytes; the package ends with it.
@@ -85,7 +92,7 @@ pub enum Parsed<'a> {
 /// What a device gives, to hold a head against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiver {
-    /// The class of modules this device runs.
+    /// The class of modules this device runs; also that of packages with trust anchors.
     pub module_class: [u8; 16],
     /// The class of firmware it takes; `None` if it takes none.
     pub firmware_class: Option<[u8; 16]>,
@@ -109,8 +116,9 @@ impl<'a> Head<'a> {
     pub fn parse(input: &'a [u8]) -> Result<Parsed<'a>, PackageError> {
         let window = &input[..input.len().min(MAX_HEAD)];
         match Outer::new(window, window.len() < MAX_HEAD).envelope() {
-            Ok((head, payload_offset, payload_len)) => Ok(Parsed::Complete {
+            Ok((head, authentication, payload_offset, payload_len)) => Ok(Parsed::Complete {
                 head,
+                authentication,
                 payload_offset,
                 payload_len,
             }),
@@ -128,7 +136,7 @@ impl<'a> Head<'a> {
             return Err(Refusal::Vendor);
         }
         let class = match self.kind {
-            Kind::Module => receiver.module_class,
+            Kind::Module | Kind::Anchors => receiver.module_class,
             Kind::Firmware => receiver.firmware_class.ok_or(Refusal::Component)?,
         };
         if self.class_id != class {
@@ -140,7 +148,8 @@ impl<'a> Head<'a> {
                 device: receiver.abi,
             });
         }
-        if self.sequence <= receiver.sequence_floor {
+        let above = self.sequence.saturating_sub(receiver.sequence_floor);
+        if above == 0 || above > MAX_JUMP {
             let (package, floor) = (self.sequence, receiver.sequence_floor);
             return Err(Refusal::Sequence { package, floor });
         }

@@ -13,6 +13,9 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod algorithm;
+mod anchor;
+mod authentication;
 #[cfg(feature = "class-ids")]
 mod class;
 #[cfg(feature = "alloc")]
@@ -21,18 +24,27 @@ mod error;
 mod head;
 mod identity;
 mod profile;
+mod verify;
 
+pub use crate::algorithm::{Algorithm, TO_BE_SIGNED, to_be_signed};
+pub use crate::anchor::{Anchors, KeyId, MAX_ANCHOR, MAX_ANCHORS, TrustAnchor};
+pub use crate::authentication::{Authentication, Signature};
 #[cfg(feature = "class-ids")]
 pub use crate::class::{firmware_class_id, module_class_id, vendor_uuid};
-pub use crate::error::{PackageError, Refusal, Unsupported};
+pub use crate::error::{PackageError, Refusal, Unsupported, Untrusted};
 pub use crate::head::{Head, Kind, Parsed, Receiver};
 pub use crate::identity::{VENDOR_ID, request_tag, sha256};
+pub use crate::verify::Scheme;
 
 #[cfg(feature = "alloc")]
-pub use crate::encode::{EncodeError, encode, encode_prefix};
+pub use crate::encode::{EncodeError, Manifest, encode, encode_prefix};
 
 /// Longest head (everything before the first byte of the payload), in bytes.
 pub const MAX_HEAD: usize = 1024;
+
+/// As far as the sequence number of a package may be above the highest one committed: nobody uses up
+/// all of them by one package.
+pub const MAX_JUMP: u64 = 1 << 32;
 /// Longest model name, in bytes of UTF-8 (27303/x/0).
 pub const MAX_MODEL_NAME: usize = 64;
 /// Longest model version, in bytes of UTF-8 (27303/x/1).

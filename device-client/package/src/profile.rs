@@ -4,6 +4,12 @@ pub(crate) const TAG_ENVELOPE: u64 = 107;
 pub(crate) const AUTHENTICATION: u64 = 2;
 pub(crate) const MANIFEST: u64 = 3;
 
+/// COSE_Sign1, and its header parameter kid (RFC 9052 §3.1), as they are written.
+#[cfg(feature = "alloc")]
+pub(crate) const TAG_COSE_SIGN1: u64 = 18;
+#[cfg(feature = "alloc")]
+pub(crate) const COSE_KEY_ID: u64 = 4;
+
 pub(crate) const VERSION: u64 = 1;
 pub(crate) const SEQUENCE_NUMBER: u64 = 2;
 pub(crate) const COMMON: u64 = 3;

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use tinsmith_package::{
-    EncodeError, Head, Kind, MAX_HEAD, PackageError, Parsed, Receiver, Refusal, Unsupported,
-    VENDOR_ID, encode, encode_prefix, module_class_id, request_tag, sha256,
+    EncodeError, Head, Kind, MAX_HEAD, MAX_JUMP, PackageError, Parsed, Receiver, Refusal,
+    Unsupported, VENDOR_ID, encode, encode_prefix, module_class_id, request_tag, sha256,
 };
 
 fn head(payload: &[u8]) -> Head<'static> {
@@ -54,6 +54,7 @@ fn round_trip() {
                 head: read,
                 payload_offset,
                 payload_len,
+                ..
             } = Head::parse(&package).unwrap()
             else {
                 panic!("incomplete");
@@ -269,6 +270,16 @@ fn the_device_refuses_what_it_cannot_run() {
         ),
         (
             Head {
+                sequence: 7 + MAX_JUMP,
+                ..fits.clone()
+            },
+            Refusal::Sequence {
+                package: 7 + MAX_JUMP,
+                floor: 6,
+            },
+        ),
+        (
+            Head {
                 size: 65_537,
                 ..fits.clone()
             },
@@ -290,6 +301,11 @@ fn the_device_refuses_what_it_cannot_run() {
     ] {
         assert_eq!(head.check(&receiver()), Err(refusal));
     }
+    let last = Head {
+        sequence: 6 + MAX_JUMP,
+        ..fits
+    };
+    assert_eq!(last.check(&receiver()), Ok(()));
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn main() {
         psk: None,
         target: target.clone(),
         flash: flash.into(),
+        trust_anchors: Vec::new(),
         log: true,
     };
     let sensor = Temperature::default();

@@ -6,6 +6,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use lwm2m_objects::hex;
+use tinsmith_security::{Entry, Origin, Purpose};
+use tinsmith_server::{ServerHandle, random};
+use zeroize::Zeroizing;
 
 /// A device of the demo.
 pub(super) struct Device {
@@ -63,9 +67,15 @@ impl Fleet {
         },
     ];
 
-    /// Starts them all; each knows its name and the bootstrap server's address.
-    pub(super) fn start(folder: &Path, bootstrap: SocketAddr) -> Result<Self> {
+    /// Starts them all; each knows its name, the bootstrap server's address, and a key for it, as
+    /// if it came from a factory.
+    pub(super) async fn start(
+        folder: &Path,
+        bootstrap: SocketAddr,
+        server: &ServerHandle,
+    ) -> Result<Self> {
         let exe = std::env::current_exe().context("cannot find this program's own file")?;
+        let keys = server.keys().context("no keys of devices")?;
         let mut fleet = Self {
             children: Vec::new(),
         };
@@ -73,10 +83,23 @@ impl Fleet {
             let log = folder.join(format!("{}.log", device.endpoint));
             let output =
                 File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+            let key = Zeroizing::new(random()?.to_vec());
+            let digits = Zeroizing::new(hex::encode(&key));
+            let entry = Entry {
+                identity: device.endpoint.to_owned(),
+                endpoints: device.endpoint.to_owned(),
+                purpose: Purpose::Bootstrap,
+                origin: Origin::Given,
+                made: server.now().wall,
+                key,
+            };
+            keys.add(entry).await?;
             let child = Command::new(&exe)
                 .arg("host-device")
                 .args(["--endpoint", device.endpoint])
-                .args(["--bootstrap", &format!("coap://{bootstrap}")])
+                .args(["--bootstrap", &format!("coaps://{bootstrap}")])
+                .args(["--identity", device.endpoint])
+                .env("TINSMITH_KEY", &*digits)
                 .args(["--target", device.target])
                 .arg("--flash")
                 .arg(folder.join(format!("{}.flash", device.endpoint)))

@@ -84,21 +84,28 @@ impl Demo {
                     lifetime: 60,
                     ..Rule::default()
                 }],
+                ..BootstrapConfig::default()
             },
             ..Config::default()
         };
-        let choices = serve::Choices::default();
+        let choices = serve::Choices {
+            dtls: Some(serve::Dtls {
+                management: loopback,
+                bootstrap: loopback,
+                only: true,
+                own: serve::OwnFiles::default(),
+            }),
+            ..serve::Choices::default()
+        };
         let running = serve::start(config, choices, Some(compiler)).await?;
         let addresses = running.server.addresses();
-        let bootstrap = addresses.bootstrap.context("no bootstrap listener")?;
+        let coaps = addresses.coaps.context("no listener with DTLS")?;
+        let bootstrap = addresses.coaps_bootstrap.context("no bootstrap listener")?;
         let say = watch::Say::new(started);
+        say.line("server", &format!("registers devices at  coaps://{coaps}"));
         say.line(
             "server",
-            &format!("registers devices at  coap://{}", addresses.coap),
-        );
-        say.line(
-            "server",
-            &format!("bootstraps devices at coap://{bootstrap}"),
+            &format!("bootstraps devices at coaps://{bootstrap}"),
         );
         say.line(
             "server",
@@ -106,7 +113,7 @@ impl Demo {
         );
 
         let watching = watch::start(&running.server, say);
-        let mut fleet = Fleet::start(folder, bootstrap)?;
+        let mut fleet = Fleet::start(folder, bootstrap, &running.server).await?;
         for device in Fleet::DEVICES {
             let model = running.zoo.find(device.model)?;
             let command = Command::Want {

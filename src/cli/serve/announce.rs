@@ -25,6 +25,8 @@ pub(super) fn announce(running: &Running, store: &Path, json: bool) -> Result<()
         let line = serde_json::json!({
             "coap": addresses.coap.to_string(),
             "bootstrap": addresses.bootstrap.map(|a| a.to_string()),
+            "coaps": addresses.coaps.map(|a| a.to_string()),
+            "coaps_bootstrap": addresses.coaps_bootstrap.map(|a| a.to_string()),
             "http": running.http.to_string(),
             "url": running.url(),
             "store": store,
@@ -36,12 +38,15 @@ pub(super) fn announce(running: &Running, store: &Path, json: bool) -> Result<()
         text.push_str(&plain(&line));
         text.push('\n');
     };
-    line(format!(
-        "  devices register at   {}",
-        reached(addresses.coap)
-    ));
-    if let Some(bootstrap) = addresses.bootstrap {
-        line(format!("  devices bootstrap at  {}", reached(bootstrap)));
+    for (what, scheme, address) in [
+        ("register at  ", "coaps", addresses.coaps),
+        ("bootstrap at ", "coaps", addresses.coaps_bootstrap),
+        ("register at  ", "coap", Some(addresses.coap)),
+        ("bootstrap at ", "coap", addresses.bootstrap),
+    ] {
+        if let Some(address) = address {
+            line(format!("  devices {what} {}", reached(scheme, address)));
+        }
     }
     let url = running.url();
     line(format!("  operators use         {url}"));
@@ -85,12 +90,12 @@ fn url(address: SocketAddr, tls: bool) -> String {
 }
 
 /// A CoAP listener as a device would write it.
-fn reached(address: SocketAddr) -> String {
+fn reached(scheme: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         let port = address.port();
-        return format!("coap://ADDRESS:{port} (every address of this machine)");
+        return format!("{scheme}://ADDRESS:{port} (every address of this machine)");
     }
-    format!("coap://{address}")
+    format!("{scheme}://{address}")
 }
 
 #[cfg(test)]

@@ -10,10 +10,14 @@ use tinsmith_build_job::child;
 use tinsmith_http::{self as http, App, Doors, TlsFiles};
 use tinsmith_server::{self as server, Config, ServerHandle};
 use tinsmith_store::{Files, Health, SledStore, Store, private};
-use tinsmith_update::StartJob;
+use tinsmith_update::{Sign, StartJob};
 
+use super::signing::{public, watch_keys};
 use crate::Compiler;
+use crate::key::{self, Sealing};
 use crate::store::problem;
+
+use super::secure::{Dtls, secure};
 
 /// How often it is seen whether the store still works.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
@@ -22,6 +26,8 @@ const HEALTH_EVERY: Duration = Duration::from_millis(500);
 pub(crate) struct Choices {
     /// Whether a store that has lost something is opened.
     pub(crate) accept_loss: bool,
+    /// DTLS; none: without.
+    pub(crate) dtls: Option<Dtls>,
     /// How long a build may take.
     pub(crate) limit: Duration,
     /// Names of the HTTP listener.
@@ -30,16 +36,20 @@ pub(crate) struct Choices {
     pub(crate) tls: Option<TlsFiles>,
     /// Who comes in.
     pub(crate) doors: http::Choices,
+    /// What seals the keys that packages are signed with.
+    pub(crate) sealing: Sealing,
 }
 
 impl Default for Choices {
     fn default() -> Self {
         Self {
             accept_loss: false,
+            dtls: None,
             limit: child::LIMIT,
             hosts: Vec::new(),
             tls: None,
             doors: http::Choices::default(),
+            sealing: Sealing::default(),
         }
     }
 }
@@ -56,7 +66,7 @@ pub(crate) struct Running {
 
 /// Starts a server with store, zoo, builder and HTTP.
 pub(crate) async fn start(
-    config: Config,
+    mut config: Config,
     choices: Choices,
     compiler: Option<Compiler>,
 ) -> Result<Running> {
@@ -76,19 +86,36 @@ pub(crate) async fn start(
         version: compiler.version.to_owned(),
         limit: choices.limit,
     });
-    let builder = Builder::new(compiler, zoo.clone(), store.clone(), files.clone())
-        .context("cannot start the build service")?;
+    let keys = Arc::new(key::open(&folder, &choices.sealing)?);
+    let known = keys.list()?;
+    config.bootstrap.trust_anchors.set(public(&known));
+    let signer: Arc<dyn Sign> = keys.clone();
+    let builder = Builder::new(
+        compiler,
+        zoo.clone(),
+        store.clone(),
+        files.clone(),
+        Some(signer),
+    )
+    .context("cannot start the build service")?;
     let jobs = builder.clone();
     let start_job: StartJob = Arc::new(move |request, done| jobs.start(request, done));
     let address = config.http;
     let scratch = folder.join("incoming");
     private::folder(&scratch).with_context(open)?;
     let doors = Doors::open(&store, &choices.doors).await?;
+    if let Some(dtls) = choices.dtls {
+        let secure = secure(dtls, &choices.sealing, &folder, &store, choices.accept_loss);
+        config.secure = Some(secure.await?);
+    }
     let server = server::start(config, store, start_job)
         .await
         .map_err(|error| match &error {
             server::StartError::Bind { .. } => {
-                anyhow!("{error}; choose another address with --coap or --bootstrap")
+                anyhow!(
+                    "{error}; choose another address with --coap, --bootstrap, --coaps or \
+                     --coaps-bootstrap"
+                )
             }
             _ => error.into(),
         })?;
@@ -98,6 +125,7 @@ pub(crate) async fn start(
         .await
         .with_context(|| format!("in {}", folder.display()))?;
     let doors = Arc::new(doors);
+    tokio::spawn(watch_keys(keys, known, doors.clone(), server.clone()));
     let app = App {
         server: server.clone(),
         zoo: zoo.clone(),

@@ -5,6 +5,7 @@ use tinsmith_access::TokenError;
 use tinsmith_build::ZooError;
 use tinsmith_inference::InferenceError;
 use tinsmith_lwm2m::Outcome;
+use tinsmith_security::KeyError;
 use tinsmith_server::NoAnswer;
 use tinsmith_store::StoreError;
 
@@ -20,6 +21,20 @@ impl From<TokenError> for ApiError {
             TokenError::LastAdmin(_) => Self::used(message),
             TokenError::Full => Self::conflict(message),
             TokenError::Store(error) => error.into(),
+            error => Self::storage(&error),
+        }
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        let message = error.to_string();
+        match error {
+            KeyError::Entry(_) => Self::bad_request(message),
+            KeyError::Exists(_) => Self::new(StatusCode::CONFLICT, "credential_exists", message),
+            KeyError::Unknown(_) => Self::not_found(message),
+            KeyError::Full => Self::conflict(message),
+            KeyError::Store(error) => error.into(),
             error => Self::storage(&error),
         }
     }

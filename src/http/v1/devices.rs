@@ -1,8 +1,11 @@
 //! `/api/v1/devices`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use lwm2m_objects::capability::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::info;
@@ -11,9 +14,10 @@ use crate::{ApiError, App};
 use tinsmith_build::compare;
 use tinsmith_digest::encode_hex;
 use tinsmith_inference::Session;
+use tinsmith_lwm2m::Identity;
 use tinsmith_server::{Known, MAX_DEVICES, MAX_ENTRIES};
 use tinsmith_update::slot::SlotState;
-use tinsmith_update::{Ask, Command, DeviceRecord, Entry, Reply, Summary};
+use tinsmith_update::{Ask, Command, DeviceRecord, Entry, Reply, Status, Summary};
 
 /// Seconds a device waits for a commit before it rolls back, unless told otherwise.
 const TRIAL: u32 = 600;
@@ -264,6 +268,7 @@ async fn decide(app: &App, endpoint: &str, command: Command) -> Result<Json<Valu
         endpoint: endpoint.into(),
         registration: None,
         presence: None,
+        identity: None,
         status: None,
         unreadable: None,
     };
@@ -290,11 +295,34 @@ fn check_endpoint(endpoint: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Whose packages a device takes, if that is known.
+fn trust(status: &Status) -> Option<&'static str> {
+    let verifies = |c: &Arc<Capability>| !c.platform.signature_algorithms.is_empty();
+    match &status.trusted {
+        Some(ids) if !ids.is_empty() => Some("anchored"),
+        Some(_) => Some("open"),
+        None => (!verifies(status.capability.as_ref()?)).then_some("open"),
+    }
+}
+
+/// How a device comes.
+fn security(identity: &Identity) -> &'static str {
+    match identity {
+        Identity::None => "none",
+        Identity::Psk(_) => "psk",
+        Identity::RawKey(_) => "raw-key",
+        Identity::Certificate(_) => "certificate",
+        Identity::Oscore(_) => "oscore",
+        _ => "other",
+    }
+}
+
 fn brief(known: &Known) -> Value {
     let Known {
         endpoint,
         registration,
         presence,
+        identity,
         status,
         unreadable,
     } = known;
@@ -308,6 +336,8 @@ fn brief(known: &Known) -> Value {
         "registered": registration.is_some(),
         "reachable": registration.map(|_| reachable),
         "address": registration.map(|r| &r.address),
+        "security": identity.as_ref().map(security),
+        "identity": identity.as_ref().map(ToString::to_string),
         "seen": presence.map(|presence| presence.seen),
         "platform": status
             .and_then(|s| s.capability.as_ref())
@@ -317,6 +347,10 @@ fn brief(known: &Known) -> Value {
         "detail": status.map(|s| &s.detail),
         "progress": status.and_then(|s| s.progress),
         "last": record.and_then(|r| r.last.as_ref()),
+        "trust": status.and_then(trust),
+        "trust_anchors": status
+            .and_then(|s| s.trusted.as_ref())
+            .map(|ids| ids.iter().map(|id| encode_hex(id)).collect::<Vec<_>>()),
     });
     if let Some(unreadable) = unreadable {
         value["unreadable"] = json!(unreadable);

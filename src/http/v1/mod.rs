@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod builds;
+pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod models;
 mod outcome;

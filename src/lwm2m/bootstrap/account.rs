@@ -1,19 +1,30 @@
 //! What a device gets at its bootstrap, and whether it gets anything.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use lwm2m_objects::ids::{LWM2M_SECURITY, LWM2M_SERVER, lwm2m_security, lwm2m_server};
+use lwm2m_objects::ids::{
+    COMPUTE_PLATFORM, LWM2M_SECURITY, LWM2M_SERVER, compute_platform, lwm2m_security, lwm2m_server,
+};
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Code, Message};
+use tinsmith_store::Op;
+use zeroize::Zeroizing;
 
 use super::step::BootstrapStep;
+use crate::Role;
+use crate::access::{Access, Issued};
 use crate::registration::{Link, Parameters, RegisterError};
 use crate::rule::{BootstrapConfig, Rule};
-use crate::shared::CRITICAL;
-use crate::types::Endpoint;
+use crate::shared::{CRITICAL, Context, Source};
+use crate::types::{Endpoint, Event};
 
-/// Security Mode of an account without security (LwM2M TS 1.1 E.1).
+/// Security Modes (LwM2M TS 1.1 E.1).
+const PRE_SHARED_KEY: i64 = 0;
 const NO_SECURITY: i64 = 3;
+
+/// The scheme of servers with DTLS.
+const SECURE: &str = "coaps://";
 
 /// Accounts that are looked at; a device with more loses those that are not.
 const MAX_ACCOUNTS: usize = 64;
@@ -25,8 +36,13 @@ pub(super) struct Account {
     /// If the device refuses the first.
     pub(super) other_format: Option<ContentFormat>,
     rule: Rule,
+    /// Identity and key at the server.
+    psk: Option<(String, Zeroizing<Vec<u8>>)>,
     /// Instances of Security, with their Short Server IDs, before anything is deleted.
     accounts: Vec<(u16, Option<u16>)>,
+    /// The public keys whose packages it shall take.
+    anchors: Arc<[Vec<u8>]>,
+    has_platform: bool,
 }
 
 /// What a step sends.
@@ -38,11 +54,12 @@ pub(super) struct Request {
 }
 
 impl Account {
-    /// Of the sender of a Bootstrap-Request, who reaches our management listener at `management`;
-    /// or the answer that refuses it.
+    /// Of the sender of a Bootstrap-Request, or the answer that refuses it.
     pub(super) fn of(
+        cx: &mut Context<'_>,
         config: &BootstrapConfig,
-        management: Option<SocketAddr>,
+        access: Option<&dyn Access>,
+        from: Source<'_>,
         request: &Message<'_>,
     ) -> Result<Self, (Code, String)> {
         let mut path = request.uri_path();
@@ -61,14 +78,33 @@ impl Account {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
-        let rule = config.rule(endpoint).cloned();
+        if access.is_some_and(|access| !access.may_bootstrap(from.identity, endpoint)) {
+            cx.event(Event::Impostor {
+                endpoint: endpoint.into(),
+                identity: from.identity.clone(),
+                peer: from.peer,
+                role: Role::Bootstrap,
+            });
+            let refused = RegisterError::Identity;
+            return Err((refused.code(), refused.to_string()));
+        }
+        let is_secure = from.identity.is_authenticated();
+        let rule = config.rule(endpoint, is_secure).cloned();
         let mut rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
         if rule.server_uri.is_empty() {
-            let own = management.ok_or_else(|| {
+            let own = from.management.ok_or_else(|| {
                 let why = "the management listener can't be reached from this address";
                 (Code::SERVICE_UNAVAILABLE, why.to_owned())
             })?;
-            rule.server_uri = uri(own);
+            rule.server_uri = uri(own, is_secure);
+        }
+        if rule.server_uri.starts_with(SECURE) && !is_secure {
+            let why = "keys are given with DTLS only";
+            cx.event(Event::Bootstrapped {
+                endpoint: endpoint.into(),
+                error: Some(why.into()),
+            });
+            return Err((Code::FORBIDDEN, why.into()));
         }
         let (format, other_format) = match parameters.formats.map(ContentFormat) {
             None | Some(ContentFormat::TLV) => {
@@ -88,8 +124,30 @@ impl Account {
             format,
             other_format,
             rule,
+            psk: None,
             accounts: Vec::new(),
+            anchors: config.trust_anchors.get(),
+            has_platform: false,
         })
+    }
+
+    /// Whether it is at a server with DTLS, and so needs a key.
+    pub(super) fn is_secure(&self) -> bool {
+        self.rule.server_uri.starts_with(SECURE)
+    }
+
+    /// Gets a key; what is to be stored before it may be sent.
+    pub(super) fn issue(
+        &mut self,
+        access: &dyn Access,
+        wall: u64,
+        random: [u8; 32],
+    ) -> Result<Vec<Op>, (Code, String)> {
+        let issued = access.issue(wall, &self.endpoint, random);
+        let Issued { identity, key, ops } =
+            issued.map_err(|why| (Code::SERVICE_UNAVAILABLE, why))?;
+        self.psk = Some((identity, key));
+        Ok(ops)
     }
 
     /// What a Bootstrap-Discover of object 0 has found (LwM2M TS 1.1 §6.1.7.3): the bootstrap
@@ -103,6 +161,23 @@ impl Account {
             (path.object_id() == Some(LWM2M_SECURITY)).then_some((instance, server))
         });
         self.accounts = accounts.take(MAX_ACCOUNTS).collect();
+    }
+
+    /// What a Bootstrap-Discover of object 27300 has found.
+    pub(super) fn found_platform(&mut self, payload: &[u8]) {
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let platform = Path::instance(COMPUTE_PLATFORM, 0);
+        self.has_platform = Link::all(text)
+            .any(|link| Path::from_segments(link.segments().map(str::as_bytes)) == Ok(platform));
+    }
+
+    /// What follows a step that went well.
+    pub(super) fn after(&self, step: BootstrapStep) -> Option<BootstrapStep> {
+        match step {
+            BootstrapStep::Server if self.anchors.is_empty() => Some(BootstrapStep::Finish),
+            BootstrapStep::Platform if !self.has_platform => Some(BootstrapStep::Finish),
+            step => step.next(),
+        }
     }
 
     /// The instance of Security to write: never that of the bootstrap account, nor one of another
@@ -129,6 +204,11 @@ impl Account {
             BootstrapStep::Discover => (Code::GET, Path::object(LWM2M_SECURITY), None),
             BootstrapStep::Delete => (Code::DELETE, self.rule.delete, None),
             BootstrapStep::Finish => (Code::POST, Path::ROOT, None),
+            BootstrapStep::Platform => (Code::GET, Path::object(COMPUTE_PLATFORM), None),
+            BootstrapStep::TrustAnchors => {
+                let path = Path::instance(COMPUTE_PLATFORM, 0);
+                (Code::PUT, path, Some(self.trust_anchors()))
+            }
             BootstrapStep::Security => {
                 let path = Path::instance(LWM2M_SECURITY, self.security_instance());
                 (Code::PUT, path, Some(self.security()))
@@ -144,6 +224,13 @@ impl Account {
     fn security(&self) -> Vec<(Path, OwnedValue)> {
         use lwm2m_security as id;
         let nothing = || OwnedValue::Opaque(Vec::new());
+        let (mode, identity, secret) = match &self.psk {
+            Some((identity, key)) => {
+                let opaque = |bytes: &[u8]| OwnedValue::Opaque(bytes.to_vec());
+                (PRE_SHARED_KEY, opaque(identity.as_bytes()), opaque(key))
+            }
+            None => (NO_SECURITY, nothing(), nothing()),
+        };
         let server_id = OwnedValue::Integer(self.rule.short_server_id.into());
         let values = [
             (
@@ -151,15 +238,25 @@ impl Account {
                 OwnedValue::String(self.rule.server_uri.clone()),
             ),
             (id::BOOTSTRAP_SERVER, OwnedValue::Boolean(false)),
-            (id::SECURITY_MODE, OwnedValue::Integer(NO_SECURITY)),
-            (id::PUBLIC_KEY_OR_IDENTITY, nothing()),
+            (id::SECURITY_MODE, OwnedValue::Integer(mode)),
+            (id::PUBLIC_KEY_OR_IDENTITY, identity),
             (id::SERVER_PUBLIC_KEY, nothing()),
-            (id::SECRET_KEY, nothing()),
+            (id::SECRET_KEY, secret),
             (id::SHORT_SERVER_ID, server_id),
         ];
         let instance = self.security_instance();
         let at = |(id, value)| (Path::resource(LWM2M_SECURITY, instance, id), value);
         values.into_iter().map(at).collect()
+    }
+
+    fn trust_anchors(&self) -> Vec<(Path, OwnedValue)> {
+        let id = compute_platform::TRUST_ANCHOR;
+        let at = |n| Path::resource_instance(COMPUTE_PLATFORM, 0, id, n);
+        let anchors = self.anchors.iter();
+        let values = (0..).zip(anchors);
+        values
+            .map(|(n, anchor)| (at(n), OwnedValue::Opaque(anchor.clone())))
+            .collect()
     }
 
     fn server(&self) -> Vec<(Path, OwnedValue)> {
@@ -182,12 +279,13 @@ impl Account {
     }
 }
 
-/// `coap://` and the address; without the zone of a link-local one, which means something on this
+/// `coap://` or `coaps://` and the address; without the zone of a link-local one, which means something on this
 /// machine only (RFC 6874 §1).
-fn uri(own: SocketAddr) -> String {
+fn uri(own: SocketAddr, is_secure: bool) -> String {
     let port = own.port();
+    let scheme = if is_secure { SECURE } else { "coap://" };
     match own.ip().to_canonical() {
-        IpAddr::V4(ip) => format!("coap://{ip}:{port}"),
-        IpAddr::V6(ip) => format!("coap://[{ip}]:{port}"),
+        IpAddr::V4(ip) => format!("{scheme}{ip}:{port}"),
+        IpAddr::V6(ip) => format!("{scheme}[{ip}]:{port}"),
     }
 }

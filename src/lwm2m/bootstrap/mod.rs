@@ -2,9 +2,14 @@
 //!
 //! ```text
 //! POST /bs?ep=.. -> 2.04  GET /0       DELETE /    PUT /0/n     PUT /1/m     POST /bs
-//!                         Discover --> Delete ---> Security --> Server ----> Finish --> done
+//!                         Discover --> Delete ---> Security --> Server -+--> Finish --> done
+//!                                                                       |      ^
+//!                         GET /27300       PUT /27300/0                 |      |
+//!                         Platform ------> TrustAnchors ----------------|------+
+//!                              ^----------------------------------------+
 //! ```
-//! Errors of Discover, and 4.04 to Delete, don't matter; any other ends it: the device starts again
+//! The lower way is gone if there are trust anchors, up to the device that has no Compute Platform.
+//! Errors of Discover, 4.04 to Delete, and 4.xx to the trust anchors don't matter; any other ends it: the device starts again
 //! when it wants.
 
 mod account;
@@ -12,16 +17,18 @@ mod session;
 mod step;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tinsmith_coap::{Code, Message, MessageType, Received, Sent, stateless};
 
+use super::access::Access;
 use super::hash::HashMap;
 use super::link::Link;
 use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
 use super::rule::BootstrapConfig;
-use super::shared::{Context, Source};
-use super::{Limits, ListenerId, Peer};
+use super::shared::{Context, Source, Waiting};
+use super::{Limits, ListenerId, Peer, PersistId};
 use account::Account;
 use session::Session;
 
@@ -30,6 +37,7 @@ type SessionKey = (ListenerId, Peer);
 /// All devices that are bootstrapping, by peer.
 pub(super) struct Bootstrap {
     config: BootstrapConfig,
+    pub(super) access: Option<Arc<dyn Access>>,
     sessions: HashMap<SessionKey, Session>,
     timers: BTreeSet<(u64, SessionKey)>,
     /// Those that have not answered.
@@ -49,6 +57,7 @@ impl Bootstrap {
         };
         Bootstrap {
             config,
+            access: None,
             sessions: HashMap::default(),
             timers: BTreeSet::new(),
             strangers: quota(limits.bootstraps_per_source),
@@ -149,8 +158,40 @@ impl Bootstrap {
         from: Source<'_>,
         message: &Message<'_>,
     ) -> Result<Session, (Code, String)> {
-        let account = Account::of(&self.config, from.management, message)?;
-        Ok(Session::new(account, Link::new(cx, from)))
+        let access = self.access.as_deref();
+        let mut account = Account::of(cx, &self.config, access, from, message)?;
+        let ops = match access.filter(|_| account.is_secure()) {
+            Some(access) => account.issue(access, cx.now.wall, cx.random.bytes())?,
+            None => Vec::new(),
+        };
+        let mut session = Session::new(account, Link::new(cx, from));
+        if !ops.is_empty() {
+            session.storing = Some(cx.persist(ops, Waiting::Issued(from.listener, from.peer)));
+        }
+        Ok(session)
+    }
+
+    /// The key that a commit is about is durable, or could not be stored.
+    pub(super) fn stored(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: SessionKey,
+        id: PersistId,
+        durable: bool,
+    ) {
+        let waits = |session: &Session| session.storing == Some(id);
+        if !self.sessions.get(&key).is_some_and(waits) {
+            // It has begun anew.
+            return;
+        }
+        let Some(mut session) = self.take(key) else {
+            return;
+        };
+        session.storing = None;
+        if !durable {
+            session.failed(cx, "has no key: it could not be stored");
+        }
+        self.settle(cx, key, session);
     }
 
     /// After something of the device: whoever goes on comes behind those that do not.

@@ -8,6 +8,7 @@ use tinsmith_coap::{
 
 use super::account::{self, Account};
 use super::step::BootstrapStep;
+use crate::PersistId;
 use crate::link::Link;
 use crate::shared::Context;
 use crate::types::Event;
@@ -33,6 +34,8 @@ pub(super) struct Session {
     account: Account,
     pub(super) link: Link,
     state: State,
+    /// The commit of the key that it is to get.
+    pub(super) storing: Option<PersistId>,
     pub(super) timer: Option<u64>,
 }
 
@@ -44,6 +47,7 @@ impl Session {
             state: State::Sending {
                 step: BootstrapStep::Discover,
             },
+            storing: None,
             timer: None,
         }
     }
@@ -77,6 +81,7 @@ impl Session {
         loop {
             if let State::Sending { step } = self.state
                 && self.link.coap.can_request()
+                && (step != BootstrapStep::Security || self.storing.is_none())
             {
                 self.send(cx, step);
             }
@@ -116,7 +121,7 @@ impl Session {
             for id in path.ids() {
                 b.option(OptionNumber::URI_PATH, id.to_string().as_bytes())?;
             }
-            if step == BootstrapStep::Discover {
+            if matches!(step, BootstrapStep::Discover | BootstrapStep::Platform) {
                 b.uint(OptionNumber::ACCEPT, ContentFormat::LINK.0.into())?;
             }
             if !payload.is_empty() {
@@ -143,18 +148,29 @@ impl Session {
             return;
         }
         let code = message.code();
-        let is_write = matches!(step, BootstrapStep::Security | BootstrapStep::Server);
+        let is_write = matches!(
+            step,
+            BootstrapStep::Security | BootstrapStep::Server | BootstrapStep::TrustAnchors
+        );
         if code.is_success() && step == BootstrapStep::Discover {
             self.account.discovered(message.payload());
         }
-        // It can't look, or there is nothing to delete.
+        // It can't look, there is nothing to delete, or it takes packages of anybody and shows that.
         let is_fine = match step {
-            BootstrapStep::Discover => true,
+            BootstrapStep::Discover | BootstrapStep::Platform => true,
             BootstrapStep::Delete => code == Code::NOT_FOUND,
+            BootstrapStep::TrustAnchors => code.class() == 4,
             _ => false,
         };
-        if code.is_success() || is_fine {
-            match step.next() {
+        let other_format = is_write
+            && code == Code::UNSUPPORTED_CONTENT_FORMAT
+            && self.account.other_format.is_some();
+        if code.is_success() || is_fine && !other_format {
+            let found = code.is_success() && step == BootstrapStep::Platform;
+            if found {
+                self.account.found_platform(message.payload());
+            }
+            match self.account.after(step) {
                 Some(step) => self.state = State::Sending { step },
                 None => self.end(cx, None),
             }

@@ -8,15 +8,20 @@ pub(super) enum BootstrapStep {
     Delete,
     Security,
     Server,
+    /// Whether it has a Compute Platform, which takes trust anchors.
+    Platform,
+    TrustAnchors,
     Finish,
 }
 
 /// The transitions on success.
-pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 5] = [
+pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 7] = [
     (BootstrapStep::Discover, Some(BootstrapStep::Delete)),
     (BootstrapStep::Delete, Some(BootstrapStep::Security)),
     (BootstrapStep::Security, Some(BootstrapStep::Server)),
-    (BootstrapStep::Server, Some(BootstrapStep::Finish)),
+    (BootstrapStep::Server, Some(BootstrapStep::Platform)),
+    (BootstrapStep::Platform, Some(BootstrapStep::TrustAnchors)),
+    (BootstrapStep::TrustAnchors, Some(BootstrapStep::Finish)),
     (BootstrapStep::Finish, None),
 ];
 
@@ -34,6 +39,8 @@ impl BootstrapStep {
             BootstrapStep::Delete => "Delete",
             BootstrapStep::Security => "Write of Security",
             BootstrapStep::Server => "Write of Server",
+            BootstrapStep::Platform => "Discover of Compute Platform",
+            BootstrapStep::TrustAnchors => "Write of the trust anchors",
             BootstrapStep::Finish => "Finish",
         }
     }

@@ -245,3 +245,89 @@ fn accounts_of_other_servers_stay_if_they_are_not_deleted() {
         assert_eq!(path_of(&write), written);
     }
 }
+
+/// Firmware that has no trust anchors goes on without; one that could not store them does not.
+#[test]
+fn who_takes_no_trust_anchors_is_bootstrapped_without() {
+    for (code, fails) in [
+        (Code::BAD_REQUEST, false),
+        (Code::METHOD_NOT_ALLOWED, false),
+        (Code::INTERNAL_SERVER_ERROR, true),
+    ] {
+        let mut sim = Sim::new();
+        let config = config();
+        config.bootstrap.trust_anchors.set(vec![vec![0xa4, 1, 1]]);
+        sim.shard = Shard::new(config);
+        let sent = start(&mut sim, "ep=dev1");
+        let sent = answer(&mut sim, &sent[1], Code::NOT_FOUND);
+        let sent = answer(&mut sim, &sent[0], Code::DELETED);
+        let sent = answer(&mut sim, &sent[0], Code::CHANGED);
+        let sent = answer(&mut sim, &sent[0], Code::CHANGED);
+        let look = Message::parse(&sent[0]).unwrap();
+        let content = Msg::ack(&look, Code::CONTENT)
+            .uint(OptionNumber::CONTENT_FORMAT, 40)
+            .payload(b"</27300/0>");
+        sim.inbound(BOOTSTRAP, peer(9), &content.bytes());
+        let write = sim.take_one();
+        assert_eq!(Message::parse(&write).unwrap().code(), Code::PUT);
+        let sent = answer(&mut sim, &write, code);
+        if !fails {
+            answer(&mut sim, &sent[0], Code::CHANGED);
+        }
+        assert_eq!(ended(&sim)[0].is_some(), fails, "{code}");
+    }
+}
+
+/// A device with a Compute Platform is told whom to trust; another is not asked for it again.
+#[test]
+fn trust_anchors_are_written_where_they_can_be() {
+    let key = vec![0xa4, 1, 1];
+    for (found, writes) in [
+        (Some("</>;lwm2m=1.1,</27300/0>"), true),
+        (Some("</>;lwm2m=1.1,</0/0>"), false),
+        (None, false),
+    ] {
+        let mut sim = Sim::new();
+        let config = config();
+        config
+            .bootstrap
+            .trust_anchors
+            .set(vec![key.clone(), vec![9]]);
+        sim.shard = Shard::new(config);
+        let sent = start(&mut sim, "ep=dev1");
+        let sent = answer(&mut sim, &sent[1], Code::NOT_FOUND);
+        let sent = answer(&mut sim, &sent[0], Code::DELETED);
+        let sent = answer(&mut sim, &sent[0], Code::CHANGED);
+        let sent = answer(&mut sim, &sent[0], Code::CHANGED);
+        let look = Message::parse(&sent[0]).unwrap();
+        assert_eq!((look.code(), look.accept()), (Code::GET, Some(40)));
+        assert_eq!(look.uri_path().collect::<Vec<_>>(), [b"27300"]);
+        let mut next = match found {
+            None => answer(&mut sim, &sent[0], Code::NOT_FOUND).remove(0),
+            Some(links) => {
+                let content = Msg::ack(&look, Code::CONTENT)
+                    .uint(OptionNumber::CONTENT_FORMAT, 40)
+                    .payload(links.as_bytes());
+                sim.inbound(BOOTSTRAP, peer(9), &content.bytes());
+                sim.take_one()
+            }
+        };
+        if writes {
+            let write = Message::parse(&next).unwrap();
+            assert_eq!(write.code(), Code::PUT);
+            let path = Path::instance(27300, 0);
+            let values = format::decode_all(ContentFormat::TLV, &path, write.payload(), &Builtin);
+            let at = |n| Path::resource_instance(27300, 0, 14, n);
+            let wanted = [
+                (at(0), OwnedValue::Opaque(key.clone())),
+                (at(1), OwnedValue::Opaque(vec![9])),
+            ];
+            assert_eq!(values.unwrap(), wanted);
+            next = answer(&mut sim, &next, Code::CHANGED).remove(0);
+        }
+        let finish = Message::parse(&next).unwrap();
+        assert_eq!(finish.uri_path().collect::<Vec<_>>(), [b"bs"]);
+        answer(&mut sim, &next, Code::CHANGED);
+        assert_eq!(ended(&sim), [None]);
+    }
+}

@@ -7,6 +7,7 @@ mod durable;
 mod floods;
 mod formats;
 mod hostile;
+mod keys;
 mod leaving;
 mod observations;
 mod oscore;
@@ -134,6 +135,7 @@ pub(crate) fn config() -> ShardConfig {
                 server_uri: "coap://127.0.0.1:5683".into(),
                 ..Rule::default()
             }],
+            ..BootstrapConfig::default()
         },
         models: ModelSource::default(),
         limits: Limits {

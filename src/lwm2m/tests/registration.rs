@@ -412,3 +412,63 @@ fn what_is_sent_names_the_identity_that_must_be_there() {
     };
     assert_eq!((peer, identity), (secure, psk));
 }
+
+/// Names that begin with `dev` need the key of that name, others none.
+struct ByName;
+
+impl Access for ByName {
+    fn may_bootstrap(&self, _: &Identity, _: &str) -> bool {
+        false
+    }
+
+    fn registers(&self, _: &Identity, _: &str) -> Vec<tinsmith_store::Op> {
+        Vec::new()
+    }
+
+    fn issue(&self, _: u64, _: &str, _: [u8; 32]) -> Result<Issued, String> {
+        Err("no".to_owned())
+    }
+
+    fn may_be(&self, identity: &Identity, endpoint: &str) -> bool {
+        let key = Identity::Psk(endpoint.as_bytes().to_vec());
+        match endpoint.starts_with("dev") {
+            true => *identity == key,
+            false => *identity == Identity::None,
+        }
+    }
+}
+
+#[test]
+fn a_name_and_an_identity_belong_together() {
+    let psk = |name: &str| Identity::Psk(name.as_bytes().to_vec());
+    for (identity, name, expected) in [
+        (psk("dev1"), "dev1", None),
+        (psk("dev1"), "dev2", Some(Code::FORBIDDEN)),
+        (Identity::None, "dev1", Some(Code::FORBIDDEN)),
+        (psk("other"), "other", Some(Code::FORBIDDEN)),
+        (Identity::None, "other", None),
+    ] {
+        let mut shard = Shard::new(config()).with_access(std::sync::Arc::new(ByName));
+        let bytes = register(name, 1).bytes();
+        let input = Input::Inbound {
+            listener: MANAGEMENT,
+            peer: peer(1),
+            identity: identity.clone(),
+            management: None,
+            bytes: &bytes,
+        };
+        shard.handle(Sim::new().now, input);
+        let mut first = shard.poll();
+        if expected.is_some() {
+            assert!(matches!(first, Some(Output::Event(Event::Impostor { .. }))));
+            first = shard.poll();
+        }
+        match (first, expected) {
+            (Some(Output::Persist(..)), None) => {}
+            (Some(Output::Transmit { bytes, .. }), Some(expected)) => {
+                assert_eq!(code(&bytes), expected, "{identity} as {name}");
+            }
+            (output, _) => panic!("{identity} as {name}: {output:?}"),
+        }
+    }
+}

@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::journal::{self, Entry, Journal};
 use super::replay::Found;
 use super::value::{self, sequence_key};
@@ -120,13 +122,13 @@ pub(super) fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
         return Err(StoreError::Io(format!("{}: {error}", records.display())));
     }
     // sled's own lock, so that nobody writes while it is copied.
-    let lock = match File::open(records.join("db")) {
-        Ok(file) => Some(
-            nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockSharedNonblock)
-                .map_err(|_| StoreError::InUse)?,
-        ),
-        Err(_) => None,
-    };
+    let lock = when_free(|| {
+        let Ok(file) = File::open(records.join("db")) else {
+            return Ok(None);
+        };
+        let lock = Flock::lock(file, FlockArg::LockSharedNonblock);
+        lock.map(Some).map_err(|_| StoreError::InUse)
+    })?;
     let copy = folder.join(format!("tmp-check-{}", std::process::id()));
     let looked = copy_folder(&records, &copy)
         .and_then(|()| {
@@ -193,20 +195,24 @@ fn connect(records: &Path) -> Result<::sled::Db, StoreError> {
         .path(records)
         .cache_capacity(64 << 20)
         .flush_every_ms(None);
-    let mut tries = 0;
-    loop {
-        match config.open() {
-            Ok(db) => return Ok(db),
-            // sled gives its lock up a little after its last handle is dropped, and a process
-            // that is being replaced a little after its successor begins.
-            Err(error) if error.to_string().contains("acquire lock") => {
-                if tries == OPEN_TRIES {
-                    return Err(StoreError::InUse);
-                }
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(100));
+    when_free(|| {
+        config.open().map_err(|error| {
+            if error.to_string().contains("acquire lock") {
+                return StoreError::InUse;
             }
-            Err(error) => return Err(value::unreadable(&error)),
+            value::unreadable(&error)
+        })
+    })
+}
+
+/// Tries again for a while: sled gives its lock up a little after its last handle is dropped, and a
+/// process that is being replaced a little after its successor begins.
+fn when_free<T>(mut take: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 0..OPEN_TRIES {
+        match take() {
+            Err(StoreError::InUse) => std::thread::sleep(Duration::from_millis(100)),
+            result => return result,
         }
     }
+    take()
 }

@@ -290,6 +290,21 @@ fn an_older_database_under_a_newer_proof_tells_how_much_is_missing() {
 }
 
 #[test]
+fn a_store_that_is_given_up_in_a_moment_can_be_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let opened = SledStore::open(&store).unwrap();
+    commit(&opened, Batch::put(key(1), vec![0, 1])).unwrap();
+    // Its last thread may live a little longer than it.
+    let giving_up = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        drop(opened);
+    });
+    assert_eq!(SledStore::check(&store).unwrap().1, None);
+    giving_up.join().unwrap();
+}
+
+#[test]
 fn a_backup_of_an_open_store_is_the_store() {
     let rig = Rig::new(3);
     let source = rig.folder.path().join("store");

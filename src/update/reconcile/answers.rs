@@ -9,6 +9,7 @@ use super::{LATER, Reconciler, TRIES};
 use crate::capabilities;
 use crate::firmware;
 use crate::firmware::State;
+use crate::next::View;
 use crate::record::{DeviceRecord, Failure, Step};
 use crate::slot;
 use tinsmith_lwm2m::{Endpoint, Now, Outcome, PathValue, RequestId};
@@ -34,6 +35,14 @@ impl Reconciler {
             device.set_progress(None);
             device.view.firmware = None;
             device.view.slots = None;
+        }
+        if asked == Asked::Anchors {
+            device.set_anchors(None);
+            device.view = View {
+                digest: device.view.digest,
+                observed: device.view.observed,
+                ..View::default()
+            };
         }
         match outcome {
             Outcome::Content(values) => self.content(now, endpoint, &asked, values),
@@ -82,6 +91,11 @@ impl Reconciler {
                     None => Some("no 16 bytes".to_owned()),
                 }
             }
+            Asked::Trusted => {
+                let ids = values.iter().filter_map(|v| v.value.as_bytes());
+                device.view.trusted = Some(ids.filter_map(|id| id.try_into().ok()).collect());
+                None
+            }
             Asked::Capability(object) => {
                 let pairs = values.iter().map(|v| (v.path, v.value.clone()));
                 device.gather(pairs);
@@ -123,7 +137,12 @@ impl Reconciler {
                 }
             }
             Asked::Observe(_) => return self.done(now, endpoint, asked),
-            Asked::Reset | Asked::Push | Asked::Install | Asked::Activate | Asked::Commit => None,
+            Asked::Reset
+            | Asked::Anchors
+            | Asked::Push
+            | Asked::Install
+            | Asked::Activate
+            | Asked::Commit => None,
         };
         if let Some(problem) = problem {
             self.refused(now, endpoint, asked, Fault::nonsense(problem));
@@ -192,9 +211,14 @@ impl Reconciler {
                 let text = "the device activates the module that it has";
                 device.record.note(now.wall, text);
             }
+            Asked::Anchors => return self.anchors_taken(now, endpoint),
             Asked::Commit => device.record.note(now.wall, "the device commits"),
             Asked::Reset => device.record.note(now.wall, "reset Object 5"),
-            Asked::Digest | Asked::Capability(_) | Asked::Slots | Asked::Firmware => return,
+            Asked::Digest
+            | Asked::Trusted
+            | Asked::Capability(_)
+            | Asked::Slots
+            | Asked::Firmware => return,
         }
         device.dirty = true;
         device.view.firmware = None;
@@ -209,6 +233,17 @@ impl Reconciler {
             return;
         };
         let Fault { kind, text: answer } = fault;
+        if *asked == Asked::Anchors {
+            device.anchor_tries = device.anchor_tries.saturating_add(1);
+            let text = format!("{asked}: {answer}");
+            device.dirty |= device.record.note_once(now.wall, text);
+            return self.pause(now, endpoint);
+        }
+        if *asked == Asked::Trusted && matches!(kind, Kind::Refusal) {
+            // It has none, or does not tell.
+            device.view.trusted = Some(Vec::new());
+            return;
+        }
         let request = asked.to_string();
         device.dirty |= device
             .record
@@ -221,10 +256,11 @@ impl Reconciler {
                 return;
             }
             // Errors of a Write are reported by the Update Result only (TS E.6.1).
-            Asked::Push | Asked::Digest => {}
+            Asked::Push | Asked::Digest | Asked::Trusted => {}
             Asked::Capability(_)
             | Asked::Slots
             | Asked::Firmware
+            | Asked::Anchors
             | Asked::Reset
             | Asked::Install
             | Asked::Activate

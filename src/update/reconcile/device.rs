@@ -11,7 +11,7 @@ use crate::next::View;
 use crate::record::{DeviceRecord, Entry};
 use crate::slot;
 use tinsmith_lwm2m::{Body, PersistId, Registration, RequestId};
-use tinsmith_order::JobId;
+use tinsmith_order::{JobId, Package};
 use tinsmith_store::Op;
 
 /// Why a device is left alone that has no Compute Platform.
@@ -29,12 +29,14 @@ pub(super) fn lacks_platform(registration: &Registration) -> Option<Cow<'static,
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
     Digest,
+    Trusted,
     Capability(u16),
     Slots,
     Firmware,
     Observe(Path),
     Reset,
     Push,
+    Anchors,
     Install,
     Activate,
     Commit,
@@ -44,12 +46,14 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Asked::Digest => write!(f, "Read {}", capabilities::DIGEST),
+            Asked::Trusted => write!(f, "Read {}", capabilities::TRUSTED),
             Asked::Capability(object) => write!(f, "Read {}", Path::object(*object)),
             Asked::Slots => write!(f, "Read {}", Path::object(slot::OBJECT)),
             Asked::Firmware => write!(f, "Read {}", firmware::OBJECT),
             Asked::Observe(_) => f.write_str("Observe"),
             Asked::Reset => write!(f, "Write {}", firmware::PACKAGE_URI),
             Asked::Push => write!(f, "Write {}", firmware::PACKAGE),
+            Asked::Anchors => write!(f, "Write {} with trust anchors", firmware::PACKAGE),
             Asked::Install => write!(f, "Execute {}", firmware::UPDATE),
             Asked::Activate => {
                 let (object, activate) = (slot::OBJECT, ids::ml_model::ACTIVATE);
@@ -78,6 +82,8 @@ struct Seldom {
     body: Option<Body>,
     /// Bytes of it that the device has, and of all.
     progress: Option<(u32, u32)>,
+    /// The package with its new trust anchors, and its tag; only while the device is there.
+    anchors: Option<(Body, [u8; 8])>,
 }
 
 impl Seldom {
@@ -88,6 +94,7 @@ impl Seldom {
             && self.watching.is_empty()
             && self.body.is_none()
             && self.progress.is_none()
+            && self.anchors.is_none()
     }
 }
 
@@ -99,6 +106,8 @@ pub(super) struct Device {
     /// Why it is left alone until it registers again.
     pub(super) unsupported: Option<Cow<'static, str>>,
     pub(super) strikes: u8,
+    /// How often it has not taken its new trust anchors.
+    pub(super) anchor_tries: u8,
     pub(super) asked: Option<(RequestId, Asked)>,
     pub(super) job: Option<JobId>,
     /// Differs from what is stored.
@@ -207,6 +216,22 @@ impl Device {
     pub(super) fn set_body(&mut self, body: Option<Body>) {
         if body.is_some() || self.seldom.is_some() {
             self.seldom.get_or_insert_default().body = body;
+            self.drop_empty();
+        }
+    }
+
+    /// The package with its new trust anchors, and its tag.
+    pub(super) fn anchors(&self) -> Option<&(Body, [u8; 8])> {
+        self.seldom.as_ref()?.anchors.as_ref()
+    }
+
+    pub(super) fn set_anchors(&mut self, package: Option<Package>) {
+        if package.is_some() || self.seldom.is_some() {
+            let sent = package.map(|package| {
+                let tag = package.digest.tag();
+                (Body::new(package.head, package.module), tag)
+            });
+            self.seldom.get_or_insert_default().anchors = sent;
             self.drop_empty();
         }
     }

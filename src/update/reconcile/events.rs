@@ -3,7 +3,7 @@
 use lwm2m_objects::{Path, ids};
 
 use super::Reconciler;
-use super::device::{NO_PLATFORM, lacks_platform};
+use super::device::{Asked, NO_PLATFORM, lacks_platform};
 use crate::next::View;
 use crate::slot;
 use tinsmith_lwm2m::{Endpoint, Event, Now, Registration, RequestId};
@@ -46,7 +46,7 @@ impl Reconciler {
                 id,
                 outcome,
             } => self.completed(now, endpoint, *id, outcome),
-            Event::Reachable { .. } | Event::Bootstrapped { .. } => {}
+            Event::Reachable { .. } | Event::Bootstrapped { .. } | Event::Impostor { .. } => {}
         }
     }
 
@@ -64,6 +64,8 @@ impl Reconciler {
         device.online = true;
         device.unsupported = lacks_platform(registration);
         device.strikes = 0;
+        device.anchor_tries = 0;
+        device.set_anchors(None);
         device.view = View::default();
         if new && device.record.attempt.is_some() {
             device.record.note(now.wall, "registered");
@@ -96,6 +98,7 @@ impl Reconciler {
         };
         device.online = false;
         device.set_body(None);
+        device.set_anchors(None);
         device.view = View::default();
         device.set_progress(None);
         self.forget_request(endpoint);
@@ -109,6 +112,9 @@ impl Reconciler {
             return;
         };
         if device.asked.as_ref().is_none_or(|(asked, _)| *asked != id) {
+            return;
+        }
+        if matches!(device.asked, Some((_, Asked::Anchors))) {
             return;
         }
         device.set_progress(Some(progress));

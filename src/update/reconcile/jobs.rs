@@ -30,6 +30,13 @@ impl Reconciler {
             return;
         }
         device.job = None;
+        let result = match result {
+            JobResult::Anchors(result) => {
+                self.anchors_packaged(now, &endpoint, result);
+                return self.advance(now, &endpoint);
+            }
+            result => result,
+        };
         let Some(attempt) = &mut device.record.attempt else {
             return;
         };
@@ -67,6 +74,7 @@ impl Reconciler {
                 device.set_body(device.online.then_some(body));
             }
             JobResult::Packaged(Err(failure)) => self.finish(now, &endpoint, Some(failure.into())),
+            JobResult::Anchors(_) => {}
         }
         self.advance(now, &endpoint);
     }

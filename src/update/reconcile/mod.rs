@@ -1,5 +1,6 @@
 //! Carries out what `next` decides, for all devices of a shard.
 
+mod anchors;
 mod answers;
 mod decide;
 mod device;
@@ -21,7 +22,7 @@ use super::status::{Status, summarise};
 use device::Device;
 use tinsmith_lwm2m::hash::HashMap;
 use tinsmith_lwm2m::{DeviceRequest, Endpoint, Now, PersistId, RequestId};
-use tinsmith_order::{Job, JobId};
+use tinsmith_order::{Anchors, Job, JobId};
 use tinsmith_store::{self as store, Batch, Key, Kind, Stored};
 
 /// First and longest pause between two polls (ms).
@@ -60,6 +61,8 @@ pub struct Reconciler {
     /// about them, so that nothing is written over their records.
     unreadable: HashMap<Endpoint, String>,
     capabilities: Capabilities,
+    /// What devices shall trust.
+    anchors: Anchors,
     wakes: BTreeSet<(u64, Endpoint)>,
     output: VecDeque<Output>,
     requests: HashMap<RequestId, Endpoint>,
@@ -128,19 +131,24 @@ impl Reconciler {
         let device = self.devices.get(endpoint)?;
         let Device {
             record,
+            view,
             online,
             unsupported,
             ..
         } = &**device;
         let known = record.capability.as_ref();
         let capability = known.and_then(|digest| self.capabilities.get(digest));
-        Some(Status::new(
+        let status = Status::new(
             record,
             capability,
             *online,
             unsupported.as_deref(),
             device.progress(),
-        ))
+        );
+        Some(Status {
+            trusted: view.trusted.clone(),
+            ..status
+        })
     }
 
     /// The next thing to do.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lwm2m_objects::capability::Capability;
 use lwm2m_objects::{OwnedValue, Path};
 
+use super::anchors::is_stale;
 use super::device::Asked;
 use super::{Reconciler, TRIES};
 use crate::capabilities::{self, Capabilities};
@@ -13,7 +14,7 @@ use crate::next::{Next, next};
 use crate::record::{Attempt, DeviceRecord, Failure, Step};
 use crate::slot;
 use tinsmith_lwm2m::{Endpoint, Now, Operation};
-use tinsmith_order::{Artefact, Job, PackageJob, next_sequence};
+use tinsmith_order::{Artefact, Job, KeyId, PackageJob, next_sequence};
 
 /// The Update Result of a package whose sequence number is not above the device's floor, and of
 /// a trial that failed.
@@ -40,6 +41,10 @@ impl Reconciler {
             if !device.online || device.unsupported.is_some() {
                 break;
             }
+            let known = capability(&device.record, &self.capabilities);
+            device.view.verifies =
+                known.is_some_and(|c| !c.platform.signature_algorithms.is_empty());
+            device.view.stale = is_stale(device, &self.anchors);
             let step = next(&device.record, &device.view, now.wall);
             if !self.perform(now, endpoint, step) {
                 break;
@@ -79,6 +84,11 @@ impl Reconciler {
                     read(Path::object(slot::OBJECT)),
                 );
             }
+            Next::ReadTrusted => {
+                let path = capabilities::TRUSTED;
+                self.request(now, endpoint, Asked::Trusted, read(path));
+            }
+            Next::SendAnchors => return self.send_anchors(now, endpoint),
             Next::ReadFirmware => {
                 self.request(now, endpoint, Asked::Firmware, read(firmware::OBJECT));
             }
@@ -217,7 +227,8 @@ impl Reconciler {
             return false;
         };
         let Some(body) = device.body().cloned() else {
-            let Some(job) = package_job(&device.record, &self.capabilities) else {
+            let trusted = device.view.trusted.as_deref();
+            let Some(job) = package_job(&device.record, &self.capabilities, trusted) else {
                 return self.read_again(endpoint);
             };
             self.start(endpoint, Job::Package(job));
@@ -268,7 +279,7 @@ impl Reconciler {
     }
 
     /// The capability is not known any more: reads it again.
-    fn read_again(&mut self, endpoint: &Endpoint) -> bool {
+    pub(super) fn read_again(&mut self, endpoint: &Endpoint) -> bool {
         let Some(device) = self.devices.get_mut(endpoint) else {
             return false;
         };
@@ -334,7 +345,11 @@ fn capability(record: &DeviceRecord, known: &Capabilities) -> Option<Arc<Capabil
     known.get(record.capability.as_ref()?).cloned()
 }
 
-fn package_job(record: &DeviceRecord, known: &Capabilities) -> Option<PackageJob> {
+fn package_job(
+    record: &DeviceRecord,
+    known: &Capabilities,
+    trusted: Option<&[KeyId]>,
+) -> Option<PackageJob> {
     let attempt = record.attempt.as_ref()?;
     let desired = record.desired.as_ref()?;
     let capability = capability(record, known)?;
@@ -347,5 +362,7 @@ fn package_job(record: &DeviceRecord, known: &Capabilities) -> Option<PackageJob
         abi: u32::try_from(capability.platform.runtime_abi_version).ok()?,
         sequence: attempt.sequence?,
         trial_s: desired.trial_s,
+        algorithms: capability.platform.signature_algorithms.clone(),
+        trusted: trusted.unwrap_or_default().to_vec(),
     })
 }

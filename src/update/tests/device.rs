@@ -32,7 +32,14 @@ impl SimSlot {
     }
 }
 
+/// What a package with trust anchors begins with.
+pub(super) const ANCHORS: &[u8] = b"anchors";
+
 pub(super) struct SimDevice {
+    /// 27300/0/15.
+    pub(super) trusted: Vec<[u8; 8]>,
+    /// Packages with trust anchors are refused.
+    pub(super) reject_anchors: bool,
     pub(super) capability: Capability,
     pub(super) slots: [SimSlot; 2],
     state: i64,
@@ -89,9 +96,13 @@ pub(super) fn package(model: &str, module: Digest, source: Digest) -> Vec<u8> {
 impl SimDevice {
     pub(super) fn new() -> Self {
         let target = tinsmith_targets::json("nrf52840").unwrap();
-        let capability = Capability::from_json(target).unwrap();
+        let mut capability = Capability::from_json(target).unwrap();
+        // As firmware was before there were signatures.
+        capability.platform.signature_algorithms.clear();
         Self {
             capability,
+            trusted: vec![],
+            reject_anchors: false,
             slots: [SimSlot::empty(), SimSlot::empty()],
             state: 0,
             result: 0,
@@ -296,7 +307,24 @@ impl SimDevice {
         }
     }
 
+    fn take_anchors(&mut self, ids: &[u8]) -> Outcome {
+        if self.reject_anchors {
+            self.set(0, 5);
+            return Outcome::Rejected {
+                code: 0x80,
+                diagnostic: String::new(),
+            };
+        }
+        assert_eq!(self.state, 0, "Object 5 is idle");
+        self.trusted = ids.chunks(8).map(|id| id.try_into().unwrap()).collect();
+        self.set(0, 1);
+        Outcome::Done
+    }
+
     fn push(&mut self, body: &[u8], from: u32, tag: &[u8; 8], sent: &mut Vec<u32>) -> Outcome {
+        if let Some(ids) = body.strip_prefix(ANCHORS) {
+            return self.take_anchors(ids);
+        }
         self.pushes += 1;
         self.push_starts.push(from);
         if self.state == 1 && self.tag != tag || self.state > 1 {
@@ -369,6 +397,10 @@ impl SimDevice {
         self.capability
             .records()
             .visit(&mut |path, value| values.push((*path, value.into())));
+        for (i, id) in (0..).zip(&self.trusted) {
+            let path = Path::resource_instance(27300, 0, 15, i);
+            values.push((path, OwnedValue::Opaque(id.to_vec())));
+        }
         values.push((Path::resource(5, 0, 3), OwnedValue::Integer(self.state)));
         values.push((Path::resource(5, 0, 5), OwnedValue::Integer(self.result)));
         for (i, slot) in self.slots.iter().enumerate() {

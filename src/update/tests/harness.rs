@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::device::{PACKAGE_HEAD, SimDevice, package};
+use super::device::{ANCHORS, PACKAGE_HEAD, SimDevice, package};
 use crate::{
     Artefact, Command, Job, JobId, JobResult, Output, Package, Reconciler, Status, Unbuilt,
 };
@@ -32,6 +32,10 @@ pub(super) struct World {
     pub(super) now: Now,
     registered: bool,
     pub(super) builds: u32,
+    /// Algorithms and keys of each package that was ordered.
+    pub(super) signed_for: Vec<(Vec<i64>, Vec<tinsmith_order::KeyId>)>,
+    /// Packages with trust anchors that were ordered.
+    pub(super) anchors: Vec<tinsmith_order::AnchorsJob>,
     pub(super) refuse: Option<String>,
     /// Jobs that are answered with "not now" first.
     pub(super) later: u32,
@@ -59,6 +63,8 @@ impl World {
             },
             registered: false,
             builds: 0,
+            signed_for: vec![],
+            anchors: vec![],
             refuse: None,
             later: 0,
             full: 0,
@@ -70,6 +76,13 @@ impl World {
         self.registered = true;
         let objects = &self.device.registered_objects;
         self.todo.push_back(Todo::Event(registered(true, objects)));
+    }
+
+    /// The server signs with these keys.
+    pub(super) fn sign_with(&mut self, keys: &[Vec<u8>]) {
+        let anchors = tinsmith_order::Anchors::new(keys);
+        self.reconciler.set_anchors(self.now, anchors);
+        self.drain();
     }
 
     pub(super) fn deregister(&mut self) {
@@ -307,7 +320,24 @@ impl World {
                     }),
                 })
             }
+            Job::Anchors(job) => {
+                let ids = job.anchors.ids().concat();
+                let digest = Digest::of_parts(&[&job.sequence.to_le_bytes(), &ids]);
+                self.anchors.push(job);
+                JobResult::Anchors(match &self.refuse {
+                    Some(reason) => Err(Unbuilt::Failed {
+                        reason: reason.clone(),
+                    }),
+                    None => Ok(Package {
+                        digest,
+                        head: ANCHORS.into(),
+                        module: ids.into(),
+                    }),
+                })
+            }
             Job::Package(job) => {
+                self.signed_for
+                    .push((job.algorithms.clone(), job.trusted.clone()));
                 let mut bytes = package(&job.model, job.artefact.module, job.source);
                 let digest = Digest::of(&bytes);
                 let file = bytes.split_off(PACKAGE_HEAD);

@@ -7,6 +7,7 @@ mod harness;
 mod history;
 mod nothing;
 mod rollback;
+mod trust;
 
 use super::*;
 use device::SimDevice;

@@ -1,5 +1,7 @@
 //! Load for a server on loopback; the benchmarks live in `benches/`.
 
+mod secure;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
@@ -12,6 +14,8 @@ use tinsmith_lwm2m::{Identity, Limits, Peer};
 use tinsmith_server::{Config, ServerHandle, start};
 use tinsmith_store::{SledStore, Store};
 use tinsmith_transport::{Outgoing, ReceiveBatch, Received, UdpListener};
+
+pub use secure::register_secure;
 
 /// A server on port 0 with a sled store in `folder`.
 ///

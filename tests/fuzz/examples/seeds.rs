@@ -7,7 +7,9 @@ use std::path::Path as FilePath;
 use lwm2m_objects::format::encode_vec;
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
-use tinsmith_package::{Head, Kind, VENDOR_ID, encode_prefix, sha256};
+use tinsmith_package::{
+    Algorithm, Head, Kind, Manifest, Signature, TrustAnchor, VENDOR_ID, encode_prefix, sha256,
+};
 
 fn save(target: &str, name: &str, bytes: &[u8]) {
     let corpus = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -106,6 +108,36 @@ fn messages() {
     );
 }
 
+/// The public keys of RFC 8032 §7.1, test 3, and of draft-ietf-suit-manifest, appendix B.
+const ED25519: &str = "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025";
+const P256: &str = "8496811aae0baaabd26157189eecda26beaa8bf11b6f3fe6e2b5659c85dbc0ad\
+                    3b1f2a4b6c098131c0a36dacd1d78bd381dcdfb09c052db33991db7338b4a896";
+
+fn signatures(head: &Head<'_>) {
+    let mut set = vec![0x82];
+    for (name, algorithm, key) in [
+        ("ed25519", Algorithm::EdDsa, ED25519),
+        ("p256", Algorithm::Es256, P256),
+    ] {
+        let key = lwm2m_objects::hex::decode(key).expect("digits");
+        let anchor = TrustAnchor::new(algorithm, &key).expect("a key");
+        let (bytes, len) = anchor.encode();
+        save("signature", name, &bytes[..len]);
+        set.extend_from_slice(&bytes[..len]);
+        let signature = Signature {
+            algorithm,
+            key_id: *anchor.id(),
+            bytes: [7; 64],
+        };
+        let prefix = Manifest::of(head)
+            .expect("the texts fit")
+            .prefix(Some(&signature));
+        save("signature", &format!("head-{name}"), &prefix);
+        save("package", &format!("signed-{name}"), &prefix);
+    }
+    save("signature", "set", &set);
+}
+
 /// Steps of `dtls_client`: the messages of a server, whole and in fragments.
 fn handshakes() {
     let extensions = [0xff, 1, 0, 1, 0, 0, 23, 0, 0, 0, 54, 0, 3, 2, 9, 9];
@@ -187,6 +219,7 @@ fn packages() {
         "module",
         &encode_prefix(&head).expect("the texts fit"),
     );
+    signatures(&head);
     let any = Head {
         slot: None,
         trial_s: 0,
@@ -321,7 +354,35 @@ fn devices() {
     save("client_device", "damaged-journal", &damaged);
 }
 
+/// A ClientHello that offers one suite, and the record of an association.
+fn dtls() {
+    for (name, cid) in [("hello", None), ("hello-cid", Some(b"mine"))] {
+        let mut body = vec![0xfe, 0xfd];
+        body.extend_from_slice(&[0x33; 32]);
+        body.extend_from_slice(&[0, 0, 0, 4, 0xc0, 0xa8, 0, 0xff, 1, 0]);
+        if let Some(cid) = cid {
+            body.extend_from_slice(&[0, 13, 0, 23, 0, 0, 0, 54, 0, 5, 4]);
+            body.extend_from_slice(cid);
+        }
+        let len = body.len() as u8;
+        let mut datagram = vec![0, 22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + len];
+        datagram.extend_from_slice(&[1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len]);
+        datagram.extend_from_slice(&body);
+        save("dtls_server", name, &datagram);
+    }
+    let mut record = vec![1, 1, 1, 4, 10, 0, 0, 1, 0x13, 0x88, 3];
+    record.extend_from_slice(b"dev");
+    record.extend_from_slice(&[1, 1, 1]);
+    record.extend_from_slice(&[0xaa; 40]);
+    for number in [20u64, 2, 3] {
+        record.extend_from_slice(&number.to_be_bytes());
+    }
+    record.extend_from_slice(&[8, 1, 0, 0, 0, 1, 7, 7, 7, 0]);
+    save("dtls_server", "record", &record);
+}
+
 fn main() {
+    dtls();
     formats();
     messages();
     handshakes();

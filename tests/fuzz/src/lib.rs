@@ -9,6 +9,7 @@ mod targets {
     pub(crate) mod coap_message;
     pub(crate) mod dtls_client;
     pub(crate) mod dtls_record;
+    pub(crate) mod dtls_server;
     pub(crate) mod formats;
     pub(crate) mod link;
     pub(crate) mod module;
@@ -16,11 +17,12 @@ mod targets {
     pub(crate) mod package;
     pub(crate) mod samples;
     pub(crate) mod server_shard;
+    pub(crate) mod signature;
 }
 
 use targets::{
-    client_device, coap_endpoint, coap_message, dtls_client, dtls_record, formats, link, module,
-    oscore, package, samples, server_shard,
+    client_device, coap_endpoint, coap_message, dtls_client, dtls_record, dtls_server, formats,
+    link, module, oscore, package, samples, server_shard, signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("coap_message", coap_message::run),
     ("dtls_client", dtls_client::run),
     ("dtls_record", dtls_record::run),
+    ("dtls_server", dtls_server::run),
     ("link", link::run),
     ("lwm2m_cbor", formats::lwm2m_cbor),
     ("module", module::run),
@@ -43,6 +46,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("senml_cbor", formats::senml_cbor),
     ("senml_json", formats::senml_json),
     ("server_shard", server_shard::run),
+    ("signature", signature::run),
     ("text", formats::text),
     ("tlv", formats::tlv),
 ];

@@ -14,6 +14,7 @@ pub const SOURCES: &[(&str, &str)] = &[
         "Lightweight Machine to Machine, 1.1: core and transport",
     ),
     ("LwM2M TS 1.2", "Lightweight Machine to Machine, 1.2"),
+    ("RFC 2104", "HMAC"),
     ("RFC 4231", "Test vectors for HMAC with SHA-2"),
     ("RFC 4279", "Pre-shared keys for TLS"),
     ("RFC 4648", "Base64"),
@@ -27,7 +28,9 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("RFC 6655", "AES-CCM for TLS"),
     ("RFC 6690", "CoRE Link Format"),
     ("RFC 6874", "IPv6 Zone Identifiers in URIs"),
+    ("RFC 7250", "Raw public keys in TLS"),
     ("RFC 7251", "ECDHE with AES-CCM for TLS"),
+    ("RFC 7250", "Raw public keys in TLS and DTLS"),
     ("RFC 7252", "CoAP"),
     ("RFC 7627", "Extended master secret"),
     ("RFC 7641", "Observe"),
@@ -36,6 +39,7 @@ pub const SOURCES: &[(&str, &str)] = &[
         "TLS and DTLS profiles for the Internet of Things",
     ),
     ("RFC 7959", "Block-wise transfer"),
+    ("RFC 8032", "EdDSA"),
     ("RFC 8132", "PATCH and FETCH"),
     ("RFC 8152", "COSE"),
     ("RFC 8259", "JSON"),
@@ -47,8 +51,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("RFC 8798", "Additional units for SenML"),
     ("RFC 8949", "CBOR"),
     ("RFC 8974", "Extended tokens"),
+    ("RFC 9052", "COSE: structures"),
+    ("RFC 9053", "COSE: algorithms"),
     ("RFC 9146", "Connection ID for DTLS 1.2"),
     ("RFC 9175", "Echo, Request-Tag"),
+    ("RFC 9679", "COSE Key Thumbprint"),
 ];
 
 /// A citation.

@@ -42,11 +42,22 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tinsmith-embassy",
+        &[
+            "lwm2m-objects",
+            "tinsmith-client",
+            "tinsmith-module",
+            "tinsmith-package",
+            "tinsmith-targets",
+        ],
+    ),
+    (
         "tinsmith-board-qemu-mps2",
         &[
             "lwm2m-objects",
             "temperature-sensor",
             "tinsmith-client",
+            "tinsmith-embassy",
             "tinsmith-module",
         ],
     ),
@@ -66,10 +77,35 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-store",
         ],
     ),
-    ("tinsmith-transport", &["tinsmith-peer"]),
+    ("tinsmith-dtls-server", &["tinsmith-dtls", "tinsmith-peer"]),
+    (
+        "tinsmith-transport",
+        &["tinsmith-dtls-server", "tinsmith-peer"],
+    ),
+    ("tinsmith-seal", &[]),
+    (
+        "tinsmith-security",
+        &[
+            "lwm2m-objects",
+            "tinsmith-dtls-server",
+            "tinsmith-lwm2m",
+            "tinsmith-seal",
+            "tinsmith-store",
+        ],
+    ),
     (
         "tinsmith-order",
         &["lwm2m-objects", "tinsmith-digest", "tinsmith-package"],
+    ),
+    (
+        "tinsmith-keys",
+        &[
+            "lwm2m-objects",
+            "tinsmith-order",
+            "tinsmith-package",
+            "tinsmith-seal",
+            "tinsmith-store",
+        ],
     ),
     (
         "tinsmith-update",
@@ -112,6 +148,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "tinsmith-server",
         &[
             "tinsmith-lwm2m",
+            "tinsmith-security",
             "tinsmith-store",
             "tinsmith-transport",
             "tinsmith-update",
@@ -136,6 +173,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-digest",
             "tinsmith-inference",
             "tinsmith-lwm2m",
+            "tinsmith-security",
             "tinsmith-server",
             "tinsmith-store",
             "tinsmith-update",
@@ -152,8 +190,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tinsmith-digest",
             "tinsmith-http",
             "tinsmith-inference",
+            "tinsmith-keys",
             "tinsmith-lwm2m",
             "tinsmith-samples",
+            "tinsmith-security",
             "tinsmith-server",
             "tinsmith-store",
             "tinsmith-targets",
@@ -190,7 +230,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["tinsmith-http"]),
     ("sled", &["tinsmith-store"]),
     ("tract-onnx", &["tinsmith-compiler"]),
-    ("getrandom", &["tinsmith-server", "tinsmith-board-host"]),
+    (
+        "getrandom",
+        &["tinsmith-server", "tinsmith-board-host", "tinsmith-keys"],
+    ),
+    ("openssl", &["tinsmith-dtls-server"]),
+    ("openssl-sys", &["tinsmith-dtls-server"]),
 ];
 
 /// What may not be below a crate at all, by whatever way: it would be built with it.
@@ -200,6 +245,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "lwm2m-objects",
             "tinsmith-coap",
             "tinsmith-dtls",
+            "tinsmith-dtls-server",
             "tinsmith-oscore",
             "tinsmith-module",
             "tinsmith-package",
@@ -238,6 +284,7 @@ const NEVER_BELOW: &[(&[&str], &[&str], &str)] = &[
             "tinsmith-transport",
             "tinsmith-coap",
             "tinsmith-dtls",
+            "tinsmith-dtls-server",
             "tinsmith-oscore",
         ],
         &["tinsmith-lwm2m", "tinsmith-update"],

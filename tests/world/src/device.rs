@@ -8,7 +8,7 @@ use lwm2m_objects::{OwnedValue, Path};
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
     Buffers, Client, Config, Event, Factory, FlashLayout, FlashRead, Input, Memory, Now, Object,
-    Observation, Output, Platform, Region, Session,
+    Observation, Output, Platform, Region, Scheme, Session,
 };
 
 use crate::chance::Chance;
@@ -28,8 +28,11 @@ const EPOCH: i64 = 1_767_225_600;
 /// What the board says it is made of.
 static RECORDS: LazyLock<Vec<(Path, OwnedValue)>> = LazyLock::new(|| capability().records());
 
-static MODULE_CLASS: LazyLock<[u8; 16]> =
-    LazyLock::new(|| tinsmith_client::module_class(&*RECORDS, tinsmith_module::kernels::ALL));
+static MODULE_CLASS: LazyLock<[u8; 16]> = LazyLock::new(|| {
+    tinsmith_client::module_class(&*RECORDS, tinsmith_module::kernels::ALL, SIGNATURES)
+});
+
+const SIGNATURES: &[Scheme] = &[Scheme::ED25519];
 
 fn capability() -> Capability {
     let mut capability =
@@ -202,6 +205,8 @@ impl Device {
             capability: &*RECORDS,
             formats: lwm2m_objects::Codec::ALL,
             kernels: tinsmith_module::kernels::ALL,
+            signatures: SIGNATURES,
+            trust_anchors: &[],
             module_class: *MODULE_CLASS,
             layout: self.layout,
             stack_bytes: 4096,

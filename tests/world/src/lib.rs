@@ -13,6 +13,7 @@ pub mod models;
 mod network;
 mod seeds;
 mod server;
+mod signers;
 mod world;
 
 pub use chance::Chance;
@@ -23,4 +24,5 @@ pub use heard::Heard;
 pub use network::{Datagram, Network, Weather};
 pub use seeds::tell;
 pub use server::{BOOTSTRAP, MANAGEMENT, Server, Told, Waits};
+pub use signers::Signers;
 pub use world::World;

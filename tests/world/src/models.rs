@@ -7,6 +7,8 @@ use tinsmith_module::build::{
 };
 use tinsmith_order::{Artefact, Job, JobResult, Unbuilt};
 
+use crate::signers::Signers;
+
 /// Values of an input and of an output.
 pub const WIDTH: usize = 16;
 /// About 4 KB: more than one erase unit.
@@ -89,7 +91,7 @@ pub fn module(model: &str) -> Vec<u8> {
 }
 
 /// Does a job of the reconciler as the build service would; `impossible` can't be built.
-pub fn job(job: &Job) -> JobResult {
+pub fn job(job: &Job, signers: &Signers) -> JobResult {
     match job {
         Job::Build { model, .. } if model == "impossible" => {
             JobResult::Built(Err(Unbuilt::Refused {
@@ -108,8 +110,17 @@ pub fn job(job: &Job) -> JobResult {
             }))
         }
         Job::Package(job) => {
-            let package = job.package(module(&job.model).into());
+            let module = module(&job.model).into();
+            let package = if signers.is_empty() {
+                job.package(module)
+            } else {
+                job.signed(module, signers)
+            };
             JobResult::Packaged(package.map_err(|reason| Unbuilt::Failed { reason }))
+        }
+        Job::Anchors(job) => {
+            let package = job.signed(signers);
+            JobResult::Anchors(package.map_err(|reason| Unbuilt::Failed { reason }))
         }
     }
 }

@@ -6,15 +6,18 @@ use std::net::SocketAddr;
 use tinsmith_lwm2m::{
     BootstrapConfig, DeviceRequest, Endpoint, Event, Identity, Input, Limits, ListenerId,
     ModelSource, Now, Operation, Outcome, Output, Peer, PersistId, RequestId, Role, Rule, Shard,
-    ShardConfig, bucket, route,
+    ShardConfig, TrustAnchors, bucket, route,
 };
 use tinsmith_store::{Kind, StoreError, Version};
-use tinsmith_update::{Ask, AskId, JobId, JobResult, Output as Wanted, Reconciler, Reply, Status};
+use tinsmith_update::{
+    Anchors, Ask, AskId, JobId, JobResult, Output as Wanted, Reconciler, Reply, Status,
+};
 
 use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::models;
 use crate::network::Datagram;
+use crate::signers::Signers;
 
 /// Where devices bootstrap.
 pub const BOOTSTRAP: &str = "10.0.0.1:5783";
@@ -87,6 +90,9 @@ struct Half {
 pub struct Server {
     origin: u64,
     halves: Vec<Half>,
+    /// Told at bootstrap.
+    anchors: TrustAnchors,
+    signers: Signers,
     jobs: Vec<(u64, usize, JobId, JobResult)>,
     chance: Chance,
     last_ask: u64,
@@ -99,10 +105,18 @@ pub struct Server {
 
 impl Server {
     /// Starts with what is on the disk.
-    pub fn start(shards: usize, seed: u64, now: u64, disk: &Disk<Waits>, told: Told) -> Self {
+    pub fn start(
+        shards: usize,
+        seed: u64,
+        now: u64,
+        (disk, signers): (&Disk<Waits>, Signers),
+        told: Told,
+    ) -> Self {
         let mut server = Self {
             origin: now,
             halves: Vec::new(),
+            anchors: TrustAnchors::default(),
+            signers: Signers::default(),
             jobs: Vec::new(),
             chance: Chance::new(seed),
             // Ids are of one process each.
@@ -126,6 +140,7 @@ impl Server {
                         lifetime: LIFETIME,
                         ..Rule::default()
                     }],
+                    trust_anchors: server.anchors.clone(),
                 },
                 models: ModelSource::default(),
                 limits: Limits::default(),
@@ -163,7 +178,19 @@ impl Server {
                 held: HashMap::new(),
             });
         }
+        server.sign_with(now, signers);
         server
+    }
+
+    /// Signs with other keys from now on, and has devices trust them.
+    pub fn sign_with(&mut self, now: u64, signers: Signers) {
+        let keys = signers.public();
+        let clocks = self.clocks(now);
+        for half in &mut self.halves {
+            half.reconciler.set_anchors(clocks, Anchors::new(&keys));
+        }
+        self.anchors.set(keys);
+        self.signers = signers;
     }
 
     fn clocks(&self, now: u64) -> Now {
@@ -374,7 +401,8 @@ impl Server {
                         }
                         Wanted::Job(_, id, job) => {
                             let at = now + self.chance.between(1, 2_000);
-                            self.jobs.push((at, index, id, models::job(&job)));
+                            self.jobs
+                                .push((at, index, id, models::job(&job, &self.signers)));
                         }
                         Wanted::Answer(id, Reply::Stored, Some(after)) => {
                             half.held.entry(after).or_default().push(id);

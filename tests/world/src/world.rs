@@ -15,6 +15,7 @@ use crate::heard::execute;
 use crate::models;
 use crate::network::{Datagram, Network, Weather};
 use crate::server::{Server, Told, Waits};
+use crate::signers::Signers;
 
 /// More moments than any story has: something runs in circles.
 const MOMENTS: u32 = 2_000_000;
@@ -40,6 +41,8 @@ pub struct World {
     pub executes: BTreeMap<String, BTreeSet<Vec<u8>>>,
     /// Decides what the story leaves open.
     pub chance: Chance,
+    /// What the server signs with.
+    signers: Signers,
     shards: usize,
     next_port: u16,
     moments: u32,
@@ -50,7 +53,8 @@ impl World {
     pub fn new(seed: u64, endpoints: &[&'static str], shards: usize, weather: Weather) -> Self {
         let mut chance = Chance::new(seed);
         let disk = Disk::new(chance.number());
-        let server = Server::start(shards, chance.number(), 0, &disk, Told::default());
+        let parts = (&disk, Signers::default());
+        let server = Server::start(shards, chance.number(), 0, parts, Told::default());
         let mut world = Self {
             now: 0,
             devices: Vec::new(),
@@ -59,6 +63,7 @@ impl World {
             server: Some(server),
             told: Told::default(),
             executes: BTreeMap::new(),
+            signers: Signers::default(),
             chance,
             shards,
             next_port: 40_000,
@@ -95,7 +100,8 @@ impl World {
     pub fn start_server(&mut self) {
         let seed = self.chance.number() >> 8;
         let told = std::mem::take(&mut self.told);
-        let server = Server::start(self.shards, seed, self.now, &self.disk, told);
+        let parts = (&self.disk, self.signers.clone());
+        let server = Server::start(self.shards, seed, self.now, parts, told);
         self.server = Some(server);
         self.drain_server();
     }
@@ -105,6 +111,15 @@ impl World {
         self.kill_server();
         self.run_until(self.now + off);
         self.start_server();
+    }
+
+    /// The server signs with these keys, the newest first.
+    pub fn sign_with(&mut self, signers: &[u8]) {
+        self.signers = Signers::new(signers);
+        if let Some(server) = &mut self.server {
+            server.sign_with(self.now, self.signers.clone());
+            self.drain_server();
+        }
     }
 
     /// An operator decides, if the server runs.

@@ -14,6 +14,7 @@ fn main() {
         psk: None,
         target: target.clone(),
         flash: flash.into(),
+        trust_anchors: Vec::new(),
         log: true,
     };
     if let Err(error) = run(&config) {

@@ -5,9 +5,12 @@
 //! and its module slots have the sizes that the part has, and its flash has the part's erase and
 //! write units, so a device that is too small is too small here as well.
 
+mod anchor;
 mod flash;
 mod run;
 mod target;
 
+pub use anchor::read_anchor;
 pub use run::{Application, Config, Error, Factory, Psk, run, run_with};
 pub use target::{Target, TargetError, names};
+pub use tinsmith_client::TrustAnchor;

@@ -10,8 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tinsmith_client::{
-    Buffers, Client, Config as ClientConfig, ConfigError, Event, Factory as ClientFactory,
-    FlashRead, Input, Memory, Now, Object, Observation, Output, Platform, SecureFactory, Session,
+    BootstrapError, Buffers, Client, Config as ClientConfig, ConfigError, Event,
+    Factory as ClientFactory, FlashRead, Input, Memory, Now, Object, Observation, Output, Platform,
+    SecureFactory, Session, TrustAnchor,
 };
 use tinsmith_module::kernels;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub target: String,
     /// The file that is the device's flash; made if it is not there.
     pub flash: PathBuf,
+    /// The keys whose packages it takes before a bootstrap gives others.
+    pub trust_anchors: Vec<TrustAnchor>,
     /// Print a line on stderr for each event.
     pub log: bool,
 }
@@ -266,7 +269,13 @@ fn life(
         capability: &target.capability,
         formats: lwm2m_objects::Codec::ALL,
         kernels: kernels::ALL,
-        module_class: tinsmith_client::module_class(&target.capability, kernels::ALL),
+        signatures: target.signatures(),
+        trust_anchors: &config.trust_anchors,
+        module_class: tinsmith_client::module_class(
+            &target.capability,
+            kernels::ALL,
+            target.signatures(),
+        ),
         layout: target.layout,
         stack_bytes: kernels::STACK_BYTES,
         instruction_sets: 0,
@@ -354,7 +363,13 @@ impl fmt::Display for Line {
             Event::Bootstrapping => write!(f, "asking the bootstrap server"),
             Event::Bootstrapped => write!(f, "bootstrapped"),
             Event::BootstrapFailed { reason, retry_s } => {
-                write!(f, "bootstrap failed ({reason:?}), again in {retry_s} s")
+                match reason {
+                    BootstrapError::Rejected(code) => {
+                        write!(f, "bootstrap refused: {}.{:02}", code >> 5, code & 31)?;
+                    }
+                    reason => write!(f, "bootstrap failed ({reason:?})")?,
+                }
+                write!(f, ", again in {retry_s} s")
             }
             Event::Registered { server } => write!(f, "registered at server {server}"),
             Event::RegistrationFailed {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use lwm2m_objects::capability::{Capability, Region as MemoryRegion};
 use lwm2m_objects::compute::RegionRole;
-use tinsmith_client::{FlashLayout, MIN_JOURNAL_HALF, Region, SLOTS};
+use tinsmith_client::{FlashLayout, MIN_JOURNAL_HALF, Region, SLOTS, Scheme};
 
 /// Bytes of a half of the journal, where the part has room for it.
 const JOURNAL_HALF: u64 = 4096;
@@ -57,6 +57,20 @@ impl Target {
     pub fn find(name: &str) -> Result<Self, TargetError> {
         let text = tinsmith_targets::text(name).map_err(TargetError::Unknown)?;
         Self::parse(name, &text)
+    }
+
+    /// The signature algorithms that the device verifies: those of the file that there are.
+    #[must_use]
+    pub fn signatures(&self) -> &'static [Scheme] {
+        const BOTH: &[Scheme] = &[Scheme::ED25519, Scheme::ES256];
+        let listed = &self.capability.platform.signature_algorithms;
+        let lists = |scheme: &Scheme| listed.contains(&scheme.algorithm().number());
+        match BOTH {
+            [first, second] if lists(first) && lists(second) => BOTH,
+            [first, _] if lists(first) => &BOTH[..1],
+            [_, second] if lists(second) => &BOTH[1..],
+            _ => &[],
+        }
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TargetError> {

@@ -26,6 +26,10 @@ pub struct Launch<'a> {
     pub endpoint: &'a str,
     /// URI of the bootstrap server, with an address as the guest sees it.
     pub bootstrap: &'a str,
+    /// What the bootstrap server knows the key by, if it has DTLS.
+    pub identity: &'a str,
+    /// The key, for a bootstrap server with DTLS; empty without.
+    pub key: Key,
     /// Entropy, at least 16 characters: this machine has no random number generator.
     pub seed: &'a str,
     /// Cut the power, that is reset, when so many units of flash were changed; 0 never. Each number
@@ -33,6 +37,51 @@ pub struct Launch<'a> {
     pub cut: u32,
     /// Leave with exit code 0 after so many seconds; 0 stays for ever.
     pub seconds: u32,
+}
+
+/// A pre-shared key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    bytes: [u8; Self::LIMIT],
+    len: usize,
+}
+
+impl Key {
+    /// Longest key, bytes.
+    const LIMIT: usize = 64;
+
+    /// Of pairs of hexadecimal digits.
+    fn parse(text: &str) -> Option<Self> {
+        let mut key = Self::default();
+        for pair in text.as_bytes().chunks(2) {
+            let pair = core::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?;
+            let place = key.bytes.get_mut(key.len)?;
+            *place = u8::from_str_radix(pair, 16).ok()?;
+            key.len += 1;
+        }
+        Some(key)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Default for Key {
+    fn default() -> Self {
+        Self {
+            bytes: [0; Self::LIMIT],
+            len: 0,
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
 }
 
 /// Why the block is of no use.
@@ -85,6 +134,8 @@ fn parse(block: &[u8]) -> Result<Launch<'_>, LaunchError> {
         match line.split_once('=').ok_or(unknown)? {
             ("endpoint", value) => launch.endpoint = value,
             ("bootstrap", value) => launch.bootstrap = value,
+            ("identity", value) => launch.identity = value,
+            ("key", value) => launch.key = Key::parse(value).ok_or(unknown)?,
             ("seed", value) if value.len() >= 16 => launch.seed = value,
             ("cut", value) => launch.cut = value.parse().map_err(|_| unknown)?,
             ("seconds", value) => launch.seconds = value.parse().map_err(|_| unknown)?,

@@ -12,6 +12,7 @@ use board::random::Random;
 use board::{executor, net, println, retained, semihosting};
 use embassy_executor::Spawner;
 use embassy_time::Timer;
+use static_cell::StaticCell;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -20,6 +21,8 @@ fn main() -> ! {
         println!("{error}");
         semihosting::exit(false)
     });
+    static LAUNCH: StaticCell<Launch<'static>> = StaticCell::new();
+    let launch: &Launch<'_> = LAUNCH.init(launch);
     let (retained, known) = retained::take();
     let boots = retained.boots;
     println!(
@@ -34,7 +37,7 @@ fn main() -> ! {
 }
 
 #[inline(never)]
-fn start(spawner: Spawner, launch: Launch<'static>, flash: Flash, random: &mut Random) {
+fn start(spawner: Spawner, launch: &'static Launch<'static>, flash: Flash, random: &mut Random) {
     let stack = net::start(spawner, random.next_u64());
     let random = Random::new(launch.seed, random.next_u32());
     let socket = net::socket(stack, node::PORT);

@@ -14,8 +14,7 @@ use crate::lan9118::Lan9118;
 pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
 /// The host, as the guest sees it.
 pub const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-/// Largest datagram that is sent or received, bytes; CoAP's have at most 1,152 (RFC 7252 4.6).
-pub const DATAGRAM: usize = 1280;
+pub use tinsmith_embassy::DATAGRAM;
 
 /// Sockets of the stack.
 const SOCKETS: usize = 1;

@@ -26,13 +26,14 @@ impl Application {
             next: 0,
         }
     }
+}
 
-    pub(crate) fn objects(&self) -> &'static [&'static dyn Object] {
+impl tinsmith_embassy::Application for Application {
+    fn objects(&self) -> &'static [&'static dyn Object] {
         self.objects
     }
 
-    /// What the client has to be told.
-    pub(crate) fn poll(&mut self, millis: u64) -> Option<Input<'static>> {
+    fn poll(&mut self, millis: u64) -> Option<Input<'static>> {
         if millis < self.next {
             return None;
         }
@@ -42,8 +43,7 @@ impl Application {
         changed.then_some(Input::Changed(Temperature::PATH))
     }
 
-    /// When it is to be asked again.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
+    fn next_deadline(&self) -> Option<u64> {
         Some(self.next)
     }
 }

@@ -3,7 +3,7 @@
 
     tests/lwm2m.py --module FILE [--samples FILE] [--cuts N] [--elf FIRMWARE]
 
-Bootstrap, registration, package by block-wise Write of /5/0/0, trial, commit, inference, reset,
+Bootstrap with a trust anchor, registration, signed package by block-wise Write of /5/0/0, trial, commit, inference, reset,
 again inference. It shares no code with the project: CoAP, TLV and the package are written here
 from their specifications and docs/package-format.md. A samples file has lines of two hexadecimal
 strings, input and expected output. --cuts repeats the second update N times, each time with a power
@@ -26,8 +26,11 @@ import threading
 import time
 import uuid
 
+import ed25519
+
 HERE = pathlib.Path(__file__).resolve().parent.parent
 VENDOR = uuid.UUID("4e3c1f0a-7d52-4b9e-9a61-2c8f5d70b3e4")
+SECRET = bytes(range(32))
 
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
@@ -263,7 +266,21 @@ def arena_bytes(module) -> int:
     return end
 
 
-def package(module, capability_digest, sequence, trial) -> bytes:
+def trust_anchor(secret) -> bytes:
+    """COSE_Key (RFC 9052 §7)."""
+    return cbor({1: 1, 3: -8, -1: 6, -2: ed25519.public_key(secret)})
+
+
+def signature(secret, digest) -> bytes:
+    """COSE_Sign1 with detached payload (RFC 9052 §4.2); the key id is its thumbprint (RFC 9679)."""
+    protected = cbor({1: -8})
+    thumbprint = cbor({1: 1, -1: 6, -2: ed25519.public_key(secret)})
+    key_id = hashlib.sha256(thumbprint).digest()[:8]
+    made = ed25519.sign(secret, cbor(["Signature1", protected, b"", digest]))
+    return b"\xd2\x84" + cbor(protected) + cbor({4: key_id}) + b"\xf6" + cbor(made)
+
+
+def package(module, capability_digest, sequence, trial, secret=SECRET) -> bytes:
     device_class = hashlib.sha1(VENDOR.bytes + capability_digest).digest()
     device_class = uuid.UUID(bytes=device_class[:16], version=5)
     digest = cbor([-16, hashlib.sha256(module).digest()])
@@ -276,7 +293,8 @@ def package(module, capability_digest, sequence, trial) -> bytes:
         1: 1, 2: sequence, 3: cbor(common), 7: cbor([3, 15]),
         20: cbor([-257, 15, 20, {21: "#payload"}, 21, 15, 3, 15]),
     })
-    seal = cbor([cbor([-16, hashlib.sha256(cbor(manifest)).digest()])])
+    sealed = cbor([-16, hashlib.sha256(cbor(manifest)).digest()])
+    seal = cbor([sealed, signature(secret, sealed)] if secret else [sealed])
     return head(6, 107) + cbor({2: seal, 3: manifest, "#payload": module})
 
 
@@ -284,12 +302,17 @@ def package(module, capability_digest, sequence, trial) -> bytes:
 
 class Life:
     def __init__(self, args, flash):
-        self.bootstrap, self.server = Endpoint(), Endpoint()
-        command = [str(HERE / "run.sh"), "--endpoint", "qemu-1", "--port",
-                   str(self.bootstrap.port), "--flash", flash]
+        self.open()
+        command = [str(HERE / "run.sh"), "--endpoint", "qemu-1", *self.options(), "--flash", flash]
         self.command, self.elf = command, str(args.elf)
         self.stack = 0
         self.qemu = self.start()
+
+    def open(self):
+        self.bootstrap, self.server = Endpoint(), Endpoint()
+
+    def options(self):
+        return ["--port", str(self.bootstrap.port)]
 
     def start(self, *more):
         qemu = subprocess.Popen([*self.command, *more, self.elf], stdout=subprocess.PIPE, text=True,
@@ -326,12 +349,15 @@ class Life:
         print("  ", request.values(URI_QUERY))
         self.bootstrap.answer(request, CHANGED)
         expect(self.bootstrap.request(DELETE, "/"), DELETED, "delete /")
-        uri = f"coap://10.0.2.2:{self.server.port}".encode()
-        self.bootstrap.put("/0/1", resource(0, uri) + resource(1, False) + resource(2, 3)
-                           + resource(10, 101), TLV)
+        self.bootstrap.put("/0/1", self.account() + resource(1, False) + resource(10, 101), TLV)
         self.bootstrap.put("/1/0", resource(0, 101) + resource(1, 300) + resource(6, False)
                            + resource(7, b"U"), TLV)
+        self.bootstrap.put("/27300/0", tlv(2, 14, tlv(1, 0, trust_anchor(SECRET))), TLV)
         expect(self.bootstrap.request(POST, "/bs"), CHANGED, "bootstrap finish")
+
+    def account(self):
+        """How the management server is to be talked to."""
+        return resource(0, f"coap://10.0.2.2:{self.server.port}".encode()) + resource(2, 3)
 
     def do_register(self):
         request = self.server.wait_request("/rd")
@@ -466,6 +492,14 @@ def live(life, module, samples):
     server = life.server
     capability = server.get("/27300/0/13", OCTETS)
     print("   capability", capability.hex())
+
+    life.step("packages that nobody has signed, or another, are refused at their head")
+    for secret in (None, bytes(32)):
+        other = package(module, capability, 1, 60, secret)
+        server.request(PUT, "/5/0/0", [(CONTENT_FORMAT, uint(OCTETS)), (BLOCK1, uint(8 | 6)),
+                                       (SIZE1, uint(len(other)))], other[:1024])
+        assert server.text("/5/0/3") == "0" and server.text("/5/0/5") == "5"
+        assert server.text("/27303/0/8") == "2"
 
     life.step("a package for another device is refused")
     other = package(module, bytes(16), 1, 60)

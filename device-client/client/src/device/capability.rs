@@ -4,7 +4,7 @@ use lwm2m_objects::capability::{self, DIGEST_LEN};
 use lwm2m_objects::ids::{self, compute_platform, compute_unit};
 use lwm2m_objects::{Path, Records, SliceSink, Value};
 use tinsmith_module::{Host, Kernel, Module, Refusal};
-use tinsmith_package::Receiver;
+use tinsmith_package::{Receiver, Scheme};
 
 use crate::config::{Config, ConfigError};
 
@@ -18,11 +18,13 @@ const SELF_TEST_S: u64 = 60;
 /// Steps in a second of what runs in the arena, at one step of its inner loops per clock cycle.
 const STEP_HZ: u32 = 100;
 
-/// 27300, 27301 and 27302: what the board says, and as 27301/0/10 the kernels that the client has.
+/// 27300, 27301 and 27302: what the board says, as 27300/0/12 the signature algorithms and as
+/// 27301/0/10 the kernels that the client has.
 #[derive(Clone, Copy)]
 pub(crate) struct Capability<'a> {
     board: &'a dyn Records,
     kernels: &'static [&'static Kernel],
+    signatures: &'static [Scheme],
 }
 
 impl<'a> Capability<'a> {
@@ -30,6 +32,7 @@ impl<'a> Capability<'a> {
         Self {
             board: config.capability,
             kernels: config.kernels,
+            signatures: config.signatures,
         }
     }
 
@@ -49,24 +52,37 @@ impl<'a> Capability<'a> {
 
 impl Records for Capability<'_> {
     fn visit(&self, f: &mut dyn FnMut(&Path, Value<'_>)) {
+        let algorithms = compute_platform::SIGNATURE_ALGORITHMS;
+        let algorithms = Path::resource(ids::COMPUTE_PLATFORM, 0, algorithms);
         let place = Path::resource(ids::COMPUTE_UNIT, 0, compute_unit::OPERATORS);
         let mut buffer = [0; 3 + 7 * MAX_KERNELS];
         let mut list = SliceSink::new(&mut buffer);
         capability::encode_kernels(Kernels::of(self.kernels).list(), &mut list);
         let list = Value::Opaque(list.finish().unwrap_or_default());
-        let mut told = false;
-        self.board.visit(&mut |path, value| {
-            if !told && *path >= place {
-                told = true;
+        let mut told = 0;
+        // What the client knows comes where its path has its place.
+        let mut up_to = |path: &Path, f: &mut dyn FnMut(&Path, Value<'_>)| {
+            if told == 0 && *path >= algorithms {
+                told = 1;
+                for (i, scheme) in (0..).zip(self.signatures) {
+                    let number = scheme.algorithm().number();
+                    if let Some(path) = algorithms.child(i) {
+                        f(&path, Value::Integer(number));
+                    }
+                }
+            }
+            if told == 1 && *path >= place {
+                told = 2;
                 f(&place, list);
             }
-            if *path != place {
+        };
+        self.board.visit(&mut |path, value| {
+            up_to(path, f);
+            if *path != place && !path.starts_with(&algorithms) {
                 f(path, value);
             }
         });
-        if !told {
-            f(&place, list);
-        }
+        up_to(&Path::resource(u16::MAX, 0, 0), f);
     }
 }
 
@@ -190,10 +206,18 @@ impl Facts {
     }
 }
 
-/// Class identifier of the modules for a device with this capability and these kernels; firmware is
-/// given it.
+/// Class identifier of the modules for a device with this capability, these kernels and signature
+/// algorithms; firmware is given it.
 #[cfg(any(test, feature = "std"))]
-pub fn module_class(board: &dyn Records, kernels: &'static [&'static Kernel]) -> [u8; 16] {
-    let capability = Capability { board, kernels };
+pub fn module_class(
+    board: &dyn Records,
+    kernels: &'static [&'static Kernel],
+    signatures: &'static [Scheme],
+) -> [u8; 16] {
+    let capability = Capability {
+        board,
+        kernels,
+        signatures,
+    };
     tinsmith_package::module_class_id(&capability::digest(&capability))
 }

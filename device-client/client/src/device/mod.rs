@@ -8,17 +8,21 @@ mod package;
 mod resume;
 mod storage;
 mod trial;
+mod trust;
 mod update;
 
 use core::cell::RefCell;
 
 use lwm2m_objects::Path;
 use tinsmith_coap::Code;
+use tinsmith_package::Anchors;
 
 pub(crate) use capability::Capability;
 #[cfg(any(test, feature = "std"))]
 pub use capability::module_class;
 pub(crate) use engine::Arena;
+#[cfg(feature = "dtls")]
+pub(crate) use storage::SESSIONS;
 pub(crate) use storage::{ACCOUNTS, Op};
 
 use crate::config::{Config, ConfigError};
@@ -32,7 +36,8 @@ use crate::update::state::UpdateState;
 use capability::Facts;
 use engine::Engine;
 use log::Log;
-use storage::{PROGRESS, Storage, UPDATE};
+use storage::{ANCHORS, PROGRESS, Storage, UPDATE};
+use trust::Trust;
 use update::Update;
 
 /// Largest body of a Write that is not streamed, in bytes.
@@ -83,6 +88,7 @@ pub(crate) struct Device<'a> {
     pub(crate) facts: Facts,
     pub(crate) accounts: &'a mut Accounts,
     pub(crate) update: Update<'a>,
+    pub(crate) trust: Trust<'a>,
     pub(crate) engine: Engine<'a>,
     pub(crate) storage: Storage<'a>,
     pub(crate) log: Log,
@@ -101,6 +107,7 @@ pub(crate) struct Device<'a> {
 pub(crate) struct DeviceMemory<'a> {
     pub(crate) accounts: &'a mut Accounts,
     pub(crate) update: &'a mut UpdateState,
+    pub(crate) anchors: &'a mut Anchors,
     /// What of a package is not on flash.
     pub(crate) receive: &'a mut [u8; RECEIVE],
     /// One record of the journal, or one program of it.
@@ -118,6 +125,7 @@ impl<'a> Device<'a> {
             facts: Facts::NONE,
             accounts: memory.accounts,
             update: Update::new(memory.update, memory.receive),
+            trust: Trust::new(memory.anchors),
             engine: Engine::new(memory.arena),
             storage: Storage::new(&config.layout, memory.flash),
             log: Log::new(),
@@ -157,6 +165,7 @@ impl<'a> Device<'a> {
         if !has_accounts && !self.accounts.reset(factory) {
             return Err(ConfigError::Uri);
         }
+        self.trust.load(journal.get(ANCHORS, flash), &self.config);
         self.update.state.decode(journal.get(UPDATE, flash));
         let receiver = journal.get(PROGRESS, flash).and_then(Receiver::decode);
         self.resume_update(receiver, flash);

@@ -2,11 +2,12 @@
 //! end.
 
 use tinsmith_coap::Code;
-use tinsmith_package::{Head, PackageError, Parsed, Refusal};
+use tinsmith_package::{Head, Kind, PackageError, Parsed, Refusal};
 
 use super::Device;
 use super::capability::Facts;
 use super::storage::PROGRESS;
+use super::trust::{Announced, Trust};
 use crate::config::Config;
 use crate::flash::FlashRead;
 use crate::handler::{Done, Part};
@@ -97,11 +98,28 @@ impl Device<'_> {
             Parsed::NeedMore => return Ok(()),
             Parsed::Complete {
                 head,
+                authentication,
                 payload_offset,
                 payload_len,
             } => {
-                let fits = receiver.fits(*payload_offset, *payload_len, last);
-                accept(update.state, &self.facts, &self.config, head, fits)?;
+                let announced = Announced {
+                    head,
+                    authentication,
+                    fits: receiver.fits(*payload_offset, *payload_len, last),
+                };
+                if head.kind == Kind::Anchors {
+                    let payload = arrived.get(*payload_offset..).unwrap_or(&[]);
+                    let (facts, config) = (&self.facts, &self.config);
+                    if self
+                        .trust
+                        .take(&announced, payload, update.state.floor, facts, config)?
+                    {
+                        self.anchors_taken();
+                    }
+                    return Ok(());
+                }
+                let trust = &self.trust;
+                accept(update.state, trust, &self.facts, &self.config, &announced)?;
                 (*payload_offset, *payload_len)
             }
         };
@@ -168,26 +186,28 @@ impl Device<'_> {
     }
 }
 
-/// Begins to receive what a head announces, if this device takes it; `fits`: as many bytes have
-/// arrived as it says.
+/// Begins to receive what a head announces, if this device takes it.
 #[inline(never)]
 fn accept(
     state: &mut UpdateState,
+    trust: &Trust<'_>,
     facts: &Facts,
     config: &Config<'_>,
-    head: &Head<'_>,
-    fits: bool,
+    announced: &Announced<'_>,
 ) -> Result<(), PackageError> {
+    let head = announced.head;
     let slot = match (head.slot, state.free_slot()) {
         (None, Some(slot)) => slot,
         (Some(wanted), Some(_)) if state.may_receive(wanted) => wanted,
         _ => return Err(Refusal::Component.into()),
     };
     let size = config.layout.slots[usize::from(slot)].size;
-    head.check(&facts.package_receiver(config, size, state.floor))?;
-    if !fits {
+    let floor = trust.floor(state.floor);
+    head.check(&facts.package_receiver(config, size, floor))?;
+    if !announced.fits {
         return Err(PackageError::Malformed);
     }
+    let signer = trust.verify(announced.authentication, config)?;
     let entry = state.receive(slot).map_err(|_| Refusal::Component)?;
     entry.size = head.size;
     entry.sequence = head.sequence;
@@ -196,6 +216,7 @@ fn accept(
     entry.digest = head.digest;
     entry.source = head.source_digest;
     entry.built_for = facts.digest;
+    entry.signer = signer;
     // The head's texts are no longer than there is place for.
     let _ = entry.name.set(head.model_name);
     let _ = entry.version.set(head.model_version);

@@ -21,6 +21,9 @@ impl Device<'_> {
         use tinsmith_module::Refusal as Demand;
         let entry = &self.update.state.slots[usize::from(slot)];
         let region = &self.config.layout.slots[usize::from(slot)];
+        if !self.trust.trusts(&entry.signer) {
+            return Err((UpdateResult::IntegrityFailed, ModelResult::Signature));
+        }
         let image = flash.read(region.offset, entry.size);
         if image.len() != entry.size as usize || Sha256::digest(image)[..] != entry.digest {
             return Err((UpdateResult::IntegrityFailed, ModelResult::Digest));
@@ -45,6 +48,7 @@ impl Device<'_> {
     /// After a reset: ends a trial, goes on with a transfer, checks the committed module.
     pub(crate) fn resume_update(&mut self, receiver: Option<Receiver>, flash: &dyn FlashRead) {
         let mut changed = self.update.state.after_reset();
+        changed |= self.fail_untrusted();
         match self.update.state.firmware.state {
             FirmwareState::Downloading => match receiver {
                 Some(receiver) => {

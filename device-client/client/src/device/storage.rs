@@ -18,6 +18,14 @@ use crate::update::state::{Shown, UpdateState};
 pub(crate) const PROGRESS: u8 = 0;
 pub(crate) const UPDATE: u8 = 1;
 pub(crate) const ACCOUNTS: u8 = 2;
+pub(crate) const ANCHORS: u8 = 3;
+/// Sessions with servers that have DTLS; the client writes them, as it has them.
+#[cfg(feature = "dtls")]
+pub(crate) const SESSIONS: u8 = 4;
+
+/// In which order records of the device are written: what an update says of the anchors comes behind
+/// them.
+const ORDER: [u8; 4] = [ANCHORS, PROGRESS, UPDATE, ACCOUNTS];
 
 /// Failures in a row after which a record is given up.
 const MAX_FAILURES: u8 = 3;
@@ -47,6 +55,9 @@ pub(crate) struct Storage<'a> {
     pub(crate) staged: bool,
     /// What the record of the update that is being written shows.
     shown: Shown,
+    /// What became of the record of the sessions.
+    #[cfg(feature = "dtls")]
+    pub(crate) sessions: Option<bool>,
 }
 
 /// The operation that the shell carries out; the data is the start of the named buffer.
@@ -70,6 +81,8 @@ impl<'a> Storage<'a> {
             lost: 0,
             staged: false,
             shown: UpdateState::NEW.shown(),
+            #[cfg(feature = "dtls")]
+            sessions: None,
         }
     }
 
@@ -80,6 +93,34 @@ impl<'a> Storage<'a> {
 
     fn put(&mut self, key: u8, len: usize, flash: &dyn FlashRead) -> bool {
         self.journal.put(key, len, self.buffer, flash)
+    }
+
+    /// Room for the record of the sessions, if it can be written now.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn room_for_sessions(&mut self) -> Option<&mut [u8]> {
+        let free = self.in_flight.is_none() && self.journal.is_idle();
+        self.buffer.get_mut(8..).filter(|_| free)
+    }
+
+    /// Writes the sessions, so many bytes in that room; what became of it is told there.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn put_sessions(&mut self, len: usize, flash: &dyn FlashRead) {
+        if self.put(SESSIONS, len, flash) {
+            self.writing = Some(SESSIONS);
+        } else {
+            self.sessions = Some(false);
+        }
+    }
+
+    /// The record being written is done.
+    fn take_writing(&mut self, _ok: bool) -> Option<u8> {
+        let key = self.writing.take();
+        #[cfg(feature = "dtls")]
+        if key == Some(SESSIONS) {
+            self.sessions = Some(_ok);
+            return None;
+        }
+        key
     }
 
     /// The record need not be written.
@@ -149,7 +190,9 @@ impl Device<'_> {
             if let Some(step) = storage.journal.step(flash, storage.buffer) {
                 return Some(step);
             }
-            let key = (0..journal::KEYS).find(|key| self.storage.dirty & (1 << key) != 0)?;
+            let key = ORDER
+                .into_iter()
+                .find(|key| self.storage.dirty & (1 << key) != 0)?;
             self.storage.unmark(key);
             let place = &mut self.storage.buffer[8..];
             let len = match key {
@@ -158,6 +201,7 @@ impl Device<'_> {
                     self.storage.shown = self.update.state.shown();
                     self.update.state.encode(place)
                 }
+                ANCHORS => self.trust.encode(place),
                 _ => self.accounts.encode(place),
             };
             // A transfer that is over has no progress to keep.
@@ -181,11 +225,15 @@ impl Device<'_> {
             InFlight::Journal => {
                 if self.storage.journal.done(ok, flash) {
                     self.storage.failures = 0;
-                    if self.storage.writing.take() == Some(UPDATE) {
-                        self.update.shown = self.storage.shown;
-                        self.log.changed();
+                    match self.storage.take_writing(true) {
+                        Some(UPDATE) => {
+                            self.update.shown = self.storage.shown;
+                            self.log.changed();
+                        }
+                        Some(ANCHORS) => self.anchors_stored(),
+                        _ => {}
                     }
-                } else if !ok && let Some(key) = self.storage.writing.take() {
+                } else if !ok && let Some(key) = self.storage.take_writing(false) {
                     self.storage.failures += 1;
                     if self.storage.failures >= MAX_FAILURES {
                         self.storage.failures = 0;
@@ -209,6 +257,11 @@ impl Device<'_> {
     /// The journal does not take a record: what it was about goes back to what is on flash, and
     /// nothing that relies on it (the erase of a slot) begins.
     fn record_lost(&mut self, key: u8, flash: &dyn FlashRead) {
+        if key == ANCHORS {
+            self.storage.lost |= 1 << ANCHORS;
+            self.take_back_anchors(flash);
+            return;
+        }
         if key != ACCOUNTS {
             self.storage.lost |= 1 << PROGRESS | 1 << UPDATE;
             self.take_back_update(flash);

@@ -4,8 +4,10 @@
 use lwm2m_objects::ids::{self, compute_platform as platform};
 use lwm2m_objects::model::{ObjectModel, objects};
 use lwm2m_objects::{Path, Records as _, Value};
+use tinsmith_coap::Code;
 
-use crate::object::{Object, Values, View};
+use crate::handler::{Done, Origin, Target};
+use crate::object::{Context, Object, Values, View};
 
 pub(super) struct Platform;
 
@@ -20,6 +22,40 @@ impl Object for Platform {
 
     fn read(&self, view: &View<'_>, _: u16, values: &mut Values<'_>) {
         read_platform(view, values);
+    }
+
+    fn takes_bootstrap(&self) -> bool {
+        true
+    }
+
+    fn offers(&self, view: &View<'_>, _: u16, _: u16) -> bool {
+        !view.device.config.signatures.is_empty()
+    }
+
+    /// Only trust anchors, and only of the bootstrap server.
+    fn check(
+        &self,
+        context: &Context<'_, '_>,
+        target: Target,
+        value: Value<'_>,
+    ) -> Result<(), Code> {
+        if target.resource != platform::TRUST_ANCHOR {
+            return Err(Code::METHOD_NOT_ALLOWED);
+        }
+        if context.origin != Origin::Bootstrap {
+            return Err(Code::UNAUTHORIZED);
+        }
+        context.device.check_anchor(target, value)
+    }
+
+    fn write(
+        &self,
+        context: &mut Context<'_, '_>,
+        _: Target,
+        value: Value<'_>,
+    ) -> Result<Done, Code> {
+        let ticket = context.ticket();
+        context.device.write_anchor(ticket, value)
     }
 }
 
@@ -106,5 +142,9 @@ fn read_platform(view: &View<'_>, values: &mut Values<'_>) {
     });
     for id in own {
         tell(values, *id);
+    }
+    for (i, anchor) in (0..).zip(device.trust.anchors.iter()) {
+        let id = Value::Opaque(anchor.id());
+        values.put_instance(platform::TRUST_ANCHOR_IDS, i, id);
     }
 }

@@ -111,7 +111,7 @@ fn read(view: &View<'_>, instance: u16, values: &mut Values<'_>) {
         ids::RECEIVED_BYTES,
         receiver.map_or(0, |r| u64::from(r.told())),
     );
-    values.unsigned(ids::SEQUENCE_FLOOR, update.floor);
+    values.unsigned(ids::SEQUENCE_FLOOR, device.trust.floor(update.floor));
 }
 
 fn execute(context: &mut Context<'_, '_>, target: Target, arguments: &[u8]) -> Result<Done, Code> {

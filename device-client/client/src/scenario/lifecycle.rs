@@ -108,7 +108,7 @@ fn bad_bootstrap_writes() {
     assert_eq!(answer.code, Code::BAD_REQUEST);
     let answer = w.ask(BOOTSTRAP, Code::GET, "", |_| {}).unwrap();
     let links = String::from_utf8(answer.payload).unwrap();
-    assert_eq!(links, "</>;lwm2m=1.1,</0/0>,</3/0>,</5/0>");
+    assert_eq!(links, "</>;lwm2m=1.1,</0/0>,</3/0>,</5/0>,</27300/0>");
 }
 
 #[test]

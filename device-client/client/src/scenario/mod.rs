@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod flash_trouble;
+#[cfg(feature = "dtls")]
+mod kept;
 mod lifecycle;
 mod manage;
 mod object;
@@ -15,6 +17,8 @@ mod sensor;
 mod servers;
 mod states;
 mod steps;
+mod trust;
+mod trust_power;
 mod update;
 mod whole_writes;
 mod world;

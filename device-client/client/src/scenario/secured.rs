@@ -6,18 +6,18 @@ use std::net::SocketAddr;
 use sha2::{Digest, Sha256};
 use tinsmith_coap::{Builder, Code, Message, MessageType, OptionNumber};
 use tinsmith_dtls::{
-    Aead, Association, Cid, Content, ContentType, HandshakeError, MasterSecret, Role, Sender,
-    SoftAes, Start, Window, records,
+    Aead, Association, Cid, Content, ContentType, HandshakeError, MasterSecret, OpenError, Role,
+    Sender, SoftAes, Start, Window, records,
 };
 
 use super::world::boot;
 use crate::config::{Factory, SecureFactory};
 use crate::testing::Board;
-use crate::{Client, ConfigError, Event, Input, Now, Output};
+use crate::{Client, ConfigError, Event, FlashError, Input, Now, Output};
 
 const ADDRESS: &str = "10.0.0.2:5684";
-const KEY: &[u8] = b"a key of the two";
-const FACTORY: SecureFactory<'static> = SecureFactory {
+pub(super) const KEY: &[u8] = b"a key of the two";
+pub(super) const FACTORY: SecureFactory<'static> = SecureFactory {
     uri: "coaps://10.0.0.2",
     identity: b"device-1",
     key: KEY,
@@ -25,14 +25,16 @@ const FACTORY: SecureFactory<'static> = SecureFactory {
 const CID: [u8; 4] = [0xc1, 0xc2, 0xc3, 0xc4];
 
 /// A DTLS server as plain as the standard allows, and a registry behind it.
-struct Server {
+pub(super) struct Server {
     transcript: Sha256,
     client: [u8; 32],
     association: Option<Association>,
     master: Option<MasterSecret>,
     clear: u64,
-    handshakes: usize,
-    paths: Vec<String>,
+    pub(super) handshakes: usize,
+    pub(super) paths: Vec<String>,
+    /// Records whose numbers were used before.
+    pub(super) refused: usize,
 }
 
 fn message(kind: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
@@ -42,7 +44,7 @@ fn message(kind: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
 }
 
 impl Server {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             transcript: Sha256::new(),
             client: [0; 32],
@@ -51,6 +53,7 @@ impl Server {
             clear: 0,
             handshakes: 0,
             paths: Vec::new(),
+            refused: 0,
         }
     }
 
@@ -63,7 +66,7 @@ impl Server {
         record
     }
 
-    fn seal(&mut self, kind: ContentType, content: &[u8]) -> Vec<u8> {
+    pub(super) fn seal(&mut self, kind: ContentType, content: &[u8]) -> Vec<u8> {
         let association = self.association.as_mut().expect("connected");
         let mut record = content.to_vec();
         record.resize(content.len() + association.overhead(), 0);
@@ -94,7 +97,9 @@ impl Server {
                     let data = data.to_vec();
                     answers.extend(self.request(&data));
                 }
-                _ => {}
+                Ok(Content::Alert(_)) => {}
+                Err(OpenError::Replayed | OpenError::TooOld) => self.refused += 1,
+                Err(_) => {}
             }
         }
         answers
@@ -172,17 +177,19 @@ impl Server {
     }
 }
 
-struct Pair {
-    board: Board,
-    client: Client<'static>,
-    now: Now,
-    server: Option<Server>,
-    events: Vec<Event>,
-    sent: usize,
+pub(super) struct Pair {
+    pub(super) board: Board,
+    pub(super) client: Client<'static>,
+    pub(super) now: Now,
+    pub(super) server: Option<Server>,
+    pub(super) events: Vec<Event>,
+    pub(super) sent: usize,
+    /// No operation on the flash goes well.
+    pub(super) broken: bool,
 }
 
 impl Pair {
-    fn new(server: Option<Server>) -> Self {
+    pub(super) fn new(server: Option<Server>) -> Self {
         let mut board = Board::small();
         board.factory = Factory::SecureServer(FACTORY);
         let now = Now { mono: 5, wall: 0 };
@@ -193,15 +200,16 @@ impl Pair {
             server,
             events: Vec::new(),
             sent: 0,
+            broken: false,
         }
     }
 
-    fn address() -> SocketAddr {
+    pub(super) fn address() -> SocketAddr {
         ADDRESS.parse().unwrap()
     }
 
     /// Until nobody has anything to say.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let mut buf = [0; 1300];
         loop {
             let mut sent = Vec::new();
@@ -214,7 +222,14 @@ impl Pair {
                         sent.push(buf[..len].to_vec());
                     }
                     Output::Flash(op) => {
-                        let done = Input::FlashDone(self.board.flash.apply(op));
+                        let done = match self.broken {
+                            true => Err(FlashError),
+                            false => self.board.flash.apply(op),
+                        };
+                        if self.board.flash.is_dead() {
+                            return;
+                        }
+                        let done = Input::FlashDone(done);
                         self.client.handle(self.now, done, &mut self.board);
                     }
                     Output::Event(event) => self.events.push(event),
@@ -242,14 +257,14 @@ impl Pair {
     }
 
     /// To the next deadline.
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         let at = self.client.next_deadline().expect("it waits for something");
         self.now.mono = at.max(self.now.mono);
         self.client.handle(self.now, Input::Timer, &mut self.board);
         self.settle();
     }
 
-    fn wait_until(&mut self, done: impl Fn(&Self) -> bool) {
+    pub(super) fn wait_until(&mut self, done: impl Fn(&Self) -> bool) {
         for _ in 0..200 {
             if done(self) {
                 return;
@@ -260,7 +275,7 @@ impl Pair {
     }
 }
 
-fn registered() -> Pair {
+pub(super) fn registered() -> Pair {
     let mut pair = Pair::new(Some(Server::new()));
     pair.settle();
     assert!(

@@ -243,7 +243,7 @@ fn the_bootstrap_server_may_write_what_the_object_lets_it() {
     assert_eq!(sensor.origins.borrow()[..], [Origin::Bootstrap]);
     let links = w.ask(BOOTSTRAP, Code::GET, "", |_| {}).unwrap();
     let links = String::from_utf8(links.payload).unwrap();
-    assert!(links.ends_with(",</5/0>,</3303/0>"), "{links}");
+    assert!(links.ends_with(",</5/0>,</3303/0>,</27300/0>"), "{links}");
     let deleted = w.ask(BOOTSTRAP, Code::DELETE, "/3303/2", |_| {}).unwrap();
     assert_eq!(deleted.code, Code::DELETED);
     assert_eq!(sensor.instances.borrow().len(), 1);

@@ -12,7 +12,7 @@ use crate::flash::SLOTS;
 use crate::testing::{ARENA, Board, module_class, records};
 use crate::{
     Buffers, Client, Config, ConfigError, Event, FlashError, Input, Memory, Now, Object,
-    Observation, Output, Session, SlotState,
+    Observation, Output, Scheme, Session, SlotState, TrustAnchor,
 };
 
 pub(super) const BOOTSTRAP: &str = "10.0.0.1:5683";
@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) events: Vec<Event>,
     pub(super) rebooted: bool,
+    /// What a bootstrap writes to 27300/0/14; nothing if there are none.
+    pub(super) anchors: Vec<TrustAnchor>,
     /// Flash operations end only with [`World::finish_flash`].
     pub(super) slow: bool,
     /// So many flash operations go well before some fail.
@@ -88,6 +90,8 @@ pub(super) fn boot(
         capability: records(),
         formats: board.formats,
         kernels: board.kernels,
+        signatures: &[Scheme::ED25519],
+        trust_anchors: board.anchors,
         module_class: module_class(),
         layout: board.layout,
         stack_bytes: 4096,
@@ -121,6 +125,7 @@ impl World {
             now,
             events: Vec::new(),
             rebooted: false,
+            anchors: Vec::new(),
             slow: false,
             good: 0,
             in_truth: false,
@@ -429,9 +434,33 @@ impl World {
         assert_eq!(answer.code, Code::CHANGED);
         let answer = self.put(BOOTSTRAP, "/1/0", &server, format)?;
         assert_eq!(answer.code, Code::CHANGED);
+        if !self.anchors.is_empty() {
+            let answer = self.write_anchors(BOOTSTRAP, format)?;
+            assert_eq!(answer.code, Code::CHANGED);
+        }
         let finished = self.ask(BOOTSTRAP, Code::POST, "bs", |_| {})?;
         assert_eq!(finished.code, Code::CHANGED);
         Ok(())
+    }
+
+    /// Writes the trust anchors of this world.
+    pub(super) fn write_anchors(&mut self, from: &str, format: ContentFormat) -> Story<Answer> {
+        let value = |anchor: &TrustAnchor| {
+            let (bytes, len) = anchor.encode();
+            OwnedValue::Opaque(bytes[..len].to_vec())
+        };
+        let values: Vec<_> = (0..)
+            .map(|i| Path::resource_instance(27300, 0, 14, i))
+            .zip(self.anchors.iter().map(value))
+            .collect();
+        self.put(from, "/27300/0", &values, format)
+    }
+
+    /// The key ids of the trust anchors that the device tells.
+    pub(super) fn anchor_ids(&mut self) -> Story<Vec<Vec<u8>>> {
+        let values = self.read("/27300/0/15")?;
+        let bytes = values.iter().filter_map(|(_, value)| value.as_bytes());
+        Ok(bytes.map(<[u8]>::to_vec).collect())
     }
 
     /// Takes the Register.

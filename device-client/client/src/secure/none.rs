@@ -6,7 +6,7 @@ pub(crate) struct Secure;
 impl Secure {
     pub(crate) const REST: Self = Self;
 
-    pub(crate) const fn restart(&mut self, _: Option<u16>) {}
+    pub(crate) const fn restart(&mut self, _: Option<u16>, _: bool) {}
 
     pub(crate) const fn is_on(&self) -> bool {
         false
@@ -23,7 +23,9 @@ impl Secure {
 
     pub(crate) const fn forget(&mut self) {}
 
-    pub(crate) const fn seal(&mut self, _: &mut [u8], len: usize) -> Option<usize> {
+    pub(crate) const fn answered(&mut self) {}
+
+    pub(crate) const fn seal(&mut self, _: u64, _: &mut [u8], len: usize) -> Option<usize> {
         Some(len)
     }
 

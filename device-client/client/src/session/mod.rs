@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
 
     pub(crate) fn close(&mut self) {
         self.open = false;
-        self.link.secure.restart(None);
+        self.link.secure.restart(None, false);
         self.parts().1.fill(Observation::EMPTY);
     }
 
@@ -99,7 +99,9 @@ impl<'a> Session<'a> {
     ) {
         self.close();
         self.link.restart(server.address, origin, now, platform);
-        self.link.secure.restart(server.secure.then_some(security));
+        let kept = matches!(origin, Origin::Server { .. });
+        let security = server.secure.then_some(security);
+        self.link.secure.restart(security, kept);
         self.open = true;
     }
 }

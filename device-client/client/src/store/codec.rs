@@ -52,6 +52,16 @@ impl<'a> Writer<'a> {
         self.bytes(bytes);
     }
 
+    /// A length byte and so many bytes, which `encode` writes into the room it is given; false if
+    /// it can't.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn encoded(&mut self, len: usize, encode: impl FnOnce(&mut [u8]) -> bool) {
+        self.u8(len as u8);
+        let place = self.buf.get_mut(self.at..self.at + len);
+        self.overflow |= !place.is_some_and(encode);
+        self.at += len;
+    }
+
     /// Bytes written, none if they did not fit.
     pub(crate) fn finish(self) -> Option<usize> {
         (!self.overflow).then_some(self.at)

@@ -24,7 +24,7 @@ pub(crate) const MAX_DATA: usize = 1264;
 /// Bytes of buffer that the journal needs for its programs.
 pub(crate) const BUFFER: usize = MAX_DATA + RECORD_HEAD as usize + MAX_WRITE_UNIT as usize;
 /// Keys are 0..KEYS.
-pub(crate) const KEYS: u8 = 3;
+pub(crate) const KEYS: u8 = if cfg!(feature = "dtls") { 5 } else { 4 };
 
 /// What the journal wants done next; `Program` takes the first bytes of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,12 @@
 
 pub(crate) use lwm2m_objects::compute::{ModelResult, SlotState};
 
+use tinsmith_package::KeyId;
+
 use crate::text::Text;
+
+/// In the place of a key id: no signature was asked for.
+pub(crate) const NOBODY: KeyId = [0; 8];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotEvent {
@@ -73,6 +78,8 @@ pub(crate) struct Slot {
     pub(crate) digest: [u8; 32],
     pub(crate) source: [u8; 32],
     pub(crate) built_for: [u8; 16],
+    /// The key that signed its package, [`NOBODY`] if nobody was asked for.
+    pub(crate) signer: KeyId,
     pub(crate) name: Text<64>,
     pub(crate) version: Text<32>,
     pub(crate) compiler: Text<64>,
@@ -89,6 +96,7 @@ impl Slot {
         digest: [0; 32],
         source: [0; 32],
         built_for: [0; 16],
+        signer: NOBODY,
         name: Text::EMPTY,
         version: Text::EMPTY,
         compiler: Text::EMPTY,

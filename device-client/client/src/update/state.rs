@@ -6,7 +6,9 @@ use crate::store::codec::{Reader, Writer};
 use crate::update::firmware::{Firmware, FirmwareState, Trigger, UpdateResult};
 use crate::update::slot::{ModelResult, Slot, SlotEvent, SlotState};
 
-const SCHEMA: u8 = 1;
+const SCHEMA: u8 = 2;
+/// The same without signers.
+const UNSIGNED: u8 = 1;
 const NO_SLOT: u8 = 0xFF;
 
 /// A request that the state machines do not allow now.
@@ -220,6 +222,7 @@ impl UpdateState {
     pub(crate) fn fail(&mut self, slot: u8, why: ModelResult) -> Result<(), NotAllowed> {
         let was_active = self.active() == Some(slot);
         self.apply(slot, SlotEvent::Fail)?;
+        self.previous.take_if(|previous| *previous == slot);
         self.slot_mut(slot)?.result = why;
         self.restore(was_active);
         self.end_update(slot, Trigger::RolledBack);
@@ -286,6 +289,7 @@ impl UpdateState {
             w.bytes(&s.digest);
             w.bytes(&s.source);
             w.bytes(&s.built_for);
+            w.bytes(&s.signer);
             w.short(s.name.as_bytes());
             w.short(s.version.as_bytes());
             w.short(s.compiler.as_bytes());
@@ -304,7 +308,8 @@ impl UpdateState {
 
     fn read(&mut self, data: &[u8]) -> Option<()> {
         let mut r = Reader::new(data);
-        if r.u8()? != SCHEMA {
+        let schema = r.u8()?;
+        if !matches!(schema, SCHEMA | UNSIGNED) {
             return None;
         }
         let slot = |n: u8| Some(n).filter(|n| usize::from(*n) < SLOTS);
@@ -325,6 +330,9 @@ impl UpdateState {
             r.fill(&mut s.digest)?;
             r.fill(&mut s.source)?;
             r.fill(&mut s.built_for)?;
+            if schema == SCHEMA {
+                r.fill(&mut s.signer)?;
+            }
             s.name.set(r.text()?)?;
             s.version.set(r.text()?)?;
             s.compiler.set(r.text()?)?;

@@ -27,6 +27,7 @@ use crate::client::message::{
     cookie_of, is_psk_hint, read_cookie, write_message,
 };
 use crate::client::offer::{Credentials, Offer};
+use crate::client::slot::Slot;
 use crate::client::timer::Timer;
 use crate::keys::{MasterSecret, Sender};
 use crate::record::{ContentType, Header, VERSION};
@@ -47,11 +48,11 @@ enum Expected {
 }
 
 pub(super) struct Handshake {
-    offer: Offer,
+    offer: Slot<Offer>,
     random: [u8; 32],
-    server: Option<ServerHello>,
+    server: Slot<ServerHello>,
     expected: Expected,
-    transcript: Sha256,
+    transcript: Transcript,
     assembly: Assembly,
     /// The number of the message that the server sends next.
     next_in: u16,
@@ -60,7 +61,7 @@ pub(super) struct Handshake {
     /// The next record number before the keys.
     clear: u64,
     master: Option<MasterSecret>,
-    association: Option<Association>,
+    association: Slot<Association>,
     timer: Timer,
     /// The flight is to be sent.
     due: bool,
@@ -68,48 +69,71 @@ pub(super) struct Handshake {
     repeated: bool,
 }
 
+/// The hash of all messages so far.
+struct Transcript(Option<Sha256>);
+
+impl Transcript {
+    fn add(&mut self, message: &[u8]) {
+        self.0.get_or_insert_with(Sha256::new).update(message);
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        self.0.clone().unwrap_or_default().finalize().into()
+    }
+}
+
 impl Handshake {
-    pub(super) fn start(now: u64, offer: Offer, random: [u8; 32]) -> Self {
-        let mut handshake = Self {
-            offer,
-            random,
-            server: None,
-            expected: Expected::Hello,
-            transcript: Sha256::new(),
-            assembly: Assembly::EMPTY,
-            next_in: 0,
-            cookies: 0,
-            flight: Flight::EMPTY,
-            clear: 0,
-            master: None,
-            association: None,
-            timer: Timer::start(now, offer.first_timeout_ms),
-            due: true,
-            repeated: false,
-        };
-        handshake.hello(0, &[]);
-        handshake
+    /// None. It is all zeros, and is overwritten in its place: a device has no stack for it.
+    pub(super) const REST: Self = Self {
+        offer: Slot::Empty,
+        random: [0; 32],
+        server: Slot::Empty,
+        expected: Expected::Hello,
+        transcript: Transcript(None),
+        assembly: Assembly::EMPTY,
+        next_in: 0,
+        cookies: 0,
+        flight: Flight::EMPTY,
+        clear: 0,
+        master: None,
+        association: Slot::Empty,
+        timer: Timer::REST,
+        due: false,
+        repeated: false,
+    };
+
+    /// Begins one, at rest.
+    pub(super) fn start(&mut self, now: u64, offer: Offer, random: [u8; 32]) {
+        self.offer = Slot::Full(offer);
+        self.random = random;
+        self.hello(0, &[]);
+        self.restart_timer(now);
+    }
+
+    fn offer(&self) -> &Offer {
+        self.offer.get().unwrap_or(&Offer::DEFAULT)
     }
 
     fn hello(&mut self, sequence: u16, cookie: &[u8]) {
+        let offer = self.offer.get().unwrap_or(&Offer::DEFAULT);
         let hello = ClientHello {
             random: &self.random,
             cookie,
-            offer: self.offer.aeads,
-            cid: self.offer.cid.as_ref(),
+            offer: offer.aeads,
+            cid: offer.cid.as_ref(),
         };
         // It fits: ROOM is made for it.
         self.flight
             .start(|place| write_message(place, CLIENT_HELLO, sequence, |w| hello.write(w)));
-        self.transcript = Sha256::new();
-        self.transcript.update(self.flight.message());
+        self.transcript = Transcript(None);
+        self.transcript.add(self.flight.message());
         self.due = true;
     }
 
     /// The Connection ID that is in records to us, as long as it is not known whether the server
     /// agrees: what we asked for.
     pub(super) fn own_cid(&self) -> &Cid {
-        self.offer.cid.as_ref().unwrap_or(&Cid::EMPTY)
+        self.offer().cid.as_ref().unwrap_or(&Cid::EMPTY)
     }
 
     /// Takes one record; the association when the handshake is done.
@@ -147,7 +171,7 @@ impl Handshake {
         record: &mut [u8],
         aes: &mut dyn Aes,
     ) -> Result<Option<Association>, HandshakeError> {
-        let Some(association) = &mut self.association else {
+        let Some(association) = self.association.get_mut() else {
             return Ok(None);
         };
         let message = match association.open(aes, record).map(|opened| opened.content) {
@@ -166,8 +190,9 @@ impl Handshake {
         Ok(None)
     }
 
+    #[inline(never)]
     fn finished(&mut self) -> Result<Association, HandshakeError> {
-        let hash = self.transcript.clone().finalize().into();
+        let hash = self.transcript.hash();
         let (Some(master), Some(mut association)) = (&self.master, self.association.take()) else {
             return Err(Misbehaved::OutOfTurn(FINISHED).into());
         };
@@ -178,7 +203,7 @@ impl Handshake {
             .zip(&expected)
             .fold(0, |all, (a, b)| all | (a ^ b));
         if data.len() != expected.len() || differs != 0 {
-            self.association = Some(association);
+            self.association = Slot::Full(association);
             return Err(Misbehaved::Finished.into());
         }
         association.unreserve();
@@ -249,8 +274,8 @@ impl Handshake {
         let body = self.assembly.body();
         self.expected = match (self.expected, kind) {
             (Expected::Hello, SERVER_HELLO) => {
-                let cid_offered = self.offer.cid.is_some();
-                self.server = Some(ServerHello::read(body, self.offer.aeads, cid_offered)?);
+                let cid_offered = self.offer().cid.is_some();
+                self.server = Slot::Full(ServerHello::read(body, self.offer().aeads, cid_offered)?);
                 Expected::KeyExchange
             }
             (Expected::KeyExchange, SERVER_KEY_EXCHANGE) if is_psk_hint(body) => {
@@ -265,7 +290,7 @@ impl Handshake {
             }
             _ => return Err(Misbehaved::OutOfTurn(kind).into()),
         };
-        self.transcript.update(self.assembly.message());
+        self.transcript.add(self.assembly.message());
         self.assembly.clear();
         self.next_in += 1;
         if self.expected == Expected::Finished {
@@ -276,8 +301,10 @@ impl Handshake {
     }
 
     /// Makes the last flight, and the keys.
+    // Its frame is no part of the caller's.
+    #[inline(never)]
     fn key_exchange(&mut self, credentials: &Credentials<'_>) -> Result<(), HandshakeError> {
-        let Some(server) = &self.server else {
+        let Some(server) = self.server.get() else {
             return Err(Misbehaved::OutOfTurn(SERVER_HELLO_DONE).into());
         };
         let (identity, psk) = (credentials.identity, credentials.key);
@@ -291,8 +318,8 @@ impl Handshake {
         if !fits || psk.is_empty() {
             return Err(HandshakeError::Credentials);
         }
-        self.transcript.update(self.flight.message());
-        let hash = self.transcript.clone().finalize().into();
+        self.transcript.add(self.flight.message());
+        let hash = self.transcript.hash();
         let master = match server.extended_master_secret {
             true => MasterSecret::extended_of_psk(psk, &hash),
             false => MasterSecret::of_psk(psk, &self.random, &server.random),
@@ -300,9 +327,9 @@ impl Handshake {
         let master = master.map_err(|_| HandshakeError::Credentials)?;
         let finished = master.verify_data(Sender::Client, &hash);
         let finished = self.flight.finish(sequence + 1, finished);
-        self.transcript.update(finished);
+        self.transcript.add(finished);
         // Without an answer to the extension there are no Connection IDs, in neither direction.
-        let own_cid = server.cid.and(self.offer.cid).unwrap_or(Cid::EMPTY);
+        let own_cid = server.cid.and(self.offer().cid).unwrap_or(Cid::EMPTY);
         let mut association = Association::new(&Start {
             role: Role::Client,
             keys: &master.keys(server.aead, &self.random, &server.random),
@@ -312,7 +339,7 @@ impl Handshake {
             received: Window::NEW,
         });
         association.use_all_numbers();
-        self.association = Some(association);
+        self.association = Slot::Full(association);
         self.master = Some(master);
         self.due = true;
         Ok(())
@@ -324,7 +351,7 @@ impl Handshake {
     }
 
     fn restart_timer(&mut self, now: u64) {
-        self.timer = Timer::start(now, self.offer.first_timeout_ms);
+        self.timer = Timer::start(now, self.offer().first_timeout_ms);
         self.repeated = false;
     }
 
@@ -343,7 +370,7 @@ impl Handshake {
         if !core::mem::take(&mut self.due) {
             return Ok(None);
         }
-        let association = self.association.as_mut();
+        let association = self.association.get_mut();
         Ok(self.flight.write(&mut self.clear, association, aes, out))
     }
 
@@ -354,7 +381,7 @@ impl Handshake {
         aes: &mut dyn Aes,
         out: &mut [u8],
     ) -> Option<usize> {
-        match &mut self.association {
+        match self.association.get_mut() {
             Some(association) => association.seal_alert(aes, alert, out).ok(),
             None => clear_record(ContentType::Alert, &alert.to_bytes(), &mut self.clear, out),
         }

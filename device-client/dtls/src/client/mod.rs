@@ -5,6 +5,7 @@ mod flight;
 mod handshake;
 mod message;
 mod offer;
+mod slot;
 mod timer;
 
 use crate::aes::Aes;
@@ -50,17 +51,18 @@ pub enum Output {
 /// A session that was kept ([`Association::encode`]) goes on with [`resume`](Self::resume).
 pub struct Client {
     state: State,
+    handshake: Handshake,
     /// To be sent.
     alert: Option<Alert>,
     /// Nothing follows but the alert.
     over: bool,
 }
 
-// Without a heap the large variant has no other place.
-#[allow(clippy::large_enum_variant)]
+// With the tag for itself, so that a client at rest is all zeros.
+#[repr(u8)]
 enum State {
     Idle,
-    Handshake(Handshake),
+    Handshake,
     Open(Association),
 }
 
@@ -70,6 +72,7 @@ impl Client {
     pub const fn new() -> Self {
         Self {
             state: State::Idle,
+            handshake: Handshake::REST,
             alert: None,
             over: false,
         }
@@ -77,7 +80,8 @@ impl Client {
 
     /// Starts a handshake; what was before is forgotten. `random` is for this handshake only.
     pub fn connect(&mut self, now: u64, offer: Offer, random: [u8; 32]) {
-        self.enter(State::Handshake(Handshake::start(now, offer, random)));
+        self.enter(State::Handshake);
+        self.handshake.start(now, offer, random);
     }
 
     /// Goes on with a session that was kept.
@@ -87,6 +91,7 @@ impl Client {
 
     fn enter(&mut self, state: State) {
         self.state = state;
+        self.handshake = Handshake::REST;
         self.alert = None;
         self.over = false;
     }
@@ -96,7 +101,7 @@ impl Client {
         match self.state {
             State::Open(_) if !self.over => self.end(Some(Alert::CLOSE_NOTIFY)),
             State::Open(_) => {}
-            State::Idle | State::Handshake(_) => self.enter(State::Idle),
+            State::Idle | State::Handshake => self.enter(State::Idle),
         }
     }
 
@@ -120,7 +125,7 @@ impl Client {
     /// Whether a handshake is under way.
     #[must_use]
     pub const fn is_connecting(&self) -> bool {
-        matches!(self.state, State::Handshake(_)) && !self.over
+        matches!(self.state, State::Handshake) && !self.over
     }
 
     /// How long the Connection IDs are by which the server calls us, for
@@ -129,7 +134,7 @@ impl Client {
     pub fn own_cid_len(&self) -> usize {
         match &self.state {
             State::Idle => 0,
-            State::Handshake(handshake) => handshake.own_cid().len(),
+            State::Handshake => self.handshake.own_cid().len(),
             State::Open(association) => association.own_cid().len(),
         }
     }
@@ -147,7 +152,7 @@ impl Client {
         }
         match &mut self.state {
             State::Idle => Received::Nothing,
-            State::Handshake(handshake) => match handshake.handle(now, record, credentials, aes) {
+            State::Handshake => match self.handshake.handle(now, record, credentials, aes) {
                 Ok(None) => Received::Nothing,
                 Ok(Some(association)) => {
                     self.enter(State::Open(association));
@@ -195,7 +200,7 @@ impl Client {
         if let Some(alert) = self.alert.take() {
             let sent = match &mut self.state {
                 State::Idle => None,
-                State::Handshake(handshake) => handshake.write_alert(alert, aes, out),
+                State::Handshake => self.handshake.write_alert(alert, aes, out),
                 State::Open(association) => association.seal_alert(aes, alert, out).ok(),
             };
             if self.over {
@@ -203,10 +208,10 @@ impl Client {
             }
             return sent.map(Output::Transmit);
         }
-        let State::Handshake(handshake) = &mut self.state else {
+        let State::Handshake = &self.state else {
             return None;
         };
-        match handshake.poll(now, aes, out) {
+        match self.handshake.poll(now, aes, out) {
             Ok(sent) => sent.map(Output::Transmit),
             Err(error) => {
                 self.end(error.alert().map(Alert::fatal));
@@ -220,7 +225,7 @@ impl Client {
     pub fn next_deadline(&self) -> Option<u64> {
         match &self.state {
             _ if self.alert.is_some() => Some(0),
-            State::Handshake(handshake) => Some(handshake.next_deadline()),
+            State::Handshake => Some(self.handshake.next_deadline()),
             State::Idle | State::Open(_) => None,
         }
     }

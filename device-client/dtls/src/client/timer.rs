@@ -12,6 +12,12 @@ pub(super) struct Timer {
 }
 
 impl Timer {
+    pub(super) const REST: Self = Self {
+        at: 0,
+        wait_ms: 0,
+        left: 0,
+    };
+
     pub(super) const fn start(now: u64, first_ms: u32) -> Self {
         Self {
             at: now.saturating_add(first_ms as u64),

@@ -1,5 +1,6 @@
 """A server that is talked to with OSCORE: /value counts and can be observed, /large has 3,000 bytes
-and takes others, /once counts how often it was asked. Arguments: port, folder of the context."""
+and takes others, /once counts how often it was asked. Argument: folder of the context. Its first
+line is the port, which the system chose."""
 
 import asyncio
 import sys
@@ -42,7 +43,7 @@ class Once(resource.Resource):
         return aiocoap.Message(code=aiocoap.CHANGED, payload=str(self.count).encode())
 
 
-async def main(port, folder):
+async def main(folder):
     credentials = CredentialsMap()
     credentials.load_from_dict({":device": {"oscore": {"basedir": folder}}})
     site = resource.Site()
@@ -51,9 +52,13 @@ async def main(port, folder):
     site.add_resource(["large"], Large())
     site.add_resource(["once"], Once())
     wrapped = OscoreSiteWrapper(site, credentials)
-    await aiocoap.Context.create_server_context(wrapped, bind=("127.0.0.1", port))
-    print("ready", flush=True)
+    # UDP alone: by default it wants the same port of TCP too, which another process may have.
+    context = await aiocoap.Context.create_server_context(
+        wrapped, bind=("127.0.0.1", 0), transports=["udp6"]
+    )
+    udp = context.request_interfaces[0].token_interface.message_interface
+    print(udp.transport.get_extra_info("socket").getsockname()[1], flush=True)
     await value.counts()
 
 
-asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(sys.argv[1]))

@@ -3,6 +3,7 @@
 use lwm2m_objects::cbor::{CborError, Reader};
 
 use super::{Head, Kind};
+use crate::authentication::{Authentication, signature};
 use crate::error::{PackageError, Unsupported};
 use crate::identity::sha256;
 use crate::profile as p;
@@ -148,7 +149,8 @@ impl<'a> Outer<'a> {
         }
     }
 
-    pub(super) fn envelope(&mut self) -> Result<(Head<'a>, usize, u32), Stop> {
+    #[allow(clippy::type_complexity, reason = "taken apart at once")]
+    pub(super) fn envelope(&mut self) -> Result<(Head<'a>, Authentication<'a>, usize, u32), Stop> {
         let envelope = Unsupported::Envelope;
         if self.item(Reader::tag)? != p::TAG_ENVELOPE || self.item(Reader::map)? != 3 {
             return Err(envelope.into());
@@ -157,12 +159,12 @@ impl<'a> Outer<'a> {
             return Err(envelope.into());
         }
         let (_, authentication) = self.string()?;
-        let digest = manifest_digest(authentication)?;
+        let authentication = read_authentication(authentication)?;
         if self.item(Reader::unsigned)? != p::MANIFEST {
             return Err(envelope.into());
         }
         let (wrapped, manifest) = self.string()?;
-        if sha256(wrapped) != digest {
+        if sha256(wrapped) != authentication.digest {
             return Err(PackageError::ManifestDigest.into());
         }
         let head = Head::manifest(manifest)?;
@@ -175,7 +177,7 @@ impl<'a> Outer<'a> {
             return Err(PackageError::SizeMismatch { manifest, payload }.into());
         }
         let size = head.size;
-        Ok((head, self.reader.position(), size))
+        Ok((head, authentication, self.reader.position(), size))
     }
 
     /// A byte string of the head, with and without its CBOR head; one that cannot end within
@@ -234,15 +236,21 @@ impl From<Fault> for PackageError {
     }
 }
 
-/// The digest of the wrapped manifest, from `[digest]` (draft-ietf-suit-manifest 8.3).
-fn manifest_digest(bytes: &[u8]) -> Result<[u8; 32], Fault> {
+/// `[digest]` or `[digest, signature]` (draft-ietf-suit-manifest 8.3).
+fn read_authentication(bytes: &[u8]) -> Result<Authentication<'_>, Fault> {
     let mut reader = Reader::new(bytes);
-    if reader.array()? != 1 {
-        return Err(Unsupported::Authentication.into());
-    }
+    let is_signed = match reader.array()? {
+        1 => false,
+        2 => true,
+        _ => return Err(Unsupported::Authentication.into()),
+    };
     let digest = suit_digest(reader.bytes()?)?;
+    let signature = match is_signed {
+        true => Some(signature(reader.bytes()?)?),
+        false => None,
+    };
     end(&reader)?;
-    Ok(digest)
+    Ok(Authentication { digest, signature })
 }
 
 /// `[-16, h'32 bytes']`.

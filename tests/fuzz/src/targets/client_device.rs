@@ -9,7 +9,7 @@ use tinsmith_board_host::Target;
 use tinsmith_client::mem_flash::MemFlash;
 use tinsmith_client::{
     Buffers, Client, Config, Factory, FlashRead, Input, Memory, Now, Observation, Output, Platform,
-    Session,
+    Scheme, Session,
 };
 
 use super::server_shard::answer;
@@ -140,9 +140,12 @@ pub(crate) fn run(data: &[u8]) {
         capability: &target.capability,
         formats: lwm2m_objects::Codec::ALL,
         kernels: tinsmith_module::kernels::ALL,
+        signatures: &[Scheme::ED25519, Scheme::ES256],
+        trust_anchors: &[],
         module_class: tinsmith_client::module_class(
             &target.capability,
             tinsmith_module::kernels::ALL,
+            &[Scheme::ED25519, Scheme::ES256],
         ),
         layout: target.layout,
         stack_bytes: 4096,

@@ -14,7 +14,7 @@ use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
 use tinsmith_client::{
     Buffers, Client, Config, Factory, FlashError, FlashLayout, FlashRead, Input, Memory, Now,
-    Observation, Output, Platform, Region, Session,
+    Observation, Output, Platform, Region, Scheme, Session,
 };
 #[cfg(not(feature = "kernels"))]
 use tinsmith_module::{Kernel, kernels::table};
@@ -24,6 +24,14 @@ const OBSERVATIONS: usize = 16;
 const DATAGRAM: usize = 1152;
 
 const CAPABILITY: &[(Path, Value<'static>)] = include!(concat!(env!("OUT_DIR"), "/capability.rs"));
+
+/// What it verifies signatures of packages with.
+const SIGNATURES: &[Scheme] = &[
+    #[cfg(feature = "ed25519")]
+    Scheme::ED25519,
+    #[cfg(feature = "es256")]
+    Scheme::ES256,
+];
 
 /// By ascending number, as Register tells them.
 const FORMATS: &[Codec] = &[
@@ -60,23 +68,7 @@ const KERNELS: &[&Kernel] = &[
     &table::LOOKUP,
 ];
 
-const fn slot(index: usize) -> Region {
-    Region {
-        offset: (index * layout::SLOT_BYTES) as u32,
-        size: layout::SLOT_BYTES as u32,
-        erase_unit: layout::SLOT_ERASE_UNIT as u32,
-    }
-}
-
-const LAYOUT: FlashLayout = FlashLayout {
-    journal: Region {
-        offset: layout::JOURNAL_OFFSET as u32,
-        size: layout::JOURNAL_BYTES as u32,
-        erase_unit: layout::JOURNAL_ERASE_UNIT as u32,
-    },
-    slots: [slot(0), slot(1)],
-    write_unit: layout::WRITE_UNIT as u32,
-};
+const LAYOUT: FlashLayout = include!(concat!(env!("OUT_DIR"), "/flash.rs"));
 
 /// Words of the mailbox.
 #[derive(Clone, Copy)]
@@ -167,6 +159,8 @@ fn main() -> ! {
         capability: &CAPABILITY,
         formats: FORMATS,
         kernels: KERNELS,
+        signatures: SIGNATURES,
+        trust_anchors: &[],
         module_class: layout::MODULE_CLASS,
         layout: LAYOUT,
         stack_bytes: layout::MODULE_STACK_BYTES as u32,
@@ -198,12 +192,11 @@ fn main() -> ! {
         let received = read(Word::Received) as usize;
         let ip = Ipv4Addr::from(read(Word::Address));
         let from = SocketAddr::V4(SocketAddrV4::new(ip, 5683));
-        let input = match buffer.get(..received) {
+        match buffer.get_mut(..received) {
             Some(bytes) if client.next_deadline() > Some(now().mono) => {
-                Input::Datagram { from, bytes }
+                client.receive(now(), from, bytes, &mut Mailbox);
             }
-            _ => Input::Timer,
-        };
-        client.handle(now(), input, &mut Mailbox);
+            _ => client.handle(now(), Input::Timer, &mut Mailbox),
+        }
     }
 }

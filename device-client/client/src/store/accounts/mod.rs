@@ -98,6 +98,13 @@ impl Accounts {
         }
     }
 
+    /// URI of a server with DTLS.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn uri(&self, id: u16) -> &str {
+        let security = self.security.iter().flatten().find(|s| s.id == id);
+        security.map_or("", |s| s.uri.as_str())
+    }
+
     /// The account of the bootstrap server.
     pub(crate) fn bootstrap(&self) -> Option<&Security> {
         self.security

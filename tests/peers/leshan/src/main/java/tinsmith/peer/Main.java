@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -12,7 +13,6 @@ import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
-import org.eclipse.leshan.client.object.Security;
 import org.eclipse.leshan.client.object.Server;
 import org.eclipse.leshan.client.observer.LwM2mClientObserverAdapter;
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
@@ -29,6 +29,7 @@ import org.eclipse.leshan.core.request.RegisterRequest;
 import org.eclipse.leshan.core.request.UpdateRequest;
 import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
 import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coaps.CoapsClientProtocolProvider;
 
 /**
  * A Leshan client that a test drives: see README.md for its arguments and the lines it reads and
@@ -37,29 +38,33 @@ import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientP
 public final class Main {
     private static final int SHORT_SERVER_ID = 1;
     private static final int MAX_PACKAGE = 1 << 20;
-    private static final String USAGE = "usage: ENDPOINT (--server | --bootstrap) URI [LIFETIME]";
+    private static final String USAGE = "usage: ENDPOINT (--server | --bootstrap) URI [LIFETIME] "
+            + "[--cid LENGTH] [--psk IDENTITY KEY | (--rpk | --x509) OWN KEY SERVER]";
 
     private final DeviceObject device = new DeviceObject();
     private final AtomicReference<ContentFormat> format = new AtomicReference<>(
             ContentFormat.DEFAULT);
     private final LeshanClient client;
 
-    private Main(String endpoint, boolean bootstrap, String uri, long lifetime) {
+    private Main(String endpoint, boolean bootstrap, String uri, long lifetime, Secrets secrets) {
         ObjectsInitializer objects = new Initializer();
         if (bootstrap) {
-            objects.setInstancesForObject(LwM2mId.SECURITY, Security.noSecBootstrap(uri));
+            objects.setInstancesForObject(LwM2mId.SECURITY, secrets.security(uri, null));
             objects.setClassForObject(LwM2mId.SERVER, Server.class);
         } else {
-            objects.setInstancesForObject(LwM2mId.SECURITY, Security.noSec(uri, SHORT_SERVER_ID));
+            objects.setInstancesForObject(LwM2mId.SECURITY,
+                    secrets.security(uri, SHORT_SERVER_ID));
             objects.setInstancesForObject(LwM2mId.SERVER, new Server(SHORT_SERVER_ID, lifetime));
         }
         objects.setInstancesForObject(LwM2mId.DEVICE, device);
         objects.setInstancesForObject(LwM2mId.FIRMWARE, new FirmwareObject());
 
         CaliforniumClientEndpointsProvider.Builder endpoints =
-                new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider());
+                new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider(),
+                        new CoapsClientProtocolProvider());
         Configuration configuration = endpoints.createDefaultConfiguration();
         configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_PACKAGE);
+        secrets.configure(configuration);
         endpoints.setConfiguration(configuration);
 
         LeshanClientBuilder builder = new LeshanClientBuilder(endpoint);
@@ -70,14 +75,16 @@ public final class Main {
     }
 
     public static void main(String[] arguments) throws IOException {
-        boolean good = arguments.length == 3 || arguments.length == 4;
+        boolean good = arguments.length >= 3;
         if (!good || !(arguments[1].equals("--server") || arguments[1].equals("--bootstrap"))) {
             System.err.println(USAGE);
             System.exit(2);
         }
-        long lifetime = arguments.length == 4 ? Long.parseLong(arguments[3]) : 60;
+        boolean hasLifetime = arguments.length > 3 && !arguments[3].startsWith("--");
+        long lifetime = hasLifetime ? Long.parseLong(arguments[3]) : 60;
+        List<String> rest = List.of(arguments).subList(hasLifetime ? 4 : 3, arguments.length);
         Main main = new Main(arguments[0], arguments[1].equals("--bootstrap"), arguments[2],
-                lifetime);
+                lifetime, new Secrets(rest));
         main.client.start();
         main.obey();
         main.client.destroy(true);

@@ -1,0 +1,181 @@
+//! `/api/v1/credentials`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use lwm2m_objects::hex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tinsmith_security::{Entry, KEY, Keys, Listed, Origin, Proof, Purpose, Rule};
+use zeroize::Zeroizing;
+
+use crate::{ApiError, App};
+
+/// Entries of a page.
+const PAGE: usize = 1000;
+/// Bytes of a key that is made here.
+const MADE: usize = 32;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct From {
+    #[serde(default)]
+    after: String,
+    limit: Option<usize>,
+}
+
+/// Who comes in, and by what; the keys themselves are never told.
+pub(crate) async fn list(
+    State(app): State<App>,
+    from: Result<Query<From>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Query(from) = from?;
+    let most = from.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let page = keys(&app)?.list(&from.after, most);
+    let next = page.last().filter(|_| page.len() == most);
+    let next = next.map(Listed::identity);
+    let entries: Vec<Value> = page.iter().map(describe_any).collect();
+    Ok(Json(json!({ "credentials": entries, "next": next })))
+}
+
+/// What is to be added: a pre-shared key, a raw public key, or names of certificates.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct New {
+    endpoints: String,
+    identity: Option<String>,
+    purpose: Purpose,
+    /// Hexadecimal digits; without it a key is made.
+    key: Option<Zeroizing<String>>,
+    /// PEM, or hexadecimal digits of the SubjectPublicKeyInfo or of its SHA-256 digest.
+    raw_key: Option<String>,
+    /// The name in the certificate, or a pattern for it; empty: that of the endpoint.
+    certificate: Option<String>,
+}
+
+impl New {
+    /// What a device proves, if that is no pre-shared key.
+    fn proof(&self) -> Result<Option<Proof>, ApiError> {
+        let is_psk = self.key.is_some() || self.identity.is_some();
+        match (&self.raw_key, &self.certificate) {
+            (None, None) => Ok(None),
+            (Some(key), None) if !is_psk => {
+                let proof = Proof::raw_key(key);
+                let wrong = "raw_key must be a public key of P-256 in PEM, or hexadecimal digits \
+                             of its SubjectPublicKeyInfo or of the SHA-256 digest of that";
+                proof.map(Some).ok_or_else(|| ApiError::bad_request(wrong))
+            }
+            (None, Some(name)) if !is_psk => {
+                let name = (!name.is_empty()).then(|| name.clone());
+                Ok(Some(Proof::Certificate(name)))
+            }
+            _ => Err(ApiError::bad_request(
+                "one of key (and identity), raw_key and certificate, not several",
+            )),
+        }
+    }
+}
+
+/// Adds it. A key that is made here is in this answer and nowhere else.
+pub(crate) async fn add(
+    State(app): State<App>,
+    body: Result<Json<New>, JsonRejection>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let Json(new) = body?;
+    if let Some(proof) = new.proof()? {
+        let rule = Rule {
+            endpoints: new.endpoints,
+            purpose: new.purpose,
+            made: app.server.now().wall,
+            proof,
+        };
+        let answer = describe_rule(&rule);
+        keys(&app)?.add_rule(rule).await?;
+        return Ok((StatusCode::CREATED, Json(answer)));
+    }
+    let is_made = new.key.is_none();
+    let key = match new.key {
+        Some(digits) => Zeroizing::new(hex::decode(digits.trim()).ok_or_else(|| {
+            let (least, most) = (KEY.start() * 2, KEY.end() * 2);
+            ApiError::bad_request(format!("key must be {least} to {most} hexadecimal digits"))
+        })?),
+        None => {
+            let random = tinsmith_server::random().map_err(|error| ApiError::storage(&error))?;
+            Zeroizing::new(random[..MADE].to_vec())
+        }
+    };
+    let entry = Entry {
+        identity: new.identity.unwrap_or_else(|| new.endpoints.clone()),
+        endpoints: new.endpoints,
+        purpose: new.purpose,
+        origin: Origin::Given,
+        made: app.server.now().wall,
+        key,
+    };
+    let mut answer = describe(&entry);
+    if is_made {
+        answer["key"] = json!(hex::encode(&entry.key));
+    }
+    keys(&app)?.add(entry).await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Removes what an identity comes in by, and ends what was begun with it.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    identity: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path(identity) = identity?;
+    let keys = keys(&app)?;
+    if !keys.remove_rule(&identity).await? {
+        keys.remove(&identity).await?;
+    }
+    Ok(Json(json!({ "removed": identity })))
+}
+
+fn keys(app: &App) -> Result<&Arc<Keys>, ApiError> {
+    let keys = app.server.keys();
+    keys.ok_or_else(|| ApiError::conflict("this server has no DTLS".to_owned()))
+}
+
+fn describe_any(listed: &Listed) -> Value {
+    match listed {
+        Listed::Psk(entry) => describe(entry),
+        Listed::Rule(rule) => describe_rule(rule),
+    }
+}
+
+fn describe_rule(rule: &Rule) -> Value {
+    let mut told = json!({
+        "identity": rule.identity(),
+        "endpoints": rule.endpoints,
+        "purpose": rule.purpose,
+        "origin": Origin::Given,
+        "made": rule.made,
+    });
+    match &rule.proof {
+        Proof::RawKey(digest) => {
+            told["kind"] = json!("raw-key");
+            told["digest"] = json!(hex::encode(digest));
+        }
+        Proof::Certificate(name) => {
+            told["kind"] = json!("certificate");
+            told["name"] = json!(name);
+        }
+    }
+    told
+}
+
+fn describe(entry: &Entry) -> Value {
+    json!({
+        "kind": "psk",
+        "identity": entry.identity,
+        "endpoints": entry.endpoints,
+        "purpose": entry.purpose,
+        "origin": entry.origin,
+        "made": entry.made,
+    })
+}

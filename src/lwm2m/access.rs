@@ -1,0 +1,37 @@
+//! Who may be which device, and the keys that devices get at bootstrap.
+
+use tinsmith_store::Op;
+use zeroize::Zeroizing;
+
+use super::Identity;
+
+/// Who may be which device. It is asked at each Register and Bootstrap-Request, so it answers from
+/// memory.
+pub trait Access: Send + Sync {
+    /// Whether who proved this identity may register under this name.
+    fn may_be(&self, identity: &Identity, endpoint: &str) -> bool;
+
+    /// Whether who proved this identity may bootstrap under this name.
+    fn may_bootstrap(&self, identity: &Identity, endpoint: &str) -> bool;
+
+    /// A device registers with an identity that it may have: what follows from that, to be stored
+    /// together with the registration.
+    fn registers(&self, identity: &Identity, endpoint: &str) -> Vec<Op>;
+
+    /// A key with which the device can register from when the record is durable. Others of it stay
+    /// until it has done so. `wall` is the time (ms since 1970), `random` is used for nothing else.
+    ///
+    /// # Errors
+    /// Why it gets none.
+    fn issue(&self, wall: u64, endpoint: &str, random: [u8; 32]) -> Result<Issued, String>;
+}
+
+/// A pre-shared key for a device.
+pub struct Issued {
+    /// What the server knows it by.
+    pub identity: String,
+    /// The key.
+    pub key: Zeroizing<Vec<u8>>,
+    /// Its record, and what goes with it.
+    pub ops: Vec<Op>,
+}

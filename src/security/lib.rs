@@ -1,0 +1,18 @@
+//! Keys of devices: who may be which device, and the records of it.
+//!
+//! A [`Rule`] lets devices in by a raw public key or a certificate, and has no secret.
+//! An [`Entry`] is a pre-shared key, the identity that a device gives with it, the endpoint names
+//! that it may have, and what it opens. [`Keys`] answers from memory during handshakes, bootstraps
+//! and Registers; what it promises is durable first. In the store keys are sealed by a [`Seal`].
+
+mod entry;
+mod keys;
+mod rule;
+mod rules;
+mod table;
+
+pub use entry::{Entry, EntryError, KEY, MAX_ENDPOINTS, MAX_IDENTITY, Origin, Purpose};
+pub use keys::{KeyError, Keys, Listed, MAX_KEYS, Recheck, Revoke};
+pub use rule::{Proof, Rule};
+pub use tinsmith_dtls_server::{Own, OwnError};
+pub use tinsmith_seal::{Key, Seal};
