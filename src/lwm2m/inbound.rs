@@ -15,9 +15,9 @@ use super::{Output, Role};
 
 impl Shard {
     pub(super) fn inbound(&mut self, now: Now, from: Source<'_>, bytes: &[u8]) {
-        match self.security {
-            Some(_) if !from.identity.is_authenticated() => self.secured(now, from, bytes),
-            _ => self.plain(now, from, bytes),
+        match self.is_protecting() && !from.identity.is_authenticated() {
+            true => self.secured(now, from, bytes),
+            false => self.plain(now, from, bytes),
         }
     }
 
@@ -109,17 +109,14 @@ impl Shard {
                     let index = self.registry.by_location(random)?;
                     let device = self.registry.get(index)?;
                     let ours = device.entry().bucket == bucket && device.is_registered();
-                    ours.then(|| (index, device.link().identity.clone()))
+                    ours.then_some(index)
                 });
+                if let Some(code) = found.and_then(|index| self.refused(index, from.identity)) {
+                    return self.answer(from, &message, code, "another identity");
+                }
                 match (found, message.code()) {
-                    (Some((index, _)), _) if !self.may_be_device(index, from.identity) => {
-                        self.answer(from, &message, Code::FORBIDDEN, "another identity");
-                    }
-                    (Some((_, identity)), _) if identity != *from.identity => {
-                        self.answer(from, &message, Code::BAD_REQUEST, "another identity");
-                    }
-                    (Some((index, _)), Code::POST) => self.update(now, from, index, message),
-                    (Some((index, _)), Code::DELETE) => {
+                    (Some(index), Code::POST) => self.update(now, from, index, message),
+                    (Some(index), Code::DELETE) => {
                         self.deregister(now, from, index, message);
                     }
                     (Some(_), _) => self.answer(from, &message, Code::METHOD_NOT_ALLOWED, ""),

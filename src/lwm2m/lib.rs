@@ -13,6 +13,7 @@ mod commands;
 mod commits;
 mod config;
 mod content;
+mod contexts;
 mod device;
 mod ends;
 mod entry;
@@ -49,25 +50,24 @@ mod unreadable;
 mod update;
 mod uploads;
 
-pub use access::{Access, Issued};
+pub use access::{Access, Issued, IssuedOscore};
 pub use body::Body;
 pub use config::{Limits, ShardConfig};
+pub use contexts::{OscoreContext, OscoreContexts, OscoreStart, oscore_kid};
 pub use long::refuse_long;
 pub use models::{ModelSource, Models};
-pub use oscore::{OscoreError, OscorePeers};
 pub use peer::{Identity, ListenerId, Peer, Role};
 pub use registration::RegisterError;
 pub use request_record::{request_key, request_of};
 pub use route::{bucket, owner, route};
 pub use rule::{BootstrapConfig, Rule, TrustAnchors, name_fits};
-pub use security::{MessageSecurity, Secured};
 pub use shard::Shard;
 pub use target::{PathValue, Target};
 pub use types::*;
 
 use std::net::SocketAddr;
 
-use tinsmith_store::{Batch, StoreError, Version};
+use tinsmith_store::{Batch, Op, StoreError, Version};
 
 /// Names a batch until it is durable; unique within its shard and asker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +98,8 @@ pub enum Input<'a> {
     Withdraw(RequestId),
     /// A device is deleted: its registration and what waits for it end.
     Delete(Endpoint),
+    /// What this identity came in by was taken away: nothing of it is good any more.
+    Revoked(Identity),
     /// A batch is durable.
     Persisted(PersistId, Version),
     /// A batch failed; what waited for it was dropped.

@@ -1,17 +1,20 @@
-//! Devices with OSCORE (RFC 8613): a table of contexts, by the ID that a device's messages carry.
+//! Devices with OSCORE (RFC 8613): their contexts while this process runs, by the ID that a device's
+//! messages carry.
 
-use std::fmt;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tinsmith_coap::{Message, OptionNumber};
-use tinsmith_oscore::{Master, Opened, OscoreOption, Peer, Refusal, Reservation, SoftAes, Start};
-use tracing::debug;
+use tinsmith_coap::{Code, Message, OptionNumber, Token};
+use tinsmith_oscore::{
+    Opened, OscoreOption, Peer, Refusal, Reservation, SealError, SoftAes, Start,
+};
+use tracing::{debug, warn};
 
+use super::contexts::{OscoreContext, OscoreContexts, OscoreStart, kid};
 use super::hash::HashMap;
-use super::security::{MessageSecurity, Secured};
+use super::security::{MessageSecurity, Sealed, Secured, ToStore};
 use super::types::Endpoint;
 use super::{Identity, bucket};
-use tinsmith_store::{Key, Kind, Op, RecordError, decode, encode};
 
 /// Numbers that are reserved at a time.
 const STEP: u64 = 1024;
@@ -19,160 +22,128 @@ const STEP: u64 = 1024;
 const LOW: u64 = 256;
 /// Longest datagram, in bytes.
 const DATAGRAM: usize = 2048;
+/// Requests and observations of ours whose exchanges are remembered.
+const ASKED: usize = 32;
 
-/// Requests and observations of ours, and requests of the device, whose exchanges are remembered.
-type Context = Peer<24, 4>;
-
-const SCHEMA: u16 = 1;
-
-/// What is stored of a context.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-struct Record {
-    /// As its crate writes it.
-    context: Vec<u8>,
-}
+type Context = Peer<ASKED, 4>;
 
 /// A device and its context.
 struct Entry {
-    endpoint: Endpoint,
+    of: Arc<OscoreContext>,
     identity: Identity,
     context: Box<Context>,
     /// Numbers that may be used when the record with them is durable.
-    storing: Option<Reservation>,
+    storing: Option<(u64, Reservation)>,
     /// Which keys the last record was of.
     stored: Option<u32>,
+    /// Tokens of the requests that were sealed last.
+    tokens: VecDeque<Token>,
 }
 
-/// Why a context was not added.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OscoreError {
-    /// There are as many as there may be.
-    #[error("too many OSCORE contexts")]
-    Full,
-    /// Another device has this recipient id.
-    #[error("the recipient id is another device's")]
-    Taken,
-    /// The device has a context already.
-    #[error("the device has a context")]
-    Endpoint,
-    /// Its record can't be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// What is in the record can't be.
-    #[error("{0}")]
-    Stored(tinsmith_oscore::StoredError),
+impl Entry {
+    fn new(id: &[u8], of: Arc<OscoreContext>) -> Self {
+        let start = match &of.start {
+            OscoreStart::Fresh => Start::Fresh,
+            OscoreStart::Lost => Start::Lost,
+            OscoreStart::Stored(bytes) => Start::Stored(bytes),
+        };
+        let master = || of.master.clone();
+        let context = Peer::new(master(), start).unwrap_or_else(|error| {
+            warn!(endpoint = %of.endpoint, %error, "an OSCORE context is taken for lost");
+            Peer::lost(master())
+        });
+        Entry {
+            identity: Identity::Oscore(id.to_vec()),
+            context: Box::new(context),
+            of,
+            storing: None,
+            stored: None,
+            tokens: VecDeque::new(),
+        }
+    }
+
+    /// No number can be used, but some can when they are stored.
+    fn waits_for_store(&self) -> bool {
+        self.context.numbers_left() == 0 && self.context.can_reserve()
+    }
 }
 
-/// The contexts of devices, each for one endpoint, as a configuration gives them. What changes of
-/// them, the sender's numbers and an ID Context that was agreed on, is in records of the kind
-/// [`Kind::OSCORE`]; secrets are not.
-pub struct OscorePeers {
+/// The contexts of a shard's devices. One is made when it is needed first, so that they take memory
+/// only for devices that were there; it goes when it is taken away.
+pub(super) struct OscorePeers {
+    contexts: Arc<dyn OscoreContexts>,
+    /// Which devices are this shard's: `bucket % shards`.
+    index: u8,
+    shards: u8,
     entries: HashMap<Vec<u8>, Entry>,
-    /// The recipient id of each endpoint.
-    ids: HashMap<Endpoint, Vec<u8>>,
-    limit: usize,
-    /// Recipient ids of contexts that may have something to store.
+    /// The ID of who was asked with a token.
+    asked: HashMap<Token, Vec<u8>>,
+    /// IDs of contexts that may have something to store.
     touched: Vec<Vec<u8>>,
+    last_number: u64,
     buffer: Box<[u8]>,
 }
 
 impl OscorePeers {
-    /// A table for so many contexts.
-    pub fn new(limit: usize) -> Self {
+    pub(super) fn new(contexts: Arc<dyn OscoreContexts>, index: u8, shards: u8) -> Self {
         OscorePeers {
+            contexts,
+            index,
+            shards: shards.max(1),
             entries: HashMap::default(),
-            ids: HashMap::default(),
-            limit,
+            asked: HashMap::default(),
             touched: Vec::new(),
+            last_number: 0,
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
         }
     }
 
-    /// The record of an endpoint's context.
-    pub fn key(endpoint: &str) -> Key {
-        Key::new(Kind::OSCORE, endpoint)
-    }
-
-    /// Adds the context of a device. `stored` is its record; without one its keys were never used.
-    pub fn add(
-        &mut self,
-        endpoint: Endpoint,
-        master: Master,
-        stored: Option<&[u8]>,
-    ) -> Result<(), OscoreError> {
-        if self.ids.contains_key(&endpoint) {
-            return Err(OscoreError::Endpoint);
-        }
-        if self.entries.len() >= self.limit {
-            return Err(OscoreError::Full);
-        }
-        let id = master.recipient().to_vec();
-        if self.entries.contains_key(&id) {
-            return Err(OscoreError::Taken);
-        }
-        let stored = stored.map(|bytes| decode::<Record>(SCHEMA..=SCHEMA, bytes));
-        let stored = stored.transpose()?;
-        let start = stored
-            .as_ref()
-            .map_or(Start::Fresh, |stored| Start::Stored(&stored.context));
-        let context = Peer::new(master, start).map_err(OscoreError::Stored)?;
-        let entry = Entry {
-            endpoint: endpoint.clone(),
-            identity: Identity::Oscore(id.clone()),
-            context: Box::new(context),
-            storing: None,
-            stored: None,
+    /// The context of an ID as it is now. A context must be in one shard only.
+    fn entry(&mut self, id: &[u8]) -> Option<&mut Entry> {
+        let now = self.contexts.context(id);
+        let now = now.filter(|of| bucket(&of.endpoint) % self.shards == self.index);
+        let Some(of) = now else {
+            self.remove(id);
+            return None;
         };
-        // So that the first message can be sent when it comes.
-        self.touched.push(id.clone());
-        self.ids.insert(endpoint, id.clone());
-        self.entries.insert(id, entry);
-        Ok(())
+        let is_same = |entry: &Entry| Arc::ptr_eq(&entry.of, &of);
+        if !self.entries.get(id).is_some_and(is_same) {
+            self.remove(id);
+            self.entries.insert(id.to_vec(), Entry::new(id, of));
+            // So that its first message can be sent when it comes.
+            self.touched.push(id.to_vec());
+        }
+        self.entries.get_mut(id)
     }
 
-    /// Forgets a device's context. False if it has none.
-    pub fn remove(&mut self, endpoint: &str) -> bool {
-        let Some(id) = self.ids.remove(endpoint) else {
-            return false;
+    fn remove(&mut self, id: &[u8]) {
+        if let Some(entry) = self.entries.remove(id) {
+            for token in entry.tokens {
+                self.asked.remove(&token);
+            }
+        }
+    }
+
+    /// Remembers whom a request goes to.
+    fn ask(&mut self, id: &[u8], token: Token) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
         };
-        self.entries.remove(&id).is_some()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The bucket of each recipient id: requests name their device by it.
-    pub fn buckets(&self) -> impl Iterator<Item = (&[u8], u8)> {
-        let entries = self.entries.iter();
-        entries.map(|(id, entry)| (id.as_slice(), bucket(&entry.endpoint)))
-    }
-
-    fn entry(&mut self, identity: &Identity) -> Option<&mut Entry> {
-        match identity {
-            Identity::Oscore(id) => self.entries.get_mut(id),
-            _ => None,
+        if self.asked.get(&token).is_some_and(|known| known == id) {
+            return;
         }
-    }
-
-    /// Whose context a protected message is to be opened with.
-    fn whose(message: &Message<'_>, asked: Option<&Identity>) -> Option<Vec<u8>> {
-        if !message.code().is_request() {
-            return match asked {
-                Some(Identity::Oscore(id)) => Some(id.clone()),
-                _ => None,
-            };
+        if entry.tokens.len() >= 2 * ASKED {
+            let (tokens, context) = (&mut entry.tokens, &entry.context);
+            tokens.retain(|token| {
+                let waits = context.waits_for(*token);
+                if !waits {
+                    self.asked.remove(token);
+                }
+                waits
+            });
         }
-        let value = message.option(OptionNumber::OSCORE)?;
-        OscoreOption::decode(value)?.kid.map(<[u8]>::to_vec)
+        entry.tokens.push_back(token);
+        self.asked.insert(token, id.to_vec());
     }
 
     fn refuse(
@@ -206,69 +177,97 @@ impl MessageSecurity for OscorePeers {
         let Some(value) = message.option(OptionNumber::OSCORE) else {
             return Secured::Plain;
         };
-        let is_known = OscoreOption::decode(value).is_some();
-        let id = Self::whose(&message, asked);
-        let Some(id) = id.filter(|id| self.entries.contains_key(id)) else {
-            let why = match is_known {
-                true => Refusal::NoContext,
-                false => Refusal::Cose,
-            };
-            return self.refuse(&message, why, random);
-        };
-        let Some(entry) = self.entries.get_mut(&id) else {
+        if message.code() == Code::EMPTY {
             return Secured::Dropped;
+        }
+        let id = match (message.code().is_request(), asked) {
+            (true, _) => kid(&message),
+            (false, Some(Identity::Oscore(id))) => Some(id.clone()),
+            (false, _) => None,
         };
-        let mut bytes = datagram.to_vec();
-        let aes = &mut SoftAes::new();
-        let opened = entry
-            .context
-            .open(aes, random, &mut bytes, &mut self.buffer);
-        let identity = entry.identity.clone();
-        self.touched.push(id);
-        match opened {
-            Opened::Message(message) => Secured::Message {
-                identity,
-                bytes: self.buffer[..message.len].to_vec(),
-                repeated: message.repeated,
-                again: message.again,
-            },
-            Opened::Answer { len, why } => {
-                debug!(?why, "a protected request is not taken");
-                Secured::Answer(self.buffer[..len].to_vec())
-            }
-            Opened::Unprotected => Secured::Plain,
-            Opened::Dropped(why) => {
-                debug!(%why, "a protected message is dropped");
-                Secured::Dropped
-            }
-        }
-    }
-
-    fn seal(&mut self, identity: &Identity, datagram: &[u8]) -> Option<Vec<u8>> {
         let mut out = std::mem::take(&mut self.buffer);
-        let entry = self.entry(identity);
-        let sealed = entry.map(|entry| {
-            let sealed = entry.context.seal(&mut SoftAes::new(), datagram, &mut out);
-            if let Err(error) = &sealed {
-                debug!(%error, endpoint = %entry.endpoint, "a message can't be protected");
+        let entry = id.as_ref().and_then(|id| self.entry(id));
+        let opened = entry.map(|entry| {
+            if entry.waits_for_store() {
+                return Secured::Later(entry.identity.clone());
             }
-            sealed
+            let mut bytes = datagram.to_vec();
+            let aes = &mut SoftAes::new();
+            let opened = entry.context.open(aes, random, &mut bytes, &mut out);
+            match opened {
+                Opened::Message(message) => Secured::Message {
+                    identity: entry.identity.clone(),
+                    bytes: out[..message.len].to_vec(),
+                    repeated: message.repeated,
+                    again: message.again,
+                },
+                Opened::Answer { len, why } => {
+                    debug!(?why, "a protected request is not taken");
+                    Secured::Answer(out[..len].to_vec())
+                }
+                Opened::Unprotected => Secured::Plain,
+                Opened::Dropped(why) => {
+                    debug!(%why, "a protected message is dropped");
+                    Secured::Dropped
+                }
+            }
         });
-        let sealed = sealed.and_then(Result::ok);
-        let sealed = sealed.map(|len| out[..len].to_vec());
         self.buffer = out;
-        if let Identity::Oscore(id) = identity {
-            self.touched.push(id.clone());
+        match (opened, id) {
+            (Some(opened), Some(id)) => {
+                self.touched.push(id);
+                opened
+            }
+            _ => {
+                let why = match OscoreOption::decode(value) {
+                    Some(_) => Refusal::NoContext,
+                    None => Refusal::Cose,
+                };
+                self.refuse(&message, why, random)
+            }
         }
-        sealed
     }
 
-    fn identity_of(&self, endpoint: &str) -> Option<&Identity> {
-        let id = self.ids.get(endpoint)?;
-        self.entries.get(id).map(|entry| &entry.identity)
+    fn seal(&mut self, identity: &Identity, datagram: &[u8]) -> Sealed {
+        let Identity::Oscore(id) = identity else {
+            return Sealed::Lost;
+        };
+        let mut out = std::mem::take(&mut self.buffer);
+        let sealed = self.entry(id).map(|entry| {
+            let sealed = entry.context.seal(&mut SoftAes::new(), datagram, &mut out);
+            match sealed {
+                Ok(len) => Sealed::Bytes(out[..len].to_vec()),
+                Err(SealError::Unreserved) if entry.waits_for_store() => Sealed::Later,
+                Err(error) => {
+                    debug!(%error, endpoint = %entry.of.endpoint, "a message can't be protected");
+                    Sealed::Lost
+                }
+            }
+        });
+        self.buffer = out;
+        if let Ok(message) = Message::parse(datagram)
+            && message.code().is_request()
+            && matches!(sealed, Some(Sealed::Bytes(_)))
+        {
+            self.ask(id, message.token());
+        }
+        self.touched.push(id.clone());
+        sealed.unwrap_or(Sealed::Lost)
     }
 
-    fn to_store(&mut self) -> Option<(Identity, Op)> {
+    fn asked(&self, token: Token) -> Option<Identity> {
+        self.asked.get(&token).cloned().map(Identity::Oscore)
+    }
+
+    fn endpoint_of(&self, identity: &Identity) -> Option<Endpoint> {
+        let Identity::Oscore(id) = identity else {
+            return None;
+        };
+        let context = self.contexts.context(id)?;
+        Some(context.endpoint.clone())
+    }
+
+    fn to_store(&mut self) -> Option<ToStore> {
         while let Some(id) = self.touched.pop() {
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
@@ -276,46 +275,53 @@ impl MessageSecurity for OscorePeers {
             let generation = entry.context.generation();
             let is_new = entry.stored.is_some_and(|stored| stored != generation);
             let is_low = entry.context.numbers_left() < LOW;
-            if entry.storing.is_some() || !(is_low || is_new) {
+            let is_due = (is_low || is_new) && entry.context.can_reserve();
+            if entry.storing.is_some() || !is_due {
                 continue;
             }
-            entry.storing = Some(entry.context.reserve(STEP));
+            let reservation = entry.context.reserve(STEP);
+            let mut encoded = [0; tinsmith_oscore::MAX_ENCODED];
+            let Ok(len) = entry.context.encode(&mut encoded) else {
+                continue;
+            };
+            let Some(op) = self.contexts.record(&entry.of, &encoded[..len]) else {
+                continue;
+            };
+            self.last_number += 1;
+            entry.storing = Some((self.last_number, reservation));
             entry.stored = Some(generation);
-            let mut record = [0; tinsmith_oscore::MAX_ENCODED];
-            let Ok(len) = entry.context.encode(&mut record) else {
-                continue;
-            };
-            let context = record[..len].to_vec();
-            let Ok(record) = encode(SCHEMA, &Record { context }) else {
-                continue;
-            };
-            let op = Op::Put(Self::key(&entry.endpoint), record);
-            return Some((entry.identity.clone(), op));
+            return Some(ToStore {
+                identity: entry.identity.clone(),
+                number: self.last_number,
+                op,
+            });
         }
         None
     }
 
-    fn stored(&mut self, identity: &Identity, durable: bool) {
-        let Some(entry) = self.entry(identity) else {
+    fn stored(&mut self, identity: &Identity, number: u64, durable: bool) {
+        let Identity::Oscore(id) = identity else {
             return;
         };
-        let reservation = entry.storing.take();
-        match reservation {
-            Some(reservation) if durable => entry.context.confirm_reserved(reservation),
-            // The next message tries it again.
-            _ => entry.stored = None,
-        }
-        if durable && let Identity::Oscore(id) = identity {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let Some((_, reservation)) = entry.storing.take_if(|(its, _)| *its == number) else {
+            return;
+        };
+        if durable {
+            entry.context.confirm_reserved(reservation);
             // There may be other keys meanwhile.
             self.touched.push(id.clone());
+        } else {
+            // The next message tries it again.
+            entry.stored = None;
         }
     }
-}
 
-impl fmt::Debug for OscorePeers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OscorePeers")
-            .field("contexts", &self.entries.len())
-            .finish_non_exhaustive()
+    fn forget(&mut self, identity: &Identity) {
+        if let Identity::Oscore(id) = identity {
+            self.remove(id);
+        }
     }
 }

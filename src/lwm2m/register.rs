@@ -102,9 +102,7 @@ impl Shard {
         let endpoint = parameters
             .endpoint
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
-        let access = self.access.as_ref();
-        let is_let = access.is_none_or(|access| access.may_be(from.identity, endpoint));
-        if !is_let || !self.may_be(endpoint, from.identity) {
+        if !self.may_be(endpoint, from.identity) {
             self.shared.at(now).event(Event::Impostor {
                 endpoint: endpoint.into(),
                 identity: from.identity.clone(),

@@ -1,11 +1,12 @@
 //! Protection of messages above the transport.
 
-use super::Identity;
-use tinsmith_store::Op;
+use super::types::Endpoint;
+use super::{Identity, Op};
+use tinsmith_coap::Token;
 
 /// What a datagram was.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Secured {
+pub(super) enum Secured {
     /// It is not protected.
     Plain,
     /// It was, by this identity.
@@ -21,12 +22,32 @@ pub enum Secured {
     },
     /// To be answered with this, as it is.
     Answer(Vec<u8>),
+    /// It is of this identity, and can be opened when what is being stored of it is durable.
+    Later(Identity),
     /// To be ignored.
     Dropped,
 }
 
+/// What is sent of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sealed {
+    /// This.
+    Bytes(Vec<u8>),
+    /// It can be sealed when what is being stored is durable.
+    Later,
+    /// Nothing, as if it were lost.
+    Lost,
+}
+
+/// Something to be stored for an identity; the number names it among others.
+pub(super) struct ToStore {
+    pub(super) identity: Identity,
+    pub(super) number: u64,
+    pub(super) op: Op,
+}
+
 /// Protection of messages above the transport, as a shard uses it.
-pub trait MessageSecurity: Send {
+pub(super) trait MessageSecurity: Send {
     /// Looks at a datagram that has no identity. `asked` is who it may answer, if it is a response;
     /// `random` fills a place with bytes that nobody can guess.
     fn open(
@@ -36,16 +57,21 @@ pub trait MessageSecurity: Send {
         datagram: &[u8],
     ) -> Secured;
 
-    /// What is sent of a message to this identity; `None` if it can't be sent now, as if it were
-    /// lost.
-    fn seal(&mut self, identity: &Identity, datagram: &[u8]) -> Option<Vec<u8>>;
+    /// Protects a message to this identity.
+    fn seal(&mut self, identity: &Identity, datagram: &[u8]) -> Sealed;
 
-    /// Who alone may be this endpoint; `None` if messages to and from it are not protected.
-    fn identity_of(&self, endpoint: &str) -> Option<&Identity>;
+    /// Who was asked with this token, if that was not long ago.
+    fn asked(&self, token: Token) -> Option<Identity>;
 
-    /// What has to be stored; the identity is told to [`stored`](Self::stored) then.
-    fn to_store(&mut self) -> Option<(Identity, Op)>;
+    /// The device of an identity, now.
+    fn endpoint_of(&self, identity: &Identity) -> Option<Endpoint>;
+
+    /// Something that has to be stored; [`stored`](Self::stored) is told then.
+    fn to_store(&mut self) -> Option<ToStore>;
 
     /// It is durable, or could not be stored.
-    fn stored(&mut self, identity: &Identity, durable: bool);
+    fn stored(&mut self, identity: &Identity, number: u64, durable: bool);
+
+    /// An identity is not good any more.
+    fn forget(&mut self, identity: &Identity);
 }

@@ -15,7 +15,7 @@ use super::gone::Gone;
 use super::quota::{Bounds, Quota};
 use super::registry::Registry;
 use super::route::id_bits;
-use super::security::MessageSecurity;
+use super::secured::Protection;
 use super::shared::{Context, Shared, Source, Waiting};
 use super::types::{Event, Now, Presence, Registration};
 use super::unreadable::Unreadable;
@@ -36,7 +36,9 @@ pub struct Shard {
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
-    pub(super) security: Option<Box<dyn MessageSecurity>>,
+    pub(super) index: u8,
+    pub(super) shards: u8,
+    pub(super) protection: Protection,
     pub(super) access: Option<Arc<dyn Access>>,
 }
 
@@ -66,7 +68,9 @@ impl Shard {
             bootstrap: Bootstrap::new(config.bootstrap, &limits),
             gone: Gone::default(),
             unreadable: Unreadable::default(),
-            security: None,
+            index: config.index,
+            shards: config.shards,
+            protection: Protection::default(),
             access: None,
         }
     }
@@ -166,6 +170,7 @@ impl Shard {
             Input::Withdraw(id) => {
                 self.withdraw(now, id);
             }
+            Input::Revoked(identity) => self.revoked(now, &identity),
             Input::Delete(endpoint) => self.delete(now, &endpoint),
             Input::Persisted(id, _) => self.persisted(now, id, true),
             Input::PersistFailed(id, _) => self.persisted(now, id, false),

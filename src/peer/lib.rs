@@ -45,8 +45,12 @@ pub enum Identity {
     RawKey([u8; 32]),
     /// The common name of the certificate.
     Certificate(String),
-    /// The sender id of the OSCORE context.
+    /// The Sender ID of the device in its OSCORE context.
     Oscore(Vec<u8>),
+}
+
+fn digits(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 impl fmt::Display for Identity {
@@ -56,10 +60,13 @@ impl fmt::Display for Identity {
             Identity::Psk(name) => write!(f, "psk {}", name.escape_ascii()),
             Identity::RawKey(digest) => {
                 f.write_str("raw key ")?;
-                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                digits(f, digest)
             }
             Identity::Certificate(name) => write!(f, "certificate {}", name.escape_debug()),
-            Identity::Oscore(name) => write!(f, "oscore {}", name.escape_ascii()),
+            Identity::Oscore(id) => {
+                f.write_str("oscore ")?;
+                digits(f, id)
+            }
         }
     }
 }

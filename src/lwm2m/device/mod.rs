@@ -13,6 +13,8 @@ mod contact;
 mod question;
 mod session;
 
+use std::sync::Arc;
+
 use tinsmith_coap::{Dropped, Message, Received, RequestHandle, Sent, Token};
 
 use super::entry::Entry;
@@ -169,6 +171,24 @@ impl Device {
         self.heard(cx, bytes);
         if let (Received::Response { token, .. }, Some(session)) = (received, self.session_mut()) {
             session.again(token);
+        }
+    }
+
+    /// What is observed with this token can't be notified any more: it is observed anew.
+    pub(super) fn observe_anew(&mut self, cx: &mut Context<'_>, token: Token) {
+        if let Some(session) = self.session_mut() {
+            session.observe_anew(cx, token);
+        }
+    }
+
+    /// An authentic response came from there: that is where it is now, in the same conversation.
+    pub(super) fn follow(&mut self, listener: ListenerId, peer: Peer) {
+        let link = self.link_mut();
+        (link.listener, link.peer) = (listener, peer);
+        let registration = &mut self.contact_mut().entry.registration;
+        Arc::make_mut(registration).address = peer.to_string();
+        if let Some(session) = self.session_mut() {
+            session.touch();
         }
     }
 

@@ -1,12 +1,16 @@
 //! Devices with OSCORE: what is protected, what is refused, and what survives a restart.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use tinsmith_coap::Token;
 use tinsmith_oscore::{Master, Message as Taken, Opened, Peer as Context, SoftAes, Start};
 
 use super::*;
+use tinsmith_store::{Key, Op};
 
 /// A device's end.
-struct Device {
+pub(super) struct Device {
     context: Context,
     random: u8,
 }
@@ -16,7 +20,7 @@ fn master(sender: &[u8], recipient: &[u8]) -> Master {
 }
 
 impl Device {
-    fn new(start: Start<'_>) -> Self {
+    pub(super) fn new(start: Start<'_>) -> Self {
         let mut context = Context::new(master(b"d", b"s"), start).unwrap();
         let reservation = context.reserve(1_000);
         context.confirm_reserved(reservation);
@@ -24,20 +28,23 @@ impl Device {
     }
 
     /// It has lost what it received, not its numbers.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         let mut stored = [0; 100];
         let len = self.context.encode(&mut stored).unwrap();
         *self = Device::new(Start::Stored(&stored[..len]));
     }
 
-    fn seal(&mut self, message: Msg) -> Vec<u8> {
+    pub(super) fn seal(&mut self, message: Msg) -> Vec<u8> {
         let mut out = [0; 2048];
         let plain = message.bytes();
+        // It may have other keys than before.
+        let reservation = self.context.reserve(1_000);
+        self.context.confirm_reserved(reservation);
         let made = self.context.seal(&mut SoftAes::new(), &plain, &mut out);
         out[..made.unwrap()].to_vec()
     }
 
-    fn open(&mut self, datagram: &[u8]) -> (Opened, Vec<u8>) {
+    pub(super) fn open(&mut self, datagram: &[u8]) -> (Opened, Vec<u8>) {
         let mut out = [0; 2048];
         let mut bytes = datagram.to_vec();
         let seed = &mut self.random;
@@ -85,21 +92,87 @@ impl Device {
     }
 }
 
-/// A server that has a context for "dev1".
-fn protect(sim: &mut Sim) {
-    let mut peers = OscorePeers::new(10);
-    let key = OscorePeers::key("dev1");
-    let records = sim.store.records(Kind::OSCORE);
-    let record = records.iter().find(|(of, _)| *of == key);
-    let stored = record.map(|(_, stored)| stored.bytes.as_slice());
-    peers
-        .add("dev1".into(), master(b"s", b"d"), stored)
-        .unwrap();
-    sim.shard.protect(Box::new(peers));
-    sim.drain();
+/// The contexts of a server, whose records are as their crate writes them.
+#[derive(Default)]
+pub(super) struct Contexts(Mutex<HashMap<Vec<u8>, Arc<OscoreContext>>>);
+
+impl Contexts {
+    fn add(&self, endpoint: &str, id: &[u8], start: OscoreStart) {
+        let context = OscoreContext {
+            endpoint: endpoint.into(),
+            master: master(b"s", id),
+            start,
+        };
+        let mut all = self.0.lock().unwrap();
+        all.insert(id.to_vec(), Arc::new(context));
+    }
+
+    fn remove(&self, id: &[u8]) {
+        self.0.lock().unwrap().remove(id);
+    }
 }
 
-fn secure() -> Sim {
+impl OscoreContexts for Contexts {
+    fn context(&self, kid: &[u8]) -> Option<Arc<OscoreContext>> {
+        self.0.lock().unwrap().get(kid).cloned()
+    }
+
+    fn record(&self, context: &OscoreContext, encoded: &[u8]) -> Option<Op> {
+        let key = Key::new(Kind::OSCORE, context.master.recipient());
+        Some(Op::Put(key, encoded.to_vec()))
+    }
+}
+
+impl Access for Contexts {
+    fn may_be(&self, identity: &Identity, endpoint: &str) -> bool {
+        let all = self.0.lock().unwrap();
+        match identity {
+            Identity::None => !all.values().any(|context| &*context.endpoint == endpoint),
+            Identity::Oscore(id) => all.get(id).is_some_and(|c| &*c.endpoint == endpoint),
+            _ => false,
+        }
+    }
+
+    fn may_bootstrap(&self, identity: &Identity, endpoint: &str) -> bool {
+        self.may_be(identity, endpoint)
+    }
+
+    fn registers(&self, _: &Identity, _: &str) -> Vec<Op> {
+        Vec::new()
+    }
+
+    fn issue(&self, _: u64, _: &str, _: [u8; 32]) -> Result<Issued, String> {
+        Err("no".to_owned())
+    }
+}
+
+/// A shard with these contexts in the place of its own.
+fn with(sim: &mut Sim, contexts: &Arc<Contexts>) {
+    let mut shard = Shard::new(config())
+        .with_access(Arc::clone(contexts) as Arc<dyn Access>)
+        .with_oscore(Arc::clone(contexts) as Arc<dyn OscoreContexts>);
+    let mut records = sim.store.records(Kind::REQUEST);
+    records.extend(sim.store.records(Kind::REGISTRATION));
+    shard.restore(sim.now, records);
+    sim.shard = shard;
+    sim.drain();
+    sim.events.clear();
+}
+
+/// A server that has a context for "dev1".
+pub(super) fn protect(sim: &mut Sim) -> Arc<Contexts> {
+    let contexts = Arc::new(Contexts::default());
+    let records = sim.store.records(Kind::OSCORE);
+    let record = records.into_iter().find(|(key, _)| key.id == b"d");
+    let start = record.map_or(OscoreStart::Fresh, |(_, stored)| {
+        OscoreStart::Stored(stored.bytes)
+    });
+    contexts.add("dev1", b"d", start);
+    with(sim, &contexts);
+    contexts
+}
+
+pub(super) fn secure() -> Sim {
     let mut sim = Sim::new();
     protect(&mut sim);
     sim
@@ -321,27 +394,195 @@ fn nothing_is_sent_before_its_numbers_are_durable() {
     let sealed = device.seal(register("dev1", 1));
     sim.inbound(MANAGEMENT, peer(1), &sealed);
     assert_eq!(sim.sent, []);
+    // Its numbers, then its registration.
+    sim.commit();
+    assert_eq!(sim.sent, []);
     sim.commit();
     created(&device.take(&sim.take_one()));
     let record = sim.store.records(Kind::OSCORE);
-    // Schema, {"context": [version, mark, no ID Context]}.
+    // Version, mark, no ID Context.
     let bytes = &record[0].1.bytes;
-    let expected = b"\0\x01\xa1\x67context\x8b\x01\0\0\0\0\0\0\x04\0\0\0";
+    let expected = b"\x01\0\0\0\0\0\0\x04\0\0\0";
     assert_eq!((record.len(), &bytes[..]), (1, &expected[..]));
 }
 
 #[test]
-fn contexts_are_told_apart_and_bounded() {
-    let mut peers = OscorePeers::new(2);
-    let mut add = |endpoint: &str, id: &[u8]| peers.add(endpoint.into(), master(b"s", id), None);
-    assert_eq!(add("a", b"1"), Ok(()));
-    assert_eq!(add("a", b"2"), Err(OscoreError::Endpoint));
-    assert_eq!(add("b", b"1"), Err(OscoreError::Taken));
-    assert_eq!(add("b", b"2"), Ok(()));
-    assert_eq!(add("c", b"3"), Err(OscoreError::Full));
-    assert!(peers.remove("a"));
-    assert!(!peers.remove("a"));
-    assert_eq!(peers.len(), 1);
-    let buckets: Vec<_> = peers.buckets().collect();
-    assert_eq!(buckets, [(&b"2"[..], bucket("b"))]);
+fn a_context_lives_in_one_shard() {
+    let mut sim = Sim::new();
+    let contexts = protect(&mut sim);
+    let mut device = Device::new(Start::Fresh);
+    for index in 0..2 {
+        let config = ShardConfig {
+            index,
+            shards: 2,
+            ..config()
+        };
+        let contexts = Arc::clone(&contexts) as Arc<dyn OscoreContexts>;
+        sim.shard = Shard::new(config).with_oscore(contexts);
+        let sealed = device.seal(register("dev1", 1));
+        assert_eq!(oscore_kid(&sealed), Some(b"d".to_vec()));
+        sim.inbound(MANAGEMENT, peer(1), &sealed);
+        let expected = match bucket("dev1") % 2 == index {
+            true => Code::CHANGED,
+            false => Code::UNAUTHORIZED,
+        };
+        assert_eq!(code(&sim.take_one()), expected, "shard {index}");
+    }
+}
+
+#[test]
+fn a_context_that_is_taken_away_opens_and_seals_nothing() {
+    let mut sim = Sim::new();
+    let contexts = protect(&mut sim);
+    let mut device = Device::new(Start::Fresh);
+    let location = registered(&mut sim, &mut device);
+    let path = "/3/0/9".parse::<lwm2m_objects::Path>().unwrap();
+    sim.command(1, "dev1", Operation::read(path));
+    let read = sim.take_one();
+    contexts.remove(b"d");
+    answer_read(&mut sim, &mut device, &read);
+    assert_eq!(sim.outcomes(), []);
+    let revoked = Input::Revoked(Identity::Oscore(b"d".to_vec()));
+    sim.shard.handle(sim.now, revoked);
+    sim.drain();
+    assert_eq!(sim.outcomes(), [(1, Outcome::TimedOut { sent: 0 })]);
+    let update = |id| Msg::con(Code::POST, id, b"up").path(&location);
+    let sealed = device.seal(update(50));
+    sim.inbound(MANAGEMENT, peer(1), &sealed);
+    assert_eq!(code(&sim.take_one()), Code::UNAUTHORIZED);
+    sim.command(2, "dev1", Operation::read(path));
+    assert_eq!(sim.sent, []);
+    // Given to another: the registration is not its.
+    contexts.add("dev2", b"d", OscoreStart::Fresh);
+    let mut device = Device::new(Start::Fresh);
+    let (answer, _) = device.ask(&mut sim, 60, update);
+    assert_eq!(code(&answer), Code::FORBIDDEN);
+}
+
+#[test]
+fn an_answer_from_elsewhere_shows_where_the_device_is() {
+    let mut sim = secure();
+    let mut device = Device::new(Start::Fresh);
+    registered(&mut sim, &mut device);
+    let path = "/3/0/9".parse::<lwm2m_objects::Path>().unwrap();
+    sim.command(1, "dev1", Operation::read(path));
+    let plain = device.take(&sim.take_one());
+    let request = Message::parse(&plain).unwrap();
+    let sealed = device.seal(text(&request, "7"));
+    sim.inbound(MANAGEMENT, peer(7), &sealed);
+    assert!(matches!(sim.outcomes()[..], [(1, Outcome::Content(_))]));
+    sim.command(2, "dev1", Operation::read(path));
+    assert_eq!(sim.sent[0].1, peer(7));
+    // What is heard again from somewhere else moves nothing.
+    sim.sent.clear();
+    sim.inbound(MANAGEMENT, peer(8), &sealed);
+    sim.advance(4_000);
+    assert!(sim.sent.iter().all(|(_, to, _)| *to == peer(7)));
+    let address = sim.shard.registration("dev1").unwrap().address.clone();
+    assert_eq!(address, peer(7).to_string());
+    // It is there after a restart too.
+    let mut sim = sim.restart();
+    protect(&mut sim);
+    sim.command(3, "dev1", Operation::read(path));
+    assert_eq!(sim.sent[0].1, peer(7));
+}
+
+#[test]
+fn an_observation_goes_on_after_a_restart() {
+    let mut sim = secure();
+    let mut device = Device::new(Start::Fresh);
+    registered(&mut sim, &mut device);
+    let path = "/3/0/9".parse::<lwm2m_objects::Path>().unwrap();
+    let observed = |request: &Message<'_>, sequence, value: &[u8]| {
+        Msg::ack(request, Code::CONTENT)
+            .uint(OptionNumber::OBSERVE, sequence)
+            .uint(OptionNumber::CONTENT_FORMAT, 0)
+            .payload(value)
+    };
+    sim.command(1, "dev1", Operation::observe(path));
+    let plain = device.take(&sim.take_one());
+    let request = Message::parse(&plain).unwrap();
+    let old = request.token();
+    let sealed = device.seal(observed(&request, 1, b"8"));
+    sim.inbound(MANAGEMENT, peer(1), &sealed);
+    let mut sim = sim.restart();
+    protect(&mut sim);
+    let notify = |device: &mut Device, id, token: Token| {
+        let notification = Msg::con(Code::CONTENT, id, token.as_bytes())
+            .uint(OptionNumber::OBSERVE, 2)
+            .uint(OptionNumber::CONTENT_FORMAT, 0)
+            .payload(b"9");
+        device.seal(notification)
+    };
+    // It can't be opened, so the server observes anew; twice is not more.
+    for id in [700, 701] {
+        let notification = notify(&mut device, id, old);
+        sim.inbound(MANAGEMENT, peer(1), &notification);
+    }
+    let plain = device.take(&sim.take_one());
+    let again = Message::parse(&plain).unwrap();
+    assert_eq!(
+        (again.observe(), path_of(&again).as_str()),
+        (Some(0), "/3/0/9")
+    );
+    let new = again.token();
+    assert_ne!(new, old);
+    let sealed = device.seal(observed(&again, 5, b"10"));
+    sim.inbound(MANAGEMENT, peer(1), &sealed);
+    let notified = |sim: &Sim| {
+        let told = sim.events.iter();
+        told.filter(|event| matches!(event, Event::Notified { .. }))
+            .count()
+    };
+    assert_eq!(notified(&sim), 1);
+    let notification = notify(&mut device, 702, new);
+    sim.inbound(MANAGEMENT, peer(1), &notification);
+    assert_eq!(sim.take_one(), [0x60, 0, 2, 0xbe]);
+    assert_eq!(notified(&sim), 2);
+    // The old one is ended.
+    let notification = notify(&mut device, 703, old);
+    sim.inbound(MANAGEMENT, peer(1), &notification);
+    assert_eq!(sim.take_one(), [0x70, 0, 2, 0xbf]);
+}
+
+#[test]
+fn a_server_that_has_lost_what_it_knew_agrees_on_new_keys() {
+    let mut sim = Sim::new();
+    let contexts = Arc::new(Contexts::default());
+    contexts.add("dev1", b"d", OscoreStart::Lost);
+    with(&mut sim, &contexts);
+    let mut device = Device::new(Start::Fresh);
+    let (answer, times) = device.ask(&mut sim, 60, |id| register("dev1", id));
+    assert_eq!(times, 2);
+    created(&answer);
+    let path = "/3/0/9".parse::<lwm2m_objects::Path>().unwrap();
+    sim.command(1, "dev1", Operation::read(path));
+    let read = sim.take_one();
+    answer_read(&mut sim, &mut device, &read);
+    assert!(matches!(sim.outcomes()[..], [(1, Outcome::Content(_))]));
+    // Nothing was stored of the old keys, whose numbers nobody knows.
+    let records = sim.store.records(Kind::OSCORE);
+    assert_eq!((records.len(), records[0].1.bytes[9]), (1, 2));
+}
+
+#[test]
+fn what_nobody_knows_costs_no_memory_and_brings_less_than_it_was() {
+    let mut sim = secure();
+    for n in 0..2_000_u16 {
+        let id = n.to_be_bytes();
+        let mut stranger = Context::<4, 8>::new(master(&id, b"s"), Start::Fresh).unwrap();
+        let reservation = stranger.reserve(1);
+        stranger.confirm_reserved(reservation);
+        let mut out = [0; 2048];
+        let plain = register("dev1", n).bytes();
+        let len = stranger
+            .seal(&mut SoftAes::new(), &plain, &mut out)
+            .unwrap();
+        sim.inbound(MANAGEMENT, peer(n), &out[..len]);
+        let answer = sim.take_one();
+        assert_eq!(code(&answer), Code::UNAUTHORIZED);
+        assert!(answer.len() < len);
+    }
+    assert_eq!(sim.shard.next_deadline(), None);
+    assert_eq!(sim.store.records(Kind::OSCORE), []);
 }
