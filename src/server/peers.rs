@@ -1,9 +1,9 @@
 //! Which shard a datagram belongs to: by what it carries, else by what was learned of its sender.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use tinsmith_lwm2m::{ListenerId, Peer, owner};
+use tinsmith_lwm2m::{ListenerId, OscoreContexts, Peer, bucket, oscore_kid, owner};
 
 /// The most peers that are remembered, twice.
 const GENERATION: usize = 200_000;
@@ -22,18 +22,23 @@ struct Learned {
 pub(super) struct Router {
     shards: usize,
     generation: usize,
+    contexts: Option<Arc<dyn OscoreContexts>>,
     learned: RwLock<Learned>,
 }
 
 impl Router {
-    pub(super) fn new(shards: usize) -> Self {
-        Self::with_memory(shards, GENERATION)
+    pub(super) fn new(shards: usize, contexts: Option<Arc<dyn OscoreContexts>>) -> Self {
+        Router {
+            contexts,
+            ..Self::with_memory(shards, GENERATION)
+        }
     }
 
     fn with_memory(shards: usize, generation: usize) -> Self {
         Router {
             shards,
             generation,
+            contexts: None,
             learned: RwLock::default(),
         }
     }
@@ -44,9 +49,21 @@ impl Router {
         if self.shards <= 1 {
             return 0;
         }
+        if let Some(shard) = self.protected(datagram) {
+            return shard;
+        }
         owner(datagram, self.shards)
             .or_else(|| self.learned_shard(listener, peer))
             .unwrap_or(0)
+    }
+
+    /// The shard that has the context of a protected request. What is outside of the protection says
+    /// nothing of it.
+    fn protected(&self, datagram: &[u8]) -> Option<usize> {
+        let contexts = self.contexts.as_ref()?;
+        let kid = oscore_kid(datagram)?;
+        let context = contexts.context(&kid);
+        Some(context.map_or(0, |its| usize::from(bucket(&its.endpoint)) % self.shards))
     }
 
     fn learned_shard(&self, listener: ListenerId, peer: Peer) -> Option<usize> {
@@ -73,6 +90,9 @@ impl Router {
 mod tests {
     use super::*;
     use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
+    use tinsmith_lwm2m::{OscoreContext, OscoreStart};
+    use tinsmith_oscore::Master;
+    use tinsmith_store::Op;
 
     const MANAGEMENT: ListenerId = ListenerId(0);
 
@@ -97,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_names_no_device_goes_where_its_sender_was_answered() {
-        let router = Router::new(4);
+        let router = Router::with_memory(4, GENERATION);
         assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 0);
         router.learn(MANAGEMENT, peer(1), 3);
         assert_eq!(router.shard(MANAGEMENT, peer(1), &send()), 3);
@@ -112,6 +132,47 @@ mod tests {
             ..peer(1)
         };
         assert_eq!(router.shard(MANAGEMENT, secure, &send()), 0);
+    }
+
+    /// A context of the device of an ID's name.
+    struct Named;
+
+    impl OscoreContexts for Named {
+        fn context(&self, kid: &[u8]) -> Option<Arc<OscoreContext>> {
+            let endpoint = std::str::from_utf8(kid).ok().filter(|kid| *kid != "?")?;
+            let master = Master::new(b"secret", b"", b"server", kid).unwrap();
+            Some(Arc::new(OscoreContext {
+                endpoint: endpoint.into(),
+                master,
+                start: OscoreStart::Fresh,
+            }))
+        }
+
+        fn record(&self, _: &OscoreContext, _: &[u8]) -> Option<Op> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_protected_goes_to_who_has_its_context() {
+        let router = Router::new(4, Some(Arc::new(Named)));
+        for (kid, expected) in [
+            ("d", usize::from(bucket("d")) % 4),
+            ("e", usize::from(bucket("e")) % 4),
+            ("?", 0),
+        ] {
+            // What is outside of the protection may say anything.
+            let mut buf = [0; 64];
+            let kind = MessageType::Confirmable;
+            let mut b = Builder::new(&mut buf, kind, Code::POST, 1, Token::EMPTY).unwrap();
+            let value = [&[9, 1], kid.as_bytes()].concat();
+            b.option(OptionNumber::OSCORE, &value).unwrap();
+            b.option(OptionNumber::URI_PATH, b"rd").unwrap();
+            b.option(OptionNumber::URI_QUERY, b"ep=other").unwrap();
+            b.payload(b"sealed").unwrap();
+            let shard = router.shard(MANAGEMENT, peer(1), b.as_bytes());
+            assert_eq!(shard, expected, "{kid}");
+        }
     }
 
     #[test]

@@ -89,6 +89,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "lwm2m-objects",
             "tinsmith-dtls-server",
             "tinsmith-lwm2m",
+            "tinsmith-oscore",
             "tinsmith-seal",
             "tinsmith-store",
         ],
