@@ -30,6 +30,7 @@ mod observation;
 mod oscore;
 mod peer;
 mod proof;
+mod protection;
 mod quota;
 mod random;
 mod register;

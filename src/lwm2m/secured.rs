@@ -1,56 +1,19 @@
 //! Messages that are protected above the transport: what the shard does around them. It sees plain
 //! messages with an identity.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tinsmith_coap::{Code, Message, MessageType, stateless};
 
 use super::contexts::OscoreContexts;
 use super::device::Device;
-use super::hash::HashMap;
 use super::oscore::OscorePeers;
-use super::security::{MessageSecurity, Sealed, Secured};
+use super::protection::Held;
+use super::security::{Sealed, Secured};
 use super::shard::Shard;
 use super::shared::{Source, Waiting};
 use super::types::Now;
-use super::{Identity, ListenerId, Output, Peer, Role};
-
-/// Messages of one identity that wait until its numbers are stored; one more is lost.
-const HELD: usize = 4;
-
-/// A message that waits.
-enum Held {
-    /// To be opened.
-    In {
-        listener: ListenerId,
-        peer: Peer,
-        management: Option<SocketAddr>,
-        bytes: Vec<u8>,
-    },
-    /// To be sealed.
-    Out {
-        listener: ListenerId,
-        peer: Peer,
-        bytes: Vec<u8>,
-    },
-}
-
-/// Protection, and what waits for it.
-#[derive(Default)]
-pub(super) struct Protection {
-    security: Option<Box<dyn MessageSecurity>>,
-    held: HashMap<Identity, Vec<Held>>,
-}
-
-impl Protection {
-    fn hold(&mut self, identity: &Identity, message: Held) {
-        let held = self.held.entry(identity.clone()).or_default();
-        if held.len() < HELD {
-            held.push(message);
-        }
-    }
-}
+use super::{Identity, ListenerId, Output, Role};
 
 impl Shard {
     /// Takes messages that are protected with OSCORE (RFC 8613) and protects those to who sends them,

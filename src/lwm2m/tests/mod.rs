@@ -11,6 +11,7 @@ mod keys;
 mod leaving;
 mod observations;
 mod oscore;
+mod oscore_weather;
 mod presence;
 mod push;
 mod registration;

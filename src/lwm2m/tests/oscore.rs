@@ -148,7 +148,10 @@ impl Access for Contexts {
 
 /// A shard with these contexts in the place of its own.
 fn with(sim: &mut Sim, contexts: &Arc<Contexts>) {
-    let mut shard = Shard::new(config())
+    // Others at each start, or it would challenge with the same Echo again.
+    let mut config = config();
+    config.seed[..8].copy_from_slice(&sim.now.wall.to_be_bytes());
+    let mut shard = Shard::new(config)
         .with_access(Arc::clone(contexts) as Arc<dyn Access>)
         .with_oscore(Arc::clone(contexts) as Arc<dyn OscoreContexts>);
     let mut records = sim.store.records(Kind::REQUEST);

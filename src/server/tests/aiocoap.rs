@@ -122,7 +122,8 @@ async fn try_serve(store: &MemoryStore, coap: SocketAddr) -> Result<ServerHandle
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let store: Arc<dyn Store> = Arc::new(store.restart());
     let seal: Arc<dyn Seal> = Arc::new(Key::new(&[1; 32]));
-    let keys = Keys::open(Arc::clone(&store), seal, true).await.unwrap();
+    let keys = Keys::open(Arc::clone(&store), seal, true).await;
+    let keys = keys.expect("it can be read");
     let context = Context {
         endpoint: NAME.into(),
         purpose: Purpose::Management,
@@ -193,7 +194,11 @@ async fn a_device_with_aiocoap() {
     let coap = server.addresses().coap;
     let mut device = Device::start(&python, coap);
     device.says("registered 2.01");
-    let known = server.device(NAME).await.unwrap().expect("it is there");
+    let known = server
+        .device(NAME)
+        .await
+        .expect("an answer")
+        .expect("it is there");
     assert_eq!(known.identity, Some(Identity::Oscore(vec![0x0a, 0x0b])));
 
     let maker = value(&server, "/3/0/0").await;
