@@ -79,17 +79,17 @@ impl World {
         1
     }
 
-    fn to_server(&mut self, datagram: Vec<u8>) {
+    fn reach_server(&mut self, datagram: &[u8]) {
         for _ in 0..self.pass() {
-            self.sim.inbound(MANAGEMENT, peer(1), &datagram);
+            self.sim.inbound(MANAGEMENT, peer(1), datagram);
             // What never arrived is new when it does.
-            self.heard.push(datagram.clone());
+            self.heard.push(datagram.to_vec());
         }
     }
 
     fn seal(&mut self, message: Msg) {
         let sealed = self.device.seal(message);
-        self.to_server(sealed);
+        self.reach_server(&sealed);
     }
 
     /// Asks, as a new message.
@@ -107,17 +107,19 @@ impl World {
         });
     }
 
-    fn to_device(&mut self, datagram: &[u8]) {
+    fn reach_device(&mut self, datagram: &[u8]) {
         let (opened, plain) = self.device.open(datagram);
         match opened {
             Opened::Message(Taken { again: true, .. }) => self.ask(),
             Opened::Message(Taken { repeated: true, .. }) => {
                 let token = Message::parse(&plain).unwrap().token();
                 let answer = self.answers.get(token.as_bytes()).cloned();
-                answer.into_iter().for_each(|answer| self.to_server(answer));
+                answer
+                    .into_iter()
+                    .for_each(|answer| self.reach_server(&answer));
             }
             Opened::Message(_) => self.taken(&plain),
-            Opened::Answer { .. } => self.to_server(plain),
+            Opened::Answer { .. } => self.reach_server(&plain),
             _ => {}
         }
     }
@@ -133,7 +135,7 @@ impl World {
             let sealed = self.device.seal(answer);
             let token = message.token().as_bytes().to_vec();
             self.answers.insert(token, sealed.clone());
-            self.to_server(sealed);
+            self.reach_server(&sealed);
         } else if message.code().is_response()
             && message.token().as_bytes() == self.next.to_be_bytes()
         {
@@ -148,7 +150,7 @@ impl World {
         while !self.sim.sent.is_empty() {
             let (_, _, datagram) = self.sim.sent.remove(0);
             for _ in 0..self.pass() {
-                self.to_device(&datagram);
+                self.reach_device(&datagram);
             }
         }
     }
