@@ -19,8 +19,8 @@ use super::table::table;
 /// Entries asked for at a time.
 const PAGE: usize = 1000;
 
-/// Make, list or remove what devices come in by over DTLS: keys, raw public keys, names of
-/// certificates.
+/// Make, list or remove what devices come in by: keys, raw public keys and names of certificates for
+/// DTLS, contexts for OSCORE.
 #[derive(Subcommand)]
 pub(super) enum Credential {
     /// Make a key for a device, or for those whose names fit a pattern, and print it, once.
@@ -60,6 +60,8 @@ pub(super) enum Credential {
         /// or @FILE with its certificate.
         #[arg(long, value_name = "WHO", requires = "certificate")]
         authority: Option<String>,
+        #[command(flatten)]
+        oscore: Oscore,
         #[command(flatten)]
         server: Server,
         /// Print JSON.
@@ -120,6 +122,44 @@ pub(super) enum Credential {
     },
 }
 
+/// What makes a context for OSCORE.
+#[derive(clap::Args)]
+pub(super) struct Oscore {
+    /// Instead of a key for DTLS: what a device with OSCORE has, for one endpoint name. The key is the
+    /// master secret; what is not given is made. Keys that were used at another server must not
+    /// be given: two messages with the same number give both away.
+    #[arg(long, conflicts_with_all = ["identity", "raw_key", "certificate"])]
+    oscore: bool,
+    /// The device's Sender ID, 2 to 14 hexadecimal digits; no two devices have the same.
+    #[arg(long, value_name = "HEX", requires = "oscore")]
+    sender_id: Option<String>,
+    /// The device's Recipient ID, which is the server's Sender ID. [default: 01, for bootstrap 00]
+    #[arg(long, value_name = "HEX", requires = "oscore")]
+    recipient_id: Option<String>,
+    /// ID Context. [default: none]
+    #[arg(long, value_name = "HEX", requires = "oscore")]
+    id_context: Option<String>,
+    /// Master Salt. [default: with a key that is given none]
+    #[arg(long, value_name = "HEX", requires = "oscore")]
+    master_salt: Option<String>,
+}
+
+impl Oscore {
+    fn body(&self) -> Option<Value> {
+        let given = [
+            ("sender_id", &self.sender_id),
+            ("recipient_id", &self.recipient_id),
+            ("id_context", &self.id_context),
+            ("master_salt", &self.master_salt),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| {
+            let value = value.clone()?;
+            Some((name.to_owned(), Value::String(value)))
+        });
+        self.oscore.then(|| Value::Object(given.collect()))
+    }
+}
+
 /// What a key opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Purpose {
@@ -149,12 +189,13 @@ impl Credential {
                 raw_key,
                 certificate,
                 authority,
+                oscore,
                 server,
                 json,
             } => {
                 let raw_key = raw_key.map(|text| named(&text)).transpose()?;
                 let authority = authority.map(|text| named(&text)).transpose()?;
-                let body = json!({
+                let mut body = json!({
                     "endpoints": endpoints,
                     "identity": identity,
                     "purpose": purpose.name(),
@@ -163,18 +204,14 @@ impl Credential {
                     "certificate": certificate,
                     "authority": authority,
                 });
+                if let Some(oscore) = oscore.body() {
+                    body["oscore"] = oscore;
+                }
                 let answer = server.post("/api/v1/credentials", &body)?;
                 if json {
                     return out::json(&answer);
                 }
-                out::print(&format!(
-                    "identity {}\n{}",
-                    plain(&text(&answer["identity"])),
-                    match answer["key"].as_str() {
-                        Some(key) => format!("key      {}\n", plain(key)),
-                        None => String::new(),
-                    }
-                ))
+                out::print(&made(&answer))
             }
             Self::List { server, json } => {
                 let all = all(&server)?;
@@ -211,6 +248,25 @@ impl Credential {
             }
         }
     }
+}
+
+/// What is told of a new one.
+fn made(answer: &Value) -> String {
+    let mut lines = format!("identity {}\n", plain(&text(&answer["identity"])));
+    if let Some(key) = answer["key"].as_str() {
+        lines.push_str(&format!("key      {}\n", plain(key)));
+    }
+    for (name, title) in [
+        ("sender_id", "sender ID, of the device"),
+        ("recipient_id", "recipient ID"),
+        ("id_context", "ID context"),
+        ("master_salt", "master salt"),
+    ] {
+        if let Some(value) = answer["oscore"][name].as_str() {
+            lines.push_str(&format!("{title}: {}\n", plain(value)));
+        }
+    }
+    lines
 }
 
 /// What it says, or what is in the file that it names.

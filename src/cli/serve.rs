@@ -93,8 +93,8 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     coaps_crl: Vec<PathBuf>,
-    /// Let no device in without DTLS, under whatever name. Without this option only names for which
-    /// there is a key need it.
+    /// Let no device in without DTLS or OSCORE, under whatever name. Without this option only names
+    /// for which there is a key need it.
     #[arg(long, env = "TINSMITH_SECURE_ONLY", value_parser = FalseyValueParser::new())]
     secure_only: bool,
     /// HTTP listener. On another address than loopback it needs --http-cert and --http-key, or
@@ -151,7 +151,9 @@ pub(super) struct Serve {
     shards: Option<usize>,
     /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
     /// that fits counts, but who bootstraps with DTLS is never sent to a coap:// server. Without one:
-    /// this server's management listener, as seen from here.
+    /// this server's management listener, as seen from here. With coap+oscore:// in the place of
+    /// coap:// devices get keys for OSCORE (who bootstraps over it gets them anyway); `oscore` is that
+    /// at this server.
     #[arg(
         long,
         env = "TINSMITH_BOOTSTRAP_URI",
@@ -220,16 +222,19 @@ impl Serve {
         };
         let mut rules = Vec::new();
         for text in or(self.bootstrap_uri, file.bootstrap_uri) {
-            match text.split_once('=') {
-                Some((pattern, uri))
-                    if uri.starts_with("coap://") || uri.starts_with("coaps://") =>
-                {
-                    rules.push(rule(pattern, uri));
-                }
-                _ => {
-                    bail!("--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT or coaps://")
-                }
-            }
+            let rule = text.split_once('=').and_then(|(pattern, uri)| {
+                let (server_uri, oscore) = server_uri(uri)?;
+                Some(Rule {
+                    oscore,
+                    ..rule(pattern, &server_uri)
+                })
+            });
+            rules.push(rule.with_context(|| {
+                format!(
+                    "--bootstrap-uri '{text}': expected PATTERN=coap://HOST:PORT, coaps://, \
+                     coap+oscore:// or oscore"
+                )
+            })?);
         }
         rules.push(rule("*", ""));
         let bootstrap = self.bootstrap.or(file.bootstrap);
@@ -327,6 +332,18 @@ impl Serve {
     }
 }
 
+/// What is written to devices, and whether with OSCORE.
+fn server_uri(uri: &str) -> Option<(String, bool)> {
+    if uri == "oscore" {
+        return Some((String::new(), true));
+    }
+    if let Some(rest) = uri.strip_prefix("coap+oscore://") {
+        return Some((format!("coap://{rest}"), true));
+    }
+    let is_known = uri.starts_with("coap://") || uri.starts_with("coaps://");
+    is_known.then(|| (uri.to_owned(), false))
+}
+
 fn or<T>(list: Vec<T>, other: Vec<T>) -> Vec<T> {
     if list.is_empty() { other } else { list }
 }
@@ -334,6 +351,17 @@ fn or<T>(list: Vec<T>, other: Vec<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_are_named_by_their_uris() {
+        let told = |uri| server_uri(uri);
+        let some = |uri: &str, oscore| Some((uri.to_owned(), oscore));
+        assert_eq!(told("coap://a:1"), some("coap://a:1", false));
+        assert_eq!(told("coaps://a:1"), some("coaps://a:1", false));
+        assert_eq!(told("coap+oscore://a:1"), some("coap://a:1", true));
+        assert_eq!(told("oscore"), some("", true));
+        assert_eq!(told("http://a"), None);
+    }
 
     #[test]
     fn the_help_tells_the_true_defaults() {

@@ -29,6 +29,34 @@ pub trait Access: Send + Sync {
     /// # Errors
     /// Why it gets none.
     fn issue(&self, wall: u64, endpoint: &str, random: [u8; 32]) -> Result<Issued, String>;
+
+    /// The same of an OSCORE context.
+    ///
+    /// # Errors
+    /// Why it gets none.
+    fn issue_oscore(
+        &self,
+        wall: u64,
+        endpoint: &str,
+        random: [u8; 32],
+    ) -> Result<IssuedOscore, String> {
+        let _ = (wall, endpoint, random);
+        Err("this server has no OSCORE contexts".to_owned())
+    }
+}
+
+/// An OSCORE context for a device (RFC 8613 §3.2), without ID Context, as the device sees it.
+pub struct IssuedOscore {
+    /// Master Secret.
+    pub secret: Zeroizing<Vec<u8>>,
+    /// Master Salt.
+    pub salt: Vec<u8>,
+    /// The ID that the device's messages carry; no other device has it.
+    pub sender: Vec<u8>,
+    /// The server's.
+    pub recipient: Vec<u8>,
+    /// Its record, and what goes with it.
+    pub ops: Vec<Op>,
 }
 
 /// A pre-shared key for a device.

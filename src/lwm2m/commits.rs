@@ -24,6 +24,9 @@ impl Shard {
                 warn!(endpoint = %end.endpoint, id = end.id.0, "the end of a request can't be stored");
                 self.untold.add(now, end);
             }
+            Some(Waiting::Context(identity, number)) => {
+                self.context_stored(now, &identity, number, durable);
+            }
             Some(Waiting::Issued(listener, peer)) => {
                 let mut cx = self.shared.at(now);
                 self.bootstrap

@@ -15,6 +15,14 @@ use super::{Output, Role};
 
 impl Shard {
     pub(super) fn inbound(&mut self, now: Now, from: Source<'_>, bytes: &[u8]) {
+        match self.is_protecting() && !from.identity.is_authenticated() {
+            true => self.secured(now, from, bytes),
+            false => self.plain(now, from, bytes),
+        }
+    }
+
+    /// A message that is not protected, or not any more.
+    pub(super) fn plain(&mut self, now: Now, from: Source<'_>, bytes: &[u8]) {
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(_) => {
@@ -101,14 +109,14 @@ impl Shard {
                     let index = self.registry.by_location(random)?;
                     let device = self.registry.get(index)?;
                     let ours = device.entry().bucket == bucket && device.is_registered();
-                    ours.then(|| (index, device.link().identity.clone()))
+                    ours.then_some(index)
                 });
+                if let Some(code) = found.and_then(|index| self.refused(index, from.identity)) {
+                    return self.answer(from, &message, code, "another identity");
+                }
                 match (found, message.code()) {
-                    (Some((_, identity)), _) if identity != *from.identity => {
-                        self.answer(from, &message, Code::BAD_REQUEST, "another identity");
-                    }
-                    (Some((index, _)), Code::POST) => self.update(now, from, index, message),
-                    (Some((index, _)), Code::DELETE) => {
+                    (Some(index), Code::POST) => self.update(now, from, index, message),
+                    (Some(index), Code::DELETE) => {
                         self.deregister(now, from, index, message);
                     }
                     (Some(_), _) => self.answer(from, &message, Code::METHOD_NOT_ALLOWED, ""),
@@ -160,7 +168,7 @@ impl Shard {
         self.transmit_vec(from, bytes.to_vec());
     }
 
-    fn transmit_vec(&mut self, from: Source<'_>, bytes: Vec<u8>) {
+    pub(super) fn transmit_vec(&mut self, from: Source<'_>, bytes: Vec<u8>) {
         self.shared.out.push_back(Output::Transmit {
             listener: from.listener,
             peer: from.peer,

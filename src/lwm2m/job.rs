@@ -75,9 +75,18 @@ impl Job {
 
     /// Reads what a notification was too short for.
     pub(super) fn rest(now: Now, target: Target) -> Self {
+        Self::own(now, Operation::read(target))
+    }
+
+    /// Observes anew; the value that comes with it counts as a notification.
+    pub(super) fn again(now: Now, target: Target) -> Self {
+        Self::own(now, Operation::observe(target))
+    }
+
+    fn own(now: Now, operation: Operation) -> Self {
         Job {
             id: None,
-            operation: Operation::read(target),
+            operation,
             deadline: now.mono.saturating_add(REST),
             keep: Keep::No,
             unit: None,
@@ -101,7 +110,14 @@ impl Job {
 
     /// True if it reads what a notification of this target was too short for.
     pub(super) fn is_rest_of(&self, target: &Target) -> bool {
-        self.id.is_none() && self.operation.target() == *target
+        let reads = matches!(self.operation, Operation::Read { .. });
+        self.id.is_none() && reads && self.operation.target() == *target
+    }
+
+    /// True if it observes this target anew.
+    pub(super) fn is_again_of(&self, target: &Target) -> bool {
+        let observes = matches!(self.operation, Operation::Observe { .. });
+        self.id.is_none() && observes && self.operation.target() == *target
     }
 
     /// What it is about. One with several paths never begins, see [`Shard`](super::Shard).

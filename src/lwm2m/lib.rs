@@ -13,6 +13,7 @@ mod commands;
 mod commits;
 mod config;
 mod content;
+mod contexts;
 mod device;
 mod ends;
 mod entry;
@@ -26,8 +27,10 @@ mod link;
 mod long;
 mod models;
 mod observation;
+mod oscore;
 mod peer;
 mod proof;
+mod protection;
 mod quota;
 mod random;
 mod register;
@@ -36,6 +39,8 @@ mod registry;
 mod request_record;
 mod route;
 mod rule;
+mod secured;
+mod security;
 mod shard;
 mod shared;
 mod stored;
@@ -46,9 +51,10 @@ mod unreadable;
 mod update;
 mod uploads;
 
-pub use access::{Access, Issued};
+pub use access::{Access, Issued, IssuedOscore};
 pub use body::Body;
 pub use config::{Limits, ShardConfig};
+pub use contexts::{OscoreContext, OscoreContexts, OscoreStart, oscore_kid};
 pub use long::refuse_long;
 pub use models::{ModelSource, Models};
 pub use peer::{Certified, Identity, ListenerId, Peer, Role};
@@ -62,7 +68,7 @@ pub use types::*;
 
 use std::net::SocketAddr;
 
-use tinsmith_store::{Batch, StoreError, Version};
+use tinsmith_store::{Batch, Op, StoreError, Version};
 
 /// Names a batch until it is durable; unique within its shard and asker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +99,8 @@ pub enum Input<'a> {
     Withdraw(RequestId),
     /// A device is deleted: its registration and what waits for it end.
     Delete(Endpoint),
+    /// What this identity came in by was taken away: nothing of it is good any more.
+    Revoked(Identity),
     /// A batch is durable.
     Persisted(PersistId, Version),
     /// A batch failed; what waited for it was dropped.

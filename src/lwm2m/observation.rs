@@ -47,6 +47,12 @@ impl Observations {
         self.0.iter().any(|o| o.token == token)
     }
 
+    /// What is observed with a token.
+    pub(super) fn target(&self, token: Token) -> Option<Target> {
+        let its = self.0.iter().find(|o| o.token == token)?;
+        Some(its.target.clone())
+    }
+
     /// Adds one, in place of that of the same target or, above the limit, of the oldest, whose
     /// target comes back.
     pub(super) fn add(&mut self, new: Observation, limit: usize) -> Option<Target> {

@@ -121,9 +121,7 @@ impl Shard {
             .endpoint
             .or(own)
             .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
-        if let Some(access) = &self.access
-            && !access.may_be(from.identity, endpoint)
-        {
+        if !self.may_be(endpoint, from.identity) {
             self.shared.at(now).event(Event::Impostor {
                 endpoint: endpoint.into(),
                 identity: from.identity.clone(),

@@ -4,6 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use lwm2m_objects::Path;
 
+use super::Identity;
+
 /// What devices whose names fit a pattern get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -26,6 +28,9 @@ pub struct Rule {
     /// The path of the Delete; the bootstrap account and Device survive it (LwM2M TS 1.1
     /// §6.1.7.4).
     pub delete: Path,
+    /// It is a `coap://` server with OSCORE, for which devices get a context. Who bootstraps over
+    /// OSCORE gets one for every `coap://` server.
+    pub oscore: bool,
 }
 
 impl Default for Rule {
@@ -40,6 +45,7 @@ impl Default for Rule {
             security_instance: 1,
             server_instance: 0,
             delete: Path::ROOT,
+            oscore: false,
         }
     }
 }
@@ -51,6 +57,8 @@ pub struct BootstrapConfig {
     pub rules: Vec<Rule>,
     /// What devices with a Compute Platform get as its Trust Anchor (27300/0/14).
     pub trust_anchors: TrustAnchors,
+    /// The port of this server's management listener without DTLS, for devices with OSCORE.
+    pub coap_port: Option<u16>,
 }
 
 /// Public keys, as COSE_Key. Clones share them, so that whoever changes them need not start the
@@ -84,16 +92,19 @@ impl Default for BootstrapConfig {
         BootstrapConfig {
             rules: vec![Rule::default()],
             trust_anchors: TrustAnchors::default(),
+            coap_port: None,
         }
     }
 }
 
 impl BootstrapConfig {
-    /// The rule for a device. One that bootstraps with DTLS is not sent to a server without.
-    pub fn rule(&self, endpoint: &str, is_secure: bool) -> Option<&Rule> {
+    /// The rule for a device. One that bootstraps with keys is not sent to a server without.
+    pub fn rule(&self, endpoint: &str, identity: &Identity) -> Option<&Rule> {
+        let has_oscore = matches!(identity, Identity::Oscore(_));
         let fits = |rule: &&Rule| {
-            let is_plain = rule.server_uri.starts_with("coap://");
-            name_fits(&rule.pattern, endpoint) && !(is_secure && is_plain)
+            let is_coap = rule.server_uri.starts_with("coap://");
+            let is_plain = is_coap && !rule.oscore && !has_oscore;
+            name_fits(&rule.pattern, endpoint) && !(identity.is_authenticated() && is_plain)
         };
         self.rules.iter().find(fits)
     }

@@ -12,6 +12,7 @@ use super::config::ShardConfig;
 use super::device::Device;
 use super::ends::Untold;
 use super::gone::Gone;
+use super::protection::Protection;
 use super::quota::{Bounds, Quota};
 use super::registry::Registry;
 use super::route::id_bits;
@@ -35,6 +36,9 @@ pub struct Shard {
     pub(super) bootstrap: Bootstrap,
     pub(super) gone: Gone,
     pub(super) unreadable: Unreadable,
+    pub(super) index: u8,
+    pub(super) shards: u8,
+    pub(super) protection: Protection,
     pub(super) access: Option<Arc<dyn Access>>,
 }
 
@@ -64,6 +68,9 @@ impl Shard {
             bootstrap: Bootstrap::new(config.bootstrap, &limits),
             gone: Gone::default(),
             unreadable: Unreadable::default(),
+            index: config.index,
+            shards: config.shards,
+            protection: Protection::default(),
             access: None,
         }
     }
@@ -163,6 +170,7 @@ impl Shard {
             Input::Withdraw(id) => {
                 self.withdraw(now, id);
             }
+            Input::Revoked(identity) => self.revoked(now, &identity),
             Input::Delete(endpoint) => self.delete(now, &endpoint),
             Input::Persisted(id, _) => self.persisted(now, id, true),
             Input::PersistFailed(id, _) => self.persisted(now, id, false),
@@ -179,7 +187,7 @@ impl Shard {
 
     /// The next thing to carry out.
     pub fn poll(&mut self) -> Option<Output> {
-        self.shared.out.pop_front()
+        self.poll_secured()
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock (ms).

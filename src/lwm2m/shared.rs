@@ -49,6 +49,8 @@ pub(super) enum Waiting {
     Request(RequestId),
     /// A durable request is forgotten: its end may be told.
     Completed(End),
+    /// Numbers of a protected conversation may be used; the number names the record.
+    Context(Identity, u64),
     /// A device that is bootstrapping may get its key.
     Issued(ListenerId, Peer),
     /// Nobody waits.

@@ -45,7 +45,7 @@ pub enum Identity {
     RawKey([u8; 32]),
     /// The common name of the certificate.
     Certificate(String),
-    /// The sender id of the OSCORE context.
+    /// The Sender ID of the device in its OSCORE context.
     Oscore(Vec<u8>),
     /// A name in a certificate of one authority, which others may give to others.
     Certified(Box<Certified>),
@@ -60,6 +60,10 @@ pub struct Certified {
     pub name: String,
 }
 
+fn digits(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,15 +71,16 @@ impl fmt::Display for Identity {
             Identity::Psk(name) => write!(f, "psk {}", name.escape_ascii()),
             Identity::RawKey(digest) => {
                 f.write_str("raw key ")?;
-                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                digits(f, digest)
             }
             Identity::Certificate(name) => write!(f, "certificate {}", name.escape_debug()),
-            Identity::Oscore(name) => write!(f, "oscore {}", name.escape_ascii()),
+            Identity::Oscore(id) => {
+                f.write_str("oscore ")?;
+                digits(f, id)
+            }
             Identity::Certified(of) => {
                 write!(f, "certificate {} of ", of.name.escape_debug())?;
-                of.authority
-                    .iter()
-                    .try_for_each(|byte| write!(f, "{byte:02x}"))
+                digits(f, &of.authority)
             }
         }
     }

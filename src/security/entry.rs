@@ -74,6 +74,21 @@ pub enum EntryError {
     /// An authority where there is no certificate.
     #[error("an authority vouches for certificates only")]
     Authority,
+    /// The name of a context.
+    #[error("an OSCORE context is for one endpoint name, without * and ?")]
+    Pattern,
+    /// The master salt.
+    #[error("a master salt has at most 32 bytes")]
+    Salt,
+    /// The IDs of both ends.
+    #[error("a device's ID has 1 to 7 bytes, a server's at most 7")]
+    Ids,
+    /// They are the same.
+    #[error("the device and the server must have different IDs")]
+    SameIds,
+    /// The ID Context.
+    #[error("an ID context has at most 32 bytes")]
+    IdContext,
     /// The key.
     #[error("a key has {} to {} bytes", KEY.start(), KEY.end())]
     Key,

@@ -1,15 +1,18 @@
 //! Keys in memory and in the store.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use lwm2m_objects::hex;
 use tinsmith_dtls_server::Credentials;
-use tinsmith_lwm2m::{Access, Identity, Issued, Role};
+use tinsmith_lwm2m::{Access, Identity, Issued, IssuedOscore, Role};
 use tinsmith_seal::Seal;
-use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Store, StoreError};
+use tinsmith_store::{Batch, Key, Kind, Op, RecordError, Store, StoreError, Stored};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
+use crate::context::Context;
+use crate::contexts::{Contexts, Known};
 use crate::entry::{Entry, EntryError, Origin, Purpose};
 use crate::rule::Rule;
 use crate::rules::{Door, Rules};
@@ -54,11 +57,15 @@ pub type Revoke = Box<dyn Fn(&Entry) + Send + Sync>;
 pub struct Keys {
     table: Arc<Table>,
     rules: Arc<Rules>,
+    contexts: Contexts,
     store: Arc<dyn Store>,
     seal: Arc<dyn Seal>,
+    /// Seals how contexts were used.
+    numbers: Arc<dyn Seal>,
     only: bool,
     revoke: OnceLock<Revoke>,
     recheck: OnceLock<Recheck>,
+    revoke_context: OnceLock<RevokeContext>,
 }
 
 impl Keys {
@@ -72,6 +79,23 @@ impl Keys {
         seal: Arc<dyn Seal>,
         only: bool,
     ) -> Result<Self, StoreError> {
+        let numbers = Arc::clone(&seal);
+        Self::open_with(store, (seal, numbers), only).await
+    }
+
+    /// The same with another sealing key for how OSCORE contexts were used: one that is in no backup,
+    /// so that a restored one does not use numbers again.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn open_with(
+        store: Arc<dyn Store>,
+        (seal, numbers): (Arc<dyn Seal>, Arc<dyn Seal>),
+        only: bool,
+    ) -> Result<Self, StoreError> {
+        let contexts = Contexts::default();
+        let used = store.load(Kind::OSCORE).await?;
+        let used: HashMap<Key, Stored> = used.into_iter().collect();
         let table = Table::default();
         let rules = Rules::default();
         for (key, stored) in store.load(Kind::SECRET).await? {
@@ -80,6 +104,21 @@ impl Keys {
                     Ok(rule) => rules.insert(Arc::new(rule)),
                     Err(error) => {
                         warn!(id = %key.id.escape_ascii(), %error, "a rule can't be read");
+                    }
+                }
+                continue;
+            }
+            if Context::is_one(&key) {
+                match Context::read(&stored.bytes, &*seal) {
+                    Ok(context) => {
+                        let start =
+                            contexts::start(&context, used.get(&context.numbers_key()), &*numbers);
+                        if let Some(known) = Known::new(context, start) {
+                            contexts.insert(known);
+                        }
+                    }
+                    Err(error) => {
+                        warn!(id = %key.id.escape_ascii(), %error, "a context can't be read");
                     }
                 }
                 continue;
@@ -95,11 +134,14 @@ impl Keys {
         Ok(Self {
             table: Arc::new(table),
             rules: Arc::new(rules),
+            contexts,
             store,
             seal,
+            numbers,
             only,
             revoke: OnceLock::new(),
             recheck: OnceLock::new(),
+            revoke_context: OnceLock::new(),
         })
     }
 
@@ -127,7 +169,7 @@ impl Keys {
     /// It can't be one, there is one of the identity, there are too many, or the store failed.
     pub async fn add(&self, entry: Entry) -> Result<(), KeyError> {
         entry.check()?;
-        if self.table.get(&entry.identity).is_some() || self.rules.has(&entry.identity) {
+        if self.has_identity(&entry.identity) {
             return Err(KeyError::Exists(entry.identity));
         }
         if self.table.len() >= MAX_KEYS {
@@ -157,6 +199,12 @@ impl Keys {
         Ok(())
     }
 
+    fn has_identity(&self, identity: &str) -> bool {
+        self.table.get(identity).is_some()
+            || self.rules.has(identity)
+            || self.contexts.id(identity).is_some()
+    }
+
     /// Stores a record that is not there yet.
     async fn create(&self, key: Key, record: Vec<u8>, identity: &str) -> Result<(), KeyError> {
         let batch = Batch {
@@ -172,8 +220,19 @@ impl Keys {
 
     fn lets_be(&self, identity: &Identity, endpoint: &str, purpose: Purpose) -> bool {
         match identity {
+            Identity::Oscore(id) => self.contexts.may_be(id, endpoint, purpose),
             Identity::None if self.only || self.rules.claim(endpoint) => false,
-            Identity::None | Identity::Psk(_) => self.table.may_be(identity, endpoint, purpose),
+            Identity::None => {
+                !self.contexts.claim(endpoint) && self.table.may_be(identity, endpoint, purpose)
+            }
+            // Who has a key for many is not the one who has a context.
+            Identity::Psk(_) if self.contexts.claim(endpoint) => {
+                self.table.is_of_one(identity) && self.table.may_be(identity, endpoint, purpose)
+            }
+            Identity::Psk(_) => self.table.may_be(identity, endpoint, purpose),
+            _ if self.contexts.claim(endpoint) => {
+                self.rules.may_be_one(identity, endpoint, purpose)
+            }
             _ => self.rules.may_be(identity, endpoint, purpose),
         }
     }
@@ -209,14 +268,20 @@ impl Access for Keys {
         match identity {
             Identity::None => None,
             Identity::Psk(identity) => self.table.name_of(identity, purpose),
+            Identity::Oscore(id) => {
+                let context = self.contexts.get(id).filter(|of| of.purpose == purpose);
+                context.map(|context| context.endpoint)
+            }
             _ => self.rules.name_of(identity, purpose),
         }
     }
 
     /// The first use of a key ends those that the device had before.
     fn registers(&self, identity: &Identity, endpoint: &str) -> Vec<Op> {
-        let Identity::Psk(identity) = identity else {
-            return Vec::new();
+        let identity = match identity {
+            Identity::Psk(identity) => identity,
+            Identity::Oscore(id) => return self.context_registers(id, endpoint),
+            _ => return Vec::new(),
         };
         let Ok(identity) = std::str::from_utf8(identity) else {
             return Vec::new();
@@ -225,6 +290,9 @@ impl Access for Keys {
             return Vec::new();
         }
         let mut ops = Vec::new();
+        for context in self.contexts.issued(endpoint) {
+            ops.extend(self.drop_context(&context));
+        }
         for mut entry in self.table.issued(endpoint) {
             if entry.identity != identity {
                 ops.push(self.drop_key(&entry.identity));
@@ -277,6 +345,15 @@ impl Access for Keys {
         self.table.insert(entry);
         Ok(issued)
     }
+
+    fn issue_oscore(
+        &self,
+        wall: u64,
+        endpoint: &str,
+        random: [u8; 32],
+    ) -> Result<IssuedOscore, String> {
+        self.issue_context(wall, endpoint, random)
+    }
 }
 
 /// The name, as far as there is room, and what makes it another one each time.
@@ -289,9 +366,11 @@ fn identity(endpoint: &str, random: &[u8]) -> String {
     format!("{}/{}", &endpoint[..end], hex::encode(unique))
 }
 
+mod contexts;
 mod many;
 mod rules;
 
+pub use contexts::{RevokeContext, server_id};
 pub use many::Added;
 pub use rules::{Listed, Recheck};
 

@@ -162,6 +162,13 @@ impl Rules {
             .any(|rule| rule.authority.is_some())
     }
 
+    /// The same by a rule whose identities are each that of one device.
+    pub(crate) fn may_be_one(&self, identity: &Identity, endpoint: &str, purpose: Purpose) -> bool {
+        let all = self.read();
+        all.of(identity, purpose)
+            .any(|rule| rule.is_of_one() && rule.lets_be(identity, endpoint))
+    }
+
     /// Whether an identity comes in, and is that of one device.
     fn is_of_one(&self, identity: &Identity, purpose: Purpose) -> Option<bool> {
         let all = self.read();

@@ -110,6 +110,17 @@ impl Table {
         is_name.then(|| entry.endpoints.clone())
     }
 
+    /// Whether an identity is that of one device.
+    pub(crate) fn is_of_one(&self, identity: &Identity) -> bool {
+        let Identity::Psk(identity) = identity else {
+            return false;
+        };
+        let entries = self.read();
+        let entry = std::str::from_utf8(identity).ok();
+        let entry = entry.and_then(|identity| entries.by_identity.get(identity));
+        entry.is_some_and(Entry::is_of_one)
+    }
+
     /// Whether an identity has a key that its device has not used yet.
     pub(crate) fn is_new(&self, identity: &str) -> bool {
         let entries = self.read();

@@ -249,12 +249,16 @@ async fn start_with(
     };
     let roles = ROLES.into_iter().take(listening.len());
     let access = config.secure.as_ref().map(SecureConfig::access);
+    let contexts = config.secure.as_ref().map(SecureConfig::contexts);
     let results = Arc::new(Results::default());
     let (stop, stopping) = watch::channel(false);
     let (stopped_tx, stopped) = watch::channel(false);
     let (told, _) = broadcast::channel(TOLD);
-    let router = Arc::new(Router::new(shards, access.clone()));
+    let router = Arc::new(Router::new(shards, access.clone(), contexts.clone()));
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(INBOX)).unzip();
+    if let Some(secure) = &config.secure {
+        secure.on_revoke_context(&senders);
+    }
     let (running, mut ended) = mpsc::channel(1);
     let now = clock.now();
     for (index, inbox) in inboxes.into_iter().enumerate() {
@@ -263,13 +267,19 @@ async fn start_with(
             index: index as u8,
             shards: shards as u8,
             listeners: roles.clone().collect(),
-            bootstrap: config.bootstrap.clone(),
+            bootstrap: BootstrapConfig {
+                coap_port: Some(addresses.coap.port()),
+                ..config.bootstrap.clone()
+            },
             models: config.models.clone(),
             limits: config.limits,
             seed,
         });
         if let Some(access) = &access {
             core = core.with_access(Arc::clone(access));
+        }
+        if let Some(contexts) = &contexts {
+            core = core.with_oscore(Arc::clone(contexts));
         }
         let records = std::mem::take(&mut core_records[index]);
         let (found, bad) = core.restore(now, records);
@@ -392,5 +402,7 @@ fn split(
 mod tests;
 #[cfg(test)]
 mod tests_local;
+#[cfg(test)]
+mod tests_oscore;
 #[cfg(test)]
 mod tests_secure;

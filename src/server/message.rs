@@ -98,6 +98,8 @@ pub(super) enum ToShard {
     /// The same of a device that need not be registered.
     Later(DeviceRequest),
     Withdraw(RequestId),
+    /// What this identity came in by was taken away.
+    Revoked(Identity),
     /// What devices shall trust.
     Anchors(Anchors),
     /// Devices that are registered, and those of them that are reachable.

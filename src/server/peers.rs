@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tinsmith_lwm2m::{Access, Identity, ListenerId, Peer, owner};
+use tinsmith_lwm2m::{
+    Access, Identity, ListenerId, OscoreContexts, Peer, bucket, oscore_kid, owner,
+};
 
 use super::ROLES;
 
@@ -26,19 +28,29 @@ pub(super) struct Router {
     /// Knows the names of devices that register without saying them.
     access: Option<Arc<dyn Access>>,
     generation: usize,
+    contexts: Option<Arc<dyn OscoreContexts>>,
     learned: RwLock<Learned>,
 }
 
 impl Router {
-    pub(super) fn new(shards: usize, access: Option<Arc<dyn Access>>) -> Self {
-        Self::with_memory(shards, access, GENERATION)
+    pub(super) fn new(
+        shards: usize,
+        access: Option<Arc<dyn Access>>,
+        contexts: Option<Arc<dyn OscoreContexts>>,
+    ) -> Self {
+        Router {
+            access,
+            contexts,
+            ..Self::with_memory(shards, GENERATION)
+        }
     }
 
-    fn with_memory(shards: usize, access: Option<Arc<dyn Access>>, generation: usize) -> Self {
+    fn with_memory(shards: usize, generation: usize) -> Self {
         Router {
             shards,
-            access,
+            access: None,
             generation,
+            contexts: None,
             learned: RwLock::default(),
         }
     }
@@ -54,6 +66,9 @@ impl Router {
         if self.shards <= 1 {
             return 0;
         }
+        if let Some(shard) = self.protected(datagram) {
+            return shard;
+        }
         let own_name = || {
             let access = self.access.as_ref()?;
             access.name_of(identity, *ROLES.get(usize::from(listener.0))?)
@@ -61,6 +76,15 @@ impl Router {
         owner(datagram, self.shards, own_name)
             .or_else(|| self.learned_shard(listener, peer))
             .unwrap_or(0)
+    }
+
+    /// The shard that has the context of a protected request. What is outside of the protection says
+    /// nothing of it.
+    fn protected(&self, datagram: &[u8]) -> Option<usize> {
+        let contexts = self.contexts.as_ref()?;
+        let kid = oscore_kid(datagram)?;
+        let context = contexts.context(&kid);
+        Some(context.map_or(0, |its| usize::from(bucket(&its.endpoint)) % self.shards))
     }
 
     fn learned_shard(&self, listener: ListenerId, peer: Peer) -> Option<usize> {
@@ -87,7 +111,8 @@ impl Router {
 mod tests {
     use super::*;
     use tinsmith_coap::{Builder, Code, MessageType, OptionNumber, Token};
-    use tinsmith_lwm2m::{Issued, Role};
+    use tinsmith_lwm2m::{Issued, OscoreContext, OscoreStart, Role};
+    use tinsmith_oscore::Master;
     use tinsmith_store::Op;
 
     const MANAGEMENT: ListenerId = ListenerId(0);
@@ -113,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_names_no_device_goes_where_its_sender_was_answered() {
-        let router = Router::new(4, None);
+        let router = Router::with_memory(4, GENERATION);
         assert_eq!(
             router.shard(MANAGEMENT, (peer(1), &Identity::None), &send()),
             0
@@ -180,7 +205,7 @@ mod tests {
 
     #[test]
     fn who_does_not_say_its_name_is_where_its_name_is() {
-        let router = Router::new(4, Some(Arc::new(Same)));
+        let router = Router::new(4, Some(Arc::new(Same)), None);
         let register = |query: &[u8]| {
             let mut buf = [0; 64];
             let kind = MessageType::Confirmable;
@@ -200,9 +225,50 @@ mod tests {
         }
     }
 
+    /// A context of the device of an ID's name.
+    struct Named;
+
+    impl OscoreContexts for Named {
+        fn context(&self, kid: &[u8]) -> Option<Arc<OscoreContext>> {
+            let endpoint = std::str::from_utf8(kid).ok().filter(|kid| *kid != "?")?;
+            let master = Master::new(b"secret", b"", b"server", kid).unwrap();
+            Some(Arc::new(OscoreContext {
+                endpoint: endpoint.into(),
+                master,
+                start: OscoreStart::Fresh,
+            }))
+        }
+
+        fn record(&self, _: &OscoreContext, _: &[u8]) -> Option<Op> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_protected_goes_to_who_has_its_context() {
+        let router = Router::new(4, None, Some(Arc::new(Named)));
+        for (kid, expected) in [
+            ("d", usize::from(bucket("d")) % 4),
+            ("e", usize::from(bucket("e")) % 4),
+            ("?", 0),
+        ] {
+            // What is outside of the protection may say anything.
+            let mut buf = [0; 64];
+            let kind = MessageType::Confirmable;
+            let mut b = Builder::new(&mut buf, kind, Code::POST, 1, Token::EMPTY).unwrap();
+            let value = [&[9, 1], kid.as_bytes()].concat();
+            b.option(OptionNumber::OSCORE, &value).unwrap();
+            b.option(OptionNumber::URI_PATH, b"rd").unwrap();
+            b.option(OptionNumber::URI_QUERY, b"ep=other").unwrap();
+            b.payload(b"sealed").unwrap();
+            let shard = router.shard(MANAGEMENT, (peer(1), &Identity::None), b.as_bytes());
+            assert_eq!(shard, expected, "{kid}");
+        }
+    }
+
     #[test]
     fn the_memory_is_bounded_and_the_oldest_are_forgotten() {
-        let router = Router::with_memory(4, None, 10);
+        let router = Router::with_memory(4, 10);
         for port in 0..25 {
             router.learn(MANAGEMENT, peer(port), 1);
         }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::message::ToShard;
 use super::{StartError, bind, random};
-use tinsmith_lwm2m::{Access, Identity};
+use tinsmith_lwm2m::{Access, Identity, OscoreContexts, bucket};
 use tinsmith_security::{Key as SealingKey, Keys, Own, Purpose, Seal};
 use tinsmith_store::{Batch, Key, Kind, Op, Store, StoreError};
 use tinsmith_transport::{Bound, DtlsConfig, DtlsListener, DtlsSetup, Keeper, Kept, Window};
@@ -46,6 +48,25 @@ impl fmt::Debug for SecureConfig {
 impl SecureConfig {
     pub(super) fn access(&self) -> Arc<dyn Access> {
         Arc::clone(&self.keys) as Arc<dyn Access>
+    }
+
+    pub(super) fn contexts(&self) -> Arc<dyn OscoreContexts> {
+        Arc::clone(&self.keys) as Arc<dyn OscoreContexts>
+    }
+
+    /// Has shards told of OSCORE contexts that are taken away. They open and seal nothing with them
+    /// from that moment on; that they are told ends what waits for an answer. One whose inbox is full
+    /// is not told, and what waits there ends by itself.
+    pub(super) fn on_revoke_context(&self, shards: &[mpsc::Sender<ToShard>]) {
+        let shards: Vec<_> = shards.iter().map(mpsc::Sender::downgrade).collect();
+        self.keys
+            .on_revoke_context(Box::new(move |endpoint, device| {
+                let shard = shards.get(usize::from(bucket(endpoint)) % shards.len().max(1));
+                if let Some(shard) = shard.and_then(mpsc::WeakSender::upgrade) {
+                    let identity = Identity::Oscore(device.to_vec());
+                    let _ = shard.try_send(ToShard::Revoked(identity));
+                }
+            }));
     }
 
     /// The listener for management, with the associations that were kept, and the one for bootstrap,

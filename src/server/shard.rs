@@ -182,6 +182,7 @@ impl ShardTask {
             }
             ToShard::Submit(request) => self.core.handle(now, Input::Command(request)),
             ToShard::Later(request) => self.core.handle(now, Input::Later(request)),
+            ToShard::Revoked(identity) => self.core.handle(now, Input::Revoked(identity)),
             ToShard::Withdraw(id) => self.core.handle(now, Input::Withdraw(id)),
             ToShard::Anchors(anchors) => self.reconciler.set_anchors(now, anchors),
             ToShard::Count(answer) => {

@@ -67,6 +67,8 @@ impl Kind {
     pub const TOKEN: Kind = Kind(16);
     /// What was changed, by whom; by number.
     pub const AUDIT: Kind = Kind(17);
+    /// How OSCORE contexts were used, by the device's ID and a digest of the keys. No keys.
+    pub const OSCORE: Kind = Kind(18);
 }
 
 /// The name of a record; sorted by tenant, kind, id.

@@ -79,6 +79,11 @@ impl<E: Entry, const N: usize> Table<E, N> {
         entries.find(|entry| entry.token() == token)
     }
 
+    pub(crate) fn has(&self, token: Token) -> bool {
+        let mut entries = self.entries.iter().flatten();
+        entries.any(|(_, entry)| entry.token() == token)
+    }
+
     /// Puts it in the place of one with its token, or a free one, or the oldest.
     pub(crate) fn put(&mut self, entry: E) {
         self.clock = self.clock.wrapping_add(1);

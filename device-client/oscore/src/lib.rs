@@ -53,3 +53,6 @@ pub use crate::peer::{
 pub use crate::rederive::Random;
 pub use crate::refusal::Refusal;
 pub use crate::window::{Seen, Window};
+pub use tinsmith_dtls::Aes;
+#[cfg(feature = "soft-aes")]
+pub use tinsmith_dtls::SoftAes;

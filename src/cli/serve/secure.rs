@@ -43,7 +43,8 @@ pub(super) async fn secure(
         true => Master::make(&path),
         false => Master::open(&path),
     }?;
-    let keys = Keys::open(Arc::clone(store), seal, dtls.only).await?;
+    let numbers: Arc<dyn Seal> = Arc::new(associations.key().clone());
+    let keys = Keys::open_with(Arc::clone(store), (seal, numbers), dtls.only).await?;
     Ok(SecureConfig {
         management: dtls.management,
         bootstrap: Some(dtls.bootstrap),

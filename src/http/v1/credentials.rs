@@ -10,7 +10,8 @@ use lwm2m_objects::hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tinsmith_security::{
-    Authority, Entry, KEY, Keys, Listed, Origin, Proof, Purpose, Rule, authority_digest,
+    Authority, Context, Entry, KEY, Keys, Listed, Origin, Proof, Purpose, Rule, authority_digest,
+    server_id,
 };
 use zeroize::Zeroizing;
 
@@ -20,6 +21,9 @@ use crate::{ApiError, App};
 const PAGE: usize = 1000;
 /// Bytes of a key that is made here.
 const MADE: usize = 32;
+/// The same of a salt, and of the ID of a device with OSCORE.
+const MADE_SALT: usize = 8;
+const MADE_ID: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +63,26 @@ pub(crate) struct New {
     /// Who has to vouch for the certificate: its subject or common name, its certificate in PEM, or
     /// hexadecimal digits of the SHA-256 digest of its SubjectPublicKeyInfo.
     authority: Option<String>,
+    /// An OSCORE context, whose master secret is the key.
+    oscore: Option<Oscore>,
+}
+
+/// What an OSCORE context has besides its secret, in hexadecimal digits, as the device sees it. What
+/// is not given is made.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Oscore {
+    sender_id: Option<String>,
+    recipient_id: Option<String>,
+    id_context: Option<String>,
+    master_salt: Option<String>,
+}
+
+fn digits(name: &str, text: Option<&String>) -> Result<Option<Vec<u8>>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = hex::decode(text.trim());
+    let wrong = || ApiError::bad_request(format!("{name} must be hexadecimal digits"));
+    bytes.map(Some).ok_or_else(wrong)
 }
 
 impl New {
@@ -70,6 +94,14 @@ impl New {
             return Err(ApiError::bad_request(wrong));
         }
         match (&self.raw_key, &self.certificate) {
+            _ if self.oscore.is_some() => {
+                match (&self.raw_key, &self.certificate, &self.identity) {
+                    (None, None, None) => Ok(None),
+                    _ => Err(ApiError::bad_request(
+                        "oscore (and key), without identity, raw_key and certificate",
+                    )),
+                }
+            }
             (None, None) => Ok(None),
             (Some(key), None) if !is_psk => {
                 let proof = Proof::raw_key(key);
@@ -109,16 +141,22 @@ pub(crate) async fn add(
         return Ok((StatusCode::CREATED, Json(answer)));
     }
     let is_made = new.key.is_none();
-    let key = match new.key {
+    let key = match &new.key {
         Some(digits) => Zeroizing::new(hex::decode(digits.trim()).ok_or_else(|| {
             let (least, most) = (KEY.start() * 2, KEY.end() * 2);
             ApiError::bad_request(format!("key must be {least} to {most} hexadecimal digits"))
         })?),
-        None => {
-            let random = tinsmith_server::random().map_err(|error| ApiError::storage(&error))?;
-            Zeroizing::new(random[..MADE].to_vec())
-        }
+        None => random(MADE)?,
     };
+    if let Some(oscore) = &new.oscore {
+        let context = context(&new, oscore, key, app.server.now().wall)?;
+        let mut answer = describe_context(&context);
+        if is_made {
+            answer["key"] = json!(hex::encode(&context.secret));
+        }
+        keys(&app)?.add_context(context).await?;
+        return Ok((StatusCode::CREATED, Json(answer)));
+    }
     let entry = Entry {
         identity: new.identity.unwrap_or_else(|| new.endpoints.clone()),
         endpoints: new.endpoints,
@@ -135,6 +173,41 @@ pub(crate) async fn add(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
+fn random(len: usize) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let random = tinsmith_server::random().map_err(|error| ApiError::storage(&error))?;
+    Ok(Zeroizing::new(random[..len.min(random.len())].to_vec()))
+}
+
+fn context(
+    new: &New,
+    oscore: &Oscore,
+    secret: Zeroizing<Vec<u8>>,
+    made: u64,
+) -> Result<Context, ApiError> {
+    let device = match digits("sender_id", oscore.sender_id.as_ref())? {
+        Some(id) => id,
+        None => random(MADE_ID)?.to_vec(),
+    };
+    let salt = match digits("master_salt", oscore.master_salt.as_ref())? {
+        Some(salt) => salt,
+        // A key that somebody has chosen goes with the salt that he has chosen.
+        None if new.key.is_some() => Vec::new(),
+        None => random(MADE_SALT)?.to_vec(),
+    };
+    let server = digits("recipient_id", oscore.recipient_id.as_ref())?;
+    Ok(Context {
+        endpoint: new.endpoints.clone(),
+        purpose: new.purpose,
+        origin: Origin::Given,
+        made,
+        device,
+        server: server.unwrap_or_else(|| server_id(new.purpose).to_vec()),
+        id_context: digits("id_context", oscore.id_context.as_ref())?,
+        secret,
+        salt,
+    })
+}
+
 /// Removes what an identity comes in by, and ends what was begun with it.
 pub(crate) async fn remove(
     State(app): State<App>,
@@ -142,7 +215,7 @@ pub(crate) async fn remove(
 ) -> Result<Json<Value>, ApiError> {
     let Path(identity) = identity?;
     let keys = keys(&app)?;
-    if !keys.remove_rule(&identity).await? {
+    if !keys.remove_rule(&identity).await? && !keys.remove_context(&identity).await? {
         keys.remove(&identity).await?;
     }
     Ok(Json(json!({ "removed": identity })))
@@ -183,6 +256,7 @@ fn describe_any(listed: &Listed) -> Value {
     match listed {
         Listed::Psk(entry) => describe(entry),
         Listed::Rule(rule) => describe_rule(rule),
+        Listed::Oscore(context) => describe_context(context),
     }
 }
 
@@ -206,6 +280,23 @@ fn describe_rule(rule: &Rule) -> Value {
         }
     }
     told
+}
+
+fn describe_context(context: &Context) -> Value {
+    json!({
+        "kind": "oscore",
+        "identity": context.identity(),
+        "endpoints": context.endpoint,
+        "purpose": context.purpose,
+        "origin": context.origin,
+        "made": context.made,
+        "oscore": {
+            "sender_id": hex::encode(&context.device),
+            "recipient_id": hex::encode(&context.server),
+            "id_context": context.id_context.as_ref().map(|id| hex::encode(id)),
+            "master_salt": hex::encode(&context.salt),
+        },
+    })
 }
 
 fn describe(entry: &Entry) -> Value {

@@ -9,19 +9,15 @@ use lwm2m_objects::ids::{
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Code, Message};
 use tinsmith_store::Op;
-use zeroize::Zeroizing;
 
+use super::keying::{Keying, LWM2M_OSCORE, Protection};
 use super::step::BootstrapStep;
-use crate::Role;
-use crate::access::{Access, Issued};
+use crate::access::Access;
 use crate::registration::{Link, Parameters, RegisterError};
 use crate::rule::{BootstrapConfig, Rule};
 use crate::shared::{CRITICAL, Context, Source};
 use crate::types::{Endpoint, Event};
-
-/// Security Modes (LwM2M TS 1.1 E.1).
-const PRE_SHARED_KEY: i64 = 0;
-const NO_SECURITY: i64 = 3;
+use crate::{Identity, Role};
 
 /// The scheme of servers with DTLS.
 const SECURE: &str = "coaps://";
@@ -36,10 +32,12 @@ pub(super) struct Account {
     /// If the device refuses the first.
     pub(super) other_format: Option<ContentFormat>,
     rule: Rule,
-    /// Identity and key at the server.
-    psk: Option<(String, Zeroizing<Vec<u8>>)>,
+    protection: Protection,
+    keying: Keying,
     /// Instances of Security, with their Short Server IDs, before anything is deleted.
     accounts: Vec<(u16, Option<u16>)>,
+    /// Instances of OSCORE, before anything is deleted.
+    contexts: Vec<u16>,
     /// The public keys whose packages it shall take.
     anchors: Arc<[Vec<u8>]>,
     has_platform: bool,
@@ -91,17 +89,26 @@ impl Account {
             return Err((refused.code(), refused.to_string()));
         }
         let is_secure = from.identity.is_authenticated();
-        let rule = config.rule(endpoint, is_secure).cloned();
+        let rule = config.rule(endpoint, from.identity).cloned();
         let mut rule = rule.ok_or((Code::BAD_REQUEST, "unknown endpoint".to_owned()))?;
         if rule.server_uri.is_empty() {
             let own = from.management.ok_or_else(|| {
                 let why = "the management listener can't be reached from this address";
                 (Code::SERVICE_UNAVAILABLE, why.to_owned())
             })?;
-            rule.server_uri = uri(own, is_secure);
+            let has_oscore = rule.oscore || matches!(from.identity, Identity::Oscore(_));
+            rule.server_uri = match (is_secure, has_oscore) {
+                (_, false) => uri(own, is_secure),
+                // Where it bootstraps may be beside a listener with DTLS.
+                (_, true) => {
+                    let port = config.coap_port.unwrap_or(own.port());
+                    uri(SocketAddr::new(own.ip(), port), false)
+                }
+            };
         }
-        if rule.server_uri.starts_with(SECURE) && !is_secure {
-            let why = "keys are given with DTLS only";
+        let protection = protection(&rule, from.identity);
+        if protection != Protection::Nothing && !is_secure {
+            let why = "keys are given with DTLS or OSCORE only";
             cx.event(Event::Bootstrapped {
                 endpoint: endpoint.into(),
                 error: Some(why.into()),
@@ -126,29 +133,25 @@ impl Account {
             format,
             other_format,
             rule,
-            psk: None,
+            protection,
+            keying: Keying::Nothing,
             accounts: Vec::new(),
+            contexts: Vec::new(),
             anchors: config.trust_anchors.get(),
             has_platform: false,
         })
     }
 
-    /// Whether it is at a server with DTLS, and so needs a key.
-    pub(super) fn is_secure(&self) -> bool {
-        self.rule.server_uri.starts_with(SECURE)
-    }
-
-    /// Gets a key; what is to be stored before it may be sent.
+    /// Gets the keys that its server needs; what is to be stored before they may be sent.
     pub(super) fn issue(
         &mut self,
-        access: &dyn Access,
+        access: Option<&dyn Access>,
         wall: u64,
         random: [u8; 32],
     ) -> Result<Vec<Op>, (Code, String)> {
-        let issued = access.issue(wall, &self.endpoint, random);
-        let Issued { identity, key, ops } =
-            issued.map_err(|why| (Code::SERVICE_UNAVAILABLE, why))?;
-        self.psk = Some((identity, key));
+        let made = (wall, random);
+        let (keying, ops) = Keying::issue(self.protection, access, &self.endpoint, made)?;
+        self.keying = keying;
         Ok(ops)
     }
 
@@ -165,6 +168,25 @@ impl Account {
         self.accounts = accounts.take(MAX_ACCOUNTS).collect();
     }
 
+    /// What a Bootstrap-Discover of object 21 has found. Which of its instances is that of the
+    /// bootstrap account, and stays, it does not say.
+    pub(super) fn found_contexts(&mut self, payload: &[u8]) {
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let contexts = Link::all(text).filter_map(|link| {
+            let path = Path::from_segments(link.segments().map(str::as_bytes)).ok()?;
+            let instance = path.instance_id().filter(|_| path.depth() == 2)?;
+            (path.object_id() == Some(LWM2M_OSCORE)).then_some(instance)
+        });
+        self.contexts = contexts.take(MAX_ACCOUNTS).collect();
+    }
+
+    /// The instance of OSCORE to write: one that was not there.
+    fn context_instance(&self) -> u16 {
+        let wanted = self.security_instance();
+        let mut ids = std::iter::once(wanted).chain(0..u16::MAX);
+        ids.find(|id| !self.contexts.contains(id)).unwrap_or(wanted)
+    }
+
     /// What a Bootstrap-Discover of object 27300 has found.
     pub(super) fn found_platform(&mut self, payload: &[u8]) {
         let text = std::str::from_utf8(payload).unwrap_or_default();
@@ -176,6 +198,8 @@ impl Account {
     /// What follows a step that went well.
     pub(super) fn after(&self, step: BootstrapStep) -> Option<BootstrapStep> {
         match step {
+            BootstrapStep::Discover if !self.keying.is_oscore() => Some(BootstrapStep::Delete),
+            BootstrapStep::Delete if !self.keying.is_oscore() => Some(BootstrapStep::Security),
             BootstrapStep::Server if self.anchors.is_empty() => Some(BootstrapStep::Finish),
             BootstrapStep::Platform if !self.has_platform => Some(BootstrapStep::Finish),
             step => step.next(),
@@ -204,12 +228,18 @@ impl Account {
     pub(super) fn message(&self, step: BootstrapStep) -> Request {
         let (code, path, values) = match step {
             BootstrapStep::Discover => (Code::GET, Path::object(LWM2M_SECURITY), None),
+            BootstrapStep::Contexts => (Code::GET, Path::object(LWM2M_OSCORE), None),
             BootstrapStep::Delete => (Code::DELETE, self.rule.delete, None),
             BootstrapStep::Finish => (Code::POST, Path::ROOT, None),
             BootstrapStep::Platform => (Code::GET, Path::object(COMPUTE_PLATFORM), None),
             BootstrapStep::TrustAnchors => {
                 let path = Path::instance(COMPUTE_PLATFORM, 0);
                 (Code::PUT, path, Some(self.trust_anchors()))
+            }
+            BootstrapStep::Oscore => {
+                let instance = self.context_instance();
+                let path = Path::instance(LWM2M_OSCORE, instance);
+                (Code::PUT, path, Some(self.keying.oscore(instance)))
             }
             BootstrapStep::Security => {
                 let path = Path::instance(LWM2M_SECURITY, self.security_instance());
@@ -226,13 +256,9 @@ impl Account {
     fn security(&self) -> Vec<(Path, OwnedValue)> {
         use lwm2m_security as id;
         let nothing = || OwnedValue::Opaque(Vec::new());
-        let (mode, identity, secret) = match &self.psk {
-            Some((identity, key)) => {
-                let opaque = |bytes: &[u8]| OwnedValue::Opaque(bytes.to_vec());
-                (PRE_SHARED_KEY, opaque(identity.as_bytes()), opaque(key))
-            }
-            None => (NO_SECURITY, nothing(), nothing()),
-        };
+        let (mode, identity, secret) = self.keying.security();
+        let link = self.keying.link(self.context_instance());
+        let link = link.map(|link| (id::OSCORE_SECURITY_MODE, link));
         let server_id = OwnedValue::Integer(self.rule.short_server_id.into());
         let values = [
             (
@@ -240,7 +266,7 @@ impl Account {
                 OwnedValue::String(self.rule.server_uri.clone()),
             ),
             (id::BOOTSTRAP_SERVER, OwnedValue::Boolean(false)),
-            (id::SECURITY_MODE, OwnedValue::Integer(mode)),
+            (id::SECURITY_MODE, mode),
             (id::PUBLIC_KEY_OR_IDENTITY, identity),
             (id::SERVER_PUBLIC_KEY, nothing()),
             (id::SECRET_KEY, secret),
@@ -248,7 +274,7 @@ impl Account {
         ];
         let instance = self.security_instance();
         let at = |(id, value)| (Path::resource(LWM2M_SECURITY, instance, id), value);
-        values.into_iter().map(at).collect()
+        values.into_iter().chain(link).map(at).collect()
     }
 
     fn trust_anchors(&self) -> Vec<(Path, OwnedValue)> {
@@ -278,6 +304,16 @@ impl Account {
         let instance = self.rule.server_instance;
         let at = |(id, value)| (Path::resource(LWM2M_SERVER, instance, id), value);
         values.into_iter().map(at).collect()
+    }
+}
+
+/// What a device needs for the server of its rule.
+fn protection(rule: &Rule, identity: &Identity) -> Protection {
+    let has_oscore = rule.oscore || matches!(identity, Identity::Oscore(_));
+    match rule.server_uri.starts_with(SECURE) {
+        true => Protection::Dtls,
+        false if has_oscore => Protection::Oscore,
+        false => Protection::Nothing,
     }
 }
 

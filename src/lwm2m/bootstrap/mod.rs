@@ -8,11 +8,13 @@
 //!                         Platform ------> TrustAnchors ----------------|------+
 //!                              ^----------------------------------------+
 //! ```
-//! The lower way is gone if there are trust anchors, up to the device that has no Compute Platform.
-//! Errors of Discover, 4.04 to Delete, and 4.xx to the trust anchors don't matter; any other ends it: the device starts again
-//! when it wants.
+//! A device that gets keys for OSCORE is asked `GET /21` before the Delete, and gets them by `PUT /21/k`
+//! before the Write of Security, which links to them. The lower way is gone if there are trust anchors,
+//! up to the device that has no Compute Platform. Errors of Discover, 4.04 to Delete, and 4.xx to the
+//! trust anchors don't matter; any other ends it: the device starts again when it wants.
 
 mod account;
+mod keying;
 mod session;
 mod step;
 
@@ -28,7 +30,7 @@ use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
 use super::rule::BootstrapConfig;
 use super::shared::{Context, Source, Waiting};
-use super::{Limits, ListenerId, Peer, PersistId};
+use super::{Identity, Limits, ListenerId, Peer, PersistId};
 use account::Account;
 use session::Session;
 
@@ -102,8 +104,51 @@ impl Bootstrap {
         Some(session)
     }
 
+    /// What a device has proved that is bootstrapping there.
+    pub(super) fn identity(&self, key: SessionKey) -> Option<&Identity> {
+        Some(&self.sessions.get(&key)?.link.identity)
+    }
+
+    /// A message that was there before: the answer to it may be repeated.
+    pub(super) fn repeated(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: SessionKey,
+        identity: &Identity,
+        message: Message<'_>,
+    ) {
+        if self.identity(key) == Some(identity)
+            && let Some(mut session) = self.take(key)
+        {
+            let _ = session.link.coap.handle_repeated(cx.at(), message);
+            self.settle(cx, key, session);
+        }
+    }
+
+    /// A request of ours is to be sent once more.
+    pub(super) fn again(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: SessionKey,
+        from: Source<'_>,
+        message: Message<'_>,
+    ) {
+        if self.identity(key) == Some(from.identity)
+            && let Some(mut session) = self.take(key)
+        {
+            if let Received::Response { token, .. } = session.take(cx, message, from.bytes) {
+                session.again(token);
+            }
+            self.settle(cx, key, session);
+        }
+    }
+
     pub(super) fn inbound(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
         let key = (from.listener, from.peer);
+        let is_another = self.identity(key).is_some_and(|own| own != from.identity);
+        if is_another {
+            return self.other(cx, from, message);
+        }
         if let Some(mut session) = self.take(key) {
             match session.take(cx, message, from.bytes) {
                 Received::Request { .. } => {
@@ -124,6 +169,24 @@ impl Bootstrap {
             cx.buffer[..reset.len()].copy_from_slice(&reset);
             cx.transmit(key, from.identity, reset.len());
         }
+    }
+
+    /// A message from where a device is bootstrapping that has proved to be another than who sent it,
+    /// or nothing. It may begin anew, not answer.
+    fn other(&mut self, cx: &mut Context<'_>, from: Source<'_>, message: Message<'_>) {
+        if !message.code().is_request() {
+            return;
+        }
+        let key = (from.listener, from.peer);
+        let may = self.access.as_deref().is_none_or(|access| {
+            let named = message.uri_query().find_map(|q| q.strip_prefix(b"ep="));
+            let name = named.and_then(|name| std::str::from_utf8(name).ok());
+            name.is_some_and(|name| access.may_bootstrap(from.identity, name))
+        });
+        if may {
+            self.drop_session(cx, key, "another device started there");
+        }
+        self.request(cx, from, message);
     }
 
     /// A request of a peer without session.
@@ -160,10 +223,7 @@ impl Bootstrap {
     ) -> Result<Session, (Code, String)> {
         let access = self.access.as_deref();
         let mut account = Account::of(cx, &self.config, access, from, message)?;
-        let ops = match access.filter(|_| account.is_secure()) {
-            Some(access) => account.issue(access, cx.now.wall, cx.random.bytes())?,
-            None => Vec::new(),
-        };
+        let ops = account.issue(access, cx.now.wall, cx.random.bytes())?;
         let mut session = Session::new(account, Link::new(cx, from));
         if !ops.is_empty() {
             session.storing = Some(cx.persist(ops, Waiting::Issued(from.listener, from.peer)));

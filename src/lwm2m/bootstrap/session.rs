@@ -13,6 +13,18 @@ use crate::link::Link;
 use crate::shared::Context;
 use crate::types::Event;
 
+/// Whether a step must wait until the keys in it are stored.
+fn has_keys(step: BootstrapStep) -> bool {
+    matches!(step, BootstrapStep::Oscore | BootstrapStep::Security)
+}
+
+fn is_discover(step: BootstrapStep) -> bool {
+    matches!(
+        step,
+        BootstrapStep::Discover | BootstrapStep::Contexts | BootstrapStep::Platform
+    )
+}
+
 enum State {
     Sending {
         step: BootstrapStep,
@@ -81,7 +93,7 @@ impl Session {
         loop {
             if let State::Sending { step } = self.state
                 && self.link.coap.can_request()
-                && (step != BootstrapStep::Security || self.storing.is_none())
+                && !(has_keys(step) && self.storing.is_some())
             {
                 self.send(cx, step);
             }
@@ -121,7 +133,7 @@ impl Session {
             for id in path.ids() {
                 b.option(OptionNumber::URI_PATH, id.to_string().as_bytes())?;
             }
-            if matches!(step, BootstrapStep::Discover | BootstrapStep::Platform) {
+            if is_discover(step) {
                 b.uint(OptionNumber::ACCEPT, ContentFormat::LINK.0.into())?;
             }
             if !payload.is_empty() {
@@ -150,14 +162,20 @@ impl Session {
         let code = message.code();
         let is_write = matches!(
             step,
-            BootstrapStep::Security | BootstrapStep::Server | BootstrapStep::TrustAnchors
+            BootstrapStep::Oscore
+                | BootstrapStep::Security
+                | BootstrapStep::Server
+                | BootstrapStep::TrustAnchors
         );
         if code.is_success() && step == BootstrapStep::Discover {
             self.account.discovered(message.payload());
         }
+        if code.is_success() && step == BootstrapStep::Contexts {
+            self.account.found_contexts(message.payload());
+        }
         // It can't look, there is nothing to delete, or it takes packages of anybody and shows that.
         let is_fine = match step {
-            BootstrapStep::Discover | BootstrapStep::Platform => true,
+            step if is_discover(step) => true,
             BootstrapStep::Delete => code == Code::NOT_FOUND,
             BootstrapStep::TrustAnchors => code.class() == 4,
             _ => false,
@@ -186,6 +204,15 @@ impl Session {
                 .take(100)
                 .collect();
             self.failed(cx, format!("was answered {code} {text}").trim_end());
+        }
+    }
+
+    /// What was asked with this token is asked once more.
+    pub(super) fn again(&mut self, token: Token) {
+        if let State::Waiting { step, token: own } = self.state
+            && own == token
+        {
+            self.state = State::Sending { step };
         }
     }
 

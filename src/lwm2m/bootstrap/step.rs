@@ -5,7 +5,10 @@
 pub(super) enum BootstrapStep {
     /// Which instances are taken; a device that can't tell is taken to have but its account.
     Discover,
+    /// Which instances of OSCORE are taken.
+    Contexts,
     Delete,
+    Oscore,
     Security,
     Server,
     /// Whether it has a Compute Platform, which takes trust anchors.
@@ -15,9 +18,11 @@ pub(super) enum BootstrapStep {
 }
 
 /// The transitions on success.
-pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 7] = [
-    (BootstrapStep::Discover, Some(BootstrapStep::Delete)),
-    (BootstrapStep::Delete, Some(BootstrapStep::Security)),
+pub(super) const STEPS: [(BootstrapStep, Option<BootstrapStep>); 9] = [
+    (BootstrapStep::Discover, Some(BootstrapStep::Contexts)),
+    (BootstrapStep::Contexts, Some(BootstrapStep::Delete)),
+    (BootstrapStep::Delete, Some(BootstrapStep::Oscore)),
+    (BootstrapStep::Oscore, Some(BootstrapStep::Security)),
     (BootstrapStep::Security, Some(BootstrapStep::Server)),
     (BootstrapStep::Server, Some(BootstrapStep::Platform)),
     (BootstrapStep::Platform, Some(BootstrapStep::TrustAnchors)),
@@ -36,7 +41,9 @@ impl BootstrapStep {
     pub(super) fn name(self) -> &'static str {
         match self {
             BootstrapStep::Discover => "Discover",
+            BootstrapStep::Contexts => "Discover of OSCORE",
             BootstrapStep::Delete => "Delete",
+            BootstrapStep::Oscore => "Write of OSCORE",
             BootstrapStep::Security => "Write of Security",
             BootstrapStep::Server => "Write of Server",
             BootstrapStep::Platform => "Discover of Compute Platform",

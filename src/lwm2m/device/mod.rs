@@ -13,6 +13,8 @@ mod contact;
 mod question;
 mod session;
 
+use std::sync::Arc;
+
 use tinsmith_coap::{Dropped, Message, Received, RequestHandle, Sent, Token};
 
 use super::entry::Entry;
@@ -154,6 +156,40 @@ impl Device {
             _ => {}
         }
         Handled::Done
+    }
+
+    /// A message that was there before: what was answered to it may be repeated.
+    pub(super) fn repeated(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
+        let at = cx.at();
+        // What it asks for once more was not kept; it is not answered twice.
+        let _ = self.link_mut().coap.handle_repeated(at, message);
+    }
+
+    /// A response that says no more than that the request is to be sent once more.
+    pub(super) fn again(&mut self, cx: &mut Context<'_>, message: Message<'_>, bytes: usize) {
+        let received = self.link_mut().coap.handle_message(cx.at(), message);
+        self.heard(cx, bytes);
+        if let (Received::Response { token, .. }, Some(session)) = (received, self.session_mut()) {
+            session.again(token);
+        }
+    }
+
+    /// What is observed with this token can't be notified any more: it is observed anew.
+    pub(super) fn observe_anew(&mut self, cx: &mut Context<'_>, token: Token) {
+        if let Some(session) = self.session_mut() {
+            session.observe_anew(cx, token);
+        }
+    }
+
+    /// An authentic response came from there: that is where it is now, in the same conversation.
+    pub(super) fn follow(&mut self, listener: ListenerId, peer: Peer) {
+        let link = self.link_mut();
+        (link.listener, link.peer) = (listener, peer);
+        let registration = &mut self.contact_mut().entry.registration;
+        Arc::make_mut(registration).address = peer.to_string();
+        if let Some(session) = self.session_mut() {
+            session.touch();
+        }
     }
 
     /// It answered something that only it can know; that is stored, so that a restarted server knows

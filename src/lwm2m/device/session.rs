@@ -182,6 +182,17 @@ impl Session {
         }
     }
 
+    /// What was asked with this token is asked once more.
+    pub(super) fn again(&mut self, token: Token) {
+        if self.question.is(token) {
+            self.question = Question::Wanted;
+        } else if let Some(open) = self.open.as_deref_mut()
+            && open.token() == token
+        {
+            open.resend();
+        }
+    }
+
     pub(super) fn reset(&mut self, cx: &mut Context<'_>, token: Token) {
         if self.question.is(token) {
             self.question = Question::None;

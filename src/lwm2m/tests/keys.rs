@@ -34,6 +34,16 @@ impl Access for Table {
             ops: vec![Op::Put(Key::new(Kind::SECRET, "x"), b"record".to_vec())],
         })
     }
+
+    fn issue_oscore(&self, _: u64, _: &str, _: [u8; 32]) -> Result<IssuedOscore, String> {
+        Ok(IssuedOscore {
+            secret: Zeroizing::new(b"a secret".to_vec()),
+            salt: b"salt".to_vec(),
+            sender: b"device".to_vec(),
+            recipient: b"server".to_vec(),
+            ops: vec![Op::Put(Key::new(Kind::SECRET, "y"), b"record".to_vec())],
+        })
+    }
 }
 
 fn factory() -> Identity {
@@ -130,6 +140,71 @@ fn who_comes_with_dtls_is_not_sent_to_a_server_without() {
     let sent = answer(&mut sim, &sent[0], Code::DELETED);
     let uri = OwnedValue::String("coaps://192.0.2.9:5684".into());
     assert!(written(&sent[0]).contains(&(Path::resource(0, 1, 0), uri)));
+}
+
+#[test]
+fn a_context_is_sent_when_it_is_durable_and_links_to_its_account() {
+    let mut sim = sim("coap://192.0.2.9:5683");
+    let mut config = config();
+    config.bootstrap.rules[0].server_uri = "coap://192.0.2.9:5683".into();
+    config.bootstrap.rules[0].oscore = true;
+    sim.shard = Shard::new(config).with_access(Arc::new(Table));
+    sim.slow_store = true;
+    let sent = start(&mut sim, &factory(), "dev1");
+    let accounts = |request: &[u8], links: &[u8]| {
+        let request = Message::parse(request).unwrap();
+        Msg::ack(&request, Code::CONTENT).payload(links).bytes()
+    };
+    let found = accounts(&sent[1], b"</0/0>,</0/1>;ssid=123");
+    let sent = give(&mut sim, &factory(), &found);
+    let discover = Message::parse(&sent[0]).unwrap();
+    assert_eq!(
+        (discover.code(), path_of(&discover).as_str()),
+        (Code::GET, "/21")
+    );
+    let found = accounts(&sent[0], b"</21>,</21/0>,</21/1>");
+    let sent = give(&mut sim, &factory(), &found);
+    assert_eq!(code(&sent[0]), Code::DELETE);
+    assert!(answer(&mut sim, &sent[0], Code::DELETED).is_empty());
+    sim.commit();
+    let write = sim.take_one();
+    let parsed = Message::parse(&write).unwrap();
+    assert_eq!(path_of(&parsed), "/21/2");
+    // Type 11, with an id of one byte and the length in the type, as all are shorter than 8.
+    let mut expected = Vec::new();
+    for (id, value) in [
+        (0, &b"a secret"[..]),
+        (1, b"device"),
+        (2, b"server"),
+        (3, &[10]),
+        (4, &[0xf6]),
+        (5, b"salt"),
+    ] {
+        match value.len() {
+            8 => expected.extend_from_slice(&[0xc8, id, 8]),
+            len => expected.extend_from_slice(&[0xc0 | len as u8, id]),
+        }
+        expected.extend_from_slice(value);
+    }
+    assert_eq!(parsed.payload(), expected);
+    let sent = answer(&mut sim, &write, Code::CHANGED);
+    let values = written(&sent[0]);
+    for (id, value) in [
+        (0, OwnedValue::String("coap://192.0.2.9:5683".into())),
+        (2, OwnedValue::Integer(3)),
+        (
+            17,
+            OwnedValue::Objlnk(lwm2m_objects::Objlnk {
+                object: 21,
+                instance: 2,
+            }),
+        ),
+    ] {
+        assert!(values.contains(&(Path::resource(0, 1, id), value)), "{id}");
+    }
+    // In the clear there is none.
+    let sent = start(&mut sim, &Identity::None, "dev2");
+    assert_eq!(code(&sent[0]), Code::FORBIDDEN);
 }
 
 #[test]

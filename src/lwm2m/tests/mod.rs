@@ -10,6 +10,8 @@ mod hostile;
 mod keys;
 mod leaving;
 mod observations;
+mod oscore;
+mod oscore_weather;
 mod presence;
 mod push;
 mod registration;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tinsmith_store::Batch;
 
 use super::{KeyError, Keys, MAX_KEYS};
+use crate::context::Context;
 use crate::entry::Entry;
 use crate::rule::Rule;
 
@@ -18,6 +19,8 @@ pub enum Listed {
     Psk(Entry),
     /// A raw public key, or names of certificates.
     Rule(Arc<Rule>),
+    /// An OSCORE context.
+    Oscore(Context),
 }
 
 impl Listed {
@@ -27,6 +30,7 @@ impl Listed {
         match self {
             Self::Psk(entry) => entry.identity.clone(),
             Self::Rule(rule) => rule.identity(),
+            Self::Oscore(context) => context.identity(),
         }
     }
 }
@@ -42,7 +46,9 @@ impl Keys {
     pub fn list(&self, after: &str, most: usize) -> Vec<Listed> {
         let keys = self.table.page(after, most).into_iter().map(Listed::Psk);
         let rules = self.rules.page(after, most).into_iter().map(Listed::Rule);
-        let mut all: Vec<_> = keys.chain(rules).collect();
+        let contexts = self.contexts.page(after, most).into_iter();
+        let contexts = contexts.map(Listed::Oscore);
+        let mut all: Vec<_> = keys.chain(rules).chain(contexts).collect();
         all.sort_by_cached_key(Listed::identity);
         all.truncate(most);
         all
@@ -55,7 +61,7 @@ impl Keys {
     pub async fn add_rule(&self, rule: Rule) -> Result<(), KeyError> {
         rule.check()?;
         let identity = rule.identity();
-        if self.rules.has(&identity) || self.table.get(&identity).is_some() {
+        if self.has_identity(&identity) {
             return Err(KeyError::Exists(identity));
         }
         if self.rules.len() >= MAX_KEYS {

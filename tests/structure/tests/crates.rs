@@ -73,6 +73,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "lwm2m-objects",
             "tinsmith-coap",
+            "tinsmith-oscore",
             "tinsmith-peer",
             "tinsmith-store",
         ],
@@ -89,6 +90,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "lwm2m-objects",
             "tinsmith-dtls-server",
             "tinsmith-lwm2m",
+            "tinsmith-oscore",
             "tinsmith-seal",
             "tinsmith-store",
         ],

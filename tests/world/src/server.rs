@@ -141,6 +141,7 @@ impl Server {
                         ..Rule::default()
                     }],
                     trust_anchors: server.anchors.clone(),
+                    ..BootstrapConfig::default()
                 },
                 models: ModelSource::default(),
                 limits: Limits::default(),

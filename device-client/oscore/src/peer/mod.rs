@@ -214,17 +214,32 @@ impl<const ASKED: usize, const HEARD: usize> Peer<ASKED, HEARD> {
             Start::Stored(bytes) => stored::decode(&master, bytes)?,
         };
         Ok(Self {
+            phase,
+            durable,
+            ..Self::with(master, context)
+        })
+    }
+
+    /// One with [`Start::Lost`].
+    #[must_use]
+    pub fn lost(master: Master) -> Self {
+        let context = Context::lost(&master);
+        Self::with(master, context)
+    }
+
+    const fn with(master: Master, context: Context) -> Self {
+        Self {
             master,
             context,
             generation: 0,
-            phase,
-            durable,
+            phase: Phase::Settled,
+            durable: true,
             run: RunKey::EMPTY,
             challenge: None,
             echo: Bytes::EMPTY,
             asked: Table::NONE,
             heard: Table::NONE,
-        })
+        }
     }
 
     /// What both ends have agreed on.
@@ -258,12 +273,25 @@ impl<const ASKED: usize, const HEARD: usize> Peer<ASKED, HEARD> {
     /// Only for keys whose numbers are known: nothing is reserved after [`Start::Lost`].
     pub fn reserve(&mut self, count: u64) -> Reservation {
         let generation = self.generation;
-        let known = self.context.window.is_some() || self.context.numbers.mark() > 0;
-        let mark = match known {
+        let mark = match self.can_reserve() {
             true => self.context.numbers.reserve(count),
             false => 0,
         };
         Reservation { generation, mark }
+    }
+
+    /// Whether [`reserve`](Self::reserve) gives numbers: not if it is not known which were used.
+    #[must_use]
+    pub const fn can_reserve(&self) -> bool {
+        let numbers = &self.context.numbers;
+        !numbers.are_exhausted() && (self.context.window.is_some() || numbers.mark() > 0)
+    }
+
+    /// Whether a request of ours with this token is remembered, so that what answers it can be
+    /// opened.
+    #[must_use]
+    pub fn waits_for(&self, token: Token) -> bool {
+        self.asked.has(token)
     }
 
     /// An encoding made after `reserve` gave this is durable.

@@ -54,6 +54,19 @@ impl Session {
         true
     }
 
+    /// Observes once more what is observed with this token, which takes the old one's place.
+    pub(in crate::device) fn observe_anew(&mut self, cx: &Context<'_>, token: Token) {
+        let Some(target) = self.observations.target(token) else {
+            return;
+        };
+        let is_same = |job: &Job| job.is_again_of(&target);
+        let asking = self.open.as_deref().is_some_and(|open| is_same(&open.job));
+        let queue = &mut self.contact.queue;
+        if !asking && !queue.iter().any(is_same) && queue.len() < cx.limits.queue {
+            queue.push_front(Job::again(cx.now, target));
+        }
+    }
+
     fn read_rest(&mut self, cx: &Context<'_>, target: Target) {
         let open = self.open.as_deref().map(|open| &open.job);
         let queue = &mut self.contact.queue;
