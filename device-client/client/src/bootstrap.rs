@@ -143,7 +143,7 @@ impl<'a> Bootstrap<'a> {
             return None;
         }
         let link = session.link_mut()?;
-        if !link.secure.reach(now, &device.accounts, platform) {
+        if !link.secure.reach(now, device.accounts, platform) {
             return None;
         }
         let token = token(platform);

@@ -89,7 +89,7 @@ impl Session<'_> {
             }
             _ => return None,
         };
-        if !link.secure.reach(now, &device.accounts, platform) {
+        if !link.secure.reach(now, device.accounts, platform) {
             return None;
         }
         let token = token(platform);
