@@ -142,7 +142,7 @@ impl<'a> Bootstrap<'a> {
             return None;
         }
         let link = session.link_mut()?;
-        if !link.reach(now, &device.accounts, platform) {
+        if !link.reach(now, device.accounts, platform) {
             return None;
         }
         let token = token(platform);

@@ -90,7 +90,7 @@ impl Session<'_> {
             }
             _ => return None,
         };
-        if !link.reach(now, &device.accounts, platform) {
+        if !link.reach(now, device.accounts, platform) {
             return None;
         }
         let token = token(platform);
