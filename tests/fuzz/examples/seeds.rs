@@ -196,6 +196,21 @@ fn oscore() {
     }
 }
 
+/// Steps of `server_oscore`: a Register, a Read and an Observe that are answered, a restart, what was
+/// sealed before it, and a context that is taken away.
+fn server_oscore() {
+    let register = [1, 0];
+    let (read, observe) = ([8, 0], [8, 1, 0, 0]);
+    let answer = [4, 2, 69, 0xff, b'4', b'2'];
+    let (again, restart, removed) = ([6, 0], [11, 0], [10, 0]);
+    let plain = [3, 3, 0x41, 1, 0, 9, 5, 0];
+    let parts: [&[u8]; 13] = [
+        &register, &register, &read, &answer, &observe, &answer, &again, &restart, &register,
+        &read, &plain, &removed, &again,
+    ];
+    save("server_oscore", "steps", &parts.concat());
+}
+
 fn packages() {
     let payload = b"payload";
     let head = Head {
@@ -396,6 +411,7 @@ fn main() {
     handshakes();
     associations();
     oscore();
+    server_oscore();
     packages();
     archives();
     shards();

@@ -17,13 +17,15 @@ mod targets {
     pub(crate) mod oscore;
     pub(crate) mod package;
     pub(crate) mod samples;
+    pub(crate) mod server_oscore;
     pub(crate) mod server_shard;
     pub(crate) mod signature;
 }
 
 use targets::{
     client_device, coap_endpoint, coap_message, dtls_client, dtls_key_pairs, dtls_record,
-    dtls_server, formats, link, module, oscore, package, samples, server_shard, signature,
+    dtls_server, formats, link, module, oscore, package, samples, server_oscore, server_shard,
+    signature,
 };
 
 /// Reads the bytes and panics if something is wrong.
@@ -47,6 +49,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("samples", samples::run),
     ("senml_cbor", formats::senml_cbor),
     ("senml_json", formats::senml_json),
+    ("server_oscore", server_oscore::run),
     ("server_shard", server_shard::run),
     ("signature", signature::run),
     ("text", formats::text),

@@ -49,7 +49,7 @@ fn shard() -> Shard {
 }
 
 /// A Register of one of three endpoints.
-fn register(step: u8, id: u8, links: &[u8]) -> Vec<u8> {
+pub(super) fn register(step: u8, id: u8, links: &[u8]) -> Vec<u8> {
     let name = b'a' + (step >> 4) % 3;
     let mut bytes = vec![0x41, 2, step, id, 9, 0xb2, b'r', b'd'];
     bytes.extend([0x44, b'e', b'p', b'=', name]);
