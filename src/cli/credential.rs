@@ -61,7 +61,7 @@ pub(super) enum Credential {
         #[arg(long, value_name = "WHO", requires = "certificate")]
         authority: Option<String>,
         #[command(flatten)]
-        oscore: Oscore,
+        oscore: Box<Oscore>,
         #[command(flatten)]
         server: Server,
         /// Print JSON.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use tinsmith_board_host::{
-    Config, Factory, KeyPair, Known, Oscore, Psk, TrustAnchor, read_anchor, run,
-};
+use lwm2m_objects::hex;
+use tinsmith_board_host::{Config, Factory, KeyPair, Known, Oscore, Psk, TrustAnchor, run};
+
+use super::key::anchor;
 
 /// Be a device: the client of a microcontroller as a process, its flash in a file.
 #[derive(clap::Args)]
@@ -74,10 +75,6 @@ pub(super) struct HostDevice {
     /// Say nothing on standard error.
     #[arg(long)]
     quiet: bool,
-}
-
-fn anchor(text: &str) -> Result<TrustAnchor, &'static str> {
-    read_anchor(text).ok_or("it is no public key, as `tinsmith key export-public` prints it")
 }
 
 /// A key pair for a server with DTLS instead of that. Files are PEM, DER or
@@ -202,15 +199,5 @@ impl HostDevice {
 
 /// The bytes that an option gives.
 fn digits(option: &str, text: &str) -> anyhow::Result<Vec<u8>> {
-    hex(text).with_context(|| format!("--{option} has no hexadecimal digits"))
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| {
-        let [high, low] = pair else { return None };
-        let digit = |c: &u8| char::from(*c).to_digit(16);
-        Some((digit(high)? << 4 | digit(low)?) as u8)
-    };
-    pairs.map(byte).collect()
+    hex::decode(text).with_context(|| format!("--{option} has no hexadecimal digits"))
 }

@@ -99,7 +99,7 @@ enum Command {
     Rollback(update::Rollback),
     Cancel(update::Cancel),
     /// Be a device, to try a server by hand.
-    HostDevice(host_device::HostDevice),
+    HostDevice(Box<host_device::HostDevice>),
     Completions(completions::Completions),
     Man(completions::Man),
     /// Compile what standard input says.

@@ -69,6 +69,13 @@ impl Access for Contexts {
         self.may_be(identity, endpoint)
     }
 
+    fn name_of(&self, identity: &Identity, _: Role) -> Option<String> {
+        match identity {
+            Identity::Oscore(id) => String::from_utf8(id.clone()).ok(),
+            _ => None,
+        }
+    }
+
     fn registers(&self, _: &Identity, _: &str) -> Vec<Op> {
         Vec::new()
     }
