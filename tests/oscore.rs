@@ -1,6 +1,6 @@
-//! aiocoap as a device with OSCORE against `tinsmith serve`: its context, restarts, names, revocation.
+//! Devices with OSCORE against `tinsmith serve`, ours and aiocoap: contexts, restarts, names, revocation.
 //!
-//! It is installed from PyPI. Where that does not work a test says so and passes; with
+//! aiocoap is installed from PyPI. Where that does not work its test says so and passes; with
 //! `TINSMITH_REQUIRE_TOOLS` set, as `test.sh` sets it, it fails instead.
 #![cfg(feature = "compiler")]
 
@@ -178,5 +178,69 @@ fn a_device_with_aiocoap_and_those_that_want_its_name() {
     let removed = run(&["credential", "remove", identity, "--server", &server.url()]);
     assert!(removed.status.success(), "{removed:?}");
     let asked = server.ask("GET", &format!("{maker}?timeout=2"), &Value::Null);
+    assert_ne!(asked.expect("an answer").0, 200);
+}
+
+/// Bootstrapped, registered and updated with OSCORE all the way, over the death of either side.
+#[test]
+fn our_device_gets_a_context_of_its_own_and_a_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(&folder.path().join("store"), &[]);
+    let url = server.url();
+    let made = run(&[
+        "credential",
+        "new",
+        "own-1",
+        "--oscore",
+        "--server",
+        &url,
+        "--json",
+    ]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{made:?}"));
+    let flash = folder.path().join("flash");
+    let mut device = Device::start_oscore("own-1", server.bootstrap, &made, &flash);
+    server.registered("own-1");
+    assert_eq!(server.get("devices/own-1")["security"], "oscore");
+    let listed = server.get("credentials");
+    let listed = listed["credentials"].as_array().expect("a list");
+    let own = listed.iter().find(|entry| entry["purpose"] == "management");
+    let own = own.unwrap_or_else(|| panic!("{listed:?}"));
+    assert_eq!(
+        (&own["kind"], &own["origin"]),
+        (&json!("oscore"), &json!("used"))
+    );
+
+    server.want("own-1", "motion");
+    server.installed("own-1", "motion");
+    let maker = "devices/own-1/resources/3/0/0?timeout=5";
+    let answers = |server: &Server| {
+        wait("the device answers", 60, || {
+            let (status, read) = server.ask("GET", maker, &Value::Null)?;
+            (status == 200).then(|| assert!(read.to_string().contains("Tinsmith"), "{read}"))
+        });
+    };
+    server.restart();
+    answers(&server);
+    let said = device.line_count();
+    device.restart();
+    wait("it registers again", 60, || {
+        let lines = device.lines(said);
+        lines
+            .iter()
+            .any(|line| line.contains("registered at"))
+            .then_some(())
+    });
+    answers(&server);
+    server.installed("own-1", "motion");
+
+    // Its first context is of no use for anything else, its own none when it is taken away.
+    let identity = own["identity"].as_str().expect("text");
+    let removed = run(&["credential", "remove", identity, "--server", &server.url()]);
+    assert!(removed.status.success(), "{removed:?}");
+    let asked = server.ask(
+        "GET",
+        "devices/own-1/resources/3/0/0?timeout=2",
+        &Value::Null,
+    );
     assert_ne!(asked.expect("an answer").0, 200);
 }

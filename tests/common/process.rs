@@ -395,6 +395,32 @@ impl Device {
         Self::run(endpoint, arguments, None)
     }
 
+    /// Starts a device that knows nothing but the bootstrap server, and a context for it as
+    /// `tinsmith credential new --oscore --json` prints it.
+    pub(crate) fn start_oscore(
+        endpoint: &str,
+        bootstrap: SocketAddr,
+        context: &Value,
+        flash: &Path,
+    ) -> Self {
+        let text = |value: &Value| value.as_str().expect("digits").to_owned();
+        let its = &context["oscore"];
+        let mut arguments = vec!["host-device".to_owned()];
+        for (option, value) in [
+            ("--endpoint", endpoint.to_owned()),
+            ("--bootstrap", format!("coap://{bootstrap}")),
+            ("--target", "nrf52840".to_owned()),
+            ("--flash", flash.display().to_string()),
+            ("--oscore-secret", text(&context["key"])),
+            ("--oscore-salt", text(&its["master_salt"])),
+            ("--sender-id", text(&its["sender_id"])),
+            ("--recipient-id", text(&its["recipient_id"])),
+        ] {
+            arguments.extend([option.to_owned(), value]);
+        }
+        Self::run(endpoint, arguments, None)
+    }
+
     fn run(endpoint: &str, arguments: Vec<String>, key: Option<String>) -> Self {
         let lines = Arc::default();
         Self {
