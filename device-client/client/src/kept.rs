@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | the first of the SHA-256 of the account: URI, identity and key, a zero after the first two |
+//! | 8 | the first of the SHA-256 of the account: URI, identity and key, a zero after the first two; with a key pair a zero and the server's too |
 //! | 1, n | [`Association::encode`](tinsmith_dtls::Association::encode) |
 //!
 //! Whoever has another account than when the session was made does not find it again.
@@ -23,6 +23,11 @@ fn name(accounts: &Accounts, security: u16) -> [u8; NAME] {
     let [uri, identity, key] = accounts.secrets(security);
     for part in [uri, &[0], identity, &[0], key] {
         hash.update(part);
+    }
+    #[cfg(feature = "rpk")]
+    if let server @ [_, ..] = accounts.server_key(security) {
+        hash.update([0]);
+        hash.update(server);
     }
     let mut name = [0; NAME];
     name.copy_from_slice(&hash.finalize()[..NAME]);
@@ -72,5 +77,37 @@ impl Client<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "rpk"))]
+mod tests {
+    use lwm2m_objects::{Path, Value};
+
+    use super::*;
+
+    #[test]
+    fn an_account_is_another_with_another_key_of_either_side() {
+        let mut accounts = Accounts::EMPTY;
+        accounts.create(0, 1).unwrap();
+        let mut set = |mode: i64, resource: u16, value: &[u8]| {
+            let path = Path::resource(0, 1, 2);
+            accounts.set(&path, Value::Integer(mode)).unwrap();
+            let path = Path::resource(0, 1, resource);
+            accounts.set(&path, Value::Opaque(value)).unwrap();
+            name(&accounts, 1)
+        };
+        let names = [
+            set(1, 3, b"own"),
+            set(1, 5, b"private"),
+            set(1, 4, b"server"),
+            set(1, 4, b"another"),
+            set(1, 5, b"another"),
+        ];
+        for (at, name) in names.iter().enumerate() {
+            assert!(!names[..at].contains(name), "{at}");
+        }
+        // With a pre-shared key nothing is known of the server.
+        assert_eq!(set(0, 4, b"server"), set(0, 4, b"another"));
     }
 }

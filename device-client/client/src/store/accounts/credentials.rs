@@ -35,6 +35,13 @@ impl Accounts {
             [s.uri.as_bytes(), s.identity.as_slice(), s.secret.as_slice()]
         })
     }
+
+    /// And the key or certificate that the server has to show, if it has one.
+    #[cfg(feature = "rpk")]
+    pub(crate) fn server_key(&self, id: u16) -> &[u8] {
+        let security = self.security(id).filter(|s| s.has_key_pair());
+        security.map_or(&[], |s| s.server_key.as_slice())
+    }
 }
 
 impl Security {

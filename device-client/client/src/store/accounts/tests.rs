@@ -14,6 +14,7 @@ fn factory() -> Accounts {
 }
 
 /// In the version of a record with long keys.
+#[cfg(any(feature = "oscore", feature = "x509"))]
 const LONG: u8 = if cfg!(feature = "x509") { 2 } else { 0 };
 
 fn decoded(data: &[u8]) -> Option<Accounts> {
