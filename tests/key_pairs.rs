@@ -7,40 +7,9 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
 
+use common::openssl::{folder, key, openssl};
 use common::process::{Device, Server, run, wait};
-
-/// None without OpenSSL's program.
-fn folder() -> Option<tempfile::TempDir> {
-    let version = Command::new("openssl").arg("version").output();
-    if version.is_ok() {
-        return Some(tempfile::tempdir().expect("a folder"));
-    }
-    assert!(
-        std::env::var_os("TINSMITH_REQUIRE_TOOLS").is_none(),
-        "openssl is missing"
-    );
-    println!("skipped: openssl is missing");
-    None
-}
-
-/// Runs OpenSSL's command in a folder.
-fn openssl(folder: &Path, line: &str) {
-    let mut command = Command::new("openssl");
-    let ended = command.args(line.split(' ')).current_dir(folder).output();
-    let ended = ended.expect("it was there before");
-    assert!(ended.status.success(), "{line}: {ended:?}");
-}
-
-fn key(folder: &Path, name: &str) {
-    for line in [
-        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out NAME.key",
-        "pkey -in NAME.key -pubout -out NAME.pub",
-    ] {
-        openssl(folder, &line.replace("NAME", name));
-    }
-}
 
 fn options(folder: &Path, all: &[(&str, &str)]) -> Vec<String> {
     let option = |(name, file): &(&str, &str)| match *name {

@@ -7,32 +7,11 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
 
 use common::leshan::{Leshan, class_path};
+use common::openssl::{folder, key, openssl};
 use common::process::{Server, run};
 use serde_json::{Value, json};
-
-/// Runs OpenSSL's command in a folder.
-fn openssl(folder: &Path, line: &str) {
-    let mut command = Command::new("openssl");
-    let ended = command.args(line.split(' ')).current_dir(folder).output();
-    let ended = ended.expect("it was there before");
-    assert!(ended.status.success(), "{line}: {ended:?}");
-}
-
-/// A key in `NAME.key`; PKCS #8 in `NAME.p8`, its SubjectPublicKeyInfo in `NAME.spki` and, in PEM,
-/// `NAME.pub`.
-fn key(folder: &Path, name: &str) {
-    for line in [
-        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out NAME.key",
-        "pkcs8 -topk8 -nocrypt -in NAME.key -outform DER -out NAME.p8",
-        "pkey -in NAME.key -pubout -outform DER -out NAME.spki",
-        "pkey -in NAME.key -pubout -out NAME.pub",
-    ] {
-        openssl(folder, &line.replace("NAME", name));
-    }
-}
 
 /// A certificate in `NAME.pem` and `NAME.der`, of the authority in `root.pem`.
 fn certificate(folder: &Path, name: &str) {
@@ -54,8 +33,9 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+    /// None without OpenSSL's command.
+    fn new() -> Option<Self> {
+        let folder = folder()?;
         let at = folder.path();
         key(at, "root");
         openssl(
@@ -73,11 +53,11 @@ impl Site {
         let server = Server::start(&at.join("store"), &extra);
         let told = server.get("server");
         let coaps = told["coaps"].as_str().expect("an address").to_owned();
-        Self {
+        Some(Self {
             folder,
             server,
             coaps,
-        }
+        })
     }
 
     /// The digits of a file.
@@ -139,7 +119,7 @@ fn with_a_pre_shared_key() {
     let Some(class_path) = class_path() else {
         return;
     };
-    let site = Site::new();
+    let Some(site) = Site::new() else { return };
     for (n, cid) in CIDS.into_iter().enumerate() {
         let endpoint = format!("leshan-psk-{n}");
         let told = site.credential(&endpoint, "management", &[]);
@@ -154,7 +134,7 @@ fn with_a_certificate() {
     let Some(class_path) = class_path() else {
         return;
     };
-    let site = Site::new();
+    let Some(site) = Site::new() else { return };
     let told = site.credential("leshan-x509-*", "management", &["--certificate"]);
     assert_eq!(told["kind"], "certificate");
     let server = site.digits("server.der");
@@ -184,7 +164,7 @@ fn with_a_raw_public_key() {
     let Some(class_path) = class_path() else {
         return;
     };
-    let site = Site::new();
+    let Some(site) = Site::new() else { return };
     let url = site.server.url();
     let told = run(&["credential", "server", "--server", &url]);
     let server = String::from_utf8_lossy(&told.stdout).trim().to_owned();
@@ -213,7 +193,7 @@ async fn bootstraps() {
     let Some(class_path) = class_path() else {
         return;
     };
-    let site = Site::new();
+    let Some(site) = Site::new() else { return };
     let told = site.credential("leshan-psk", "bootstrap", &[]);
     let psk = told["key"].as_str().expect("a key");
     site.credential("leshan-x509", "bootstrap", &["--certificate"]);
@@ -258,7 +238,7 @@ async fn is_not_bootstrapped_with_what_it_must_not_have() {
     let Some(class_path) = class_path() else {
         return;
     };
-    let site = Site::new();
+    let Some(site) = Site::new() else { return };
     let told = site.credential("leshan-bad", "bootstrap", &[]);
     let key = told["key"].as_str().expect("a key");
     let told = site.credential("leshan-other", "bootstrap", &[]);

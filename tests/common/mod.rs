@@ -4,6 +4,7 @@
 
 pub(crate) mod leshan;
 pub(crate) mod modules;
+pub(crate) mod openssl;
 pub(crate) mod process;
 pub(crate) mod proxy;
 
