@@ -1,10 +1,14 @@
 //! Who may be which device, and the keys that devices get at bootstrap.
 
+use std::borrow::Cow;
+
+use tinsmith_coap::Message;
 use tinsmith_store::Op;
 use zeroize::Zeroizing;
 
 use super::Identity;
 use super::peer::Role;
+use super::route::said_name;
 
 /// Who may be which device. It is asked at each Register and Bootstrap-Request, so it answers from
 /// memory.
@@ -67,4 +71,18 @@ pub struct Issued {
     pub key: Zeroizing<Vec<u8>>,
     /// Its record, and what goes with it.
     pub ops: Vec<Op>,
+}
+
+/// The name under which the sender of a Register or a Bootstrap-Request comes: the one that it says,
+/// else the only one that it can have. None of bytes that are no text.
+pub(crate) fn name<'m>(
+    access: Option<&dyn Access>,
+    identity: &Identity,
+    role: Role,
+    message: &Message<'m>,
+) -> Option<Cow<'m, str>> {
+    match said_name(message) {
+        Some(said) => std::str::from_utf8(said).ok().map(Cow::Borrowed),
+        None => access?.name_of(identity, role).map(Cow::Owned),
+    }
 }

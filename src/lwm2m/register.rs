@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tinsmith_coap::{Block, Code, Message, RequestHandle};
 
+use super::access;
 use super::device::{Contact, Device};
 use super::entry::Entry;
 use super::link::Link;
 use super::observation::Observations;
-use super::peer::{Identity, Role};
+use super::peer::Role;
 use super::registration::{Links, Parameters, RegisterError, check_binding, life, release};
 use super::route::{LOCATION_MASK, bucket, location};
 use super::shard::Shard;
@@ -18,11 +19,6 @@ use super::types::{Announced, Event, Now, Registration};
 
 /// LwM2M TS 1.1 §6.2.1: 24 hours.
 const DEFAULT_LIFETIME: u32 = 86_400;
-
-fn named<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
-    let mut queries = message.uri_query();
-    queries.find_map(|query| query.strip_prefix(b"ep="))
-}
 
 /// A Register and what is known of its sender.
 #[derive(Clone, Copy)]
@@ -39,14 +35,10 @@ struct Register<'m> {
 impl Shard {
     pub(super) fn register(&mut self, now: Now, from: Source<'_>, message: Message<'_>) {
         // A repeated Register of a device that is here already: its CoAP state has the answer.
-        let own = match named(&message) {
-            None => self.own_name(from.identity),
-            Some(_) => None,
-        };
-        let known = named(&message)
-            .and_then(|name| std::str::from_utf8(name).ok())
-            .or(own.as_deref())
-            .and_then(|name| self.registry.by_endpoint(name));
+        let access = self.access.as_deref();
+        let name = access::name(access, from.identity, Role::Management, &message);
+        let name = name.as_deref();
+        let known = name.and_then(|name| self.registry.by_endpoint(name));
         let here = known.filter(|index| {
             let device = self.registry.get(*index);
             device.is_some_and(|device| device.link().is_from(from))
@@ -72,9 +64,8 @@ impl Shard {
             return;
         };
         let payload = body.as_deref().unwrap_or(message.payload());
-        let own = own.as_deref();
         match (
-            self.accept(now, from, (own, known), &message, payload),
+            self.accept(now, from, (name, known), &message, payload),
             handle,
         ) {
             (Ok(registration), handle) => {
@@ -99,28 +90,18 @@ impl Shard {
         }
     }
 
-    /// The name of who does not say it.
-    fn own_name(&self, identity: &Identity) -> Option<String> {
-        let access = self.access.as_deref()?;
-        access.name_of(identity, Role::Management)
-    }
-
-    /// Checks everything; no state of the device yet. `own` is the name of who does not say it,
-    /// `known` the device of that name.
+    /// Checks everything; no state of the device yet. `known` is the device of the name.
     fn accept(
         &mut self,
         now: Now,
         from: Source<'_>,
-        (own, known): (Option<&str>, Option<u32>),
+        (name, known): (Option<&str>, Option<u32>),
         message: &Message<'_>,
         payload: &[u8],
     ) -> Result<Registration, (Code, String)> {
         let refuse = |e: RegisterError| (e.code(), e.to_string());
         let parameters = Parameters::parse(message.uri_query()).map_err(refuse)?;
-        let endpoint = parameters
-            .endpoint
-            .or(own)
-            .ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
+        let endpoint = name.ok_or_else(|| refuse(RegisterError::NoEndpoint))?;
         if !self.may_be(endpoint, from.identity) {
             self.shared.at(now).event(Event::Impostor {
                 endpoint: endpoint.into(),

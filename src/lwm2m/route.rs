@@ -52,6 +52,13 @@ pub(crate) fn parse_location(segment: &[u8]) -> Option<(u8, u64)> {
     ))
 }
 
+/// The endpoint name that a Register or a Bootstrap-Request says.
+pub(crate) fn said_name<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
+    let mut queries = message.uri_query();
+    let name = queries.find_map(|query| query.strip_prefix(b"ep="));
+    name.filter(|name| !name.is_empty())
+}
+
 /// The shard of a datagram; 0 for what belongs to none.
 pub fn route(datagram: &[u8], shards: usize) -> usize {
     owner(datagram, shards, || None).unwrap_or(0)
@@ -73,9 +80,7 @@ pub fn owner(
         let mut path = message.uri_path();
         let first = path.next();
         let bucket = match (first, path.next()) {
-            (Some(b"rd" | b"bs"), None) => message
-                .uri_query()
-                .find_map(|query| query.strip_prefix(b"ep="))
+            (Some(b"rd" | b"bs"), None) => said_name(&message)
                 .map(bucket_of)
                 .or_else(|| Some(bucket(&own_name()?))),
             (Some(b"rd"), Some(location)) => parse_location(location).map(|(bucket, _)| bucket),

@@ -232,6 +232,7 @@ impl Shard {
 
     /// Who a response, an acknowledgement or a reset may be of, if its messages are protected.
     fn asked(&self, from: Source<'_>, bytes: &[u8]) -> Option<Identity> {
+        self.protection.security.as_ref()?;
         let message = Message::parse(bytes).ok()?;
         if message.code().is_request() {
             return None;

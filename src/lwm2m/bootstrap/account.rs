@@ -4,15 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lwm2m_objects::ids::{
-    COMPUTE_PLATFORM, LWM2M_SECURITY, LWM2M_SERVER, compute_platform, lwm2m_security, lwm2m_server,
+    COMPUTE_PLATFORM, LWM2M_OSCORE, LWM2M_SECURITY, LWM2M_SERVER, compute_platform, lwm2m_security,
+    lwm2m_server,
 };
 use lwm2m_objects::{ContentFormat, OwnedValue, Path};
 use tinsmith_coap::{Code, Message};
 use tinsmith_store::Op;
 
-use super::keying::{Keying, LWM2M_OSCORE, Protection};
+use super::keying::{Keying, Protection};
 use super::step::BootstrapStep;
-use crate::access::Access;
+use crate::access::{self, Access};
 use crate::registration::{Link, Parameters, RegisterError};
 use crate::rule::{BootstrapConfig, Rule};
 use crate::shared::{CRITICAL, Context, Source};
@@ -73,10 +74,9 @@ impl Account {
         }
         let bad = |e: RegisterError| (Code::BAD_REQUEST, e.to_string());
         let parameters = Parameters::parse(request.uri_query()).map_err(bad)?;
-        let own = access.and_then(|access| access.name_of(from.identity, Role::Bootstrap));
-        let endpoint = parameters
-            .endpoint
-            .or(own.as_deref())
+        let name = access::name(access, from.identity, Role::Bootstrap, request);
+        let endpoint = name
+            .as_deref()
             .ok_or_else(|| bad(RegisterError::NoEndpoint))?;
         if access.is_some_and(|access| !access.may_bootstrap(from.identity, endpoint)) {
             cx.event(Event::Impostor {

@@ -1,5 +1,6 @@
 //! What a device's account is protected with, and what is written of that.
 
+use lwm2m_objects::ids::{LWM2M_OSCORE, lwm2m_oscore as id};
 use lwm2m_objects::{Objlnk, OwnedValue, Path};
 use tinsmith_coap::Code;
 use tinsmith_oscore::{AES_CCM_16_64_128, HKDF_SHA_256};
@@ -11,19 +12,6 @@ use crate::access::{Access, Issued, IssuedOscore};
 /// Security Modes (LwM2M TS 1.1 E.1).
 const PRE_SHARED_KEY: i64 = 0;
 const NO_SECURITY: i64 = 3;
-
-/// The object with the keys of OSCORE (LwM2M TS 1.1 E.8).
-pub(super) const LWM2M_OSCORE: u16 = 21;
-
-/// Resources of [`LWM2M_OSCORE`].
-mod oscore {
-    pub(super) const MASTER_SECRET: u16 = 0;
-    pub(super) const SENDER_ID: u16 = 1;
-    pub(super) const RECIPIENT_ID: u16 = 2;
-    pub(super) const AEAD_ALGORITHM: u16 = 3;
-    pub(super) const HMAC_ALGORITHM: u16 = 4;
-    pub(super) const MASTER_SALT: u16 = 5;
-}
 
 /// What protects an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,17 +93,17 @@ impl Keying {
         };
         let opaque = |bytes: &[u8]| OwnedValue::Opaque(bytes.to_vec());
         let values = [
-            (oscore::MASTER_SECRET, opaque(&keys.secret)),
-            (oscore::SENDER_ID, opaque(&keys.sender)),
-            (oscore::RECIPIENT_ID, opaque(&keys.recipient)),
+            (id::OSCORE_MASTER_SECRET, opaque(&keys.secret)),
+            (id::OSCORE_SENDER_ID, opaque(&keys.sender)),
+            (id::OSCORE_RECIPIENT_ID, opaque(&keys.recipient)),
             (
-                oscore::AEAD_ALGORITHM,
+                id::OSCORE_AEAD_ALGORITHM,
                 OwnedValue::Integer(AES_CCM_16_64_128),
             ),
-            (oscore::HMAC_ALGORITHM, OwnedValue::Integer(HKDF_SHA_256)),
-            (oscore::MASTER_SALT, opaque(&keys.salt)),
+            (id::OSCORE_HMAC_ALGORITHM, OwnedValue::Integer(HKDF_SHA_256)),
+            (id::OSCORE_MASTER_SALT, opaque(&keys.salt)),
         ];
-        let at = |(id, value)| (Path::resource(LWM2M_OSCORE, instance, id), value);
+        let at = |(resource, value)| (Path::resource(LWM2M_OSCORE, instance, resource), value);
         values.into_iter().map(at).collect()
     }
 }

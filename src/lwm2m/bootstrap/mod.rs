@@ -23,14 +23,14 @@ use std::sync::Arc;
 
 use tinsmith_coap::{Code, Message, MessageType, Received, Sent, stateless};
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::hash::HashMap;
 use super::link::Link;
 use super::proof::is_too_much;
 use super::quota::{Bounds, Quota};
 use super::rule::BootstrapConfig;
 use super::shared::{Context, Source, Waiting};
-use super::{Identity, Limits, ListenerId, Peer, PersistId};
+use super::{Identity, Limits, ListenerId, Peer, PersistId, Role};
 use account::Account;
 use session::Session;
 
@@ -179,9 +179,8 @@ impl Bootstrap {
         }
         let key = (from.listener, from.peer);
         let may = self.access.as_deref().is_none_or(|access| {
-            let named = message.uri_query().find_map(|q| q.strip_prefix(b"ep="));
-            let name = named.and_then(|name| std::str::from_utf8(name).ok());
-            name.is_some_and(|name| access.may_bootstrap(from.identity, name))
+            let name = access::name(Some(access), from.identity, Role::Bootstrap, &message);
+            name.is_some_and(|name| access.may_bootstrap(from.identity, &name))
         });
         if may {
             self.drop_session(cx, key, "another device started there");

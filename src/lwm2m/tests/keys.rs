@@ -69,6 +69,26 @@ fn who_can_only_be_one_need_not_say_who_it_is() {
     assert_eq!(code(&sent[0]), Code::CHANGED);
 }
 
+/// At one address, as behind a NAT: what the first one began ends, whoever comes with a name or
+/// without.
+#[test]
+fn another_device_at_the_address_ends_what_was_begun_there() {
+    for query in ["ep=dev1", "ep=", ""] {
+        let mut sim = sim("");
+        let first = Msg::con(Code::POST, 1, b"b1").path("bs").query("ep=dev2");
+        give(&mut sim, &Identity::None, &first.bytes());
+        sim.events.clear();
+        let mut second = Msg::con(Code::POST, 2, b"b2").path("bs");
+        if !query.is_empty() {
+            second = second.query(query);
+        }
+        let sent = give(&mut sim, &factory(), &second.bytes());
+        assert_eq!(code(&sent[0]), Code::CHANGED, "{query}");
+        let ended = |event: &Event| matches!(event, Event::Bootstrapped { endpoint, error } if &**endpoint == "dev2" && error.is_some());
+        assert!(sim.events.iter().any(ended), "{query}: {:?}", sim.events);
+    }
+}
+
 fn give(sim: &mut Sim, identity: &Identity, bytes: &[u8]) -> Vec<Vec<u8>> {
     let input = Input::Inbound {
         listener: BOOTSTRAP,
