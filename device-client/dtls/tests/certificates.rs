@@ -374,17 +374,7 @@ fn bad_weather() {
         };
         let usage = [Usage::Issued, Usage::Anchor][seed as usize / 3 % 2];
         let mut link = with(manner, files.own(usage), weather, seed);
-        for tries in 1..60 {
-            link.connect();
-            while link.failed.is_none() && !link.is_open() {
-                assert!(link.step(), "seed {seed}: nothing left to do");
-            }
-            if link.is_open() {
-                break;
-            }
-            link.restart_server(tries);
-        }
-        assert!(link.is_open(), "seed {seed}: {:?}", link.failed);
+        link.open_in_the_end(seed);
         link.weather = Weather::default();
         link.settle();
         link.received.clear();

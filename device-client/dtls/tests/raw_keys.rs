@@ -427,17 +427,7 @@ fn bad_weather() {
             ..manner()
         };
         let mut link = with(manner, own(), weather, seed);
-        for tries in 1..60 {
-            link.connect();
-            while link.failed.is_none() && !link.is_open() {
-                assert!(link.step(), "seed {seed}: nothing left to do");
-            }
-            if link.is_open() {
-                break;
-            }
-            link.restart_server(tries);
-        }
-        assert!(link.is_open(), "seed {seed}: {:?}", link.failed);
+        link.open_in_the_end(seed);
         link.weather = Weather::default();
         link.settle();
         link.received.clear();

@@ -236,6 +236,21 @@ impl Link {
         self.server = Server::new(self.server.manner().clone(), seed);
     }
 
+    /// Tries until there is an association, with a server that has forgotten each time.
+    pub fn open_in_the_end(&mut self, seed: u64) {
+        for tries in 1..60 {
+            self.connect();
+            while self.failed.is_none() && !self.is_open() {
+                assert!(self.step(), "seed {seed}: nothing left to do");
+            }
+            if self.is_open() {
+                break;
+            }
+            self.restart_server(tries);
+        }
+        assert!(self.is_open(), "seed {seed}: {:?}", self.failed);
+    }
+
     pub fn is_open(&self) -> bool {
         self.client.association().is_some()
     }
