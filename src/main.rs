@@ -13,6 +13,11 @@ const COMPILER: Option<Compiler> = Some(Compiler {
 #[cfg(not(feature = "compiler"))]
 const COMPILER: Option<Compiler> = None;
 
+/// The C library's asks the kernel for every third registration, and gives little back.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     tinsmith_cli::log(&cli);

@@ -9,6 +9,7 @@ use ::sled::IVec;
 use futures_channel::oneshot;
 
 use super::State;
+use super::table::Snapshot;
 use super::value::{io, sequence_key};
 use crate::archive::Records;
 use crate::{Mark, StoreError};
@@ -20,9 +21,17 @@ pub(super) type Values = HashMap<Vec<u8>, Option<IVec>>;
 pub(super) enum Work {
     /// A group that is durable.
     Group(Mark, Arc<Values>),
-    /// The other file of the journal is written from now on.
-    Turned,
-    Export(Records, oneshot::Sender<Result<Records, StoreError>>),
+    /// A file of the journal is full: its number, and what the store has with it.
+    Turned(u64, Mark),
+    /// How far the store is, and the records that are in the journal only.
+    Export(
+        Records,
+        oneshot::Sender<Result<Records, StoreError>>,
+        Mark,
+        Snapshot,
+    ),
+    /// How far the store is, at its end.
+    End(Mark),
 }
 
 /// Only what is durable in the journal gets into the database: any part of what the database has
@@ -32,10 +41,10 @@ pub(super) struct Applier {
     pub(super) file: File,
     /// When the file was written last, as of its last sync.
     pub(super) synced: Option<SystemTime>,
-    /// What the database has.
+    /// As of the last group or file of the journal that the database has.
     pub(super) mark: Mark,
-    /// Tells the writer that a file of the journal is not needed any more.
-    pub(super) retired: mpsc::SyncSender<()>,
+    /// Tells the writer up to which file the database needs no journal any more.
+    pub(super) retired: mpsc::Sender<u64>,
     pub(super) state: Arc<State>,
 }
 
@@ -44,9 +53,16 @@ impl Applier {
         while let Ok(work) = works.recv() {
             let done = match work {
                 Work::Group(mark, changes) => self.apply(mark, &changes),
-                Work::Turned => self.retire(),
-                Work::Export(to, done) => {
-                    drop(done.send(self.export(to)));
+                Work::Turned(number, mark) => {
+                    self.mark = mark;
+                    self.retire(number)
+                }
+                Work::Export(to, done, mark, table) => {
+                    drop(done.send(self.export(to, mark, &table)));
+                    Ok(())
+                }
+                Work::End(mark) => {
+                    self.mark = mark;
                     Ok(())
                 }
             };
@@ -96,16 +112,16 @@ impl Applier {
     }
 
     /// Makes durable in the database what is in the file of the journal that is full.
-    fn retire(&self) -> Result<(), StoreError> {
+    fn retire(&self, number: u64) -> Result<(), StoreError> {
         self.note_mark()?;
         self.db.flush().map_err(io)?;
         self.file.sync_data().map_err(io)?;
         // The writer is gone at the end.
-        let _ = self.retired.send(());
+        let _ = self.retired.send(number);
         Ok(())
     }
 
-    fn export(&self, mut to: Records) -> Result<Records, StoreError> {
+    fn export(&self, mut to: Records, mark: Mark, table: &Snapshot) -> Result<Records, StoreError> {
         let own = sequence_key();
         for item in self.db.iter() {
             let (key, value) = item.map_err(io)?;
@@ -113,7 +129,11 @@ impl Applier {
                 to.record(&key, &value).map_err(io)?;
             }
         }
-        to.mark = self.mark;
+        for item in table.read() {
+            let (key, value) = item.map_err(io)?;
+            to.record(key, &value).map_err(io)?;
+        }
+        to.mark = mark;
         Ok(to)
     }
 }

@@ -10,11 +10,14 @@
 //! could not write: every later commit fails until a restart.
 
 mod applier;
+mod behind;
 mod journal;
 mod open;
 mod progress;
 mod replay;
 mod restore;
+mod segments;
+mod table;
 mod value;
 mod writer;
 
@@ -33,6 +36,7 @@ use super::{
     Batch, Committed, Health, Key, Kind, Loss, MAX_PAGE, Mark, Pending, Store, StoreError, Stored,
 };
 use progress::Progress;
+use table::Table;
 use value::{io, split};
 use writer::Job;
 
@@ -50,6 +54,7 @@ pub struct SledStore {
 /// What the threads share.
 struct State {
     folder: PathBuf,
+    table: Table,
     syncs: AtomicU64,
     progress: Progress,
     condition: Mutex<Condition>,
@@ -135,10 +140,11 @@ impl SledStore {
     }
 
     fn start(folder: &Path, accept_loss: bool) -> Result<Self, StoreError> {
-        let opened = open::open(folder, accept_loss)?;
+        let (opened, table) = open::open(folder, accept_loss)?;
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
         let state = Arc::new(State {
             folder: folder.to_path_buf(),
+            table,
             syncs: AtomicU64::new(0),
             progress: Progress::new(opened.mark.sequence),
             condition: Mutex::default(),
@@ -189,16 +195,27 @@ impl SledStore {
             _ => Bound::Included(first.clone()),
         };
         let mut page = Vec::new();
+        if table::holds(&first) {
+            let from = from.as_ref().map(Vec::as_slice);
+            let found = self.state.table.page(&first, from, limit.min(MAX_PAGE));
+            for (key, value) in found.map_err(io)? {
+                page.push((named(&key)?, split(&value)?));
+            }
+            return Ok(page);
+        }
         for item in self.db.range((from, Bound::Unbounded)) {
             let (key, value) = item.map_err(io)?;
             if !key.starts_with(&first) || page.len() >= limit.min(MAX_PAGE) {
                 break;
             }
-            let key = Key::from_bytes(&key).ok_or_else(|| io("a key is truncated"))?;
-            page.push((key, split(&value)?));
+            page.push((named(&key)?, split(&value)?));
         }
         Ok(page)
     }
+}
+
+fn named(key: &[u8]) -> Result<Key, StoreError> {
+    Key::from_bytes(key).ok_or_else(|| io("a key is truncated"))
 }
 
 impl Store for SledStore {
@@ -218,8 +235,13 @@ impl Store for SledStore {
 
     fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Result<Option<Stored>, StoreError>> {
         Box::pin(async move {
+            let key = key.to_bytes();
+            if table::holds(&key) {
+                let found = self.state.table.get(&key).map_err(io)?;
+                return found.map(|value| split(&value)).transpose();
+            }
             self.state.progress.caught_up().await;
-            let found = self.db.get(key.to_bytes()).map_err(io)?;
+            let found = self.db.get(key).map_err(io)?;
             found.map(|value| split(&value)).transpose()
         })
     }

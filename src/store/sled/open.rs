@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::journal::{self, Entry, Journal};
+use super::journal::{Group, Journal};
 use super::replay::Found;
+use super::segments;
+use super::table::{Parts, Table};
 use super::value::{self, sequence_key};
-use crate::loss::{Claim, judge};
+use crate::loss::judge;
 use crate::proof::{Proof, ProofFile};
 use crate::{Loss, Mark, StoreError, private};
 
@@ -41,36 +43,35 @@ pub(super) struct Opened {
     pub(super) journal: Journal,
 }
 
-pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreError> {
+pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<(Opened, Table), StoreError> {
     for folder in [folder, &records(folder)] {
         private::folder(folder).map_err(value::io)?;
     }
     let proven = Proof::read(&proof(folder)).map_err(value::io)?;
-    let entries = journal::read(&journal(folder)).map_err(value::io)?;
-    let (mut found, loss) = match look(&records(folder), &entries) {
+    let (mut found, loss) = match look(&records(folder), &journal(folder)) {
         Ok(found) => {
-            let loss = missing(&found, &entries, proven).err();
+            let loss = judge(found.claim, &found.here, proven).err();
             (Some(found), loss)
         }
         Err(StoreError::Lost(loss)) => (None, Some(loss)),
         Err(error) => return Err(error),
     };
-    if let Some(loss) = loss {
+    if let Some(loss) = &loss {
         if !accept_loss {
-            return Err(loss.into());
+            return Err(loss.clone().into());
         }
         tracing::warn!("going on with a store that has lost data: {loss}");
         if found.is_none() {
             set_aside(&records(folder)).map_err(value::io)?;
             private::folder(&records(folder)).map_err(value::io)?;
-            found = Some(look(&records(folder), &[])?);
+            found = Some(look(&records(folder), &journal(folder))?);
         }
     }
     let Some(found) = found else {
         return Err(StoreError::Closed);
     };
-    let Found { db, claim, here } = found;
-    let mut mark = here;
+    found.complete()?;
+    let mut mark = found.here;
     if let Proof::Mark(proven) = proven {
         // A number is never given twice, also if what had it is lost.
         mark.sequence = mark.sequence.max(proven.sequence);
@@ -84,34 +85,111 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<Opened, StoreErro
     }
     // The proof first: a mark without a proof would be a loss.
     let proof = ProofFile::create(&proof(folder), &mark).map_err(value::io)?;
-    if claim != Claim::Mark(mark) && mark != Mark::default() {
+    let next = found.files.last().map_or(0, |(number, _)| number + 1);
+    let next = next.max(segments::FIRST);
+    let mut journal = Journal::create(&journal(folder), next).map_err(value::io)?;
+    add_current(&found.table, &journal)?;
+    let rewritten = loss.is_some() || found.is_old();
+    if rewritten {
+        rewrite(&found, folder, &mut journal, &mark)?;
+        found.tidy()?;
+    }
+    let Found {
+        db, table, files, ..
+    } = found;
+    if mark != Mark::default() {
         db.insert(sequence_key(), &mark.to_bytes()[..])
             .map_err(value::io)?;
-    }
-    if !entries.is_empty() || mark != Mark::default() {
         db.flush().map_err(value::io)?;
         file.sync_data().map_err(value::io)?;
     }
-    // Only now the journal may be emptied.
-    let journal = Journal::create(&journal(folder)).map_err(value::io)?;
-    Ok(Opened {
+    // Only now.
+    for (number, used) in files {
+        if rewritten || !used {
+            table.forget(number);
+            journal.remove(number);
+        }
+    }
+    let opened = Opened {
         db,
         file,
         mark,
         proof,
         journal,
-    })
+    };
+    Ok((opened, table))
 }
 
-fn missing(found: &Found, entries: &[Entry], proven: Proof) -> Result<(), Loss> {
-    let last = found.here.sequence;
-    let known = entries.last().map_or(0, |entry| entry.mark.sequence);
-    // The file before is damaged: what the journal has does not go on from the database.
-    if known > last {
-        let missing = known - last;
-        return Err(Loss::Commits { missing, last });
+fn add_current(table: &Table, journal: &Journal) -> Result<(), StoreError> {
+    let (number, file) = journal.current();
+    table.add(number, file).map_err(value::io)
+}
+
+/// Writes all records of the table into new files.
+fn rewrite(
+    found: &Found,
+    folder: &Path,
+    journal: &mut Journal,
+    mark: &Mark,
+) -> Result<(), StoreError> {
+    let moving = found.moving.iter();
+    let mut rewriting = Rewriting {
+        table: &found.table,
+        journal,
+        mark,
+        group: Group::default(),
+        parts: Parts::new(),
+    };
+    for (key, value) in moving {
+        rewriting.record(key, value)?;
     }
-    judge(found.claim, &found.here, proven)
+    for (number, _) in &found.files {
+        let path = segments::path(&self::journal(folder), *number);
+        let bytes = fs::read(path).map_err(value::io)?;
+        // Those of groups before this one are not in the file any more.
+        for (key, value) in found.table.living(*number, &bytes).map_err(value::io)? {
+            rewriting.record(key, value)?;
+        }
+    }
+    rewriting.write()
+}
+
+/// A group of records that were in other files.
+struct Rewriting<'a> {
+    table: &'a Table,
+    journal: &'a mut Journal,
+    mark: &'a Mark,
+    group: Group,
+    parts: Parts,
+}
+
+impl Rewriting<'_> {
+    fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let at = self.group.change(key, Some(value));
+        let part = (at, value.len());
+        self.parts.insert(key.to_vec(), Some(part));
+        if self.group.len() as u64 >= segments::FULL {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        if self.parts.is_empty() {
+            return Ok(());
+        }
+        if self.journal.is_full() {
+            self.journal.turn().map_err(value::io)?;
+            add_current(self.table, self.journal)?;
+        }
+        let first = self.mark.sequence + 1;
+        let written = self.journal.write(&mut self.group, first, self.mark);
+        let written = written.map_err(value::io)?;
+        self.journal.sync().map_err(value::io)?;
+        self.group.clear();
+        let parts = std::mem::take(&mut self.parts);
+        self.table.put(parts, written).map_err(value::io)
+    }
 }
 
 /// Compares a copy of the database with its proof, and leaves the store as it is.
@@ -131,20 +209,15 @@ pub(super) fn check(folder: &Path) -> Result<(Mark, Option<Loss>), StoreError> {
     })?;
     let copy = folder.join(format!("tmp-check-{}", std::process::id()));
     let looked = copy_folder(&records, &copy)
-        .and_then(|()| {
-            Ok((
-                Proof::read(&proof(folder))?,
-                journal::read(&journal(folder))?,
-            ))
-        })
+        .and_then(|()| Proof::read(&proof(folder)))
         .map_err(value::io)
-        .map(|(proven, entries)| {
-            let found = look(&copy, &entries);
-            (proven, entries, found)
-        });
+        .map(|proven| (proven, look(&copy, &journal(folder))));
     drop(lock);
-    let result = looked.and_then(|(proven, entries, found)| match found {
-        Ok(found) => Ok((found.here, missing(&found, &entries, proven).err())),
+    let result = looked.and_then(|(proven, found)| match found {
+        Ok(found) => {
+            let loss = judge(found.claim, &found.here, proven).err();
+            Ok((found.here, loss))
+        }
         Err(StoreError::Lost(loss)) => Ok((Mark::default(), Some(loss))),
         Err(error) => Err(error),
     });
@@ -177,11 +250,10 @@ fn set_aside(records: &Path) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::AlreadyExists))
 }
 
-/// Opens a database, gives it what only the journal has, and reads all of it. sled panics on some
-/// damaged files.
-fn look(records: &Path, entries: &[Entry]) -> Result<Found, StoreError> {
+/// Opens a database, and reads all of it and of the journal. sled panics on some damaged files.
+fn look(records: &Path, journal: &Path) -> Result<Found, StoreError> {
     let unreadable = |text: String| StoreError::Lost(Loss::Unreadable(text));
-    let found = || Found::read(connect(records)?)?.replay(entries);
+    let found = || Found::read(connect(records)?, journal);
     catch_unwind(AssertUnwindSafe(found)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -1,88 +1,170 @@
-//! What a database has, together with what only the journal has.
+//! What a database and the journal have together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
 
-use super::journal::Entry;
+use super::journal;
+use super::segments;
+use super::table::{self, Table};
 use super::value::{io, sequence_key, unreadable};
 use crate::loss::Claim;
-use crate::{Content, Loss, Mark, StoreError};
+use crate::{Loss, Mark, StoreError};
 
-/// What is in a database.
+/// What is in a store.
 pub(super) struct Found {
     pub(super) db: ::sled::Db,
     pub(super) claim: Claim,
-    /// The number of its last commit, and what it has.
+    /// The number of the last commit, and what there is.
     pub(super) here: Mark,
+    /// Records that are in the journal only.
+    pub(super) table: Table,
+    /// What the database may lack; `None`: it may have what was removed.
+    lacking: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Records of the table that a version before this one has put into the database.
+    pub(super) moving: HashMap<Vec<u8>, Vec<u8>>,
+    /// All keys of the table that are in the database.
+    misplaced: Vec<Vec<u8>>,
+    /// Files of the journal, and whether they have anything.
+    pub(super) files: Vec<(u64, bool)>,
 }
 
 impl Found {
-    /// Reads all of a database.
-    pub(super) fn read(db: ::sled::Db) -> Result<Self, StoreError> {
-        let mut claim = Claim::None;
-        let mut content = Content::default();
+    /// Reads all of a database, and of the journal in `folder`.
+    pub(super) fn read(db: ::sled::Db, folder: &Path) -> Result<Self, StoreError> {
+        let mut found = Self {
+            db,
+            claim: Claim::None,
+            here: Mark::default(),
+            table: Table::default(),
+            lacking: HashMap::new(),
+            moving: HashMap::new(),
+            misplaced: Vec::new(),
+            files: Vec::new(),
+        };
+        found.read_database()?;
+        found.read_journal(folder)?;
+        found.count_lacking()?;
+        for (key, value) in &found.moving {
+            found.here.content.add(key, value);
+        }
+        Ok(found)
+    }
+
+    fn read_database(&mut self) -> Result<(), StoreError> {
         let own = sequence_key();
-        for item in db.iter() {
+        for item in self.db.iter() {
             let (key, value) = item.map_err(|error| unreadable(&error))?;
             if key == own {
-                claim = claimed(&value)?;
+                self.claim = claimed(&value)?;
+            } else if table::holds(&key) {
+                self.misplaced.push(key.to_vec());
+                self.moving.insert(key.to_vec(), value.to_vec());
             } else {
-                content.add(&key, &value);
+                self.here.content.add(&key, &value);
             }
         }
-        let sequence = match claim {
+        self.here.sequence = match self.claim {
             Claim::None => 0,
             Claim::Sequence(sequence) => sequence,
             Claim::Mark(mark) => mark.sequence,
         };
-        let here = Mark { sequence, content };
-        Ok(Self { db, claim, here })
+        Ok(())
     }
 
-    /// Gives the database all groups of the journal: of each it may have all, nothing, or a part.
-    pub(super) fn replay(mut self, entries: &[Entry]) -> Result<Self, StoreError> {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Ok(self);
-        };
-        // What is before the journal, and what the journal before this one had.
-        if first.first > self.here.sequence + 1 || last.mark.sequence < self.here.sequence {
-            return Ok(self);
+    fn read_journal(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let known = self.here.sequence;
+        let mut last = None;
+        for number in journal::list(folder).map_err(io)? {
+            let path = segments::path(folder, number);
+            let bytes = fs::read(&path).map_err(io)?;
+            let file = File::open(&path).map_err(io)?;
+            // What was written before the process died is taken as done.
+            file.sync_data().map_err(io)?;
+            self.table.add(number, Arc::new(file)).map_err(io)?;
+            let end = journal::groups(&bytes).last().map(|entry| entry.mark);
+            self.files.push((number, end.is_some()));
+            let Some(end) = end else { continue };
+            last = Some(end);
+            if end.sequence <= known {
+                // The database has it, and what was before; of the last such file it is made sure.
+                self.lacking.clear();
+            }
+            self.replay(&bytes);
+            self.table.replay(number, &bytes).map_err(io)?;
         }
-        self.here.sequence = first.first.saturating_sub(1);
-        for entry in entries {
-            if entry.first == self.here.sequence + 1 {
-                self.apply(entry)?;
+        match last {
+            Some(last) if last.sequence >= known => {
+                self.here.sequence = last.sequence;
+                self.claim = Claim::Mark(last);
+            }
+            // The database is newer.
+            _ => self.lacking.clear(),
+        }
+        // Again: only now it is known which records are in use.
+        for (number, _) in &self.files {
+            let bytes = fs::read(segments::path(folder, *number)).map_err(io)?;
+            for (key, value) in self.table.living(*number, &bytes).map_err(io)? {
+                self.here.content.add(key, value);
             }
         }
-        if let Claim::Mark(mark) = self.claim {
-            self.db
-                .insert(sequence_key(), &mark.to_bytes()[..])
-                .map_err(io)?;
-        }
-        Ok(self)
+        Ok(())
     }
 
-    fn apply(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        // Of a key that is changed several times the last counts.
-        let changes: HashMap<_, _> = entry.changes.iter().map(|(k, v)| (k, v)).collect();
-        for (key, value) in changes {
+    fn replay(&mut self, bytes: &[u8]) {
+        for change in journal::groups(bytes).flat_map(|entry| entry.changes()) {
+            if table::holds(change.key) {
+                self.moving.remove(change.key);
+            } else {
+                let value = change.value.map(<[u8]>::to_vec);
+                self.lacking.insert(change.key.to_vec(), value);
+            }
+        }
+    }
+
+    fn count_lacking(&mut self) -> Result<(), StoreError> {
+        let mut has = HashSet::new();
+        for (key, value) in &self.lacking {
             let old = self.db.get(key).map_err(|error| unreadable(&error))?;
             if old.as_deref() == value.as_deref() {
+                has.insert(key.clone());
                 continue;
             }
             if let Some(old) = old {
                 self.here.content.remove(key, &old);
             }
+            if let Some(value) = value {
+                self.here.content.add(key, value);
+            }
+        }
+        self.lacking.retain(|key, _| !has.contains(key));
+        Ok(())
+    }
+
+    /// Whether anything is in files of an older form.
+    pub(super) fn is_old(&self) -> bool {
+        let turns = |(number, _): &(u64, bool)| *number < segments::FIRST;
+        !self.misplaced.is_empty() || self.files.iter().any(turns)
+    }
+
+    /// The database gets what it lacks.
+    pub(super) fn complete(&self) -> Result<(), StoreError> {
+        for (key, value) in &self.lacking {
             match value {
-                Some(value) => {
-                    self.here.content.add(key, value);
-                    self.db.insert(key, value.as_slice())
-                }
+                Some(value) => self.db.insert(key, value.as_slice()),
                 None => self.db.remove(key),
             }
             .map_err(io)?;
         }
-        self.here.sequence = entry.mark.sequence;
-        self.claim = Claim::Mark(entry.mark);
+        Ok(())
+    }
+
+    /// The database loses what is in the table.
+    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+        for key in &self.misplaced {
+            self.db.remove(key).map_err(io)?;
+        }
         Ok(())
     }
 }

@@ -140,11 +140,11 @@ fn a_killed_process_leaves_all_of_it_over_turns_of_the_journal() {
         }
     }
     std::fs::copy(open.join("proof"), killed.join("proof")).unwrap();
-    let journal: u64 = ["0", "1"]
-        .map(|file| open.join("journal").join(file).metadata().unwrap().len())
-        .iter()
+    let journal: u64 = std::fs::read_dir(open.join("journal"))
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
         .sum();
-    assert!(journal < 4 * journal::FULL, "{journal} bytes");
+    assert!(journal < 8 * segments::FULL, "{journal} bytes");
     let store = SledStore::open(&killed).unwrap();
     assert_eq!(page(&store, Kind::DEVICE, b"", None, 5000), expected);
 }
@@ -155,4 +155,157 @@ fn a_record_over_the_limit_is_refused() {
     let store = SledStore::open(dir.path()).unwrap();
     let big = Batch::put(key("a"), vec![0; crate::MAX_RECORD + 1]);
     assert!(matches!(commit(&store, big), Err(StoreError::TooBig(_))));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            // The journal may remove it meanwhile.
+            drop(std::fs::copy(path, target));
+        }
+    }
+}
+
+fn registration(n: u64) -> Key {
+    Key::new(Kind::REGISTRATION, format!("device-{n:03}"))
+}
+
+fn both(store: &SledStore) -> Vec<(Key, Stored)> {
+    let mut all = page(store, Kind::REGISTRATION, b"", None, 5000);
+    all.extend(page(store, Kind::DEVICE, b"", None, 5000));
+    all
+}
+
+#[test]
+fn files_of_the_journal_are_few_and_what_is_removed_stays_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = dir.path().join("open");
+    let mut store = SledStore::open(&open).unwrap();
+    // Never written again, so it is moved from file to file.
+    for n in 0..20 {
+        commit(
+            &store,
+            Batch::put(registration(900 + n), vec![n as u8; 100]),
+        )
+        .unwrap();
+    }
+    commit(&store, Batch::put(key("a"), vec![7; 100])).unwrap();
+    for round in 0..12u64 {
+        for n in 0..60 {
+            let key = registration(n);
+            let batch = if (n + round) % 7 == 0 {
+                Batch::delete(key)
+            } else {
+                Batch::put(key, vec![round as u8; 60_000])
+            };
+            commit(&store, batch).unwrap();
+        }
+        let files = std::fs::read_dir(open.join("journal")).unwrap().count();
+        assert!(files <= 9, "{files} files");
+        let expected = both(&store);
+        assert!(expected.len() > 60);
+        let killed = dir.path().join(format!("killed-{round}"));
+        copy(&open, &killed);
+        let (_, loss) = SledStore::check(&killed).unwrap();
+        assert_eq!(loss, None, "round {round}");
+        assert_eq!(both(&SledStore::open(&killed).unwrap()), expected);
+        if round % 5 == 4 {
+            drop(store);
+            store = SledStore::open(&open).unwrap();
+        }
+    }
+}
+
+#[test]
+fn many_starts_leave_few_files() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..30 {
+        let store = SledStore::open(dir.path()).unwrap();
+        commit(&store, Batch::put(registration(n), vec![0, 1])).unwrap();
+    }
+    let files = std::fs::read_dir(dir.path().join("journal")).unwrap();
+    let files = files.count();
+    assert!(files <= 8, "{files} files");
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(both(&store).len(), 30);
+}
+
+/// As the version before left it: everything in the database, and two files that took turns.
+#[test]
+fn a_store_of_the_version_before_is_taken_over() {
+    for replayed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let value = |version: u64, byte| [&version.to_be_bytes()[..], &[byte; 50]].concat();
+        let records = open::records(dir.path());
+        crate::private::folder(&records).unwrap();
+        let db = ::sled::open(&records).unwrap();
+        let mut mark = Mark::default();
+        let journal = dir.path().join("journal");
+        std::fs::create_dir(&journal).unwrap();
+        let mut expected = Vec::new();
+        let mut groups = [Vec::new(), Vec::new()];
+        for n in 1..=6 {
+            let (key, value) = (registration(n), value(n, 9));
+            mark.sequence = n;
+            mark.content.add(&key.to_bytes(), &value);
+            let mut group = journal::Group::default();
+            group.change(&key.to_bytes(), Some(&value));
+            groups[usize::from(n < 3)].extend_from_slice(group.finish(n, &mark));
+            // What is written last is only in the journal.
+            if n < 5 || replayed {
+                db.insert(key.to_bytes(), value.clone()).unwrap();
+            }
+            expected.push((key, split(&value).unwrap()));
+        }
+        db.insert(value::sequence_key(), &mark.to_bytes()[..])
+            .unwrap();
+        drop(db);
+        for (number, bytes) in groups.iter().enumerate() {
+            std::fs::write(journal.join(number.to_string()), bytes).unwrap();
+        }
+        crate::proof::ProofFile::create(&open::proof(dir.path()), &mark).unwrap();
+        assert_eq!(SledStore::check(dir.path()).unwrap(), (mark, None));
+        let store = SledStore::open(dir.path()).unwrap();
+        assert_eq!(both(&store), expected);
+        commit(&store, Batch::delete(registration(1))).unwrap();
+        commit(&store, Batch::put(registration(2), vec![0; 5])).unwrap();
+        drop(store);
+        let kept = journal.read_dir().unwrap();
+        let kept: Vec<_> = kept.map(|file| file.unwrap().file_name()).collect();
+        assert!(
+            kept.iter().all(|name| name != "0" && name != "1"),
+            "{kept:?}"
+        );
+        let store = SledStore::open(dir.path()).unwrap();
+        assert_eq!(both(&store).len(), 5);
+        drop(store);
+        let db = ::sled::open(&records).unwrap();
+        assert!(db.iter().all(|item| !table::holds(&item.unwrap().0)));
+    }
+}
+
+#[test]
+fn a_disk_that_was_full_is_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("journal");
+    let segments = segments::Segments::start(&folder, 2).unwrap();
+    assert_eq!(segments.next().unwrap().number, 2);
+    // Made ahead.
+    assert_eq!(segments.next().unwrap().number, 3);
+    segments.remove(2);
+    assert_eq!(segments.next().unwrap().number, 4);
+    assert!(!folder.join("2").exists());
+    // One more may be made meanwhile.
+    while folder.exists() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    let _ = segments.next();
+    assert!(segments.next().is_err());
+    std::fs::create_dir(&folder).unwrap();
+    assert!(segments.next().unwrap().number > 4);
 }

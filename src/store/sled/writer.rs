@@ -1,7 +1,7 @@
 //! The thread that makes durable: it stages what waits as a group, writes it to the journal, syncs
 //! that, and tells. What comes meanwhile is the next group.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
@@ -14,8 +14,11 @@ use futures_channel::oneshot;
 
 use super::State;
 use super::applier::{Applier, Values, Work};
+use super::behind::Behind;
 use super::journal::{self, Journal};
 use super::open::Opened;
+use super::segments;
+use super::table::{self, Parts};
 use super::value::{io, split};
 use crate::archive::Records;
 use crate::proof::ProofFile;
@@ -27,6 +30,8 @@ const GROUP: usize = 4096;
 const GROUP_BYTES: usize = 4 << 20;
 /// Groups by which the database may be behind the journal.
 const BEHIND: usize = 64;
+/// Files of the journal by which it may be behind.
+const UNRETIRED: u64 = 4;
 /// The proof is synced at most once in this time.
 const PROOF_PAUSE: Duration = Duration::from_millis(50);
 
@@ -68,9 +73,7 @@ pub(super) fn start(
     let proof_syncer = thread("store-proof")
         .spawn(move || sync_proof(&handle, &wishes, &of))
         .map_err(io)?;
-    let (retired, freed) = mpsc::sync_channel(1);
-    // The second file has nothing yet.
-    let _ = retired.send(());
+    let (retired, freed) = mpsc::channel();
     let (durable, works) = mpsc::sync_channel(BEHIND);
     let applier = Applier {
         db: db.clone(),
@@ -86,6 +89,8 @@ pub(super) fn start(
     let writer = Writer {
         db,
         mark,
+        // All files before have been given to the database.
+        retired: journal.current().0 - 1,
         journal,
         proof,
         written,
@@ -111,8 +116,10 @@ struct Writer {
     proof: ProofFile,
     /// Tells the thread that syncs the proof that it was written.
     written: mpsc::SyncSender<()>,
-    /// What the file of the journal that is not written held is durable in the database.
-    freed: mpsc::Receiver<()>,
+    /// The database needs no file of the journal up to this one.
+    retired: u64,
+    /// Tells when that grows.
+    freed: mpsc::Receiver<u64>,
     behind: Behind,
     /// What is durable goes to the database.
     durable: mpsc::SyncSender<Work>,
@@ -144,64 +151,142 @@ impl Writer {
             }
             self.close(group, &mut bytes);
             match then {
-                Some(Job::Export(to, done)) => self.pass_on(Work::Export(to, done)),
-                Some(Job::End) => return,
+                Some(Job::Export(to, done)) => {
+                    let table = self.state.table.snapshot();
+                    self.pass_on(Work::Export(to, done, self.mark, table));
+                }
+                Some(Job::End) => break,
                 _ => {}
             }
         }
+        self.pass_on(Work::End(self.mark));
     }
 
     /// Makes a group durable, and tells who waits.
     fn close(&mut self, group: Staged, bytes: &mut journal::Group) {
-        let result = self.store(group.before, bytes);
+        let Staged {
+            before,
+            waiting,
+            changes,
+            parts,
+            ..
+        } = group;
+        let any = !changes.is_empty();
+        let result = self.store(before, bytes, parts, any);
         bytes.clear();
-        for (done, staged) in group.waiting {
-            done(staged.and_then(|version| result.clone().map(|_| version)));
+        for (done, staged) in waiting {
+            done(staged.and_then(|version| result.clone().map(|()| version)));
         }
-        if result == Ok(true) {
-            let changes = Arc::new(group.changes);
+        if result.is_ok() && any {
+            let changes = Arc::new(changes);
             self.behind.add(self.mark.sequence, &changes);
             self.pass_on(Work::Group(self.mark, changes));
         }
+        if result.is_ok()
+            && let Err(error) = self.free_oldest(bytes)
+            && error.kind() != ErrorKind::StorageFull
+        {
+            self.fail(&error);
+        }
+        bytes.clear();
     }
 
     fn pass_on(&self, work: Work) {
         // If the database failed, so does the next commit, and the journal keeps what it has.
-        if let Err(mpsc::SendError(Work::Export(_, done))) = self.durable.send(work) {
+        if let Err(mpsc::SendError(Work::Export(_, done, ..))) = self.durable.send(work) {
             drop(done.send(Err(StoreError::Closed)));
         }
     }
 
-    /// Makes the changes since `before` durable in the journal; false if there are none. After an
-    /// error it is as if there were none, or nothing is stored any more.
-    fn store(&mut self, before: Mark, bytes: &mut journal::Group) -> Result<bool, StoreError> {
+    /// Makes the changes since `before` durable in the journal. After an error it is as if there
+    /// were none, or nothing is stored any more.
+    fn store(
+        &mut self,
+        before: Mark,
+        bytes: &mut journal::Group,
+        parts: Parts,
+        database: bool,
+    ) -> Result<(), StoreError> {
         if self.mark.sequence == before.sequence {
-            return Ok(false);
+            return Ok(());
         }
-        // If the database failed, so will the next commit; the journal keeps all it has.
-        if self.journal.is_full() && self.freed.recv().is_ok() {
-            self.journal.turn();
-            self.pass_on(Work::Turned);
-        }
-        let first = before.sequence + 1;
-        if let Err(error) = self.journal.write(bytes, first, &self.mark) {
-            self.mark = before;
-            if error.kind() == ErrorKind::StorageFull {
-                return Err(StoreError::Full);
+        let written = self
+            .turn(before)
+            .and_then(|()| self.journal.write(bytes, before.sequence + 1, &self.mark));
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => {
+                self.mark = before;
+                if error.kind() == ErrorKind::StorageFull {
+                    return Err(StoreError::Full);
+                }
+                return Err(self.fail(&error));
             }
-            return Err(self.fail(&error));
-        }
-        let synced = self.journal.sync().and_then(|()| {
+        };
+        let done = self.journal.sync().and_then(|()| {
             self.state.syncs.fetch_add(1, Ordering::Relaxed);
-            self.proof.write(&self.mark)
+            self.proof.write(&self.mark)?;
+            self.state.table.put(parts, written)
         });
-        if let Err(error) = synced {
+        if let Err(error) = done {
             return Err(self.fail(&error));
         }
-        self.state.progress.tell(self.mark.sequence);
+        if database {
+            self.state.progress.tell(self.mark.sequence);
+        }
         // One wish that waits is enough: it is for what was written last.
         let _ = self.written.try_send(());
-        Ok(true)
+        Ok(())
+    }
+
+    /// Goes on in another file of the journal if this one is full; it ends with `mark`.
+    fn turn(&mut self, mark: Mark) -> std::io::Result<()> {
+        if !self.journal.is_full() {
+            return Ok(());
+        }
+        let (full, _) = self.journal.current();
+        self.retired = self.freed.try_iter().last().unwrap_or(self.retired);
+        while self.retired + UNRETIRED < full {
+            let Ok(retired) = self.freed.recv() else {
+                // The database failed, and so will the next commit; the journal keeps all it has.
+                break;
+            };
+            self.retired = retired;
+        }
+        self.journal.turn()?;
+        let (number, file) = self.journal.current();
+        self.state.table.add(number, file)?;
+        self.pass_on(Work::Turned(full, mark));
+        Ok(())
+    }
+
+    /// If there are more files of the journal than are needed, moves what is in use of the oldest,
+    /// and removes it.
+    fn free_oldest(&mut self, bytes: &mut journal::Group) -> std::io::Result<()> {
+        let Some(oldest) = self.state.table.surplus() else {
+            return Ok(());
+        };
+        self.retired = self.freed.try_iter().last().unwrap_or(self.retired);
+        if oldest > self.retired {
+            return Ok(());
+        }
+        let folder = super::open::journal(&self.state.folder);
+        let file = std::fs::read(segments::path(&folder, oldest))?;
+        let mut parts = Parts::new();
+        for (key, value) in self.state.table.living(oldest, &file)? {
+            let at = bytes.change(key, Some(value));
+            parts.insert(key.to_vec(), Some((at, value.len())));
+        }
+        if !parts.is_empty() {
+            self.turn(self.mark)?;
+            let first = self.mark.sequence + 1;
+            let written = self.journal.write(bytes, first, &self.mark)?;
+            self.journal.sync()?;
+            self.state.table.put(parts, written)?;
+        }
+        self.state.table.forget(oldest);
+        self.journal.remove(oldest);
+        Ok(())
     }
 
     fn fail(&self, error: &std::io::Error) -> StoreError {
@@ -228,11 +313,10 @@ impl Writer {
         if let Some(error) = &staged.refusal {
             return Err(error.clone());
         }
-        let staged = &mut staged.changes;
         check(&batch)?;
         self.behind.forget(self.state.progress.applied());
         for (key, expected) in &batch.expect {
-            let found = self.value(staged, &key.to_bytes())?;
+            let found = self.value(staged, bytes, &key.to_bytes())?;
             let found = found.map(|value| split(&value)).transpose()?;
             let found = found.map(|stored| stored.version);
             if found != *expected {
@@ -249,37 +333,56 @@ impl Writer {
                 Op::Put(key, record) => (key.to_bytes(), Some(record)),
                 Op::Delete(key) => (key.to_bytes(), None),
             };
-            let old = self.value(staged, &key)?;
+            let old = self.value(staged, bytes, &key)?;
             ops.push((key, old, record));
         }
         self.mark.sequence += 1;
         let version = Version(self.mark.sequence);
+        let mut changed = HashSet::new();
+        let several = ops.len() > 1;
         for (key, mut old, record) in ops {
-            let value = record.map(|record| {
-                let mut value = Vec::with_capacity(8 + record.len());
-                value.extend_from_slice(&version.0.to_be_bytes());
-                value.extend_from_slice(&record);
-                IVec::from(value)
-            });
             // A batch may change a key twice.
-            if let Some(changed) = staged.get(&key) {
-                old.clone_from(changed);
+            if several && !changed.insert(key.clone()) {
+                old = self.value(staged, bytes, &key)?;
             }
             if let Some(old) = old {
                 self.mark.content.remove(&key, &old);
             }
+            let value = record.map(|record| {
+                let mut value = Vec::with_capacity(8 + record.len());
+                value.extend_from_slice(&version.0.to_be_bytes());
+                value.extend_from_slice(&record);
+                value
+            });
             if let Some(value) = &value {
                 self.mark.content.add(&key, value);
             }
-            bytes.change(&key, value.as_deref());
-            staged.insert(key, value);
+            let at = bytes.change(&key, value.as_deref());
+            if table::holds(&key) {
+                staged
+                    .parts
+                    .insert(key, value.map(|value| (at, value.len())));
+            } else {
+                staged.changes.insert(key, value.map(IVec::from));
+            }
         }
         Ok(version)
     }
 
     /// The value as the group leaves it.
-    fn value(&self, staged: &Values, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        match staged.get(key).or_else(|| self.behind.value(key)) {
+    fn value(
+        &self,
+        staged: &Staged,
+        bytes: &journal::Group,
+        key: &[u8],
+    ) -> Result<Option<IVec>, StoreError> {
+        if table::holds(key) {
+            return match staged.parts.get(key) {
+                Some(part) => Ok(part.map(|(at, length)| bytes.part(at, length).into())),
+                None => Ok(self.state.table.get(key).map_err(io)?.map(IVec::from)),
+            };
+        }
+        match staged.changes.get(key).or_else(|| self.behind.value(key)) {
             Some(value) => Ok(value.clone()),
             None => self.db.get(key).map_err(io),
         }
@@ -295,43 +398,10 @@ struct Staged {
     refusal: Option<StoreError>,
     /// Who waits, and what each is told once the group is durable.
     waiting: Vec<(Committed, Result<Version, StoreError>)>,
+    /// For the database.
     changes: Values,
-}
-
-/// What the database may not have yet.
-#[derive(Default)]
-struct Behind {
-    /// The last commit of each group, and what it changes.
-    groups: VecDeque<(u64, Arc<Values>)>,
-    /// The last value of each key, and in which group.
-    values: HashMap<Vec<u8>, (u64, Option<IVec>)>,
-}
-
-impl Behind {
-    fn add(&mut self, last: u64, changes: &Arc<Values>) {
-        for (key, value) in &**changes {
-            self.values.insert(key.clone(), (last, value.clone()));
-        }
-        self.groups.push_back((last, Arc::clone(changes)));
-    }
-
-    fn value(&self, key: &[u8]) -> Option<&Option<IVec>> {
-        self.values.get(key).map(|(_, value)| value)
-    }
-
-    fn forget(&mut self, applied: u64) {
-        while let Some((last, changes)) = self.groups.pop_front_if(|(last, _)| *last <= applied) {
-            for key in changes.keys() {
-                if self
-                    .values
-                    .get(key)
-                    .is_some_and(|(group, _)| *group == last)
-                {
-                    self.values.remove(key);
-                }
-            }
-        }
-    }
+    /// For the table.
+    parts: Parts,
 }
 
 fn sync_proof(file: &File, wishes: &mpsc::Receiver<()>, state: &State) {

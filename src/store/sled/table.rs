@@ -1,0 +1,265 @@
+//! Records of the kinds that every device renews by itself: they are in the journal only, and this
+//! knows where. So a registration costs one write, and the database is not on its way; its files
+//! are read once, at the start.
+//!
+//! As Bitcask does it (Sheehy and Smith, "Bitcask: A Log-Structured Hash Table for Fast Key/Value
+//! Data", 2010), with an ordered table. When there are more files than twice what is in use, the
+//! records of the oldest are written again, and it is removed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::journal::{self, Written};
+use super::segments::FULL;
+use crate::Kind;
+
+/// Files that are kept however little of them is in use.
+const SPARE: u64 = 4;
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Number of the file.
+    segment: u32,
+    at: u32,
+    length: u32,
+}
+
+impl Place {
+    /// None if the journal has grown out of all bounds.
+    pub(super) fn new(segment: u64, at: usize, length: usize) -> io::Result<Self> {
+        let small = |_| io::Error::from(io::ErrorKind::FileTooLarge);
+        Ok(Self {
+            segment: u32::try_from(segment).map_err(small)?,
+            at: u32::try_from(at).map_err(small)?,
+            length: u32::try_from(length).map_err(small)?,
+        })
+    }
+}
+
+/// Where in a group the value of each key begins, and its length; `None`: it was removed.
+pub(super) type Parts = HashMap<Vec<u8>, Option<(usize, usize)>>;
+
+/// A key and its value as stored.
+type Record = (Box<[u8]>, Vec<u8>);
+
+struct Segment {
+    file: Arc<File>,
+    /// Bytes of keys and values that are in use.
+    live: u64,
+}
+
+#[derive(Default)]
+struct Inner {
+    places: BTreeMap<Box<[u8]>, Place>,
+    segments: BTreeMap<u32, Segment>,
+    live: u64,
+}
+
+/// A moment of the table.
+pub(super) struct Snapshot {
+    places: Vec<(Box<[u8]>, Place)>,
+    files: BTreeMap<u32, Arc<File>>,
+}
+
+/// Where each record is. One thread changes it, others read.
+#[derive(Default)]
+pub(super) struct Table(RwLock<Inner>);
+
+/// Whether a record belongs here, by its key.
+pub(super) fn holds(key: &[u8]) -> bool {
+    const KINDS: [Kind; 3] = [Kind::REGISTRATION, Kind::ASSOCIATION, Kind::OSCORE];
+    key.get(2).is_some_and(|kind| KINDS.contains(&Kind(*kind)))
+}
+
+fn size(key: &[u8], place: &Place) -> u64 {
+    key.len() as u64 + u64::from(place.length)
+}
+
+fn read(file: &File, place: Place) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; place.length as usize];
+    file.read_exact_at(&mut value, u64::from(place.at))?;
+    Ok(value)
+}
+
+impl Inner {
+    fn file(&self, place: Place) -> io::Result<Arc<File>> {
+        let segment = self.segments.get(&place.segment);
+        let file = segment.map(|segment| Arc::clone(&segment.file));
+        file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn set(&mut self, key: &[u8], place: Option<Place>) {
+        let old = match place {
+            Some(place) => {
+                self.count(key, &place, u64::wrapping_add);
+                match self.places.get_mut(key) {
+                    Some(old) => Some(std::mem::replace(old, place)),
+                    None => self.places.insert(key.into(), place),
+                }
+            }
+            None => self.places.remove(key),
+        };
+        if let Some(old) = old {
+            self.count(key, &old, u64::wrapping_sub);
+        }
+    }
+
+    fn count(&mut self, key: &[u8], place: &Place, change: fn(u64, u64) -> u64) {
+        let size = size(key, place);
+        self.live = change(self.live, size);
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.live = change(segment.live, size);
+        }
+    }
+}
+
+impl Table {
+    fn look(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file of the journal.
+    pub(super) fn add(&self, number: u64, file: Arc<File>) -> io::Result<()> {
+        let number = Place::new(number, 0, 0)?.segment;
+        let segment = Segment { file, live: 0 };
+        self.change().segments.insert(number, segment);
+        Ok(())
+    }
+
+    /// Every record that a file of the journal changes; see [`journal::groups`].
+    pub(super) fn replay(&self, number: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut inner = self.change();
+        for change in journal::groups(bytes).flat_map(|entry| entry.changes()) {
+            if holds(change.key) {
+                let place = change.value.map(|value| value.len());
+                let place = place.map(|length| Place::new(number, change.at, length));
+                inner.set(change.key, place.transpose()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of a group that was written.
+    pub(super) fn put(&self, parts: Parts, written: Written) -> io::Result<()> {
+        let mut inner = self.change();
+        for (key, part) in parts {
+            let place = part
+                .map(|(at, length)| Place::new(written.segment, written.at as usize + at, length));
+            inner.set(&key, place.transpose()?);
+        }
+        Ok(())
+    }
+
+    /// The value of a record as stored.
+    pub(super) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let (file, place) = {
+            let inner = self.look();
+            let Some(place) = inner.places.get(key) else {
+                return Ok(None);
+            };
+            (inner.file(*place)?, *place)
+        };
+        read(&file, place).map(Some)
+    }
+
+    /// Records whose keys begin with `prefix`, in order, from `from` on.
+    pub(super) fn page(
+        &self,
+        prefix: &[u8],
+        from: Bound<&[u8]>,
+        limit: usize,
+    ) -> io::Result<Vec<Record>> {
+        let found: Vec<_> = {
+            let inner = self.look();
+            let all = inner.places.range::<[u8], _>((from, Bound::Unbounded));
+            all.take_while(|(key, _)| key.starts_with(prefix))
+                .take(limit)
+                .map(|(key, place)| Ok((key.clone(), *place, inner.file(*place)?)))
+                .collect::<io::Result<_>>()?
+        };
+        let all = found.into_iter();
+        all.map(|(key, place, file)| Ok((key, read(&file, place)?)))
+            .collect()
+    }
+
+    /// All records as they are now; their values are read later.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let inner = self.look();
+        let places = inner.places.iter();
+        let files = inner.segments.iter();
+        Snapshot {
+            places: places.map(|(key, place)| (key.clone(), *place)).collect(),
+            files: files
+                .map(|(number, segment)| (*number, Arc::clone(&segment.file)))
+                .collect(),
+        }
+    }
+
+    /// The oldest file, if there are more than are needed.
+    pub(super) fn surplus(&self) -> Option<u64> {
+        let inner = self.look();
+        let (oldest, _) = inner.segments.first_key_value()?;
+        let enough = SPARE + 2 * inner.live / FULL;
+        (inner.segments.len() as u64 > enough).then_some(u64::from(*oldest))
+    }
+
+    /// The records that are in a file, from its bytes.
+    ///
+    /// # Errors
+    /// It does not have what it should.
+    pub(super) fn living<'a>(
+        &self,
+        number: u64,
+        bytes: &'a [u8],
+    ) -> io::Result<Vec<(&'a [u8], &'a [u8])>> {
+        let inner = self.look();
+        let mut found = Vec::new();
+        let mut left = u32::try_from(number)
+            .ok()
+            .and_then(|number| inner.segments.get(&number))
+            .map_or(0, |segment| segment.live);
+        if left == 0 {
+            return Ok(found);
+        }
+        for change in journal::groups(bytes).flat_map(|entry| entry.changes()) {
+            let Some(value) = change.value else { continue };
+            let place = Place::new(number, change.at, value.len())?;
+            if inner.places.get(change.key) == Some(&place) {
+                found.push((change.key, value));
+                left = left.wrapping_sub(size(change.key, &place));
+            }
+        }
+        if left != 0 {
+            let text = format!("file {number} of the journal is damaged");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(found)
+    }
+
+    /// A file of which nothing is in use.
+    pub(super) fn forget(&self, number: u64) {
+        if let Ok(number) = u32::try_from(number) {
+            self.change().segments.remove(&number);
+        }
+    }
+}
+
+impl Snapshot {
+    /// Each key and value, in order.
+    pub(super) fn read(&self) -> impl Iterator<Item = io::Result<(&[u8], Vec<u8>)>> {
+        self.places.iter().map(|(key, place)| {
+            let file = self.files.get(&place.segment);
+            let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            Ok((&**key, read(file, *place)?))
+        })
+    }
+}
