@@ -27,6 +27,14 @@ impl Content {
             *lane = lane.wrapping_sub(part);
         }
     }
+
+    /// With all records of another.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.records = self.records.wrapping_add(other.records);
+        for (lane, part) in self.sum.iter_mut().zip(other.sum) {
+            *lane = lane.wrapping_add(part);
+        }
+    }
 }
 
 fn hash(key: &[u8], value: &[u8]) -> [u64; 4] {
@@ -95,6 +103,10 @@ mod tests {
         b.add(b"k2", b"two");
         b.add(b"k1", b"one");
         assert_eq!(a, b);
+        let (mut both, mut second) = (first, Content::default());
+        second.add(b"k2", b"two");
+        both.merge(&second);
+        assert_eq!(both, a);
         let mut other = first;
         other.add(b"k2t", b"wo");
         assert_ne!(a, other);

@@ -146,8 +146,9 @@ fn number<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     take(bytes, N)?.try_into().ok()
 }
 
-/// The group that begins at `at`, and where the next would.
-fn decode(bytes: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
+/// The group that begins at `at`, and where the next would. Its digest is compared if it is not
+/// `known`.
+fn decode(bytes: &[u8], at: usize, known: bool) -> Option<(Entry<'_>, usize)> {
     let all = bytes.get(at..)?;
     let mut head = all.strip_prefix(MAGIC)?;
     let length = u32::from_be_bytes(number(&mut head)?) as usize;
@@ -155,7 +156,7 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
     let mark = Mark::from_bytes(take(&mut head, Mark::BYTES)?)?;
     let body = take(&mut head, length)?;
     let check = take(&mut head, CHECK)?;
-    if digest(&all[..HEAD + length]) != *check {
+    if !known && digest(&all[..HEAD + length]) != *check {
         return None;
     }
     let body = (at + HEAD, body);
@@ -165,10 +166,14 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
 
 /// The groups of one file, up to the first that is not whole or does not go on from the one before.
 pub(super) fn groups(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    walk(bytes, false)
+}
+
+fn walk(bytes: &[u8], known: bool) -> impl Iterator<Item = Entry<'_>> {
     let mut at = 0;
     let mut last: Option<u64> = None;
     std::iter::from_fn(move || {
-        let (entry, end) = decode(bytes, at)?;
+        let (entry, end) = decode(bytes, at, known)?;
         if last.is_some_and(|last| entry.first != last + 1) {
             return None;
         }
@@ -176,6 +181,29 @@ pub(super) fn groups(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
         last = Some(entry.mark.sequence);
         Some(entry)
     })
+}
+
+/// What a file has, without what is no group.
+pub(super) struct Content {
+    bytes: Vec<u8>,
+    /// After its last group.
+    pub(super) mark: Option<Mark>,
+}
+
+impl Content {
+    /// From all bytes of the file.
+    pub(super) fn new(mut bytes: Vec<u8>) -> Self {
+        let last = groups(&bytes).last();
+        let mark = last.map(|entry| entry.mark);
+        let end = last.map_or(0, |entry| entry.body.0 + entry.body.1.len() + CHECK);
+        bytes.truncate(end);
+        Self { bytes, mark }
+    }
+
+    /// All changes, in order.
+    pub(super) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        walk(&self.bytes, true).flat_map(|entry| entry.changes())
+    }
 }
 
 /// The numbers of the files in `folder`, in the order in which they were written.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::journal::{Group, Journal};
+use super::journal::{self, Group, Journal};
 use super::replay::Found;
 use super::segments;
 use super::table::{Parts, Table};
@@ -145,9 +145,9 @@ fn rewrite(
     }
     for (number, _) in &found.files {
         let path = segments::path(&self::journal(folder), *number);
-        let bytes = fs::read(path).map_err(value::io)?;
-        // Those of groups before this one are not in the file any more.
-        for (key, value) in found.table.living(*number, &bytes).map_err(value::io)? {
+        let content = journal::Content::new(fs::read(path).map_err(value::io)?);
+        let living = found.table.living(*number, &content);
+        for (key, value) in living.map_err(value::io)? {
             rewriting.record(key, value)?;
         }
     }

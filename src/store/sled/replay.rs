@@ -2,15 +2,40 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::ScopedJoinHandle;
 
 use super::journal;
 use super::segments;
 use super::table::{self, Table};
 use super::value::{io, sequence_key, unreadable};
 use crate::loss::Claim;
-use crate::{Loss, Mark, StoreError};
+use crate::{Content, Loss, Mark, StoreError};
+
+/// A file of the journal.
+struct Part {
+    number: u64,
+    file: File,
+    content: journal::Content,
+}
+
+impl Part {
+    fn read(folder: &Path, number: u64) -> Result<Self, StoreError> {
+        let path = segments::path(folder, number);
+        let content = journal::Content::new(fs::read(&path).map_err(io)?);
+        let file = File::open(&path).map_err(io)?;
+        // What was written before the process died is taken as done.
+        file.sync_data().map_err(io)?;
+        Ok(Self {
+            number,
+            file,
+            content,
+        })
+    }
+}
 
 /// What is in a store.
 pub(super) struct Found {
@@ -75,25 +100,22 @@ impl Found {
 
     fn read_journal(&mut self, folder: &Path) -> Result<(), StoreError> {
         let known = self.here.sequence;
+        let numbers = journal::list(folder).map_err(io)?;
         let mut last = None;
-        for number in journal::list(folder).map_err(io)? {
-            let path = segments::path(folder, number);
-            let bytes = fs::read(&path).map_err(io)?;
-            let file = File::open(&path).map_err(io)?;
-            // What was written before the process died is taken as done.
-            file.sync_data().map_err(io)?;
-            self.table.add(number, Arc::new(file)).map_err(io)?;
-            let end = journal::groups(&bytes).last().map(|entry| entry.mark);
-            self.files.push((number, end.is_some()));
-            let Some(end) = end else { continue };
-            last = Some(end);
-            if end.sequence <= known {
-                // The database has it, and what was before; of the last such file it is made sure.
-                self.lacking.clear();
+        std::thread::scope(|scope| {
+            // The next file is read while the one before is replayed.
+            let (give, read) = mpsc::sync_channel(1);
+            scope.spawn(move || {
+                let mut files = numbers.into_iter().map(|number| Part::read(folder, number));
+                files.try_for_each(|file| give.send(file))
+            });
+            for part in read {
+                let part = part?;
+                last = part.content.mark.or(last);
+                self.replay(part, known)?;
             }
-            self.replay(&bytes);
-            self.table.replay(number, &bytes).map_err(io)?;
-        }
+            Ok::<_, StoreError>(())
+        })?;
         match last {
             Some(last) if last.sequence >= known => {
                 self.here.sequence = last.sequence;
@@ -102,18 +124,49 @@ impl Found {
             // The database is newer.
             _ => self.lacking.clear(),
         }
-        // Again: only now it is known which records are in use.
-        for (number, _) in &self.files {
-            let bytes = fs::read(segments::path(folder, *number)).map_err(io)?;
-            for (key, value) in self.table.living(*number, &bytes).map_err(io)? {
-                self.here.content.add(key, value);
+        self.count_table(folder)
+    }
+
+    /// Reads the journal once more: only now it is known which records are in use.
+    fn count_table(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let next = AtomicUsize::new(0);
+        let count = || {
+            let mut sum = Content::default();
+            while let Some((number, _)) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let content = Part::read(folder, *number)?.content;
+                for (key, value) in self.table.living(*number, &content).map_err(io)? {
+                    sum.add(key, value);
+                }
             }
+            Ok::<_, StoreError>(sum)
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let sums: Vec<_> = std::thread::scope(|scope| {
+            let counting: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
+            let sums = counting.into_iter().map(ScopedJoinHandle::join);
+            sums.map(|sum| sum.unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        for sum in sums {
+            self.here.content.merge(&sum?);
         }
         Ok(())
     }
 
-    fn replay(&mut self, bytes: &[u8]) {
-        for change in journal::groups(bytes).flat_map(|entry| entry.changes()) {
+    /// What one file has; the database has all up to the commit `known`.
+    fn replay(&mut self, part: Part, known: u64) -> Result<(), StoreError> {
+        let Part {
+            number,
+            file,
+            content,
+        } = part;
+        self.table.add(number, Arc::new(file)).map_err(io)?;
+        self.files.push((number, content.mark.is_some()));
+        if content.mark.is_some_and(|mark| mark.sequence <= known) {
+            // The database has it, and what was before; of the last such file it is made sure.
+            self.lacking.clear();
+        }
+        for change in content.changes() {
             if table::holds(change.key) {
                 self.moving.remove(change.key);
             } else {
@@ -121,6 +174,7 @@ impl Found {
                 self.lacking.insert(change.key.to_vec(), value);
             }
         }
+        self.table.replay(number, &content).map_err(io)
     }
 
     fn count_lacking(&mut self) -> Result<(), StoreError> {

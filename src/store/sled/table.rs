@@ -135,10 +135,10 @@ impl Table {
         Ok(())
     }
 
-    /// Every record that a file of the journal changes; see [`journal::groups`].
-    pub(super) fn replay(&self, number: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Every record that a file of the journal changes.
+    pub(super) fn replay(&self, number: u64, content: &journal::Content) -> io::Result<()> {
         let mut inner = self.change();
-        for change in journal::groups(bytes).flat_map(|entry| entry.changes()) {
+        for change in content.changes() {
             if holds(change.key) {
                 let place = change.value.map(|value| value.len());
                 let place = place.map(|length| Place::new(number, change.at, length));
@@ -212,14 +212,14 @@ impl Table {
         (inner.segments.len() as u64 > enough).then_some(u64::from(*oldest))
     }
 
-    /// The records that are in a file, from its bytes.
+    /// The records that are in a file.
     ///
     /// # Errors
     /// It does not have what it should.
     pub(super) fn living<'a>(
         &self,
         number: u64,
-        bytes: &'a [u8],
+        content: &'a journal::Content,
     ) -> io::Result<Vec<(&'a [u8], &'a [u8])>> {
         let inner = self.look();
         let mut found = Vec::new();
@@ -230,7 +230,7 @@ impl Table {
         if left == 0 {
             return Ok(found);
         }
-        for change in journal::groups(bytes).flat_map(|entry| entry.changes()) {
+        for change in content.changes() {
             let Some(value) = change.value else { continue };
             let place = Place::new(number, change.at, value.len())?;
             if inner.places.get(change.key) == Some(&place) {

@@ -272,8 +272,9 @@ impl Writer {
         }
         let folder = super::open::journal(&self.state.folder);
         let file = std::fs::read(segments::path(&folder, oldest))?;
+        let content = journal::Content::new(file);
         let mut parts = Parts::new();
-        for (key, value) in self.state.table.living(oldest, &file)? {
+        for (key, value) in self.state.table.living(oldest, &content)? {
             let at = bytes.change(key, Some(value));
             parts.insert(key.to_vec(), Some((at, value.len())));
         }
