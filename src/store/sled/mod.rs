@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 
@@ -42,6 +43,8 @@ use writer::Job;
 
 /// Batches that may wait for the writer; more callers wait in line.
 const QUEUE: usize = 16 * 1024;
+/// How often it is seen whether the disk has room.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// sled 0.34 in the folder `records` of a store, with its proof in the file `proof`.
 pub struct SledStore {
@@ -63,6 +66,8 @@ struct State {
 #[derive(Default)]
 struct Condition {
     room: Room,
+    /// When the disk was asked last.
+    looked: Option<Instant>,
     /// Why nothing is stored any more.
     failed: Option<String>,
 }
@@ -77,6 +82,15 @@ impl State {
         if let Some(reason) = &condition.failed {
             return Health::Failed(reason.clone());
         }
+        let now = Instant::now();
+        if !condition.room.full
+            && condition
+                .looked
+                .is_some_and(|looked| now.duration_since(looked) < LOOK)
+        {
+            return Health::Good;
+        }
+        condition.looked = Some(now);
         // A disk that can't be asked is told by the next write.
         if let Ok(free) = space::free(&self.folder)
             && condition.room.look(free)
