@@ -2,6 +2,9 @@
 
 use sha2::{Digest as _, Sha256};
 
+/// What a record adds to the sum.
+pub(crate) type Hash = [u64; 4];
+
 /// Number of all records and the sum of their hashes: the same for the same records, in whatever
 /// order they were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,16 +17,26 @@ pub struct Content {
 impl Content {
     /// With one more record.
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
-        self.records = self.records.wrapping_add(1);
-        for (lane, part) in self.sum.iter_mut().zip(hash(key, value)) {
-            *lane = lane.wrapping_add(part);
-        }
+        self.add_hash(hash(key, value));
     }
 
     /// Without a record that was added.
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.remove_hash(hash(key, value));
+    }
+
+    /// With one more record, by its [`hash`].
+    pub(crate) fn add_hash(&mut self, hash: Hash) {
+        self.records = self.records.wrapping_add(1);
+        for (lane, part) in self.sum.iter_mut().zip(hash) {
+            *lane = lane.wrapping_add(part);
+        }
+    }
+
+    /// Without a record that was added, by its [`hash`].
+    pub(crate) fn remove_hash(&mut self, hash: Hash) {
         self.records = self.records.wrapping_sub(1);
-        for (lane, part) in self.sum.iter_mut().zip(hash(key, value)) {
+        for (lane, part) in self.sum.iter_mut().zip(hash) {
             *lane = lane.wrapping_sub(part);
         }
     }
@@ -37,7 +50,8 @@ impl Content {
     }
 }
 
-fn hash(key: &[u8], value: &[u8]) -> [u64; 4] {
+/// SHA-256 of the length of the key, the key, and the value.
+pub(crate) fn hash(key: &[u8], value: &[u8]) -> Hash {
     let mut hash = Sha256::new();
     hash.update((key.len() as u64).to_be_bytes());
     hash.update(key);

@@ -18,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::segments::{FULL, Segment, Segments, path};
 use crate::Mark;
 use crate::proof::{CHECK, digest};
@@ -107,11 +108,6 @@ impl Group {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(value);
         at
-    }
-
-    /// A part of it: a value that [`Group::change`] put there.
-    pub(super) fn part(&self, at: usize, length: usize) -> &[u8] {
-        self.bytes.get(at..at + length).unwrap_or_default()
     }
 
     pub(super) fn clear(&mut self) {
@@ -248,6 +244,7 @@ pub(super) struct Journal {
     current: Segment,
     /// Where the next group goes.
     end: u64,
+    blocks: Blocks,
 }
 
 impl Journal {
@@ -259,6 +256,7 @@ impl Journal {
             segments,
             current,
             end: 0,
+            blocks: Blocks::default(),
         })
     }
 
@@ -269,7 +267,11 @@ impl Journal {
 
     /// Makes durable what was written since the last turn.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.current.file.sync_data()
+        if self.current.direct {
+            // The write was it.
+            return Ok(());
+        }
+        self.current.to.sync_data()
     }
 
     /// Whether another file should be written from now on.
@@ -281,6 +283,7 @@ impl Journal {
     pub(super) fn turn(&mut self) -> io::Result<()> {
         self.current = self.segments.next()?;
         self.end = 0;
+        self.blocks = Blocks::default();
         Ok(())
     }
 
@@ -299,7 +302,11 @@ impl Journal {
     ) -> io::Result<Written> {
         let bytes = group.finish(first, mark);
         let at = self.end;
-        self.current.file.write_all_at(bytes, at)?;
+        if self.current.direct {
+            self.blocks.write(&self.current.to, bytes, at)?;
+        } else {
+            self.current.to.write_all_at(bytes, at)?;
+        }
         self.end += bytes.len() as u64;
         let segment = self.current.number;
         Ok(Written { segment, at })
@@ -358,7 +365,6 @@ mod tests {
         let mut group = Group::default();
         let at = group.change(&4u64.to_be_bytes(), Some(b"two"));
         assert_eq!(written.at as usize + at, changes[0].at);
-        assert_eq!(group.part(at, 3), b"two");
 
         journal.turn().unwrap();
         write(&mut journal, 5, 5, b"three");

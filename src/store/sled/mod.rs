@@ -1,16 +1,16 @@
 //! The default store: sled behind a journal with group commit.
 //!
 //! sled's own flush uses `sync_file_range`, which survives the death of the process but not that
-//! of the machine, and costs several writes. So each group of batches is written to a journal,
-//! which ends with an `fdatasync`: what comes meanwhile is the next group.
-//! Check: `strace -f -e trace=fdatasync tinsmith serve` shows one for each group. Then the proof is
+//! of the machine, and costs several writes. So each group of batches is written to a journal, one
+//! write that is durable when it returns: what comes meanwhile is the next group. Then the proof is
 //! written, so it is never ahead of the journal; it is synced at most 20 times a second. What is
 //! durable goes to the database, which may be a little behind: reads wait for it. After an
-//! `fdatasync` that failed nothing is promised any more, since the kernel may have dropped what it
+//! write that failed nothing is promised any more, since the kernel may have dropped what it
 //! could not write: every later commit fails until a restart.
 
 mod applier;
 mod behind;
+mod blocks;
 mod journal;
 mod open;
 mod progress;

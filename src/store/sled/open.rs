@@ -11,7 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::journal::{self, Group, Journal};
 use super::replay::Found;
 use super::segments;
-use super::table::{Parts, Table};
+use super::table::{Known, Part, Parts, Table};
 use super::value::{self, sequence_key};
 use crate::loss::judge;
 use crate::proof::{Proof, ProofFile};
@@ -166,7 +166,11 @@ struct Rewriting<'a> {
 impl Rewriting<'_> {
     fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let at = self.group.change(key, Some(value));
-        let part = (at, value.len());
+        let part = Part {
+            at,
+            length: value.len(),
+            known: Known::of(key, value),
+        };
         self.parts.insert(key.to_vec(), Some(part));
         if self.group.len() as u64 >= segments::FULL {
             self.write()?;

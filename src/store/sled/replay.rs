@@ -2,18 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::ScopedJoinHandle;
 
 use super::journal;
 use super::segments;
 use super::table::{self, Table};
 use super::value::{io, sequence_key, unreadable};
 use crate::loss::Claim;
-use crate::{Content, Loss, Mark, StoreError};
+use crate::{Loss, Mark, StoreError};
 
 /// A file of the journal.
 struct Part {
@@ -124,32 +121,7 @@ impl Found {
             // The database is newer.
             _ => self.lacking.clear(),
         }
-        self.count_table(folder)
-    }
-
-    /// Reads the journal once more: only now it is known which records are in use.
-    fn count_table(&mut self, folder: &Path) -> Result<(), StoreError> {
-        let next = AtomicUsize::new(0);
-        let count = || {
-            let mut sum = Content::default();
-            while let Some((number, _)) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let content = Part::read(folder, *number)?.content;
-                for (key, value) in self.table.living(*number, &content).map_err(io)? {
-                    sum.add(key, value);
-                }
-            }
-            Ok::<_, StoreError>(sum)
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let sums: Vec<_> = std::thread::scope(|scope| {
-            let counting: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
-            let sums = counting.into_iter().map(ScopedJoinHandle::join);
-            sums.map(|sum| sum.unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect()
-        });
-        for sum in sums {
-            self.here.content.merge(&sum?);
-        }
+        self.here.content.merge(&self.table.content());
         Ok(())
     }
 

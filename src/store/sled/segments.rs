@@ -3,10 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use nix::fcntl::OFlag;
+
+use super::blocks::Blocks;
 use crate::private;
 
 /// Files that may wait to be removed.
@@ -25,7 +29,12 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
 /// A file of the journal.
 pub(super) struct Segment {
     pub(super) number: u64,
+    /// To read.
     pub(super) file: Arc<File>,
+    /// To write.
+    pub(super) to: File,
+    /// Whether a write goes past the kernel's cache, and is durable when it returns.
+    pub(super) direct: bool,
 }
 
 enum Request {
@@ -102,6 +111,16 @@ impl Drop for Segments {
     }
 }
 
+/// A handle that writes past the kernel's cache, one write and no sync for each group. Not every file
+/// system has it.
+fn direct(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_DIRECT | OFlag::O_DSYNC;
+    let mut options = File::options();
+    let file = options.write(true).custom_flags(flags.bits()).open(path)?;
+    Blocks::default().write(&file, &[0], 0)?;
+    Ok(file)
+}
+
 struct Maker {
     folder: PathBuf,
     number: u64,
@@ -110,18 +129,22 @@ struct Maker {
 impl Maker {
     fn make(&mut self) -> io::Result<Segment> {
         let path = path(&self.folder, self.number);
-        let made = private::file(&path).and_then(|mut file| {
-            file.write_all(&vec![0; FULL as usize])?;
-            file.sync_all()?;
+        let made = private::file(&path).and_then(|mut to| {
+            to.write_all(&vec![0; FULL as usize])?;
+            to.sync_all()?;
             File::open(&self.folder)?.sync_all()?;
-            // The same file, for reading too.
-            let mut options = File::options();
-            options.read(true).write(true).open(&path)
+            Ok((to, Arc::new(File::open(&path)?)))
         });
-        let file = Arc::new(made.inspect_err(|_| drop(fs::remove_file(&path)))?);
+        let (buffered, file) = made.inspect_err(|_| drop(fs::remove_file(&path)))?;
         let number = self.number;
         self.number += 1;
-        Ok(Segment { number, file })
+        let to = direct(&path);
+        Ok(Segment {
+            number,
+            file,
+            direct: to.is_ok(),
+            to: to.unwrap_or(buffered),
+        })
     }
 
     /// Durable before the next one: the removal of a record is in a later file than the record.

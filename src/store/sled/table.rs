@@ -15,14 +15,15 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::journal::{self, Written};
 use super::segments::FULL;
-use crate::Kind;
+use crate::content::{Content, Hash, hash};
+use crate::{Kind, Version};
 
 /// Files that are kept however little of them is in use.
 const SPARE: u64 = 4;
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+struct Place {
     /// Number of the file.
     segment: u32,
     at: u32,
@@ -31,7 +32,7 @@ pub(super) struct Place {
 
 impl Place {
     /// None if the journal has grown out of all bounds.
-    pub(super) fn new(segment: u64, at: usize, length: usize) -> io::Result<Self> {
+    fn new(segment: u64, at: usize, length: usize) -> io::Result<Self> {
         let small = |_| io::Error::from(io::ErrorKind::FileTooLarge);
         Ok(Self {
             segment: u32::try_from(segment).map_err(small)?,
@@ -41,11 +42,39 @@ impl Place {
     }
 }
 
-/// Where in a group the value of each key begins, and its length; `None`: it was removed.
-pub(super) type Parts = HashMap<Vec<u8>, Option<(usize, usize)>>;
+/// The records of a group; `None`: it was removed.
+pub(super) type Parts = HashMap<Vec<u8>, Option<Part>>;
 
 /// A key and its value as stored.
 type Record = (Box<[u8]>, Vec<u8>);
+
+/// What is known of a record without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Of its last commit.
+    pub(super) version: Version,
+    /// What it adds to the [`Content`].
+    pub(super) hash: Hash,
+}
+
+impl Known {
+    /// Of a value as stored.
+    pub(super) fn of(key: &[u8], value: &[u8]) -> Self {
+        let version = value.first_chunk().map_or(0, |v| u64::from_be_bytes(*v));
+        Self {
+            version: Version(version),
+            hash: hash(key, value),
+        }
+    }
+}
+
+/// Where in a group a value begins, its length, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) at: usize,
+    pub(super) length: usize,
+    pub(super) known: Known,
+}
 
 struct Segment {
     file: Arc<File>,
@@ -55,9 +84,10 @@ struct Segment {
 
 #[derive(Default)]
 struct Inner {
-    places: BTreeMap<Box<[u8]>, Place>,
+    places: BTreeMap<Box<[u8]>, (Place, Known)>,
     segments: BTreeMap<u32, Segment>,
     live: u64,
+    content: Content,
 }
 
 /// A moment of the table.
@@ -93,19 +123,21 @@ impl Inner {
         file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    fn set(&mut self, key: &[u8], place: Option<Place>) {
+    fn set(&mut self, key: &[u8], place: Option<(Place, Known)>) {
         let old = match place {
-            Some(place) => {
+            Some((place, known)) => {
                 self.count(key, &place, u64::wrapping_add);
+                self.content.add_hash(known.hash);
                 match self.places.get_mut(key) {
-                    Some(old) => Some(std::mem::replace(old, place)),
-                    None => self.places.insert(key.into(), place),
+                    Some(old) => Some(std::mem::replace(old, (place, known))),
+                    None => self.places.insert(key.into(), (place, known)),
                 }
             }
             None => self.places.remove(key),
         };
-        if let Some(old) = old {
-            self.count(key, &old, u64::wrapping_sub);
+        if let Some((place, known)) = old {
+            self.count(key, &place, u64::wrapping_sub);
+            self.content.remove_hash(known.hash);
         }
     }
 
@@ -140,8 +172,10 @@ impl Table {
         let mut inner = self.change();
         for change in content.changes() {
             if holds(change.key) {
-                let place = change.value.map(|value| value.len());
-                let place = place.map(|length| Place::new(number, change.at, length));
+                let place = change.value.map(|value| {
+                    let place = Place::new(number, change.at, value.len())?;
+                    io::Result::Ok((place, Known::of(change.key, value)))
+                });
                 inner.set(change.key, place.transpose()?);
             }
         }
@@ -152,18 +186,31 @@ impl Table {
     pub(super) fn put(&self, parts: Parts, written: Written) -> io::Result<()> {
         let mut inner = self.change();
         for (key, part) in parts {
-            let place = part
-                .map(|(at, length)| Place::new(written.segment, written.at as usize + at, length));
+            let place = part.map(|part| {
+                let at = written.at as usize + part.at;
+                let place = Place::new(written.segment, at, part.length)?;
+                io::Result::Ok((place, part.known))
+            });
             inner.set(&key, place.transpose()?);
         }
         Ok(())
+    }
+
+    /// All records together.
+    pub(super) fn content(&self) -> Content {
+        self.look().content
+    }
+
+    /// What is known of a record.
+    pub(super) fn known(&self, key: &[u8]) -> Option<Known> {
+        self.look().places.get(key).map(|(_, known)| *known)
     }
 
     /// The value of a record as stored.
     pub(super) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let (file, place) = {
             let inner = self.look();
-            let Some(place) = inner.places.get(key) else {
+            let Some((place, _)) = inner.places.get(key) else {
                 return Ok(None);
             };
             (inner.file(*place)?, *place)
@@ -183,7 +230,7 @@ impl Table {
             let all = inner.places.range::<[u8], _>((from, Bound::Unbounded));
             all.take_while(|(key, _)| key.starts_with(prefix))
                 .take(limit)
-                .map(|(key, place)| Ok((key.clone(), *place, inner.file(*place)?)))
+                .map(|(key, (place, _))| Ok((key.clone(), *place, inner.file(*place)?)))
                 .collect::<io::Result<_>>()?
         };
         let all = found.into_iter();
@@ -197,7 +244,9 @@ impl Table {
         let places = inner.places.iter();
         let files = inner.segments.iter();
         Snapshot {
-            places: places.map(|(key, place)| (key.clone(), *place)).collect(),
+            places: places
+                .map(|(key, (place, _))| (key.clone(), *place))
+                .collect(),
             files: files
                 .map(|(number, segment)| (*number, Arc::clone(&segment.file)))
                 .collect(),
@@ -233,7 +282,7 @@ impl Table {
         for change in content.changes() {
             let Some(value) = change.value else { continue };
             let place = Place::new(number, change.at, value.len())?;
-            if inner.places.get(change.key) == Some(&place) {
+            if inner.places.get(change.key).map(|(place, _)| *place) == Some(place) {
                 found.push((change.key, value));
                 left = left.wrapping_sub(size(change.key, &place));
             }

@@ -18,8 +18,8 @@ use super::behind::Behind;
 use super::journal::{self, Journal};
 use super::open::Opened;
 use super::segments;
-use super::table::{self, Parts};
-use super::value::{io, split};
+use super::table::{self, Known, Part, Parts};
+use super::value::io;
 use crate::archive::Records;
 use crate::proof::ProofFile;
 use crate::{Batch, Committed, Health, Mark, Op, StoreError, Version, check};
@@ -277,8 +277,12 @@ impl Writer {
         let content = journal::Content::new(file);
         let mut parts = Parts::new();
         for (key, value) in self.state.table.living(oldest, &content)? {
-            let at = bytes.change(key, Some(value));
-            parts.insert(key.to_vec(), Some((at, value.len())));
+            let part = Part {
+                at: bytes.change(key, Some(value)),
+                length: value.len(),
+                known: Known::of(key, value),
+            };
+            parts.insert(key.to_vec(), Some(part));
         }
         if !parts.is_empty() {
             self.turn(self.mark)?;
@@ -319,9 +323,8 @@ impl Writer {
         check(&batch)?;
         self.behind.forget(self.state.progress.applied());
         for (key, expected) in &batch.expect {
-            let found = self.value(staged, bytes, &key.to_bytes())?;
-            let found = found.map(|value| split(&value)).transpose()?;
-            let found = found.map(|stored| stored.version);
+            let found = self.known(staged, &key.to_bytes())?;
+            let found = found.map(|known| known.version);
             if found != *expected {
                 return Err(StoreError::Conflict {
                     expected: *expected,
@@ -336,7 +339,7 @@ impl Writer {
                 Op::Put(key, record) => (key.to_bytes(), Some(record)),
                 Op::Delete(key) => (key.to_bytes(), None),
             };
-            let old = self.value(staged, bytes, &key)?;
+            let old = self.known(staged, &key)?;
             ops.push((key, old, record));
         }
         self.mark.sequence += 1;
@@ -346,10 +349,10 @@ impl Writer {
         for (key, mut old, record) in ops {
             // A batch may change a key twice.
             if several && !changed.insert(key.clone()) {
-                old = self.value(staged, bytes, &key)?;
+                old = self.known(staged, &key)?;
             }
             if let Some(old) = old {
-                self.mark.content.remove(&key, &old);
+                self.mark.content.remove_hash(old.hash);
             }
             let value = record.map(|record| {
                 let mut value = Vec::with_capacity(8 + record.len());
@@ -357,14 +360,15 @@ impl Writer {
                 value.extend_from_slice(&record);
                 value
             });
-            if let Some(value) = &value {
-                self.mark.content.add(&key, value);
+            let known = value.as_ref().map(|value| Known::of(&key, value));
+            if let Some(known) = known {
+                self.mark.content.add_hash(known.hash);
             }
             let at = bytes.change(&key, value.as_deref());
             if table::holds(&key) {
-                staged
-                    .parts
-                    .insert(key, value.map(|value| (at, value.len())));
+                let length = value.map_or(0, |value| value.len());
+                let part = known.map(|known| Part { at, length, known });
+                staged.parts.insert(key, part);
             } else {
                 staged.changes.insert(key, value.map(IVec::from));
             }
@@ -372,22 +376,18 @@ impl Writer {
         Ok(version)
     }
 
-    /// The value as the group leaves it.
-    fn value(
-        &self,
-        staged: &Staged,
-        bytes: &journal::Group,
-        key: &[u8],
-    ) -> Result<Option<IVec>, StoreError> {
+    /// What is known of a record as the group leaves it.
+    fn known(&self, staged: &Staged, key: &[u8]) -> Result<Option<Known>, StoreError> {
         if table::holds(key) {
-            return match staged.parts.get(key) {
-                Some(part) => Ok(part.map(|(at, length)| bytes.part(at, length).into())),
-                None => Ok(self.state.table.get(key).map_err(io)?.map(IVec::from)),
-            };
+            return Ok(match staged.parts.get(key) {
+                Some(part) => part.map(|part| part.known),
+                None => self.state.table.known(key),
+            });
         }
+        let of = |value: &IVec| Known::of(key, value);
         match staged.changes.get(key).or_else(|| self.behind.value(key)) {
-            Some(value) => Ok(value.clone()),
-            None => self.db.get(key).map_err(io),
+            Some(value) => Ok(value.as_ref().map(of)),
+            None => Ok(self.db.get(key).map_err(io)?.as_ref().map(of)),
         }
     }
 }
