@@ -130,8 +130,6 @@ impl Writer {
     fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         let mut bytes = journal::Group::default();
         while let Ok(first) = jobs.recv() {
-            // Who has more to store may say so first: a larger group costs little more.
-            std::thread::yield_now();
             let mut group = Staged {
                 before: self.mark,
                 refusal: self.refusal(),
