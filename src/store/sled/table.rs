@@ -20,9 +20,12 @@ use crate::{Kind, Version};
 
 /// Files that are kept however little of them is in use.
 const SPARE: u64 = 4;
+/// Values that are read together, and the bytes that may be between two of them.
+const RUN: usize = 1024;
+const GAP: u32 = 4096;
 
 /// Where a value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     /// Number of the file.
     segment: u32,
@@ -39,6 +42,12 @@ impl Place {
             at: u32::try_from(at).map_err(small)?,
             length: u32::try_from(length).map_err(small)?,
         })
+    }
+
+    /// Whether it is cheaper to read what is between than to read twice; the other is behind it.
+    fn is_near(&self, next: &Self) -> bool {
+        let end = self.at + self.length;
+        self.segment == next.segment && next.at.saturating_sub(end) < GAP
     }
 }
 
@@ -93,7 +102,17 @@ struct Inner {
 /// A moment of the table.
 pub(super) struct Snapshot {
     places: Vec<(Box<[u8]>, Place)>,
-    files: BTreeMap<u32, Arc<File>>,
+    files: OpenFiles,
+}
+
+/// The journal's files at a moment; they can be read when they are removed.
+struct OpenFiles(BTreeMap<u32, Arc<File>>);
+
+impl OpenFiles {
+    fn read(&self, place: Place) -> io::Result<Vec<u8>> {
+        let file = self.0.get(&place.segment);
+        read(file.ok_or(io::ErrorKind::NotFound)?, place)
+    }
 }
 
 /// Where each record is. One thread changes it, others read.
@@ -117,6 +136,15 @@ fn read(file: &File, place: Place) -> io::Result<Vec<u8>> {
 }
 
 impl Inner {
+    fn files(&self) -> OpenFiles {
+        let segments = self.segments.iter();
+        OpenFiles(
+            segments
+                .map(|(number, segment)| (*number, Arc::clone(&segment.file)))
+                .collect(),
+        )
+    }
+
     fn file(&self, place: Place) -> io::Result<Arc<File>> {
         let segment = self.segments.get(&place.segment);
         let file = segment.map(|segment| Arc::clone(&segment.file));
@@ -225,31 +253,48 @@ impl Table {
         from: Bound<&[u8]>,
         limit: usize,
     ) -> io::Result<Vec<Record>> {
-        let found: Vec<_> = {
+        let (mut page, mut places, files) = {
             let inner = self.look();
             let all = inner.places.range::<[u8], _>((from, Bound::Unbounded));
-            all.take_while(|(key, _)| key.starts_with(prefix))
-                .take(limit)
-                .map(|(key, (place, _))| Ok((key.clone(), *place, inner.file(*place)?)))
-                .collect::<io::Result<_>>()?
+            let found = all
+                .take_while(|(key, _)| key.starts_with(prefix))
+                .take(limit);
+            let mut page: Vec<Record> = Vec::new();
+            let mut places = Vec::new();
+            for (key, (place, _)) in found {
+                places.push((*place, page.len()));
+                page.push((key.clone(), Vec::new()));
+            }
+            (page, places, inner.files())
         };
-        let all = found.into_iter();
-        all.map(|(key, place, file)| Ok((key, read(&file, place)?)))
-            .collect()
+        places.sort_unstable();
+        let near = |(a, _): &(Place, usize), (b, _): &(Place, usize)| a.is_near(b);
+        for run in places.chunk_by(near).flat_map(|run| run.chunks(RUN)) {
+            let [(first, _), ..] = run else { continue };
+            let end = run.iter().map(|(place, _)| place.at + place.length).max();
+            let length = end.map_or(0, |end| end - first.at);
+            let bytes = files.read(Place { length, ..*first })?;
+            for (place, index) in run {
+                let begin = (place.at - first.at) as usize;
+                let value = bytes.get(begin..begin + place.length as usize);
+                let entry = page.get_mut(*index).zip(value);
+                if let Some(((_, to), value)) = entry {
+                    to.extend_from_slice(value);
+                }
+            }
+        }
+        Ok(page)
     }
 
     /// All records as they are now; their values are read later.
     pub(super) fn snapshot(&self) -> Snapshot {
         let inner = self.look();
         let places = inner.places.iter();
-        let files = inner.segments.iter();
         Snapshot {
             places: places
                 .map(|(key, (place, _))| (key.clone(), *place))
                 .collect(),
-            files: files
-                .map(|(number, segment)| (*number, Arc::clone(&segment.file)))
-                .collect(),
+            files: inner.files(),
         }
     }
 
@@ -305,10 +350,7 @@ impl Table {
 impl Snapshot {
     /// Each key and value, in order.
     pub(super) fn read(&self) -> impl Iterator<Item = io::Result<(&[u8], Vec<u8>)>> {
-        self.places.iter().map(|(key, place)| {
-            let file = self.files.get(&place.segment);
-            let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-            Ok((&**key, read(file, *place)?))
-        })
+        let places = self.places.iter();
+        places.map(|(key, place)| Ok((&**key, self.files.read(*place)?)))
     }
 }

@@ -310,3 +310,25 @@ fn a_disk_that_was_full_is_used_again() {
     std::fs::create_dir(&folder).unwrap();
     assert!(segments.next().unwrap().number > 5);
 }
+
+#[test]
+fn a_page_has_what_each_record_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let mut batch = Batch::default();
+    for n in 0..9000u64 {
+        // In another order than that of the keys, some of them twice.
+        let key = registration(n.wrapping_mul(7919) % 4001);
+        let length = 2 + n.wrapping_mul(2_654_435_761) % 700;
+        batch.ops.push(Op::Put(key, vec![n as u8; length as usize]));
+        if n % 100 == 0 {
+            commit(&store, std::mem::take(&mut batch)).unwrap();
+        }
+    }
+    commit(&store, batch).unwrap();
+    let page = page(&store, Kind::REGISTRATION, b"", None, MAX_PAGE);
+    assert_eq!(page.len(), 4001);
+    for (key, stored) in page {
+        assert_eq!(block_on(store.get(&key)).unwrap(), Some(stored), "{key:?}");
+    }
+}
