@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::blocks::Blocks;
-use super::segments::{FULL, Segment, Segments, path};
+use super::segments::{Segment, Segments, path};
 use crate::Mark;
 use crate::proof::{CHECK, digest};
 
@@ -276,7 +276,7 @@ impl Journal {
 
     /// Whether another file should be written from now on.
     pub(super) fn is_full(&self) -> bool {
-        self.end >= FULL
+        self.end >= self.current.capacity
     }
 
     /// Goes on with a new file. What was written must be durable.
@@ -315,7 +315,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::segments::FIRST;
+    use super::super::segments::{FIRST, FULL};
     use super::*;
 
     fn mark(sequence: u64) -> Mark {

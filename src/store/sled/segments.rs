@@ -16,8 +16,10 @@ use crate::private;
 /// Files that may wait to be removed.
 const QUEUE: usize = 64;
 
-/// A file with this many bytes of groups is full.
+/// Bytes of the largest files.
 pub(super) const FULL: u64 = 4 << 20;
+/// Bytes of the first after a start; each has twice those of the one before.
+const SMALL: u64 = 256 << 10;
 /// Files of the version before have numbers below.
 pub(super) const FIRST: u64 = 2;
 
@@ -35,6 +37,8 @@ pub(super) struct Segment {
     pub(super) to: File,
     /// Whether a write goes past the kernel's cache, and is durable when it returns.
     pub(super) direct: bool,
+    /// With this many bytes of groups it is full.
+    pub(super) capacity: u64,
 }
 
 enum Request {
@@ -58,6 +62,7 @@ impl Segments {
         let mut maker = Maker {
             folder: folder.to_path_buf(),
             number,
+            capacity: SMALL,
         };
         let thread = std::thread::Builder::new()
             .name("store-files".to_owned())
@@ -124,24 +129,27 @@ fn direct(path: &Path) -> io::Result<File> {
 struct Maker {
     folder: PathBuf,
     number: u64,
+    capacity: u64,
 }
 
 impl Maker {
     fn make(&mut self) -> io::Result<Segment> {
         let path = path(&self.folder, self.number);
         let made = private::file(&path).and_then(|mut to| {
-            to.write_all(&vec![0; FULL as usize])?;
+            to.write_all(&vec![0; self.capacity as usize])?;
             to.sync_all()?;
             File::open(&self.folder)?.sync_all()?;
             Ok((to, Arc::new(File::open(&path)?)))
         });
         let (buffered, file) = made.inspect_err(|_| drop(fs::remove_file(&path)))?;
-        let number = self.number;
+        let (number, capacity) = (self.number, self.capacity);
         self.number += 1;
+        self.capacity = FULL.min(2 * capacity);
         let to = direct(&path);
         Ok(Segment {
             number,
             file,
+            capacity,
             direct: to.is_ok(),
             to: to.unwrap_or(buffered),
         })
