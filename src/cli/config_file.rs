@@ -38,6 +38,7 @@ pub(super) struct ConfigFile {
     pub(super) store: Option<PathBuf>,
     pub(super) sealing_key: Option<PathBuf>,
     pub(super) shards: Option<usize>,
+    pub(super) dtls_workers: Option<usize>,
     #[serde(default)]
     pub(super) bootstrap_uri: Vec<String>,
     pub(super) lifetime: Option<u32>,
@@ -94,7 +95,7 @@ mod tests {
     fn what_a_file_says() {
         let text = "store = \"/var/lib/tinsmith\"\nhttp = \"127.0.0.1:8080\"\nlifetime = 3600\n\
                     max-unproven = 5\nmax-unproven-per-source = 4\ntrust-loopback = true\n\
-                    accept-loss = true\ncompile-limit = 7\nhistory = 0\n";
+                    accept-loss = true\ncompile-limit = 7\nhistory = 0\ndtls-workers = 3\n";
         let file = ConfigFile::parse(text).unwrap();
         assert_eq!(file.store, Some("/var/lib/tinsmith".into()));
         assert_eq!(file.http, Some(([127, 0, 0, 1], 8080).into()));
@@ -105,6 +106,7 @@ mod tests {
         );
         assert!(file.trust_loopback && file.accept_loss);
         assert_eq!((file.compile_limit, file.history), (Some(7), Some(0)));
+        assert_eq!(file.dtls_workers, Some(3));
         assert_eq!(ConfigFile::parse("").unwrap(), ConfigFile::default());
     }
 

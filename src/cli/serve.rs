@@ -16,7 +16,7 @@ use tinsmith_access::audit::MAX_KEPT;
 use tinsmith_build_job::child;
 use tinsmith_http::{self as http, TlsFiles};
 use tinsmith_lwm2m::{BootstrapConfig, Limits, Rule};
-use tinsmith_server::{self as server, Config};
+use tinsmith_server::{self as server, Config, MAX_WORKERS};
 
 use crate::Compiler;
 use crate::config_file::ConfigFile;
@@ -149,6 +149,10 @@ pub(super) struct Serve {
     /// Threads that own devices, 1 to 16. [default: 1]
     #[arg(long, env = "TINSMITH_SHARDS", value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=16))]
     shards: Option<usize>,
+    /// Threads of each listener with DTLS, 1 to 16: they make handshakes, and open and seal records.
+    /// [default: one for each core, at most 4]
+    #[arg(long, env = "TINSMITH_DTLS_WORKERS", value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=MAX_WORKERS as u64))]
+    dtls_workers: Option<usize>,
     /// Server URI that devices whose names fit PATTERN (with * and ?) get at bootstrap; the first
     /// that fits counts, but who bootstraps with DTLS is never sent to a coap:// server. Without one:
     /// this server's management listener, as seen from here. With coap+oscore:// in the place of
@@ -253,6 +257,10 @@ impl Serve {
             http: self.http.or(file.http).unwrap_or(standard.http),
             store: self.store.or(file.store).unwrap_or(standard.store),
             shards: self.shards.or(file.shards).unwrap_or(standard.shards),
+            dtls_workers: self
+                .dtls_workers
+                .or(file.dtls_workers)
+                .unwrap_or(standard.dtls_workers),
             bootstrap: BootstrapConfig {
                 rules,
                 ..BootstrapConfig::default()

@@ -11,6 +11,7 @@ use tinsmith_peer::{Identity, Peer};
 
 use crate::cid;
 use crate::proven::By;
+use crate::siblings::Siblings;
 
 /// How many are looked at for one that may go.
 const SAMPLE: usize = 16;
@@ -42,12 +43,13 @@ impl Entry {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Associations {
+    siblings: Arc<Siblings>,
+    /// Which of the siblings has them.
+    server: usize,
     entries: BTreeMap<u32, Box<Entry>>,
     /// Those whose records have no Connection ID.
     by_address: HashMap<SocketAddr, u32>,
-    of_one: HashMap<Arc<Identity>, u32>,
     /// Data of a few of them for which there was no number.
     waiting: HashMap<u32, Vec<Vec<u8>>>,
     counter: u32,
@@ -56,6 +58,19 @@ pub(crate) struct Associations {
 }
 
 impl Associations {
+    /// None yet, of one of the siblings.
+    pub(crate) fn new(siblings: Arc<Siblings>, server: usize) -> Self {
+        Self {
+            siblings,
+            server,
+            entries: BTreeMap::new(),
+            by_address: HashMap::new(),
+            waiting: HashMap::new(),
+            counter: 0,
+            cursor: 0,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -78,11 +93,6 @@ impl Associations {
         let number = cid::number_of(name)?;
         let entry = self.entries.get(&number)?;
         (entry.association.own_cid().as_bytes() == name).then_some(number)
-    }
-
-    /// The one of an identity that has one.
-    pub(crate) fn of_one(&self, identity: &Identity) -> Option<u32> {
-        self.of_one.get(identity).copied()
     }
 
     pub(crate) fn of(&self, identity: &Identity) -> Vec<u32> {
@@ -113,11 +123,14 @@ impl Associations {
         if entry.association.own_cid().is_empty() {
             self.by_address.insert(entry.address, number);
         }
-        if entry.is_of_one {
-            self.of_one.insert(Arc::clone(&entry.identity), number);
-        }
         self.counter = self.counter.max(number % COUNTERS);
         self.entries.insert(number, Box::new(entry));
+        self.count();
+    }
+
+    fn count(&self) {
+        self.siblings
+            .set_associations(self.server, self.entries.len());
     }
 
     /// Keeps data until there is a number for it; false if there is too much already.
@@ -138,11 +151,13 @@ impl Associations {
     pub(crate) fn remove(&mut self, number: u32) -> Option<Entry> {
         let entry = self.entries.remove(&number)?;
         self.waiting.remove(&number);
+        self.count();
         if self.by_address.get(&entry.address) == Some(&number) {
             self.by_address.remove(&entry.address);
+            self.siblings.stray_ended(entry.address, number);
         }
-        if self.of_one.get(&entry.identity) == Some(&number) {
-            self.of_one.remove(&entry.identity);
+        if entry.is_of_one {
+            self.siblings.one_ended(&entry.identity, number);
         }
         Some(*entry)
     }

@@ -34,8 +34,12 @@ pub(crate) fn number_of(cid: &[u8]) -> Option<u32> {
 /// without Connection IDs do: they belong to where their address leads.
 #[must_use]
 pub fn worker(datagram: &[u8]) -> Option<u8> {
-    let number = number_of(connection_id(datagram, CID_LEN)?)?;
-    Some((number >> COUNTER_BITS) as u8)
+    Some(worker_of(number_of(connection_id(datagram, CID_LEN)?)?))
+}
+
+/// The worker that gave out the number of an association.
+pub(crate) const fn worker_of(number: u32) -> u8 {
+    (number >> COUNTER_BITS) as u8
 }
 
 #[cfg(test)]

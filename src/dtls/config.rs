@@ -1,6 +1,7 @@
 //! What a server is told, and what it tells.
 
 use std::net::SocketAddr;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,19 +14,20 @@ use crate::own::Own;
 /// What a server is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which of a listener's servers it is; its Connection IDs and association numbers say so.
+    /// Which of a listener's servers it is, from 0; its Connection IDs and association numbers say so.
     pub worker: u8,
     /// The longest datagram that a handshake sends, in bytes.
     pub mtu: u32,
     /// How long a handshake waits before it repeats a flight the first time; then twice as long.
     pub first_timeout: Duration,
-    /// Handshakes at the same time. One more is not begun; its client tries again.
+    /// Handshakes at the same time, of all servers of a listener. One more is not begun; its client tries again.
     pub handshakes: usize,
     /// The same from one IPv4 address or IPv6 /64.
     pub handshakes_per_source: usize,
     /// How long a handshake may take.
     pub handshake_time: Duration,
-    /// Associations. For one more, one goes that was not heard for long.
+    /// Associations, of all servers of a listener. For one more, one goes that was not heard for
+    /// long.
     pub associations: usize,
     /// How many record numbers are reserved at a time for associations that are
     /// [kept](Output::Keep); none if nobody keeps them.
@@ -83,6 +85,28 @@ pub enum Output {
     },
     /// Remove what was kept under this number.
     Forget(u32),
+    /// Give a datagram to another server of the listener, as
+    /// [`handed_over`](crate::Server::handed_over), if it has room.
+    HandOver {
+        /// Which.
+        to: usize,
+        /// Where it came from.
+        from: SocketAddr,
+        /// The datagram.
+        datagram: Vec<u8>,
+    },
+    /// Ask another server of the listener for something, as [`asked`](crate::Server::asked); that
+    /// must not be lost.
+    Ask(usize, Ask),
+}
+
+/// What a server asks of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To end an association: there is a later one in its place.
+    End(u32),
+    /// To make room for one more.
+    Evict,
 }
 
 /// Why something was not sent.
@@ -113,4 +137,29 @@ pub struct Counters {
     pub evicted: u64,
     /// Datagrams without an authentic, new record.
     pub dropped: u64,
+    /// Datagrams for another server of the listener that had no room for them.
+    pub not_handed_over: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            cookies,
+            begun,
+            refused,
+            completed,
+            failed,
+            evicted,
+            dropped,
+            not_handed_over,
+        } = other;
+        self.cookies += cookies;
+        self.begun += begun;
+        self.refused += refused;
+        self.completed += completed;
+        self.failed += failed;
+        self.evicted += evicted;
+        self.dropped += dropped;
+        self.not_handed_over += not_handed_over;
+    }
 }

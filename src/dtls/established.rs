@@ -192,7 +192,7 @@ impl Server {
 
     /// Takes an association that was kept under this number, and what is known to have been received
     /// since, before anything else is done. One whose key was taken away or changed since ends at
-    /// once.
+    /// once. The number must be [its own](crate::Siblings::owner).
     ///
     /// # Errors
     /// The record can't be read; it belongs to another version, or was changed.
@@ -207,15 +207,30 @@ impl Server {
         if let Some(since) = since {
             entry.association.has_received(since);
         }
+        let has_no_cid = entry.association.own_cid().is_empty();
         let own = entry.association.own_cid().as_bytes();
         let is_its_own = own.is_empty() || crate::cid::number_of(own) == Some(number);
         let free = self.associations.get(number).is_none()
+            && self.siblings.owner(number) == usize::from(self.config.worker)
             && (!own.is_empty() || self.associations.at(entry.address).is_none());
         if number == 0 || !is_its_own || !free {
             return Err(Unreadable);
         }
         let is_let_in = self.lets_in(&entry.identity, &entry.by).is_some();
+        let (address, identity) = (entry.address, Arc::clone(&entry.identity));
+        let is_of_one = entry.is_of_one;
         self.associations.insert(number, entry);
+        // A crash may leave what was replaced at another server beside what replaced it. The device
+        // uses one of the two; if that is the one that ends here, it makes a new handshake.
+        if is_of_one {
+            self.only(&identity, number);
+        }
+        if has_no_cid
+            && self.siblings.servers() > 1
+            && let Some(old) = self.siblings.strays(address, number)
+        {
+            self.replaced(old);
+        }
         if !is_let_in {
             self.deny(number);
         }

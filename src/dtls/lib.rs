@@ -11,6 +11,7 @@
 
 mod agreement;
 mod associations;
+mod beside;
 mod cid;
 mod config;
 mod context;
@@ -30,12 +31,13 @@ mod revocations;
 mod revoke;
 mod server;
 mod shown;
+mod siblings;
 mod subject;
 #[cfg(test)]
 mod testing;
 
 pub use cid::{CID_LEN, worker};
-pub use config::{Config, Counters, NotSent, Output};
+pub use config::{Ask, Config, Counters, NotSent, Output};
 pub use credentials::{Credentials, Psk};
 pub use error::OwnError;
 pub use handshake::Failure;
@@ -44,5 +46,6 @@ pub use kept::Unreadable;
 pub use openssl::error::ErrorStack;
 pub use own::{Authority, Own};
 pub use server::Server;
+pub use siblings::Siblings;
 pub use subject::{authority_digest, raw_key_digest, subject_public_key_info};
 pub use tinsmith_dtls::Window;

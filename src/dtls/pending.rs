@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::cid;
 use crate::handshake::Handshake;
 use crate::proven::Proven;
+use crate::siblings::Place;
 
 /// One of them.
 pub(crate) struct Pending {
@@ -15,6 +16,8 @@ pub(crate) struct Pending {
     pub(crate) ends: u64,
     /// Its earliest entry among the deadlines.
     armed: u64,
+    /// Held for the limits.
+    _place: Place,
 }
 
 #[derive(Default)]
@@ -22,26 +25,13 @@ pub(crate) struct Handshakes {
     all: HashMap<SocketAddr, Pending>,
     /// By the number in the Connection ID.
     names: HashMap<u32, SocketAddr>,
-    sources: HashMap<IpAddr, usize>,
     /// May name some that are gone, or due later than it says.
     deadlines: BinaryHeap<Reverse<(u64, SocketAddr)>>,
-}
-
-/// The IPv4 address, or the /64 of an IPv6 address: what one attacker has.
-fn source(address: SocketAddr) -> IpAddr {
-    match address.ip().to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
-    }
 }
 
 impl Handshakes {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
-    }
-
-    pub(crate) fn of_source(&self, address: SocketAddr) -> usize {
-        self.sources.get(&source(address)).copied().unwrap_or(0)
     }
 
     pub(crate) fn get(&self, address: SocketAddr) -> Option<&Handshake> {
@@ -67,8 +57,13 @@ impl Handshakes {
     }
 
     /// None may be there.
-    pub(crate) fn insert(&mut self, address: SocketAddr, handshake: Handshake, ends: u64) {
-        *self.sources.entry(source(address)).or_default() += 1;
+    pub(crate) fn insert(
+        &mut self,
+        address: SocketAddr,
+        handshake: Handshake,
+        ends: u64,
+        place: Place,
+    ) {
         if let Some(number) = cid::number_of(handshake.own_cid().as_bytes()) {
             self.names.insert(number, address);
         }
@@ -77,6 +72,7 @@ impl Handshakes {
             handshake,
             ends,
             armed,
+            _place: place,
         };
         self.all.insert(address, pending);
     }
@@ -85,13 +81,6 @@ impl Handshakes {
         let pending = self.all.remove(&address)?;
         if let Some(number) = cid::number_of(pending.handshake.own_cid().as_bytes()) {
             self.names.remove(&number);
-        }
-        let source = source(address);
-        if let Some(count) = self.sources.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.sources.remove(&source);
-            }
         }
         Some(pending.handshake)
     }

@@ -51,7 +51,7 @@ impl Server {
         }
         let its = match is_of_many {
             true => self.associations.of(identity),
-            false => self.associations.of_one(identity).into_iter().collect(),
+            false => self.siblings.of_one(identity).into_iter().collect(),
         };
         for number in its {
             self.deny(number);

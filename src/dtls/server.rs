@@ -10,7 +10,6 @@ use openssl::ssl::SslContext;
 use sha2::Sha256;
 use tinsmith_dtls::{Cid, connection_id};
 use tinsmith_peer::Identity;
-use zeroize::Zeroizing;
 
 use crate::associations::{Associations, Entry};
 use crate::cid::{self, CID_LEN};
@@ -21,8 +20,9 @@ use crate::credentials::Credentials;
 use crate::handshake::{Detached, Failure, Handshake, Opening, Progress};
 use crate::hello::{ClientHello, is_hello};
 use crate::pending::Handshakes;
+use crate::siblings::{Siblings, Whose};
 
-/// The DTLS side of one UDP socket.
+/// The DTLS side of one UDP socket, or of one of several at the same address.
 ///
 /// [`handle`](Self::handle) for each datagram, [`tick`](Self::tick) at
 /// [`next_deadline`](Self::next_deadline), [`send`](Self::send) for data; after each of them
@@ -32,14 +32,22 @@ use crate::pending::Handshakes;
 /// there. Its address is that of the newest authentic record, if it has a Connection ID (RFC 9146
 /// §6); without one it is the association.
 ///
+/// # Several at one address
+/// Each has a socket and a thread of its own, and what they promise together is in [`Siblings`]. A
+/// datagram may come to any of them; who sees that it is another's says so
+/// ([`Output::HandOver`]), and only the one whose association it is opens its records. What a later
+/// handshake takes the place of ends wherever it is ([`Output::Ask`]).
+///
 /// # When there is no room
 /// A handshake too many is not begun. For an association too many one of the others goes: of
-/// the next 16 in turn, the one that was not heard for the longest time. Its peer is not told, as it
+/// the next 16 in turn, at the server that has most of them, the one that was not heard for the
+/// longest time. Its peer is not told, as it
 /// is most likely gone; if it is not, its datagrams are not answered and it begins again.
 pub struct Server {
     pub(crate) config: Config,
     pub(crate) context: SslContext,
     pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) siblings: Arc<Siblings>,
     cookies: Cookies,
     /// What Connection IDs are made unguessable with.
     naming: Hmac<Sha256>,
@@ -51,7 +59,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without associations. `seed` are random bytes for this one only.
+    /// A server without associations, alone at its address. `seed` are random bytes for this one
+    /// only.
     ///
     /// # Errors
     /// OpenSSL can't be set up.
@@ -61,18 +70,39 @@ impl Server {
         credentials: Arc<dyn Credentials>,
         seed: [u8; 32],
     ) -> Result<Self, ErrorStack> {
-        let seed = Zeroizing::new(seed);
-        let mut naming = keyed(&seed);
+        let config = Config {
+            worker: 0,
+            ..config
+        };
+        Self::beside(now, config, credentials, &Siblings::new(1, seed))
+    }
+
+    /// The same beside others of its listener. Which it is, the configuration says; there is one for
+    /// each number, and their clocks show the same time.
+    ///
+    /// # Errors
+    /// OpenSSL can't be set up.
+    pub fn beside(
+        now: u64,
+        config: Config,
+        credentials: Arc<dyn Credentials>,
+        siblings: &Arc<Siblings>,
+    ) -> Result<Self, ErrorStack> {
+        let seed = siblings.seed();
+        let mut naming = keyed(seed);
         naming.update(b"names");
+        naming.update(&[config.worker]);
+        let index = usize::from(config.worker);
         Ok(Self {
             context: context::context(&credentials, config.own.as_ref())?,
             config,
             credentials,
-            cookies: Cookies::new(now, seed),
+            cookies: Cookies::new(now, seed.clone()),
             naming,
             named: 0,
             handshakes: Handshakes::default(),
-            associations: Associations::default(),
+            associations: Associations::new(Arc::clone(siblings), index),
+            siblings: Arc::clone(siblings),
             outputs: VecDeque::new(),
             counters: Counters::default(),
         })
@@ -83,6 +113,16 @@ impl Server {
         if is_hello(datagram) {
             return self.hello(now, from, datagram);
         }
+        match self.whose(from, datagram) {
+            Whose::Ours => {}
+            Whose::Theirs(other) => return self.hand_over(other, from, datagram),
+            Whose::Both(other) => self.hand_over(other, from, datagram),
+        }
+        self.take(now, from, datagram);
+    }
+
+    /// Takes a datagram that is no hello and belongs here.
+    pub(crate) fn take(&mut self, now: u64, from: SocketAddr, datagram: &mut [u8]) {
         let name = connection_id(datagram, CID_LEN);
         let known = match name {
             Some(name) => self.associations.named(name),
@@ -122,10 +162,9 @@ impl Server {
             Some(_) => drop(self.handshakes.remove(from)),
             None => {}
         }
-        let crowded = self.handshakes.len() >= self.config.handshakes
-            || self.handshakes.of_source(from) >= self.config.handshakes_per_source;
         let number = self.associations.free_number(self.config.worker);
-        let (Some(number), false) = (number, crowded) else {
+        let place = self.siblings.place(from, &self.config);
+        let (Some(number), Some(place)) = (number, place) else {
             self.counters.refused += 1;
             return;
         };
@@ -148,7 +187,7 @@ impl Server {
         let progress = handshake.drive();
         let time = self.config.handshake_time.as_millis() as u64;
         self.handshakes
-            .insert(from, handshake, now.saturating_add(time));
+            .insert(from, handshake, now.saturating_add(time), place);
         self.settle(now, from, from, progress);
     }
 
@@ -212,25 +251,19 @@ impl Server {
         };
         let identity = Arc::new(proven.identity);
         self.counters.completed += 1;
-        // What the new one takes the place of.
-        let at = self.associations.at(from);
-        let before = is_of_one.then(|| {
-            let same = self.associations.of_one(&identity);
-            same.filter(|same| Some(*same) != at)
-        });
-        for old in at.into_iter().chain(before.flatten()) {
-            self.remove(old);
-        }
-        if self.associations.len() >= self.config.associations.max(1)
-            && let Some(stale) = self.associations.stale()
-        {
-            self.counters.evicted += 1;
-            self.remove(stale);
-        }
         if self.associations.get(number).is_some() {
             // The counter has come round while the handshake was under way.
             return None;
         }
+        // What the new one takes the place of.
+        let at = self.associations.at(from);
+        if let Some(old) = at.or_else(|| self.siblings.stray(from)) {
+            self.replaced(old);
+        }
+        if is_of_one {
+            self.only(&identity, number);
+        }
+        self.make_room();
         let mut entry = Entry {
             association,
             address: from,

@@ -334,10 +334,12 @@ fn dtls(text: &mut String, server: &ServerHandle) {
     );
     family(
         "tinsmith_dtls_datagrams_total",
-        "Datagrams without an authentic and new record, and hellos answered with a cookie.",
+        "Datagrams without an authentic and new record, hellos answered with a cookie, and datagrams \
+         for another worker that had no room for them.",
         &[
             ("dropped", |counters| counters.dropped),
             ("cookie", |counters| counters.cookies),
+            ("not_handed_over", |counters| counters.not_handed_over),
         ],
     );
 }

@@ -70,7 +70,7 @@ impl ServerHandle {
     /// on. Whoever is believed no more is out.
     pub fn renew(&self, own: Own) {
         for listener in &self.inner.dtls {
-            listener.renew(own.clone());
+            listener.renew(&own);
         }
         let shown = self.inner.own.write();
         *shown.unwrap_or_else(PoisonError::into_inner) = Some(own);

@@ -33,6 +33,7 @@ pub use history::{History, MAX_ENTRIES};
 pub use message::{Known, NoAnswer, Told};
 pub use results::Later;
 pub use tinsmith_transport::DtlsCounters;
+pub use tinsmith_transport::dtls::MAX_WORKERS;
 
 use tinsmith_lwm2m::{
     BootstrapConfig, Endpoint, Limits, ModelSource, Role, Shard, ShardConfig, bucket, request_of,
@@ -75,6 +76,8 @@ pub struct Config {
     pub store: PathBuf,
     /// 1 to [`MAX_SHARDS`].
     pub shards: usize,
+    /// Threads of each listener with DTLS, 1 to [`MAX_WORKERS`].
+    pub dtls_workers: usize,
     /// What devices get at the bootstrap listener. A rule whose `server_uri` is empty means this
     /// server's management listener, by the address at which the device reaches it. Behind a
     /// port forwarding or a NAT of the server's own the URI must be given.
@@ -91,7 +94,8 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// The LwM2M ports on all addresses, HTTP on loopback, one shard, a rule for every device.
+    /// The LwM2M ports on all addresses, HTTP on loopback, one shard, a DTLS worker for each
+    /// core and at most four, a rule for every device.
     fn default() -> Self {
         Config {
             coap: SocketAddr::from(([0, 0, 0, 0], 5683)),
@@ -100,6 +104,8 @@ impl Default for Config {
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             store: PathBuf::from("tinsmith-data"),
             shards: 1,
+            dtls_workers: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().min(4)),
             bootstrap: BootstrapConfig::default(),
             models: ModelSource::default(),
             limits: Limits::default(),
@@ -166,13 +172,19 @@ pub async fn start(
         Some(secure) => secure.kept(&store).await?,
         None => Vec::new(),
     };
+    let workers = config.dtls_workers;
+    if workers == 0 || workers > MAX_WORKERS {
+        return Err(StartError::Config(format!(
+            "DTLS workers must be 1 to {MAX_WORKERS}, not {workers}"
+        )));
+    }
     let (secure, associations) = (config.secure.clone(), Arc::clone(&store));
     let open = move || {
         let udp = |address| bind(address).map(Bound::Udp);
         // In the order of `ROLES`.
         let mut bound = vec![udp(coap)?, bootstrap.map_or(Ok(Bound::None), udp)?];
         if let Some(secure) = secure {
-            bound.extend(secure.listeners(&associations, kept)?);
+            bound.extend(secure.listeners(&associations, kept, workers)?);
         }
         Ok(Place::Threads(bound.into()))
     };

@@ -1,6 +1,7 @@
 //! DTLS: its listeners, and its associations between listener and store.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use super::{StartError, bind, random};
 use tinsmith_lwm2m::{Access, Identity, OscoreContexts, bucket};
 use tinsmith_security::{Key as SealingKey, Keys, Own, Purpose, Seal};
 use tinsmith_store::{Batch, Key, Kind, Op, Store, StoreError};
-use tinsmith_transport::{Bound, DtlsConfig, DtlsListener, DtlsSetup, Keeper, Kept, Window};
+use tinsmith_transport::{
+    Bound, BoundUdp, DtlsConfig, DtlsListener, DtlsSetup, Keeper, Kept, Window,
+};
 
 /// Schema of the records of associations, whose content has a version of its own.
 const SCHEMA: [u8; 2] = [0, 1];
@@ -70,20 +73,22 @@ impl SecureConfig {
     }
 
     /// The listener for management, with the associations that were kept, and the one for bootstrap,
-    /// whose associations end with the process.
+    /// whose associations end with the process; each with so many workers.
     pub(super) fn listeners(
         &self,
         store: &Arc<dyn Store>,
         kept: Vec<Kept>,
+        workers: usize,
     ) -> Result<Vec<Bound>, StartError> {
         let keeper = Keeping {
             store: Arc::clone(store),
             seal: self.associations.clone(),
         };
-        let mut all =
-            vec![self.listen(self.management, Purpose::Management, kept, Some(keeper))?];
+        let sockets = beside_each_other(self.management, workers)?;
+        let mut all = vec![self.listen(&sockets, Purpose::Management, kept, Some(keeper))?];
         if let Some(address) = self.bootstrap {
-            all.push(self.listen(address, Purpose::Bootstrap, Vec::new(), None)?);
+            let sockets = beside_each_other(address, workers)?;
+            all.push(self.listen(&sockets, Purpose::Bootstrap, Vec::new(), None)?);
         }
         let revoking = all.clone();
         self.keys.on_revoke(Box::new(move |entry| {
@@ -93,7 +98,7 @@ impl SecureConfig {
                 Purpose::Bootstrap => 1,
             };
             if let Some(listener) = revoking.get(index) {
-                listener.revoke(identity, !entry.is_of_one());
+                listener.revoke(&identity, !entry.is_of_one());
             }
         }));
         let rechecking = all.clone();
@@ -105,12 +110,14 @@ impl SecureConfig {
 
     fn listen(
         &self,
-        address: SocketAddr,
+        sockets: &[BoundUdp],
         purpose: Purpose,
         kept: Vec<Kept>,
         keeper: Option<Keeping>,
     ) -> Result<DtlsListener, StartError> {
-        let socket = bind(address)?;
+        let address = sockets
+            .first()
+            .map_or(self.management, BoundUdp::local_addr);
         let setup = DtlsSetup {
             config: DtlsConfig {
                 reserve: keeper.as_ref().map(|_| NUMBERS),
@@ -122,7 +129,7 @@ impl SecureConfig {
             keeper: keeper.map(|keeper| Arc::new(keeper) as Arc<dyn Keeper>),
             kept,
         };
-        let listener = DtlsListener::start(&socket, setup);
+        let listener = DtlsListener::start(sockets, &setup);
         listener.map_err(|source| StartError::Bind { address, source })
     }
 
@@ -170,6 +177,15 @@ impl SecureConfig {
         }
         Ok(kept)
     }
+}
+
+/// So many sockets at one address.
+fn beside_each_other(address: SocketAddr, count: usize) -> Result<Vec<BoundUdp>, StartError> {
+    let first = bind(address)?;
+    let others: io::Result<Vec<_>> = (1..count).map(|_| first.beside()).collect();
+    let mut sockets = others.map_err(|source| StartError::Bind { address, source })?;
+    sockets.insert(0, first);
+    Ok(sockets)
 }
 
 struct Keeping {

@@ -1,33 +1,34 @@
-//! DTLS on a UDP socket. A thread of the listener's own makes handshakes and opens and seals
-//! records, so that no shard ever waits for OpenSSL; what it has opened any number of shards take.
+//! DTLS on UDP sockets at one address. Each has a worker, a thread of the listener's own that makes
+//! handshakes and opens and seals records, so that no shard ever waits for OpenSSL; what workers have
+//! opened any number of shards take.
 
-use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use tinsmith_dtls_server::{
-    Config, Counters, Credentials, Failure, NotSent as NotSealed, Output, Own, Server, Window,
-};
+use tinsmith_dtls_server::{Ask, Config, Counters, Credentials, Own, Server, Siblings, Window};
 use tinsmith_peer::{Identity, Peer};
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tokio::time::Instant;
+use tracing::info;
 
 use super::arrivals::{Arrival, take};
-use super::{BoundUdp, NotSent, Outgoing, ReceiveBatch, UdpListener};
+use super::{BoundUdp, Listener, NotSent, Outgoing, ReceiveBatch};
 
-/// What waits for the shards, and what waits for the thread; more is lost, as on the way.
+mod worker;
+
+use worker::{Other, Worker};
+
+/// The most workers of a listener.
+pub const MAX_WORKERS: usize = 16;
+/// What waits for the shards, and what waits for each worker; more is lost, as on the way.
 const WAITING: usize = 8192;
-/// Things of one sort that are done in one turn.
-const TURN: usize = 64;
-/// How long to wait with what shards or the system did not take.
-const REST: Duration = Duration::from_millis(50);
+/// Datagrams that wait for a worker and came to another; more are lost.
+const HANDED_OVER: usize = 1024;
 
-/// Makes associations durable. Called on the listener's thread, so it does not wait.
+/// Makes associations durable. Called on threads of the listener, so it does not wait.
 pub trait Keeper: Send + Sync {
     /// Makes a record durable under the number of its association, and says whether it is.
     fn keep(&self, number: u32, record: Vec<u8>, done: Box<dyn FnOnce(bool) + Send>);
@@ -61,77 +62,132 @@ pub struct Kept {
     pub window: Option<Window>,
 }
 
-/// An order to the thread that is not lost.
+struct Shared {
+    siblings: Arc<Siblings>,
+    address: SocketAddr,
+    inbox: Mutex<mpsc::Receiver<Arrival>>,
+    workers: Vec<Handle>,
+}
+
+/// A worker from outside.
+struct Handle {
+    counters: Arc<StdMutex<Counters>>,
+    outbox: mpsc::Sender<Outgoing>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// An order to a worker that is not lost.
 enum Order {
     Kept(u32, u64, bool),
     Revoke(Identity, bool),
     RevokeUnknown,
     Renew(Box<Own>),
+    Ask(Ask),
 }
 
-struct Shared {
-    counters: StdMutex<Counters>,
-    address: SocketAddr,
-    inbox: Mutex<mpsc::Receiver<Arrival>>,
-    outbox: mpsc::Sender<Outgoing>,
-    orders: mpsc::UnboundedSender<Order>,
-}
-
-/// A DTLS listener. Its thread ends with the last clone.
+/// A DTLS listener. Its threads end with the last clone.
 #[derive(Clone)]
 pub struct DtlsListener(Arc<Shared>);
 
 impl DtlsListener {
-    /// Listens on a socket that is bound. Kept associations are there before the first datagram is
-    /// taken; one that can't be read is left where it is and told in the log.
-    pub fn start(socket: &BoundUdp, setup: DtlsSetup) -> io::Result<Self> {
-        let mut server = Server::new(0, setup.config, setup.credentials, setup.seed)
-            .map_err(io::Error::other)?;
+    /// Listens on sockets that are bound to one address, each on a thread of its own; the system says
+    /// which of them gets what an address sends. Kept associations are there before the first datagram
+    /// is taken; one that can't be read is left where it is and told in the log.
+    pub fn start(sockets: &[BoundUdp], setup: &DtlsSetup) -> io::Result<Self> {
+        let Some(first) = sockets.first() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let address = first.local_addr();
+        let (listener, workers) = Self::with_workers(address, sockets.len(), setup)?;
+        for (index, (socket, worker)) in sockets.iter().zip(workers).enumerate() {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let inside = runtime.enter();
+            let udp = Listener::Udp(socket.listen()?);
+            drop(inside);
+            std::thread::Builder::new()
+                .name(format!("dtls-{}-{index}", address.port()))
+                .spawn(move || runtime.block_on(worker.run(udp)))?;
+        }
+        Ok(listener)
+    }
+
+    /// A listener whose workers are to be run.
+    fn with_workers(
+        address: SocketAddr,
+        count: usize,
+        setup: &DtlsSetup,
+    ) -> io::Result<(Self, Vec<Worker>)> {
+        let siblings = Siblings::new(count, setup.seed);
+        let mut servers = Vec::new();
+        for index in 0..siblings.servers() {
+            let config = Config {
+                worker: index as u8,
+                ..setup.config.clone()
+            };
+            let credentials = Arc::clone(&setup.credentials);
+            let server = Server::beside(0, config, credentials, &siblings);
+            servers.push(server.map_err(io::Error::other)?);
+        }
         let mut unreadable = 0;
         for kept in &setup.kept {
+            let server = &mut servers[siblings.owner(kept.number)];
             let restored = server.restore(0, kept.number, &kept.record, kept.window);
-            if restored.is_err() {
-                unreadable += 1;
-            }
+            unreadable += usize::from(restored.is_err());
         }
         // Whoever was believed then may not be now.
-        server.revoke_unknown();
-        let address = socket.local_addr();
-        let restored = server.load().1;
-        info!(%address, restored, unreadable, "DTLS");
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let inside = runtime.enter();
-        let udp = socket.listen()?;
-        drop(inside);
+        servers.iter_mut().for_each(Server::revoke_unknown);
+        let restored: usize = servers.iter().map(|server| server.load().1).sum();
+        let workers = servers.len();
+        info!(%address, workers, restored, unreadable, "DTLS");
         let (arrivals, inbox) = mpsc::channel(WAITING);
-        let (outbox, outgoing) = mpsc::channel(WAITING);
-        let (orders, ordered) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            counters: StdMutex::default(),
+        let mut handles = Vec::new();
+        let (mut others, mut ends) = (Vec::new(), Vec::new());
+        for _ in &servers {
+            let (outbox, outgoing) = mpsc::channel(WAITING);
+            let (orders, ordered) = mpsc::unbounded_channel();
+            let (hand_over, handed) = mpsc::channel(HANDED_OVER);
+            others.push(Other {
+                hand_over,
+                orders: orders.downgrade(),
+            });
+            let counters = Arc::default();
+            ends.push((outgoing, ordered, handed, Arc::clone(&counters)));
+            handles.push(Handle {
+                counters,
+                outbox,
+                orders,
+            });
+        }
+        let others: Arc<[Other]> = others.into();
+        let start = Instant::now();
+        let workers = servers.into_iter().zip(ends).enumerate();
+        let workers = workers.map(|(index, (server, ends))| {
+            let (outgoing, ordered, handed, counters) = ends;
+            Worker {
+                index,
+                server,
+                start,
+                batch: ReceiveBatch::new(),
+                out: Vec::new(),
+                arrivals: arrivals.clone(),
+                late: Default::default(),
+                outgoing,
+                ordered,
+                handed,
+                others: Arc::clone(&others),
+                keeper: setup.keeper.clone(),
+                rest: None,
+                counters,
+            }
+        });
+        let workers = workers.collect();
+        let shared = Shared {
+            siblings,
             address,
             inbox: Mutex::new(inbox),
-            outbox,
-            orders: orders.clone(),
-        });
-        let worker = Worker {
-            server,
-            udp,
-            start: Instant::now(),
-            batch: ReceiveBatch::new(),
-            out: Vec::new(),
-            arrivals,
-            late: VecDeque::new(),
-            outgoing,
-            ordered,
-            orders: orders.downgrade(),
-            keeper: setup.keeper,
-            rest: None,
-            shared: Arc::downgrade(&shared),
+            workers: handles,
         };
-        std::thread::Builder::new()
-            .name(format!("dtls-{}", address.port()))
-            .spawn(move || runtime.block_on(worker.run()))?;
-        Ok(Self(shared))
+        Ok((Self(Arc::new(shared)), workers))
     }
 
     /// Where it listens.
@@ -141,25 +197,36 @@ impl DtlsListener {
 
     /// What happened since the start.
     pub fn counters(&self) -> Counters {
-        let counters = self.0.counters.lock();
-        *counters.unwrap_or_else(PoisonError::into_inner)
+        let mut sum = Counters::default();
+        for worker in &self.0.workers {
+            let counters = worker.counters.lock();
+            sum += *counters.unwrap_or_else(PoisonError::into_inner);
+        }
+        sum
     }
 
     /// The key of an identity was removed or changed: its associations end now; as
     /// of the server's.
-    pub fn revoke(&self, identity: Identity, is_of_many: bool) {
-        let _ = self.0.orders.send(Order::Revoke(identity, is_of_many));
+    pub fn revoke(&self, identity: &Identity, is_of_many: bool) {
+        self.order(|| Order::Revoke(identity.clone(), is_of_many));
     }
 
     /// Raw public keys or certificates are believed no more, whichever: associations of those end
     /// now.
     pub fn revoke_unknown(&self) {
-        let _ = self.0.orders.send(Order::RevokeUnknown);
+        self.order(|| Order::RevokeUnknown);
     }
 
     /// Shows and believes something else from now on; as of the server's.
-    pub fn renew(&self, own: Own) {
-        let _ = self.0.orders.send(Order::Renew(Box::new(own)));
+    pub fn renew(&self, own: &Own) {
+        self.order(|| Order::Renew(Box::new(own.clone())));
+    }
+
+    /// To every worker.
+    fn order(&self, order: impl Fn() -> Order) {
+        for worker in &self.0.workers {
+            let _ = worker.orders.send(order());
+        }
     }
 
     pub(super) async fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
@@ -186,204 +253,16 @@ impl DtlsListener {
     pub(super) fn send(&self, batch: &mut Vec<Outgoing>, not_sent: &mut Vec<(Peer, NotSent)>) {
         for outgoing in batch.drain(..) {
             let to = outgoing.to;
-            if to.association == 0 {
+            let owner = self.0.siblings.owner(to.association);
+            let worker = self.0.workers.get(owner);
+            let Some(worker) = worker.filter(|_| to.association != 0) else {
                 not_sent.push((to, NotSent::Gone));
-            } else if let Err(mpsc::error::TrySendError::Closed(_)) =
-                self.0.outbox.try_send(outgoing)
-            {
-                not_sent.push((to, NotSent::Gone));
-            }
-        }
-    }
-}
-
-/// What the thread has.
-struct Worker {
-    server: Server,
-    udp: UdpListener,
-    start: Instant,
-    batch: ReceiveBatch,
-    out: Vec<Outgoing>,
-    arrivals: mpsc::Sender<Arrival>,
-    /// Ends that the shards had no room for.
-    late: VecDeque<Peer>,
-    outgoing: mpsc::Receiver<Outgoing>,
-    ordered: mpsc::UnboundedReceiver<Order>,
-    orders: mpsc::WeakUnboundedSender<Order>,
-    keeper: Option<Arc<dyn Keeper>>,
-    /// When the socket may be asked again.
-    rest: Option<Instant>,
-    shared: Weak<Shared>,
-}
-
-impl Worker {
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_millis() as u64
-    }
-
-    async fn run(mut self) {
-        loop {
-            let due = self.server.next_deadline();
-            let due = due.map(|at| self.start + Duration::from_millis(at));
-            let late = (!self.late.is_empty()).then(|| Instant::now() + REST);
-            let wake = due.into_iter().chain(late).chain(self.rest).min();
-            let alarm = async {
-                match wake {
-                    Some(at) => sleep_until(at).await,
-                    None => pending().await,
-                }
+                continue;
             };
-            tokio::select! {
-                biased;
-                order = self.ordered.recv() => match order {
-                    Some(order) => self.carry_out(order),
-                    None => return,
-                },
-                Some(outgoing) = self.outgoing.recv() => self.seal(&outgoing),
-                received = self.udp.receive(&mut self.batch), if self.rest.is_none() => {
-                    self.received(received);
-                }
-                () = alarm => {}
-            }
-            if self.rest.is_some_and(|at| at <= Instant::now()) {
-                self.rest = None;
-            }
-            for _ in 0..TURN {
-                let Ok(outgoing) = self.outgoing.try_recv() else {
-                    break;
-                };
-                self.seal(&outgoing);
-            }
-            self.server.tick(self.now());
-            self.drain().await;
-            if let Some(shared) = self.shared.upgrade() {
-                let counters = shared.counters.lock();
-                *counters.unwrap_or_else(PoisonError::into_inner) = self.server.counters();
+            if let Err(mpsc::error::TrySendError::Closed(_)) = worker.outbox.try_send(outgoing) {
+                not_sent.push((to, NotSent::Gone));
             }
         }
-    }
-
-    fn received(&mut self, received: io::Result<()>) {
-        if let Err(error) = received {
-            warn!(%error, address = %self.udp.local_addr(), "cannot receive");
-            self.rest = Some(Instant::now() + REST);
-            return;
-        }
-        let now = self.now();
-        let ReceiveBatch { buffer, items, .. } = &mut self.batch;
-        for item in items.drain(..) {
-            let datagram = &mut buffer[item.range];
-            self.server.handle(now, item.peer.address, datagram);
-        }
-    }
-
-    fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::Kept(number, mark, durable) => self.server.kept(number, mark, durable),
-            Order::Revoke(identity, is_of_many) => self.server.revoke(&identity, is_of_many),
-            Order::RevokeUnknown => self.server.revoke_unknown(),
-            Order::Renew(own) => {
-                if let Err(error) = self.server.renew(*own) {
-                    warn!(%error, "OpenSSL keeps the certificates of before");
-                }
-            }
-        }
-    }
-
-    fn seal(&mut self, outgoing: &Outgoing) {
-        let number = outgoing.to.association;
-        let its = self.server.identity(number) == Some(&outgoing.identity);
-        let sent = match its {
-            true => self.server.send(number, &outgoing.bytes),
-            false => Err(NotSealed::Gone),
-        };
-        match sent {
-            Ok(()) => {}
-            Err(NotSealed::Gone) => self.late.push_back(outgoing.to),
-            Err(why) => debug!(peer = %outgoing.to, ?why, "not sent"),
-        }
-    }
-
-    /// Does what the server wants done.
-    async fn drain(&mut self) {
-        while let Some(output) = self.server.poll() {
-            match output {
-                Output::Transmit(to, bytes) => self.out.push(Outgoing {
-                    to: Peer::udp(to),
-                    identity: Identity::None,
-                    bytes,
-                }),
-                Output::Received {
-                    peer,
-                    identity,
-                    data,
-                    window,
-                } => {
-                    let identity = Identity::clone(&identity);
-                    let arrival = Arrival::Datagram(peer, identity, data, Some(window));
-                    if self.arrivals.try_send(arrival).is_err() {
-                        debug!(%peer, "the shards are too busy, a datagram is dropped");
-                    }
-                }
-                Output::Gone(peer) => self.late.push_back(peer),
-                Output::Failed(from, why) => failed(from, &why),
-                Output::Keep {
-                    number,
-                    mark,
-                    record,
-                } => self.keep(number, mark, record),
-                Output::Forget(number) => {
-                    if let Some(keeper) = &self.keeper {
-                        keeper.forget(number);
-                    }
-                }
-            }
-        }
-        if !self.out.is_empty()
-            && let Err(error) = self.udp.send(&mut self.out).await
-        {
-            warn!(%error, "a datagram was not sent");
-        }
-        while let Some(peer) = self.late.front() {
-            if self.arrivals.try_send(Arrival::Gone(*peer)).is_err() {
-                return;
-            }
-            self.late.pop_front();
-        }
-    }
-
-    fn keep(&self, number: u32, mark: u64, record: Vec<u8>) {
-        let orders = self.orders.clone();
-        let done = move |durable| {
-            if let Some(orders) = orders.upgrade() {
-                let _ = orders.send(Order::Kept(number, mark, durable));
-            }
-        };
-        match &self.keeper {
-            Some(keeper) => keeper.keep(number, record, Box::new(done)),
-            None => done(false),
-        }
-    }
-}
-
-/// Tells of a handshake that failed.
-fn failed(from: SocketAddr, why: &Failure) {
-    match why {
-        Failure::UnknownIdentity(identity) => {
-            let identity = identity.escape_ascii();
-            info!(%from, %identity, "DTLS refused: nobody has this identity");
-        }
-        Failure::WrongKey(identity) => {
-            let identity = identity.escape_ascii();
-            info!(%from, %identity, "DTLS refused: the device has another key");
-        }
-        Failure::NotBelieved(why) => {
-            info!(%from, %why, "DTLS refused: a certificate or raw public key is not believed");
-        }
-        Failure::TakenAway => {
-            info!(%from, "DTLS refused: the key was removed or changed during the handshake");
-        }
-        why => debug!(%from, ?why, "DTLS handshake failed"),
     }
 }
 

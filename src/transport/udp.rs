@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendto, setsockopt, sockopt,
+    AddressFamily, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind, recvmmsg,
+    sendmmsg, sendto, setsockopt, socket, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -34,11 +35,32 @@ impl BoundUdp {
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
+        Self::with(socket)
+    }
+
+    fn with(socket: std::net::UdpSocket) -> io::Result<Self> {
         // The kernel caps these at net.core.{r,w}mem_max.
         setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER)?;
         setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER)?;
         let address = socket.local_addr()?;
         Ok(BoundUdp { socket, address })
+    }
+
+    /// Another socket at the same address. What an address sends comes to one of them, always the same
+    /// as long as they are there. The first was bound by itself: another process that has the address
+    /// is an error, as ever.
+    pub fn beside(&self) -> io::Result<Self> {
+        setsockopt(&self.socket, sockopt::ReusePort, &true)?;
+        let address = SockaddrStorage::from(self.address);
+        let family = match self.address {
+            SocketAddr::V4(_) => AddressFamily::Inet,
+            SocketAddr::V6(_) => AddressFamily::Inet6,
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(family, SockType::Datagram, flags, None)?;
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
+        bind(socket.as_raw_fd(), &address)?;
+        Self::with(socket.into())
     }
 
     /// Where it is bound.
@@ -222,144 +244,4 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Received;
-
-    fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> Outgoing {
-        Outgoing {
-            to: Peer::udp(to),
-            identity: Identity::None,
-            bytes,
-        }
-    }
-
-    #[tokio::test]
-    async fn batches_go_both_ways() {
-        let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut out: Vec<Outgoing> = (0..150u8)
-            .map(|i| outgoing(b.local_addr(), vec![i; 20]))
-            .collect();
-        a.send(&mut out).await.unwrap();
-        assert!(out.is_empty());
-        let mut batch = ReceiveBatch::new();
-        let mut seen = Vec::new();
-        while seen.len() < 150 {
-            b.receive(&mut batch).await.unwrap();
-            for Received { peer, bytes, .. } in batch.iter() {
-                assert_eq!(peer.address, a.local_addr());
-                assert_eq!(bytes.len(), 20);
-                seen.push(bytes[0]);
-            }
-        }
-        assert!(seen.iter().copied().eq(0..150));
-    }
-
-    #[test]
-    fn several_runtimes_take_each_datagram_once() {
-        let bound = BoundUdp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let to = bound.local_addr();
-        let (seen, all) = std::sync::mpsc::channel();
-        let threads: Vec<_> = (0..3)
-            .map(|_| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                let inside = runtime.enter();
-                let listener = bound.listen().unwrap();
-                drop(inside);
-                let seen = seen.clone();
-                std::thread::spawn(move || {
-                    runtime.block_on(async {
-                        let mut batch = ReceiveBatch::new();
-                        loop {
-                            listener.receive(&mut batch).await.unwrap();
-                            for received in batch.iter() {
-                                match received.bytes {
-                                    [] => return,
-                                    bytes => seen.send(bytes[0]).unwrap(),
-                                }
-                            }
-                        }
-                    });
-                })
-            })
-            .collect();
-        let from = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        for n in 1..=100 {
-            from.send_to(&[n; 4], to).unwrap();
-        }
-        let mut taken: Vec<u8> = all.iter().take(100).collect();
-        // Each that ends takes one of these, or more.
-        while threads.iter().any(|thread| !thread.is_finished()) {
-            from.send_to(&[], to).unwrap();
-            std::thread::yield_now();
-        }
-        drop(seen);
-        taken.extend(all.iter());
-        taken.sort_unstable();
-        assert!(taken.into_iter().eq(1..=100));
-    }
-
-    #[tokio::test]
-    async fn what_is_there_is_taken_without_waiting() {
-        let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut batch = ReceiveBatch::new();
-        let mut out: Vec<Outgoing> = (0..65u8)
-            .map(|i| outgoing(b.local_addr(), vec![i; 4]))
-            .collect();
-        a.send(&mut out).await.unwrap();
-        b.receive(&mut batch).await.unwrap();
-        assert_eq!(batch.iter().count(), 64);
-        assert!(b.try_receive(&mut batch).unwrap());
-        let rest: Vec<_> = batch.iter().map(|r| r.bytes.to_vec()).collect();
-        assert_eq!(rest, [vec![64; 4]]);
-        assert!(!b.try_receive(&mut batch).unwrap());
-    }
-
-    #[tokio::test]
-    async fn both_families_on_one_thread() {
-        let mut batch = ReceiveBatch::new();
-        for _ in 0..2 {
-            for address in ["127.0.0.1:0", "[::1]:0"] {
-                let Ok(a) = UdpListener::bind(address.parse().unwrap()) else {
-                    continue; // No IPv6 here.
-                };
-                let b = UdpListener::bind(address.parse().unwrap()).unwrap();
-                let to = b.local_addr();
-                let mut out = (0..3u8).map(|i| outgoing(to, vec![i; 4])).collect();
-                a.send(&mut out).await.unwrap();
-                let mut seen = 0;
-                while seen < 3 {
-                    b.receive(&mut batch).await.unwrap();
-                    assert!(batch.iter().all(|r| r.peer.address == a.local_addr()));
-                    seen += batch.iter().count();
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn of_an_overlong_datagram_there_is_the_beginning() {
-        let a = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let b = UdpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut out = vec![
-            outgoing(b.local_addr(), vec![1; MAX_DATAGRAM + 1]),
-            outgoing(b.local_addr(), vec![2; 4]),
-        ];
-        a.send(&mut out).await.unwrap();
-        let mut batch = ReceiveBatch::new();
-        let (mut seen, mut cut) = (Vec::new(), Vec::new());
-        while seen.is_empty() {
-            b.receive(&mut batch).await.unwrap();
-            seen.extend(batch.iter().map(|r| r.bytes.to_vec()));
-            cut.extend(batch.cut().map(|r| (r.peer, r.bytes.to_vec())));
-        }
-        assert_eq!(seen, [vec![2; 4]]);
-        let from = Peer::udp(a.local_addr());
-        assert_eq!(cut, [(from, vec![1; MAX_DATAGRAM])]);
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::sync::{Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
 use tinsmith_dtls::{
     Client, ContentType, Credentials as ClientCredentials, Offer, Output as ToSend, Received,
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::local::{Network, local};
 
 const KEY: &[u8] = b"sixteen byte key";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,8 +72,15 @@ fn setup(memory: &Arc<Memory>) -> DtlsSetup {
 }
 
 fn start(memory: &Arc<Memory>) -> DtlsListener {
-    let socket = BoundUdp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    DtlsListener::start(&socket, setup(memory)).unwrap()
+    start_with(1, memory)
+}
+
+fn start_with(workers: usize, memory: &Arc<Memory>) -> DtlsListener {
+    let mut sockets = vec![BoundUdp::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
+    while sockets.len() < workers {
+        sockets.push(sockets[0].beside().unwrap());
+    }
+    DtlsListener::start(&sockets, &setup(memory)).unwrap()
 }
 
 /// A device; its calls wait.
@@ -211,7 +220,7 @@ async fn an_association_outlives_its_address_and_the_listener() {
     .await
     .unwrap();
     assert_eq!(device.received, [b"welcome"]);
-    listener.revoke(identity, false);
+    listener.revoke(&identity, false);
     let (_, gone) = next(&listener).await;
     assert_eq!(gone, [again]);
     assert!(memory.records().is_empty());
@@ -258,4 +267,116 @@ async fn whom_nothing_can_be_sent_to() {
     })
     .await
     .unwrap();
+}
+
+/// Wherever the system brings its datagrams: to one of three workers, then to one of other numbers of
+/// them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_worker_a_device_comes_to() {
+    let memory = Arc::new(Memory::default());
+    let mut listener = start_with(3, &memory);
+    let server = listener.local_addr();
+    let connected = tokio::task::spawn_blocking(move || Device::connect(server));
+    let mut device = connected.await.unwrap();
+    device.say(b"hello");
+    let (data, _) = next(&listener).await;
+    let (first, identity, _) = data.unwrap();
+    for workers in [3, 1, 4, 2] {
+        if workers != 3 {
+            drop(listener);
+            listener = start_with(workers, &memory);
+        }
+        // That all of these come to the same of three is as good as impossible.
+        for n in 0..20u8 {
+            device.socket = socket(listener.local_addr());
+            device.received.clear();
+            device.say(&[n]);
+            let (data, _) = next(&listener).await;
+            let (peer, _, bytes) = data.unwrap();
+            let address = device.socket.local_addr().unwrap();
+            assert_eq!((peer.address, bytes), (address, vec![n]));
+            assert_eq!(peer.association, first.association);
+            let mut not_sent = Vec::new();
+            listener.send(&mut to(peer, &identity, &[n]), &mut not_sent);
+            assert_eq!(not_sent, []);
+            let answered = tokio::task::spawn_blocking(move || {
+                device.until(|device| !device.received.is_empty());
+                device
+            });
+            device = answered.await.unwrap();
+            assert_eq!(device.received, [[n]]);
+        }
+    }
+    let counters = listener.counters();
+    assert_eq!((counters.completed, counters.dropped), (0, 0));
+    listener.revoke(&identity, false);
+    let (_, gone) = next(&listener).await;
+    let address = device.socket.local_addr().unwrap();
+    assert_eq!(gone.len(), 1);
+    assert_eq!(
+        (gone[0].address, gone[0].association),
+        (address, first.association)
+    );
+    assert!(memory.records().is_empty());
+}
+
+/// Three workers of one listener, each on a network of its own.
+fn on_networks(memory: &Arc<Memory>) -> (DtlsListener, Vec<(Worker, Listener, Network)>) {
+    let address = ([127, 0, 0, 1], 5684).into();
+    let (listener, workers) = DtlsListener::with_workers(address, 3, &setup(memory)).unwrap();
+    let workers = workers.into_iter().map(|worker| {
+        let (socket, network) = local(address);
+        (worker, socket, network)
+    });
+    (listener, workers.collect())
+}
+
+#[tokio::test]
+async fn what_a_busy_worker_has_no_room_for_is_lost_and_counted() {
+    let (listener, workers) = on_networks(&Arc::default());
+    let mut workers = workers.into_iter();
+    let (first, socket, network) = workers.next().unwrap();
+    tokio::spawn(first.run(socket));
+    // A record of an association of the second, which does nothing yet.
+    let mut record = vec![
+        25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 9, 1, 2, 3,
+    ];
+    record.extend_from_slice(&[0, 1, 0]);
+    let from = Peer::udp(([10, 0, 0, 1], 7).into());
+    for _ in 0..HANDED_OVER + 5 {
+        network.deliver(from, Identity::None, record.clone());
+    }
+    until(|| listener.counters().not_handed_over == 5).await;
+    assert_eq!(listener.counters().dropped, 0);
+    // Each of the others is looked at once, and counted for all.
+    let (second, socket, _network) = workers.next().unwrap();
+    tokio::spawn(second.run(socket));
+    until(|| listener.counters().dropped == HANDED_OVER as u64).await;
+    network.deliver(from, Identity::None, vec![23; 40]);
+    until(|| listener.counters().dropped == HANDED_OVER as u64 + 1).await;
+    assert_eq!(listener.counters().not_handed_over, 5);
+}
+
+/// Workers end with their listener, also those that hold ways to each other.
+#[tokio::test]
+async fn workers_end_with_the_listener() {
+    let (listener, workers) = on_networks(&Arc::default());
+    let mut networks = Vec::new();
+    let mut running = Vec::new();
+    for (worker, socket, network) in workers {
+        running.push(tokio::spawn(worker.run(socket)));
+        networks.push(network);
+    }
+    drop(listener);
+    for worker in running {
+        timeout(PATIENCE, worker).await.unwrap().unwrap();
+    }
+}
+
+async fn until(done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -290,6 +290,7 @@ impl World {
                     self.server.kept(number, mark, true);
                 }
                 Output::Forget(number) => self.kept.retain(|(of, _)| *of != number),
+                Output::HandOver { .. } | Output::Ask(..) => panic!("nobody else is there"),
             }
         }
     }

@@ -129,6 +129,9 @@ impl Host {
                         Output::Gone(_) => seen.gone += 1,
                         Output::Failed(_, why) => seen.failures.push(why),
                         Output::Keep { .. } | Output::Forget(_) => {}
+                        output @ (Output::HandOver { .. } | Output::Ask(..)) => {
+                            panic!("nobody else is there: {output:?}")
+                        }
                     }
                 }
             }

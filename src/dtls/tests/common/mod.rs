@@ -12,7 +12,7 @@ use tinsmith_dtls::{
     Aead, Alert, Cid, Client, ContentType, HandshakeError, Name, Offer, Output as ToSend, Received,
     SoftAes, Trust, Usage, records,
 };
-use tinsmith_dtls_server::{Config, Credentials, Failure, Output, Psk, Server};
+use tinsmith_dtls_server::{Ask, Config, Credentials, Failure, Output, Psk, Server, Siblings};
 use tinsmith_peer::{Identity, Peer};
 use zeroize::Zeroizing;
 
@@ -133,6 +133,17 @@ type UnderWay = (u64, u64, Option<SocketAddr>, usize, Vec<u8>);
 pub struct World {
     start: Instant,
     pub server: Server,
+    /// Others of the same listener.
+    pub others: Vec<Server>,
+    pub siblings: Arc<Siblings>,
+    /// To which of them datagrams of an address come, if it is not the first.
+    pub kernel: BTreeMap<SocketAddr, usize>,
+    /// To whom datagrams were handed over.
+    pub handed_over: Vec<usize>,
+    /// What servers ask of others and have not been told yet.
+    pub asked: Vec<(usize, Ask)>,
+    /// They are told at once.
+    pub is_prompt: bool,
     pub config: Config,
     pub keys: Arc<Keys>,
     pub devices: Vec<Device>,
@@ -180,13 +191,43 @@ pub fn address(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, a, b], 5000))
 }
 
+fn servers(
+    count: usize,
+    now: u64,
+    config: &Config,
+    keys: &Arc<Keys>,
+    seed: u8,
+) -> (Arc<Siblings>, Server, Vec<Server>) {
+    let siblings = Siblings::new(count, [seed; 32]);
+    let server = |worker| {
+        let config = Config {
+            worker,
+            ..config.clone()
+        };
+        Server::beside(now, config, keys.clone(), &siblings).expect("OpenSSL works")
+    };
+    let others = (1..count).map(|index| server(index as u8)).collect();
+    (Arc::clone(&siblings), server(0), others)
+}
+
 impl World {
     pub fn new(config: Config, seed: u64) -> Self {
+        Self::with_servers(1, config, seed)
+    }
+
+    /// The same with several servers beside each other.
+    pub fn with_servers(count: usize, config: Config, seed: u64) -> Self {
         let keys = Arc::new(Keys::default());
+        let (siblings, server, others) = servers(count, 0, &config, &keys, seed as u8);
         Self {
             start: Instant::now(),
-            server: Server::new(0, config.clone(), keys.clone(), [seed as u8; 32])
-                .expect("OpenSSL works"),
+            server,
+            others,
+            siblings,
+            kernel: BTreeMap::new(),
+            handed_over: Vec::new(),
+            asked: Vec::new(),
+            is_prompt: true,
             config,
             keys,
             devices: Vec::new(),
@@ -327,13 +368,51 @@ impl World {
     pub fn arrive(&mut self, from: SocketAddr, datagram: &[u8]) {
         self.tape.push((from, datagram.to_vec()));
         let now = self.now();
-        self.server.handle(now, from, &mut datagram.to_vec());
+        let to = self.kernel.get(&from).copied().unwrap_or(0);
+        let to = to % self.siblings.servers();
+        self.at(to).handle(now, from, &mut datagram.to_vec());
+        self.poll_server();
+    }
+
+    /// One of the servers.
+    pub fn at(&mut self, index: usize) -> &mut Server {
+        match index.checked_sub(1) {
+            None => &mut self.server,
+            Some(other) => &mut self.others[other],
+        }
+    }
+
+    /// Handshakes and associations of all.
+    pub fn loads(&mut self) -> Vec<(usize, usize)> {
+        (0..self.siblings.servers())
+            .map(|index| self.at(index).load())
+            .collect()
+    }
+
+    /// Tells servers what others ask of them.
+    pub fn tell(&mut self) {
+        for (of, ask) in std::mem::take(&mut self.asked) {
+            self.at(of).asked(ask);
+        }
         self.poll_server();
     }
 
     pub fn poll_server(&mut self) {
-        while let Some(output) = self.server.poll() {
+        while let Some(output) =
+            (0..self.siblings.servers()).find_map(|index| self.at(index).poll())
+        {
             match output {
+                Output::HandOver {
+                    to,
+                    from,
+                    mut datagram,
+                } => {
+                    let now = self.now();
+                    self.handed_over.push(to);
+                    self.at(to).handed_over(now, from, &mut datagram);
+                }
+                Output::Ask(of, ask) if self.is_prompt => self.at(of).asked(ask),
+                Output::Ask(of, ask) => self.asked.push((of, ask)),
                 Output::Transmit(to, datagram) => {
                     self.answers.push((to, datagram.clone()));
                     let index = self.devices.iter().position(|d| d.address == to);
@@ -374,19 +453,26 @@ impl World {
     pub fn write(&mut self) {
         for (number, mark, record) in std::mem::take(&mut self.writing) {
             self.store.insert(number, record);
-            self.server.kept(number, mark, true);
+            let owner = self.siblings.owner(number);
+            self.at(owner).kept(number, mark, true);
         }
     }
 
     /// The server is killed and started again on what is durable.
     pub fn restart(&mut self, seed: u8) {
+        self.restart_with(self.siblings.servers(), seed);
+    }
+
+    /// The same with so many servers.
+    pub fn restart_with(&mut self, count: usize, seed: u8) {
         let now = self.now();
-        let seed = [seed; 32];
-        self.server =
-            Server::new(now, self.config.clone(), self.keys.clone(), seed).expect("OpenSSL works");
+        let made = servers(count, now, &self.config, &self.keys, seed);
+        (self.siblings, self.server, self.others) = made;
         self.writing.clear();
-        for (number, record) in &self.store {
-            let restored = self.server.restore(now, *number, record, None);
+        self.asked.clear();
+        for (number, record) in self.store.clone() {
+            let owner = self.siblings.owner(number);
+            let restored = self.at(owner).restore(now, number, &record, None);
             restored.expect("it was written by the same version");
         }
     }
@@ -397,7 +483,8 @@ impl World {
         let devices = self.devices.iter().map(|d| d.client.next_deadline());
         let device = devices.enumerate().filter_map(|(i, at)| Some((at?, i)));
         let device = device.min();
-        let server = self.server.next_deadline();
+        let servers = [&self.server].into_iter().chain(&self.others);
+        let server = servers.filter_map(Server::next_deadline).min();
         let wakes = [arrives, device.map(|(at, _)| at), server];
         let Some(at) = wakes.into_iter().flatten().min() else {
             return false;
@@ -414,7 +501,9 @@ impl World {
             }
         } else if server == Some(at) {
             let now = self.now();
-            self.server.tick(now);
+            for index in 0..self.siblings.servers() {
+                self.at(index).tick(now);
+            }
             self.poll_server();
         } else if let Some((_, index)) = device {
             self.poll_device(index);
@@ -465,7 +554,8 @@ impl World {
 
     /// Data from the server.
     pub fn answer(&mut self, number: u32, data: &[u8]) {
-        self.server.send(number, data).expect("it is there");
+        let owner = self.siblings.owner(number);
+        self.at(owner).send(number, data).expect("it is there");
         self.poll_server();
     }
 
