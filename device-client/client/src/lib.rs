@@ -33,6 +33,7 @@ mod client;
 mod config;
 #[cfg(feature = "oscore")]
 mod contexts;
+mod datagrams;
 mod device;
 mod event;
 mod flash;
