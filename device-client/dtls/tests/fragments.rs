@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::authority::{AUTHORITY, Holder, PLAIN, certificate};
+use common::authority::{AUTHORITY, BELOW, CLIENT, PLAIN, ROOT, SERVER, certificate};
 use common::link::Own;
 use common::pairs::{self, Pairs};
 use common::random::Random;
@@ -22,27 +22,24 @@ fn seeds() -> u64 {
 
 /// Each kind of server, and what its client has; none with the pre-shared key.
 fn servers() -> [(Manner, Option<Own>); 3] {
-    const SERVER: u8 = 0x33;
-    const CLIENT: u8 = 0x44;
     let hint = Manner {
         hint: Some(vec![b'h'; 40]),
         ..Manner::plain()
     };
     let raw = Own {
-        public: pairs::info(CLIENT),
-        private: pairs::private(CLIENT),
-        server: pairs::info(SERVER),
+        public: pairs::info(CLIENT.secret),
+        private: pairs::private(CLIENT.secret),
+        server: pairs::info(SERVER.secret),
         usage: None,
     };
-    let holder = |name, secret| Holder { name, secret };
-    let [root, below] = [holder("root", 1), holder("below", 2)];
-    let server = certificate(below, holder("server.example", SERVER), &PLAIN);
-    let between = certificate(root, below, &AUTHORITY);
-    let client = certificate(root, holder("device-1", CLIENT), &PLAIN);
-    let shown = Pairs::certificates(SERVER, &[&server, &between], CLIENT, &client);
+    let server = certificate(BELOW, SERVER, &PLAIN);
+    let between = certificate(ROOT, BELOW, &AUTHORITY);
+    let client = certificate(ROOT, CLIENT, &PLAIN);
+    let shown: [&[u8]; 2] = [&server, &between];
+    let shown = Pairs::certificates(SERVER.secret, &shown, CLIENT.secret, &client);
     let certificates = Own {
         public: client,
-        server: certificate(root, root, &AUTHORITY),
+        server: certificate(ROOT, ROOT, &AUTHORITY),
         usage: Some(Usage::Anchor),
         ..raw.clone()
     };
@@ -52,7 +49,7 @@ fn servers() -> [(Manner, Option<Own>); 3] {
     };
     [
         (hint, None),
-        (with(Pairs::raw(SERVER, CLIENT)), Some(raw)),
+        (with(Pairs::raw(SERVER.secret, CLIENT.secret)), Some(raw)),
         (with(shown), Some(certificates)),
     ]
 }
