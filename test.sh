@@ -174,6 +174,11 @@ if [ -z "$quick" ]; then
             cargo clippy --locked --release -- -D warnings
         )
     done
+    (
+        cd device-client/boards/nrf52840-dk
+        host=$(rustc -vV | sed -n 's/^host: //p')
+        cargo test --locked --release --lib --target "$host"
+    )
     python3 device-client/boards/sizes.py --check
 
     step "size of the client"

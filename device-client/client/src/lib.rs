@@ -33,6 +33,7 @@ mod client;
 mod config;
 #[cfg(feature = "oscore")]
 mod contexts;
+mod datagrams;
 mod device;
 mod event;
 mod flash;
@@ -97,5 +98,5 @@ pub use tinsmith_dtls::HandshakeError;
 #[cfg(feature = "rpk")]
 pub use tinsmith_dtls::public_key_info;
 #[cfg(feature = "board-aes")]
-pub use tinsmith_dtls::{Aes, BLOCK};
+pub use tinsmith_dtls::{Aes, BLOCK, SoftAes};
 pub use tinsmith_package::{Anchors, MAX_ANCHORS, Scheme, TrustAnchor};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::authority::{AUTHORITY, Holder, PLAIN, Wish, certificate};
+use common::authority::{AUTHORITY, BELOW, CLIENT, Holder, PLAIN, ROOT, SERVER, Wish, certificate};
 use common::link::{Link, Own, Weather};
 use common::pairs::{self, Pairs};
 use common::server::{Manner, Server};
@@ -12,23 +12,6 @@ use tinsmith_dtls::{
 };
 
 const ALL: &[Aead] = &[Aead::Ccm8, Aead::Ccm, Aead::Gcm];
-const ROOT: Holder = Holder {
-    name: "root",
-    secret: 1,
-};
-const BELOW: Holder = Holder {
-    name: "below",
-    secret: 2,
-};
-const SERVER: Holder = Holder {
-    name: "server.example",
-    secret: 3,
-};
-const CLIENT: Holder = Holder {
-    name: "device-1",
-    secret: 4,
-};
-
 struct Files {
     root: Vec<u8>,
     below: Vec<u8>,

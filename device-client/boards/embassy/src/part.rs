@@ -2,6 +2,8 @@
 
 use embassy_time::Instant;
 use embedded_storage::nor_flash::NorFlash;
+#[cfg(feature = "board-aes")]
+use tinsmith_client::Aes;
 use tinsmith_client::{Event, FlashError, FlashOp, FlashRead, Platform};
 
 use crate::node::Board;
@@ -14,12 +16,14 @@ pub struct Part<F, R> {
     /// The same in memory, and its length.
     mapped: (usize, usize),
     random: R,
+    #[cfg(feature = "board-aes")]
+    aes: &'static mut dyn Aes,
     reset: fn() -> !,
 }
 
 impl<F: NorFlash, R: FnMut() -> u32> Part<F, R> {
     /// `offset` is where the client's flash begins for the driver, `mapped` its address and length
-    /// in bytes.
+    /// in bytes. With the feature `board-aes` `aes` is the board's.
     ///
     /// # Safety
     /// All of `mapped` can be read at any time, and nothing changes it but this driver.
@@ -29,6 +33,7 @@ impl<F: NorFlash, R: FnMut() -> u32> Part<F, R> {
         offset: u32,
         mapped: (usize, usize),
         random: R,
+        #[cfg(feature = "board-aes")] aes: &'static mut dyn Aes,
         reset: fn() -> !,
     ) -> Self {
         Self {
@@ -36,6 +41,8 @@ impl<F: NorFlash, R: FnMut() -> u32> Part<F, R> {
             offset,
             mapped,
             random,
+            #[cfg(feature = "board-aes")]
+            aes,
             reset,
         }
     }
@@ -63,6 +70,11 @@ impl<F: NorFlash, R: FnMut() -> u32> Platform for Part<F, R> {
 
     fn random(&mut self) -> u32 {
         (self.random)()
+    }
+
+    #[cfg(feature = "board-aes")]
+    fn aes(&mut self) -> &mut dyn Aes {
+        &mut *self.aes
     }
 }
 

@@ -4,6 +4,8 @@
 
 use core::panic::PanicInfo;
 
+use board::ecb::Ecb;
+use board::registers::Hardware;
 use cortex_m::peripheral::SCB;
 use embassy_executor::Spawner;
 use embassy_net::StackResources;
@@ -66,6 +68,7 @@ bind_interrupts!(struct Irqs {
 async fn main(spawner: Spawner) {
     static MEMORY: ConstStaticCell<ClientMemory<{ layout::ARENA_BYTES }, 2, 16>> =
         ConstStaticCell::new(ClientMemory::new());
+    static AES: StaticCell<Ecb<Hardware>> = StaticCell::new();
     static RESOURCES: StaticCell<StackResources<3>> = StaticCell::new();
     let mut config = embassy_nrf::config::Config::default();
     // USB needs the crystal.
@@ -82,10 +85,11 @@ async fn main(spawner: Spawner) {
     spawner.spawn(net_task(runner).expect("one network task"));
     let mapped = (layout::FLASH_START, layout::FLASH_BYTES);
     let random = move || rng.blocking_next_u32();
+    let aes = AES.init_with(|| Ecb::new(Hardware));
     // SAFETY: flash that the linker script leaves free, and that only this driver writes.
     let mut board = unsafe {
-        let offset = layout::FLASH_START as u32;
-        Part::new(Nvmc::new(p.NVMC), offset, mapped, random, SCB::sys_reset)
+        let (flash, offset) = (Nvmc::new(p.NVMC), layout::FLASH_START as u32);
+        Part::new(flash, offset, mapped, random, aes, SCB::sys_reset)
     };
     let memory = MEMORY.take().memory();
     DEVICE

@@ -18,20 +18,22 @@ pub(super) fn write_accounts(
     format: ContentFormat,
     payload: &[u8],
 ) -> Result<Done, Code> {
+    Write::new(staged, path, false).all(context, path, format, payload)?;
+    take_all(staged, context, path, format, payload)
+}
+
+// Its frame, with an account, is there for no check.
+#[inline(never)]
+fn take_all(
+    staged: &mut Accounts,
+    context: &Context<'_, '_>,
+    path: &Path,
+    format: ContentFormat,
+    payload: &[u8],
+) -> Result<Done, Code> {
     let old = staged.bootstrap().copied();
-    for apply in [false, true] {
-        let mut write = Write {
-            staged,
-            makes: path.depth() <= 2,
-            made: [None; 4],
-            apply,
-        };
-        if path.depth() == 2 && write.make(path).is_err() {
-            return Err(Code::BAD_REQUEST);
-        }
-        write.decode(context, path, format, payload)?;
-    }
-    staged.keep_bootstrap_account(old);
+    Write::new(staged, path, true).all(context, path, format, payload)?;
+    staged.keep_bootstrap_account(old.as_ref());
     Ok(Done::Now)
 }
 
@@ -46,7 +48,31 @@ struct Write<'s> {
     apply: bool,
 }
 
-impl Write<'_> {
+impl<'s> Write<'s> {
+    fn new(staged: &'s mut Accounts, path: &Path, apply: bool) -> Self {
+        Self {
+            staged,
+            makes: path.depth() <= 2,
+            made: [None; 4],
+            apply,
+        }
+    }
+
+    // One for both looks.
+    #[inline(never)]
+    fn all(
+        &mut self,
+        context: &Context<'_, '_>,
+        path: &Path,
+        format: ContentFormat,
+        payload: &[u8],
+    ) -> Result<(), Code> {
+        if path.depth() == 2 && self.make(path).is_err() {
+            return Err(Code::BAD_REQUEST);
+        }
+        self.decode(context, path, format, payload)
+    }
+
     fn decode(
         &mut self,
         context: &Context<'_, '_>,

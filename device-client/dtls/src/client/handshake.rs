@@ -19,17 +19,18 @@ use crate::alert::Alert;
 use crate::association::{Association, Content, Role, Start};
 use crate::bytes::Reader;
 use crate::cid::Cid;
+use crate::client::assembly::Assembly;
 use crate::client::error::{HandshakeError, Misbehaved};
 #[cfg(feature = "rpk")]
 use crate::client::exchange::Exchange;
 use crate::client::flight::{Flight, clear_record};
+#[cfg(feature = "rpk")]
+use crate::client::message::{CERTIFICATE, CERTIFICATE_REQUEST};
 use crate::client::message::{
-    Assembly, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ClientHello, FINISHED, Fragment, HELLO_REQUEST,
+    CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ClientHello, FINISHED, Fragment, HELLO_REQUEST,
     HELLO_VERIFY_REQUEST, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, ServerHello,
     cookie_of, is_of_server, is_psk_hint, read_cookie, write_message,
 };
-#[cfg(feature = "rpk")]
-use crate::client::message::{CERTIFICATE, CERTIFICATE_REQUEST};
 use crate::client::offer::{Credentials, Kind, Offer};
 use crate::client::slot::Slot;
 use crate::client::timer::Timer;
@@ -90,8 +91,11 @@ impl Transcript {
         self.0.get_or_insert_with(Sha256::new).update(message);
     }
 
+    /// All zeros before the first.
     pub(super) fn hash(&self) -> [u8; 32] {
-        self.0.clone().unwrap_or_default().finalize().into()
+        self.0
+            .clone()
+            .map_or([0; 32], |hash| hash.finalize().into())
     }
 }
 
@@ -255,15 +259,34 @@ impl Handshake {
                         self.due = true;
                     }
                 }
-                _ if fragment.sequence > self.next_in => {}
+                _ if fragment.sequence > self.next_in => {
+                    #[cfg(feature = "rpk")]
+                    self.assembly.keep(&fragment, self.next_in);
+                }
                 kind if is_of_server(kind) => {
                     let longest = credentials.kind().longest_message();
                     if self.assembly.add(&fragment, longest)? {
                         self.message(now, kind, credentials)?;
+                        #[cfg(feature = "rpk")]
+                        self.kept_messages(now, credentials)?;
                     }
                 }
                 kind => return Err(Misbehaved::OutOfTurn(kind).into()),
             }
+        }
+        Ok(())
+    }
+
+    /// Those that came before their turn.
+    #[cfg(feature = "rpk")]
+    fn kept_messages(
+        &mut self,
+        now: u64,
+        credentials: &Credentials<'_>,
+    ) -> Result<(), HandshakeError> {
+        let longest = credentials.kind().longest_message();
+        while let Some(kind) = self.assembly.take_up(self.next_in, longest)? {
+            self.message(now, kind, credentials)?;
         }
         Ok(())
     }
@@ -289,6 +312,8 @@ impl Handshake {
         self.cookies += 1;
         self.next_in = 1;
         self.assembly.clear();
+        #[cfg(feature = "rpk")]
+        self.assembly.keep_nothing();
         self.hello(1, cookie, credentials);
         self.restart_timer(now);
         Ok(())

@@ -27,8 +27,6 @@ pub(super) const FINISHED: u8 = 20;
 
 /// Bytes before the body of a fragment.
 pub(super) const HEADER: usize = 12;
-/// Longest message that is put together.
-const MAX_MESSAGE: usize = Kind::LAST.longest_message();
 
 const RENEGOTIATION_INFO: u16 = 0xff01;
 const EXTENDED_MASTER_SECRET: u16 = 23;
@@ -61,62 +59,6 @@ impl<'b> Fragment<'b> {
             offset,
             bytes,
         })
-    }
-}
-
-/// The message that is expected next, put together from its fragments. Those that come before
-/// their turn are dropped: their flight will come again.
-pub(super) struct Assembly {
-    message: [u8; MAX_MESSAGE],
-    /// Bytes that are there, header included; none without a message.
-    len: usize,
-}
-
-impl Assembly {
-    pub(super) const EMPTY: Self = Self {
-        message: [0; MAX_MESSAGE],
-        len: 0,
-    };
-
-    /// Takes a fragment of the message, which has at most so many bytes; whether all of it is there now.
-    pub(super) fn add(
-        &mut self,
-        fragment: &Fragment<'_>,
-        longest: usize,
-    ) -> Result<bool, Misbehaved> {
-        let header = whole_header(fragment.kind, fragment.len, fragment.sequence);
-        let whole = HEADER + fragment.len;
-        if whole > longest.min(MAX_MESSAGE) {
-            return Err(Misbehaved::TooLong(fragment.kind));
-        }
-        if self.message[..HEADER] != header {
-            self.len = 0;
-        }
-        if self.len == 0 {
-            self.message[..HEADER].copy_from_slice(&header);
-            self.len = HEADER;
-        }
-        let start = HEADER + fragment.offset;
-        let end = start + fragment.bytes.len();
-        if start <= self.len && end > self.len {
-            self.message[start..end].copy_from_slice(fragment.bytes);
-            self.len = end;
-        }
-        Ok(self.len == whole)
-    }
-
-    /// All of it that is there, with the header that it had in one piece.
-    pub(super) fn message(&self) -> &[u8] {
-        &self.message[..self.len]
-    }
-
-    /// Without the header.
-    pub(super) fn body(&self) -> &[u8] {
-        self.message.get(HEADER..self.len).unwrap_or_default()
-    }
-
-    pub(super) const fn clear(&mut self) {
-        self.len = 0;
     }
 }
 

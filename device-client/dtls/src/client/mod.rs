@@ -1,5 +1,6 @@
 //! The client's end: a handshake, then the association.
 
+mod assembly;
 mod error;
 #[cfg(feature = "rpk")]
 mod exchange;

@@ -7,24 +7,8 @@ mod authority;
 #[path = "../../tests/common/pairs.rs"]
 mod pairs;
 
-use authority::{AUTHORITY, Holder, PLAIN, Wish, certificate, list};
+use authority::{AUTHORITY, BELOW, Holder, LOWEST, PLAIN, ROOT, SERVER, Wish, certificate, list};
 
-const ROOT: Holder = Holder {
-    name: "root",
-    secret: 1,
-};
-const BELOW: Holder = Holder {
-    name: "below",
-    secret: 2,
-};
-const LOWEST: Holder = Holder {
-    name: "lowest",
-    secret: 3,
-};
-const SERVER: Holder = Holder {
-    name: "server.example",
-    secret: 4,
-};
 /// 2026-01-01.
 const NOW: i64 = 1_767_225_600;
 

@@ -13,6 +13,16 @@ pub struct Holder {
     pub secret: u8,
 }
 
+const fn holder(name: &'static str, secret: u8) -> Holder {
+    Holder { name, secret }
+}
+
+pub const ROOT: Holder = holder("root", 1);
+pub const BELOW: Holder = holder("below", 2);
+pub const LOWEST: Holder = holder("lowest", 3);
+pub const SERVER: Holder = holder("server.example", 4);
+pub const CLIENT: Holder = holder("device-1", 5);
+
 /// What a certificate is to say; what is empty is left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish {

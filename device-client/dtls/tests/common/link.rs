@@ -9,6 +9,7 @@ use tinsmith_dtls::{
     Trust, Usage, records,
 };
 
+use super::random::Random;
 use super::server::{Manner, Server};
 
 /// What happens to a datagram, in percent; a flip changes one bit.
@@ -36,7 +37,7 @@ pub struct Own {
 }
 
 impl Own {
-    fn credentials(&self) -> Credentials<'_> {
+    pub fn credentials(&self) -> Credentials<'_> {
         if let Some(usage) = self.usage {
             return Credentials::Certificates {
                 own: &self.public,
@@ -75,7 +76,7 @@ pub struct Link {
     pub sent: usize,
     /// Somebody between: changes what goes to the server (true) or comes from it.
     pub between: fn(bool, &mut Vec<u8>),
-    random: u64,
+    random: Random,
     order: u64,
     under_way: BinaryHeap<Reverse<UnderWay>>,
 }
@@ -96,17 +97,14 @@ impl Link {
             received: Vec::new(),
             sent: 0,
             between: |_, _| {},
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            random: Random::new(seed),
             order: 0,
             under_way: BinaryHeap::new(),
         }
     }
 
     pub fn random(&mut self, below: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random >> 16) % below.max(1)
+        self.random.below(below)
     }
 
     pub fn connect(&mut self) {

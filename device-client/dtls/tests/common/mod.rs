@@ -4,6 +4,7 @@
 pub(crate) mod authority;
 pub(crate) mod link;
 pub(crate) mod pairs;
+pub(crate) mod random;
 pub(crate) mod server;
 
 use tinsmith_dtls::{Aead, Association, Cid, Keys, Protection, Role, Start, Window};

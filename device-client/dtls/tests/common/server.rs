@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 use super::pairs::{Pairs, premaster};
 use tinsmith_dtls::{
-    Aead, Alert, AlertDescription, Association, Cid, Content, ContentType, Header, MasterSecret,
-    Role, Sender, SoftAes, Start, Window, records,
+    Aead, Alert, AlertDescription, Association, Cid, Content, ContentType, Credentials, Header,
+    MasterSecret, Role, Sender, SoftAes, Start, Window, records,
 };
 
 /// What a server is like.
@@ -23,6 +23,8 @@ pub struct Manner {
     pub extended: bool,
     /// Bytes of body in one fragment of a handshake message.
     pub fragment: usize,
+    /// The same of its Finished.
+    pub finished: usize,
     /// Each record in a datagram of its own.
     pub apart: bool,
     /// Changes the body of each message that it sends.
@@ -42,9 +44,18 @@ impl Manner {
             hint: None,
             extended: true,
             fragment: 1000,
+            finished: 12,
             apart: false,
             tamper: |_, _| {},
             pairs: None,
+        }
+    }
+
+    /// What a client with its pre-shared key has.
+    pub fn credentials(&self) -> Credentials<'_> {
+        Credentials::Psk {
+            identity: &self.identity,
+            key: &self.key,
         }
     }
 }
@@ -137,6 +148,23 @@ fn message(kind: u8, sequence: u16, body: &[u8]) -> Vec<u8> {
     message.extend_from_slice(&len[1..]);
     message.extend_from_slice(body);
     message
+}
+
+/// The part of a message from `offset` on.
+pub fn fragment(message: &[u8], offset: usize, len: usize) -> Vec<u8> {
+    let (header, body) = message.split_at(12);
+    let mut fragment = header.to_vec();
+    fragment[6..9].copy_from_slice(&(offset as u32).to_be_bytes()[1..]);
+    fragment[9..].copy_from_slice(&(len as u32).to_be_bytes()[1..]);
+    fragment.extend_from_slice(&body[offset..offset + len]);
+    fragment
+}
+
+/// All of a message, in fragments with at most `most` bytes of its body.
+fn fragments(message: &[u8], most: usize) -> impl Iterator<Item = Vec<u8>> {
+    let body = message.len() - 12;
+    let offsets = (0..body.max(1)).step_by(most);
+    offsets.map(move |offset| fragment(message, offset, most.min(body - offset)))
 }
 
 impl Server {
@@ -246,19 +274,8 @@ impl Server {
             self.hello = Some(hello);
         }
         for message in self.flight.clone() {
-            let (header, body) = message.split_at(12);
-            let mut offset = 0;
-            loop {
-                let len = self.manner.fragment.min(body.len() - offset);
-                let mut fragment = header.to_vec();
-                fragment[6..9].copy_from_slice(&(offset as u32).to_be_bytes()[1..]);
-                fragment[9..].copy_from_slice(&(len as u32).to_be_bytes()[1..]);
-                fragment.extend_from_slice(&body[offset..offset + len]);
+            for fragment in fragments(&message, self.manner.fragment) {
                 out.push(self.clear_record(22, &fragment));
-                offset += len;
-                if offset == body.len() {
-                    break;
-                }
             }
         }
         Some(())
@@ -409,7 +426,9 @@ impl Server {
         let change = self.clear_record(20, &[1]);
         out.push(change);
         if let Some(finished) = self.finished.clone() {
-            out.push(self.seal(ContentType::Handshake, &finished));
+            for fragment in fragments(&finished, self.manner.finished) {
+                out.push(self.seal(ContentType::Handshake, &fragment));
+            }
         }
     }
 

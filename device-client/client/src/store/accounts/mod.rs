@@ -131,21 +131,23 @@ impl Accounts {
 
     /// Makes an instance as if it had never been written.
     pub(crate) fn create(&mut self, object: u16, id: u16) -> Result<(), AccountError> {
-        let room = match object {
-            ids::LWM2M_SECURITY => place(&mut self.security, Security::new(id), |s| s.id == id),
-            ids::LWM2M_SERVER => place(&mut self.server, Server::new(id), |s| s.id == id),
-            #[cfg(feature = "oscore")]
-            ids::LWM2M_OSCORE => place(&mut self.oscore, Oscore::new(id), |s| s.id == id),
-            _ => return Err(AccountError::Value),
-        };
-        if room {
-            Ok(())
-        } else {
-            Err(AccountError::Full)
-        }
+        let room =
+            match object {
+                ids::LWM2M_SECURITY => place(&mut self.security, |s| s.id == id)
+                    .map(|place| *place = Some(Security::new(id))),
+                ids::LWM2M_SERVER => place(&mut self.server, |s| s.id == id)
+                    .map(|place| *place = Some(Server::new(id))),
+                #[cfg(feature = "oscore")]
+                ids::LWM2M_OSCORE => place(&mut self.oscore, |s| s.id == id)
+                    .map(|place| *place = Some(Oscore::new(id))),
+                _ => return Err(AccountError::Value),
+            };
+        room.ok_or(AccountError::Full)
     }
 
     /// Whether an instance would take the value.
+    // Its frame, with an instance, is no part of the caller's.
+    #[inline(never)]
     pub(crate) fn check(path: &Path, value: Value<'_>) -> Result<(), AccountError> {
         let (Some(object), Some(resource)) = (path.object_id(), path.resource_id()) else {
             return Err(AccountError::Value);
@@ -190,11 +192,10 @@ impl Accounts {
         if path.depth() > 2 || object.is_some_and(|object| !Self::are_of(object)) {
             return false;
         }
-        let bootstrap = self.bootstrap().copied();
-        let protected = bootstrap.and_then(|s| match object? {
-            ids::LWM2M_SECURITY => Some(s.id),
-            #[cfg(feature = "oscore")]
-            ids::LWM2M_OSCORE => s.oscore(),
+        let bootstrap = self.bootstrap().map(|s| (s.id, s.oscore()));
+        let protected = bootstrap.and_then(|(id, context)| match object? {
+            ids::LWM2M_SECURITY => Some(id),
+            ids::LWM2M_OSCORE => context,
             _ => None,
         });
         if id.is_some() && id == protected {
@@ -204,15 +205,17 @@ impl Accounts {
             object.is_none_or(|object| object == of) && id.is_none_or(|id| its == id)
         };
         for s in &mut self.security {
-            s.take_if(|s| !s.bootstrap.is_yes() && here(ids::LWM2M_SECURITY, s.id));
+            empty_if(s, |s| {
+                !s.bootstrap.is_yes() && here(ids::LWM2M_SECURITY, s.id)
+            });
         }
         for s in &mut self.server {
-            s.take_if(|s| here(ids::LWM2M_SERVER, s.id));
+            empty_if(s, |s| here(ids::LWM2M_SERVER, s.id));
         }
         #[cfg(feature = "oscore")]
         for s in &mut self.oscore {
-            let own = bootstrap.and_then(|s| s.oscore());
-            s.take_if(|s| own != Some(s.id) && here(ids::LWM2M_OSCORE, s.id));
+            let own = bootstrap.and_then(|(_, context)| context);
+            empty_if(s, |s| own != Some(s.id) && here(ids::LWM2M_OSCORE, s.id));
         }
         true
     }
@@ -256,7 +259,7 @@ impl Accounts {
 
     /// If the bootstrap account `old` was overwritten by a management account, it moves to a free
     /// instance; if there are two now, the written one counts.
-    pub(crate) fn keep_bootstrap_account(&mut self, old: Option<Security>) {
+    pub(crate) fn keep_bootstrap_account(&mut self, old: Option<&Security>) {
         let Some(old) = old else {
             return;
         };
@@ -266,14 +269,12 @@ impl Accounts {
             let taken = |id: u16| self.security.iter().flatten().any(|s| s.id == id);
             let free = (0..=MAX_INSTANCES as u16).find(|id| !taken(*id));
             let free = free.unwrap_or(old.id);
-            place(&mut self.security, Security { id: free, ..old }, |s| {
-                s.id == free
-            });
+            if let Some(place) = place(&mut self.security, |s| s.id == free) {
+                place.insert(*old).id = free;
+            }
         } else if count > 1 {
             for s in &mut self.security {
-                if *s == Some(old) {
-                    *s = None;
-                }
+                empty_if(s, |s| s == old);
             }
         }
     }
@@ -336,17 +337,18 @@ impl Accounts {
     }
 }
 
-/// Puts `new` in the place of the one that `same` finds, or into a free one.
-fn place<T: Copy>(all: &mut [Option<T>], new: T, same: impl Fn(&T) -> bool) -> bool {
+/// The place of the one that `same` finds, or a free one.
+fn place<T>(all: &mut [Option<T>], same: impl Fn(&T) -> bool) -> Option<&mut Option<T>> {
     let at = all
         .iter()
         .position(|s| s.as_ref().is_some_and(&same))
         .or_else(|| all.iter().position(Option::is_none));
-    match at {
-        Some(at) => {
-            all[at] = Some(new);
-            true
-        }
-        None => false,
+    all.get_mut(at?)
+}
+
+/// Empties a place, without a copy of what was there.
+fn empty_if<T>(place: &mut Option<T>, unwanted: impl Fn(&T) -> bool) {
+    if place.as_ref().is_some_and(unwanted) {
+        *place = None;
     }
 }

@@ -4,7 +4,7 @@ use lwm2m_objects::Value;
 use lwm2m_objects::ids::lwm2m_oscore as ids;
 use tinsmith_oscore::{AES_CCM_16_64_128, HKDF_SHA_256, MAX_ID, MAX_SALT, MAX_SECRET, Master};
 
-use super::{Accounts, Security};
+use super::{Accounts, Security, empty_if};
 use crate::config::OscoreFactory;
 use crate::text::Bytes;
 use crate::zero::Flag;
@@ -147,9 +147,13 @@ impl Accounts {
 
     /// Forgets the contexts that no account names.
     pub(crate) fn forget_unused_contexts(&mut self) {
-        let security = self.security;
-        for context in &mut self.oscore {
-            context.take_if(|c| !security.iter().flatten().any(|s| s.oscore() == Some(c.id)));
+        let Self {
+            security, oscore, ..
+        } = self;
+        for context in oscore {
+            empty_if(context, |c| {
+                !security.iter().flatten().any(|s| s.oscore() == Some(c.id))
+            });
         }
     }
 }

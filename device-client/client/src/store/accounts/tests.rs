@@ -112,7 +112,7 @@ fn a_management_account_may_be_written_over_the_bootstrap_account() {
     )
     .unwrap();
     a.set(&Path::resource(0, 0, 10), Value::Integer(7)).unwrap();
-    a.keep_bootstrap_account(before.bootstrap().copied());
+    a.keep_bootstrap_account(before.bootstrap());
     assert_eq!(
         a.bootstrap().map(|s| (s.id, s.uri)),
         before.bootstrap().map(|s| (1, s.uri))
@@ -121,7 +121,7 @@ fn a_management_account_may_be_written_over_the_bootstrap_account() {
     a.create(0, 4).unwrap();
     a.set(&Path::resource(0, 4, 1), Value::Boolean(true))
         .unwrap();
-    a.keep_bootstrap_account(before.bootstrap().copied());
+    a.keep_bootstrap_account(before.bootstrap());
     assert_eq!(a.bootstrap().map(|s| s.id), Some(4));
     assert_eq!(a.security.iter().flatten().count(), 1);
 }
