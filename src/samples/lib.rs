@@ -2,7 +2,7 @@
 
 mod npy;
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, ErrorKind, Read};
 
 use ndarray::{ArrayD, Axis};
 use tinsmith_build_job::child::Readers;
@@ -46,6 +46,12 @@ pub enum SamplesError {
         name: String,
         /// As the file says.
         bytes: u64,
+    },
+    /// Larger than the memory that is left.
+    #[error("array '{name}' needs more memory than there is")]
+    Memory {
+        /// The array.
+        name: String,
     },
     /// No samples, or not as many labels as samples.
     #[error("{0}")]
@@ -214,11 +220,17 @@ fn entry(archive: &mut Archive<'_>, name: &str) -> Result<Vec<u8>, SamplesError>
         return Err(SamplesError::NoArray { name, found });
     };
     let entry = archive.by_index(index).map_err(|e| format(&e))?;
+    let memory = || SamplesError::Memory { name: name.into() };
     let mut npy = Vec::new();
+    let size = entry.size().min(MAX_BYTES) as usize;
+    npy.try_reserve_exact(size).map_err(|_| memory())?;
     entry
         .take(MAX_BYTES + 1)
         .read_to_end(&mut npy)
-        .map_err(|e| format(&e))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::OutOfMemory => memory(),
+            _ => format(&error),
+        })?;
     if npy.len() as u64 > MAX_BYTES {
         return Err(SamplesError::TooBig {
             name: name.into(),
