@@ -230,6 +230,20 @@ if [ -z "$quick" ]; then
     python3 $board/tests/lwm2m.py --module "$module" --cuts "${TINSMITH_CUTS:-5}" --stack 6400
     rm -f "$module"
 
+    if [ -n "$long" ]; then
+        step "firmware in QEMU with each kind of security"
+        (
+            cd $board
+            cargo clippy --locked --release --features x509,oscore -- -D warnings
+            cargo build --locked --release --features x509,oscore --target-dir target/secure
+            secure=target/secure/thumbv7em-none-eabihf/release/firmware
+            python3 limits.py --frame 4200 --data 512 "$secure"
+            cp "$secure" \
+                "${CARGO_TARGET_DIR:-target}/thumbv7em-none-eabihf/release/firmware-secure"
+        )
+        cargo test --locked --release --workspace --test qemu_secure -- --ignored --nocapture
+    fi
+
     step "the same bytes from a compiler built for another CPU"
     cargo test --locked --release --workspace --test same_bytes -- --ignored --nocapture
 

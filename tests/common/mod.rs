@@ -7,6 +7,7 @@ pub(crate) mod modules;
 pub(crate) mod openssl;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod qemu;
 
 /// How often something is done: what the environment says, or what an ordinary run can afford.
 pub(crate) fn times(variable: &str, ordinary: usize) -> usize {

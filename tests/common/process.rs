@@ -150,15 +150,23 @@ impl Server {
         Self::launch(store, extra, [any; 5]).expect("the server starts")
     }
 
-    /// The same, for devices whose names begin with `qemu` and that know this machine as 10.0.2.2.
-    pub(crate) fn start_for_guests(store: &Path) -> Self {
+    /// The same, for devices that know this machine as 10.0.2.2: `qemu-1` is to have no security at
+    /// its management server, `qemu-oscore` OSCORE, others whose names begin with `qemu` DTLS.
+    pub(crate) fn start_for_guests(store: &Path, extra: &[String]) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let socket = std::net::UdpSocket::bind(any).expect("loopback");
-        let coap = socket.local_addr().expect("bound");
-        drop(socket);
-        let uri = format!("qemu*=coap://10.0.2.2:{}", coap.port());
-        let extra = ["--bootstrap-uri".to_owned(), uri];
-        Self::launch(store, &extra, [coap, any, any, any, any]).expect("the server starts")
+        let sockets = [0; 2].map(|_| std::net::UdpSocket::bind(any).expect("loopback"));
+        let [coap, coaps] = sockets.each_ref().map(|s| s.local_addr().expect("bound"));
+        drop(sockets);
+        let mut all = extra.to_vec();
+        for (pattern, scheme, port) in [
+            ("qemu-oscore", "coap+oscore", coap.port()),
+            ("qemu-1", "coap", coap.port()),
+            ("qemu*", "coaps", coaps.port()),
+        ] {
+            let uri = format!("{pattern}={scheme}://10.0.2.2:{port}");
+            all.extend(["--bootstrap-uri".to_owned(), uri]);
+        }
+        Self::launch(store, &all, [coap, any, any, coaps, any]).expect("the server starts")
     }
 
     fn launch(store: &Path, extra: &[String], at: [SocketAddr; 5]) -> Option<Self> {

@@ -9,7 +9,7 @@ mod node;
 use board::flash::Flash;
 use board::launch::{self, Launch};
 use board::random::Random;
-use board::{executor, net, println, retained, semihosting};
+use board::{executor, net, println, retained, semihosting, stack};
 use embassy_executor::Spawner;
 use embassy_time::Timer;
 use static_cell::StaticCell;
@@ -38,11 +38,11 @@ fn main() -> ! {
 
 #[inline(never)]
 fn start(spawner: Spawner, launch: &'static Launch<'static>, flash: Flash, random: &mut Random) {
-    let stack = net::start(spawner, random.next_u64());
+    let network = net::start(spawner, random.next_u64());
     let random = Random::new(launch.seed, random.next_u32());
-    let socket = net::socket(stack, node::PORT);
+    let socket = net::socket(network, node::PORT);
     let node = node::Node { flash, random };
-    spawner.spawn(node::run(stack, socket, launch, node).expect("one node"));
+    spawner.spawn(node::run(network, socket, launch, node).expect("one node"));
     if launch.seconds > 0 {
         spawner.spawn(leave(launch.seconds).expect("one end"));
     }
@@ -51,6 +51,6 @@ fn start(spawner: Spawner, launch: &'static Launch<'static>, flash: Flash, rando
 #[embassy_executor::task]
 async fn leave(seconds: u32) {
     Timer::after_secs(u64::from(seconds)).await;
-    println!("{seconds} s are over");
+    println!("{seconds} s are over; {} bytes of stack", stack::peak());
     semihosting::exit(true)
 }

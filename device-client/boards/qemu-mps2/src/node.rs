@@ -2,12 +2,20 @@
 
 use board::flash::Flash;
 use board::launch::Launch;
+#[cfg(feature = "x509")]
+use board::launch::Usage;
 use board::random::Random;
 use board::{clock, layout, println, semihosting, stack};
 use embassy_net::Stack;
 use embassy_net::udp::UdpSocket;
 use lwm2m_objects::{Codec, Path, Value};
 use static_cell::{ConstStaticCell, StaticCell};
+#[cfg(feature = "x509")]
+use tinsmith_client::Certificates;
+#[cfg(feature = "rpk")]
+use tinsmith_client::KeyPair;
+#[cfg(feature = "oscore")]
+use tinsmith_client::OscoreFactory;
 #[cfg(feature = "dtls")]
 use tinsmith_client::SecureFactory;
 use tinsmith_client::{
@@ -115,14 +123,43 @@ pub(crate) async fn run(
     semihosting::exit(false)
 }
 
-/// The bootstrap server, with DTLS if its URI says so.
+/// The bootstrap server, with DTLS if its URI says so, with what the launcher has for it.
+#[inline(never)]
 fn factory(launch: &'static Launch<'static>) -> Factory<'static> {
+    #[cfg(feature = "oscore")]
+    if !launch.context.secret.is_empty() {
+        return Factory::OscoreBootstrap(OscoreFactory {
+            uri: launch.bootstrap,
+            master_secret: launch.context.secret,
+            master_salt: launch.context.salt,
+            sender_id: launch.context.sender_id,
+            recipient_id: launch.context.recipient_id,
+            id_context: None,
+        });
+    }
+    #[cfg(feature = "rpk")]
+    if !launch.pair.private.is_empty() {
+        return Factory::KeyPairBootstrap(KeyPair {
+            uri: launch.bootstrap,
+            public: launch.pair.public,
+            private: launch.pair.private,
+            server: launch.pair.server,
+            #[cfg(feature = "x509")]
+            certificates: match launch.pair.usage {
+                Usage::RawKeys => None,
+                usage => Some(Certificates {
+                    is_of_authority: usage == Usage::Authority,
+                    server_name: "",
+                }),
+            },
+        });
+    }
     #[cfg(feature = "dtls")]
     if launch.bootstrap.starts_with("coaps:") {
         return Factory::SecureBootstrap(SecureFactory {
             uri: launch.bootstrap,
             identity: launch.identity.as_bytes(),
-            key: launch.key.as_bytes(),
+            key: launch.key,
         });
     }
     Factory::Bootstrap(launch.bootstrap)
