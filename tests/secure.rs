@@ -351,7 +351,8 @@ fn a_restored_backup_goes_on_with_no_association() {
     let read = server.ask("GET", &format!("{path}?timeout=1"), &Value::Null);
     assert_ne!(read.expect("an answer").0, 200);
     device.restart();
-    wait("it is read again", 20, || {
+    // It gives the association up when three timeouts have passed: 14 to 21 s.
+    wait("it is read again", 30, || {
         let (status, _) = server.ask("GET", &format!("{path}?timeout=1"), &Value::Null)?;
         (status == 200).then_some(())
     });

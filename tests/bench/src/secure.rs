@@ -100,6 +100,7 @@ impl SecureDevice {
         credentials: &Credentials<'_>,
     ) -> io::Result<()> {
         let begun = Instant::now();
+        let token = Message::parse(request).ok().map(|message| message.token());
         let mut sent: Option<Instant> = None;
         let mut buffer = [0; MTU];
         while begun.elapsed() < PATIENCE {
@@ -118,6 +119,7 @@ impl SecureDevice {
             };
             let own = self.client.own_cid_len();
             let mut reply = None;
+            let mut answered = None;
             for record in records(&mut buffer[..received?], own) {
                 let received = self.client.handle(now, record, credentials, &mut self.aes);
                 let Received::Data(data) = received else {
@@ -131,21 +133,27 @@ impl SecureDevice {
                     let none = |_: &mut Builder<'_>| Ok(());
                     let made = stateless::reply(&message, 0, Code::NOT_FOUND, &mut out, none);
                     reply = made.ok().map(|len| out[..len].to_vec());
-                } else if message.message_type() == MessageType::Acknowledgement
-                    && message.code() != Code::EMPTY
-                {
-                    if message.code() != expected {
-                        let code = message.code();
-                        return Err(io::Error::other(format!("{code} for {expected}")));
+                } else if message.code().is_response() {
+                    // A server that takes its time answers separately (RFC 7252 §5.2.2).
+                    if message.message_type() == MessageType::Confirmable {
+                        reply = acknowledgement(message.message_id());
+                    }
+                    if token != Some(message.token()) {
+                        continue;
                     }
                     if expected == Code::CREATED {
                         self.location = message.location_path().map(<[u8]>::to_vec).collect();
                     }
-                    return Ok(());
+                    answered = Some(message.code());
                 }
             }
             if let Some(reply) = reply {
                 self.seal_and_send(&reply).await?;
+            }
+            match answered {
+                Some(code) if code == expected => return Ok(()),
+                Some(code) => return Err(io::Error::other(format!("{code} for {expected}"))),
+                None => {}
             }
         }
         Err(io::ErrorKind::TimedOut.into())
@@ -165,4 +173,11 @@ impl SecureDevice {
         self.socket.send(&buffer[..len]).await?;
         Ok(true)
     }
+}
+
+fn acknowledgement(id: u16) -> Option<Vec<u8>> {
+    let mut out = [0; 8];
+    let kind = MessageType::Acknowledgement;
+    let made = Builder::new(&mut out, kind, Code::EMPTY, id, Token::EMPTY).map(|b| b.len());
+    made.ok().map(|len| out[..len].to_vec())
 }
