@@ -57,7 +57,18 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn start(command: &mut Command, port: u16) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
+        let command = command.stderr(Stdio::null());
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        // It is there when it has taken the port. One that ends found it taken for a moment.
+        let start = Instant::now();
+        let mut child = command.spawn().expect("it starts");
+        while UdpSocket::bind(address).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "{command:?} does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+            if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                child = command.spawn().expect("it starts");
+            }
+        }
         let stdout = child.stdout.take().expect("piped");
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -67,13 +78,6 @@ impl Peer {
                 }
             }
         });
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        // It is there when it has taken the port.
-        let start = Instant::now();
-        while UdpSocket::bind(address).is_ok() {
-            assert!(start.elapsed() < PATIENCE, "{command:?} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
         Self {
             child,
             lines,
