@@ -62,7 +62,7 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<(Opened, Table), 
         }
         tracing::warn!("going on with a store that has lost data: {loss}");
         if found.is_none() {
-            set_aside(&records(folder)).map_err(value::io)?;
+            set_aside(&records(folder))?;
             private::folder(&records(folder)).map_err(value::io)?;
             found = Some(look(&records(folder), &journal(folder))?);
         }
@@ -104,11 +104,26 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<(Opened, Table), 
         file.sync_data().map_err(value::io)?;
     }
     // Only now.
-    for (number, used) in files {
+    for (number, used) in &files {
         if rewritten || !used {
-            table.forget(number);
-            journal.remove(number);
+            table.forget(*number);
         }
+    }
+    if loss.is_some() {
+        let aside = free_name(&self::journal(folder))?;
+        private::folder(&aside).map_err(value::io)?;
+        for (number, _) in files {
+            let file = segments::path(&self::journal(folder), number);
+            fs::rename(file, segments::path(&aside, number)).map_err(value::io)?;
+        }
+        for folder in [&self::journal(folder), &aside, folder] {
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(value::io)?;
+        }
+    } else {
+        let needless = files.into_iter().filter(|(_, used)| rewritten || !used);
+        needless.for_each(|(number, _)| journal.remove(number));
     }
     let opened = Opened {
         db,
@@ -244,14 +259,15 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Keeps what can't be read under another name.
-fn set_aside(records: &Path) -> io::Result<()> {
-    let names = (1..1000).map(|n| records.with_extension(format!("damaged-{n}")));
-    for name in names {
-        if !name.exists() {
-            return fs::rename(records, name);
-        }
-    }
-    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+fn set_aside(records: &Path) -> Result<(), StoreError> {
+    fs::rename(records, free_name(records)?).map_err(value::io)
+}
+
+/// A name for what is damaged of `folder`.
+fn free_name(folder: &Path) -> Result<PathBuf, StoreError> {
+    let mut names = (1..1000).map(|n| folder.with_extension(format!("damaged-{n}")));
+    let free = names.find(|name| !name.exists());
+    free.ok_or_else(|| value::io(io::Error::from(io::ErrorKind::AlreadyExists)))
 }
 
 /// Opens a database, and reads all of it and of the journal. sled panics on some damaged files.
