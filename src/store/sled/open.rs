@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::journal::{self, Group, Journal};
+use super::journal::{self, Journal};
 use super::replay::Found;
 use super::segments;
-use super::table::{Known, Part, Parts, Table};
+use super::table::{Moved, Table};
 use super::value::{self, sequence_key};
 use crate::loss::judge;
 use crate::proof::{Proof, ProofFile};
@@ -88,7 +88,7 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<(Opened, Table), 
     let next = found.files.last().map_or(0, |(number, _)| number + 1);
     let next = next.max(segments::FIRST);
     let mut journal = Journal::create(&journal(folder), next).map_err(value::io)?;
-    add_current(&found.table, &journal)?;
+    found.table.add_current(&journal).map_err(value::io)?;
     let rewritten = loss.is_some() || found.is_old();
     if rewritten {
         rewrite(&found, folder, &mut journal, &mark)?;
@@ -135,11 +135,6 @@ pub(super) fn open(folder: &Path, accept_loss: bool) -> Result<(Opened, Table), 
     Ok((opened, table))
 }
 
-fn add_current(table: &Table, journal: &Journal) -> Result<(), StoreError> {
-    let (number, file) = journal.current();
-    table.add(number, file).map_err(value::io)
-}
-
 /// Writes all records of the table into new files.
 fn rewrite(
     found: &Found,
@@ -147,68 +142,40 @@ fn rewrite(
     journal: &mut Journal,
     mark: &Mark,
 ) -> Result<(), StoreError> {
-    let moving = found.moving.iter();
-    let mut rewriting = Rewriting {
-        table: &found.table,
-        journal,
-        mark,
-        group: Group::default(),
-        parts: Parts::new(),
-    };
-    for (key, value) in moving {
-        rewriting.record(key, value)?;
+    let mut moved = Moved::default();
+    for (key, value) in &found.moving {
+        moved.add(key, value);
+        write(&mut moved, segments::FULL, found, journal, mark)?;
     }
     for (number, _) in &found.files {
         let path = segments::path(&self::journal(folder), *number);
         let content = journal::Content::new(fs::read(path).map_err(value::io)?);
         let living = found.table.living(*number, &content);
         for (key, value) in living.map_err(value::io)? {
-            rewriting.record(key, value)?;
+            moved.add(key, value);
+            write(&mut moved, segments::FULL, found, journal, mark)?;
         }
     }
-    rewriting.write()
+    write(&mut moved, 1, found, journal, mark)
 }
 
-/// A group of records that were in other files.
-struct Rewriting<'a> {
-    table: &'a Table,
-    journal: &'a mut Journal,
-    mark: &'a Mark,
-    group: Group,
-    parts: Parts,
-}
-
-impl Rewriting<'_> {
-    fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let at = self.group.change(key, Some(value));
-        let part = Part {
-            at,
-            length: value.len(),
-            known: Known::of(key, value),
-        };
-        self.parts.insert(key.to_vec(), Some(part));
-        if self.group.len() as u64 >= segments::FULL {
-            self.write()?;
-        }
-        Ok(())
+/// Makes records durable if they have at least so many bytes.
+fn write(
+    moved: &mut Moved,
+    least: u64,
+    found: &Found,
+    journal: &mut Journal,
+    mark: &Mark,
+) -> Result<(), StoreError> {
+    if (moved.len() as u64) < least {
+        return Ok(());
     }
-
-    fn write(&mut self) -> Result<(), StoreError> {
-        if self.parts.is_empty() {
-            return Ok(());
-        }
-        if self.journal.is_full() {
-            self.journal.turn().map_err(value::io)?;
-            add_current(self.table, self.journal)?;
-        }
-        let first = self.mark.sequence + 1;
-        let written = self.journal.write(&mut self.group, first, self.mark);
-        let written = written.map_err(value::io)?;
-        self.journal.sync().map_err(value::io)?;
-        self.group.clear();
-        let parts = std::mem::take(&mut self.parts);
-        self.table.put(parts, written).map_err(value::io)
+    if journal.is_full() {
+        journal.turn().map_err(value::io)?;
+        found.table.add_current(journal).map_err(value::io)?;
     }
+    let written = moved.write(journal, mark, &found.table);
+    written.map_err(value::io)
 }
 
 /// Compares a copy of the database with its proof, and leaves the store as it is.

@@ -13,10 +13,10 @@ use std::ops::Bound;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::journal::{self, Written};
+use super::journal::{self, Group, Journal, Written};
 use super::segments::FULL;
 use crate::content::{Content, Hash, hash};
-use crate::{Kind, Version};
+use crate::{Kind, Mark, Version};
 
 /// Files that are kept however little of them is in use.
 const SPARE: u64 = 4;
@@ -83,6 +83,42 @@ pub(super) struct Part {
     pub(super) at: usize,
     pub(super) length: usize,
     pub(super) known: Known,
+}
+
+/// Records that are written again, as a group without commits.
+#[derive(Default)]
+pub(super) struct Moved {
+    group: Group,
+    parts: Parts,
+}
+
+impl Moved {
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        let part = Part {
+            at: self.group.change(key, Some(value)),
+            length: value.len(),
+            known: Known::of(key, value),
+        };
+        self.parts.insert(key.to_vec(), Some(part));
+    }
+
+    /// Bytes of them.
+    pub(super) fn len(&self) -> usize {
+        self.group.len()
+    }
+
+    /// Makes them durable after the commits up to `mark`; none is in it then.
+    pub(super) fn write(
+        &mut self,
+        journal: &mut Journal,
+        mark: &Mark,
+        table: &Table,
+    ) -> io::Result<()> {
+        let written = journal.write(&mut self.group, mark.sequence + 1, mark)?;
+        journal.sync()?;
+        self.group.clear();
+        table.put(std::mem::take(&mut self.parts), written)
+    }
 }
 
 struct Segment {
@@ -193,6 +229,12 @@ impl Table {
         let segment = Segment { file, live: 0 };
         self.change().segments.insert(number, segment);
         Ok(())
+    }
+
+    /// The file that is written.
+    pub(super) fn add_current(&self, journal: &Journal) -> io::Result<()> {
+        let (number, file) = journal.current();
+        self.add(number, file)
     }
 
     /// Every record that a file of the journal changes.

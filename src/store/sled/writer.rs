@@ -18,7 +18,7 @@ use super::behind::Behind;
 use super::journal::{self, Journal};
 use super::open::Opened;
 use super::segments;
-use super::table::{self, Known, Part, Parts};
+use super::table::{self, Known, Moved, Part, Parts};
 use super::value::io;
 use crate::archive::Records;
 use crate::proof::ProofFile;
@@ -183,12 +183,11 @@ impl Writer {
             self.pass_on(Work::Group(self.mark, changes));
         }
         if result.is_ok()
-            && let Err(error) = self.free_oldest(bytes)
+            && let Err(error) = self.free_oldest()
             && error.kind() != ErrorKind::StorageFull
         {
             self.fail(&error);
         }
-        bytes.clear();
     }
 
     fn pass_on(&self, work: Work) {
@@ -254,15 +253,14 @@ impl Writer {
             self.retired = retired;
         }
         self.journal.turn()?;
-        let (number, file) = self.journal.current();
-        self.state.table.add(number, file)?;
+        self.state.table.add_current(&self.journal)?;
         self.pass_on(Work::Turned(full, mark));
         Ok(())
     }
 
     /// If there are more files of the journal than are needed, moves what is in use of the oldest,
     /// and removes it.
-    fn free_oldest(&mut self, bytes: &mut journal::Group) -> std::io::Result<()> {
+    fn free_oldest(&mut self) -> std::io::Result<()> {
         let Some(oldest) = self.state.table.surplus() else {
             return Ok(());
         };
@@ -273,21 +271,13 @@ impl Writer {
         let folder = super::open::journal(&self.state.folder);
         let file = std::fs::read(segments::path(&folder, oldest))?;
         let content = journal::Content::new(file);
-        let mut parts = Parts::new();
+        let mut moved = Moved::default();
         for (key, value) in self.state.table.living(oldest, &content)? {
-            let part = Part {
-                at: bytes.change(key, Some(value)),
-                length: value.len(),
-                known: Known::of(key, value),
-            };
-            parts.insert(key.to_vec(), Some(part));
+            moved.add(key, value);
         }
-        if !parts.is_empty() {
+        if moved.len() > 0 {
             self.turn(self.mark)?;
-            let first = self.mark.sequence + 1;
-            let written = self.journal.write(bytes, first, &self.mark)?;
-            self.journal.sync()?;
-            self.state.table.put(parts, written)?;
+            moved.write(&mut self.journal, &self.mark, &self.state.table)?;
         }
         self.state.table.forget(oldest);
         self.journal.remove(oldest);
